@@ -1,0 +1,1 @@
+"""Predict the genres of a music library with an Audio Spectrogram Transformer, and tag it."""

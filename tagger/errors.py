@@ -1,0 +1,71 @@
+"""What can go wrong, as one tree; the command line catches the root once.
+
+    TaggerError
+    ├── LibraryError        no track under the given paths
+    ├── AudioError          a track cannot be decoded
+    │   └── EmptyAudio      it holds no sample
+    ├── CheckpointError     a model cannot be found, is no AST classifier, or is damaged
+    ├── DeviceError         the device or precision asked for is not there
+    ├── TagError            a tag cannot be read or written
+    │   ├── UnsupportedFormat   the container holds no tags that we can write
+    │   ├── HardLinked          replacing the file would split it from its other names
+    │   └── ChangedSince        the file is not the one that was predicted or written
+    ├── StateError          the state file cannot be opened or is newer than this program
+    └── ReportError         the report cannot be written
+
+A message says what happened and what to do. An error about one file carries its path.
+"""
+
+from pathlib import Path
+
+
+class TaggerError(Exception):
+    """Root of every error that a user can do something about."""
+
+    def __init__(self, message: str, path: Path | None = None) -> None:
+        super().__init__(message)
+        self.path = path
+
+
+class LibraryError(TaggerError):
+    """The given paths hold no track."""
+
+
+class AudioError(TaggerError):
+    """A track cannot be decoded."""
+
+
+class EmptyAudio(AudioError):
+    """A track decodes to no sample at all."""
+
+
+class CheckpointError(TaggerError):
+    """A model cannot be found, is no AST audio classifier, or is damaged."""
+
+
+class DeviceError(TaggerError):
+    """The device or the precision asked for is not available here."""
+
+
+class TagError(TaggerError):
+    """The tag of a file cannot be read or written."""
+
+
+class UnsupportedFormat(TagError):
+    """The container holds no tags, or none that can be written safely."""
+
+
+class HardLinked(TagError):
+    """The file has other names; replacing it would split them."""
+
+
+class ChangedSince(TagError):
+    """The file on disk is not the one that was predicted or written."""
+
+
+class StateError(TaggerError):
+    """The state file cannot be opened, or a newer version of this program made it."""
+
+
+class ReportError(TaggerError):
+    """The report cannot be written."""

@@ -1,0 +1,251 @@
+"""One string to a model: a bundled name, a folder saved by `save_pretrained`, or a hub id.
+
+`find_model` reads only the JSON files and needs no torch, so that a run with nothing to predict
+never imports it; `load_model` brings the weights onto a device.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tagger.errors import CheckpointError, DeviceError
+from tagger.types import FrontEnd
+from tagger.windows import WindowPlan
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+BUNDLED = Path(__file__).parent / "checkpoints"
+DEFAULT_MODEL = "gtzan-small"
+HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+# Nothing else is ever fetched: no pickled weights, no code.
+HUB_FILES = ["config.json", "preprocessor_config.json", "model*.safetensors", "model.safetensors.index.json"]
+CLASSIFIER = "ASTForAudioClassification"
+MULTI_LABEL = "multi_label_classification"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """What the files of a checkpoint say about it, before any weight is loaded."""
+
+    name: str  # as the user gave it
+    folder: Path
+    labels: tuple[str, ...]
+    front_end: FrontEnd
+    multi_label: bool  # sigmoid for each label instead of a softmax over all
+    fingerprint: str  # of the contents: the same files anywhere give the same predictions
+
+    def plan(self, count: int | None) -> WindowPlan:
+        """Windows that fill the model's frames exactly."""
+        return WindowPlan(self.front_end.window_samples, self.front_end.rate, count)
+
+
+def find_model(name: str, say: Callable[[str], None] = lambda message: None) -> ModelInfo:
+    """Find and check a checkpoint; a hub id is downloaded if the cache does not hold it.
+
+    `say` is told before anything is downloaded. Raises `CheckpointError` with what to do.
+    """
+    folder = _find_folder(name, say)
+    config = _read_json(folder / "config.json", name)
+    if CLASSIFIER not in (config.get("architectures") or []):
+        raise CheckpointError(
+            f"{name} is no AST audio classifier (its config.json names "
+            f"{config.get('architectures') or 'no architecture'}, not {CLASSIFIER})"
+        )
+    weights = sorted(folder.glob("model*.safetensors"))
+    if not weights:
+        raise CheckpointError(f"{name} has no weights in safetensors ({folder}/model.safetensors)")
+    features = _read_json(folder / "preprocessor_config.json", name)
+    try:
+        front_end = _front_end(features)
+        labels = _labels(config)
+        frames, bins = config.get("max_length", 1024), config.get("num_mel_bins", 128)
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{name} has an unusable config: {error}") from error
+    if (front_end.frames, front_end.mel_bins) != (frames, bins):
+        raise CheckpointError(
+            f"{name} contradicts itself: its config wants {frames} x {bins} features, its "
+            f"preprocessor_config gives {front_end.frames} x {front_end.mel_bins}"
+        )
+    files = [folder / "config.json", folder / "preprocessor_config.json", *weights]
+    multi_label = config.get("problem_type") == MULTI_LABEL
+    return ModelInfo(name, folder, labels, front_end, multi_label, _fingerprint(files))
+
+
+def _find_folder(name: str, say: Callable[[str], None]) -> Path:
+    if (BUNDLED / name / "config.json").is_file() and Path(name).name == name:
+        return BUNDLED / name
+    if Path(name).is_dir():
+        return Path(name)
+    if HUB_ID.fullmatch(name):
+        return _download(name, say)
+    bundled = ", ".join(sorted(path.parent.name for path in BUNDLED.glob("*/config.json")))
+    raise CheckpointError(
+        f"no model {name!r}: give a bundled one ({bundled}), a folder with config.json and "
+        "model.safetensors, or a hub id such as MIT/ast-finetuned-audioset-10-10-0.4593"
+    )
+
+
+def _download(name: str, say: Callable[[str], None]) -> Path:
+    """The folder of a hub model in huggingface_hub's cache, downloaded if need be."""
+    import huggingface_hub
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    try:
+        return Path(
+            huggingface_hub.snapshot_download(name, allow_patterns=HUB_FILES, local_files_only=True)
+        )
+    except LocalEntryNotFoundError:
+        say(f"downloading {name} from the Hugging Face hub")
+    try:
+        return Path(huggingface_hub.snapshot_download(name, allow_patterns=HUB_FILES))
+    # OSError covers the refused and broken connections of every HTTP library the hub has used.
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise CheckpointError(
+            f"{name} could not be downloaded; check the name and the network, or give a folder "
+            f"({reason})"
+        ) from error
+
+
+def _read_json(path: Path, name: str) -> dict[str, Any]:
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise CheckpointError(f"{name} is no checkpoint: {path} is missing") from None
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{name} has a damaged {path.name}: {error}") from error
+    if not isinstance(values, dict):
+        raise CheckpointError(f"{name} has a damaged {path.name}: no JSON object")
+    return values
+
+
+def _front_end(features: dict[str, Any]) -> FrontEnd:
+    normalised = features.get("do_normalize", True)
+    return FrontEnd(
+        rate=int(features.get("sampling_rate", FrontEnd.rate)),
+        frames=int(features["max_length"]),
+        mel_bins=int(features["num_mel_bins"]),
+        mean=float(features["mean"]) if normalised else 0.0,
+        std=float(features["std"]) if normalised else 0.5,  # the scale is 2 std
+    )
+
+
+def _labels(config: dict[str, Any]) -> tuple[str, ...]:
+    by_index = {int(index): str(label) for index, label in config["id2label"].items()}
+    labels = tuple(by_index[index] for index in range(len(by_index)))
+    if len(set(labels)) < max(2, len(labels)):
+        raise ValueError("id2label must name at least two labels, each once")
+    return labels
+
+
+def _fingerprint(files: list[Path]) -> str:
+    digest = hashlib.sha256()
+    for path in files:
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()[:16]
+
+
+def choose_device(name: str) -> torch.device:
+    """`auto` is the first of cuda, mps and cpu that is here. Raises `DeviceError`, never replaces."""
+    import torch
+
+    here = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if name == "auto":
+        name = next(device for device, available in here.items() if available)
+    if not here.get(name.split(":")[0]):
+        raise DeviceError(
+            f"device {name} is not available to torch {torch.__version__}; "
+            "use --device cpu, or install a build of torch for it"
+        )
+    return torch.device(name)
+
+
+def choose_precision(name: str, device: torch.device) -> torch.dtype:
+    """`auto` is bfloat16 where the hardware multiplies it fast (GPUs; AMX, AVX512-BF16), else float32."""
+    import torch
+
+    if name != "auto":
+        return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[name]
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+    fast = device.type == "cpu" and (
+        torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
+    )
+    return torch.bfloat16 if fast else torch.float32
+
+
+class GenreModel:
+    """An AST classifier on a device: waveforms in, probabilities out."""
+
+    def __init__(self, info: ModelInfo, device: torch.device, dtype: torch.dtype) -> None:
+        from tagger.fbank import Fbank
+
+        self.info = info
+        self.device = device
+        self.dtype = dtype
+        self._fbank = Fbank(info.front_end).to(device)
+        self._network = _load_network(info).to(device=device, dtype=dtype).eval()
+
+    def probabilities(self, waveforms: NDArray[np.float32]) -> NDArray[np.float32]:
+        """`(batch, samples)` at the model's rate to `(batch, labels)`, float32.
+
+        Softmax over the labels, or a sigmoid for each of a multi-label checkpoint.
+        """
+        import torch
+
+        with torch.inference_mode():
+            batch = torch.from_numpy(waveforms).to(self.device)  # (batch, samples)
+            features = self._fbank(batch).to(self.dtype)  # (batch, frames, mel_bins)
+            logits: Tensor = self._network(input_values=features).logits.float()  # (batch, labels)
+            scores = logits.sigmoid() if self.info.multi_label else logits.softmax(dim=-1)
+            return scores.cpu().numpy()
+
+    def __str__(self) -> str:
+        """As in the first line of a run: name, device, precision."""
+        return f"{self.info.name} on {self.device}, {str(self.dtype).removeprefix('torch.')}"
+
+
+def load_model(info: ModelInfo, device: str = "auto", precision: str = "auto") -> GenreModel:
+    """Bring a checkpoint onto a device. Raises `CheckpointError` or `DeviceError`."""
+    chosen = choose_device(device)
+    return GenreModel(info, chosen, choose_precision(precision, chosen))
+
+
+def _load_network(info: ModelInfo) -> torch.nn.Module:
+    """The float32 network, with every weight from the file; none newly made, none left over."""
+    import torch
+    import transformers
+
+    transformers.utils.logging.disable_progress_bar()
+    try:
+        network, loading = transformers.ASTForAudioClassification.from_pretrained(
+            info.folder,
+            dtype=torch.float32,
+            use_safetensors=True,
+            local_files_only=True,
+            trust_remote_code=False,
+            output_loading_info=True,
+        )
+    # Damaged weights surface as safetensors', torch's and Python's own errors alike.
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200]
+        raise CheckpointError(f"the weights of {info.name} cannot be loaded: {reason}") from error
+    wrong = [*loading["missing_keys"], *loading["unexpected_keys"], *loading["mismatched_keys"]]
+    if wrong:
+        raise CheckpointError(f"the weights of {info.name} do not fit its config: {sorted(map(str, wrong))[:3]}")
+    if network.config.num_labels != len(info.labels):
+        raise CheckpointError(f"the head of {info.name} does not have its {len(info.labels)} labels")
+    return network

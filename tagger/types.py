@@ -1,0 +1,122 @@
+"""The values that modules pass to each other. No torch here, and no input or output."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """One audio file, and the size and time by which a later run knows it again."""
+
+    path: Path  # absolute
+    size: int  # bytes
+    mtime_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why nothing could be predicted for a path; a value, so that one bad file never ends a run."""
+
+    path: Path
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What the model heard in one track: the mean over its windows.
+
+    `probabilities` has one value per label, in the order of `labels`. `agreement` is the share of
+    windows whose best label is the best label of the mean.
+    """
+
+    track: Track
+    labels: tuple[str, ...]
+    probabilities: tuple[float, ...]
+    agreement: float
+    windows: int
+    seconds: float  # decoded length of the track
+
+    @property
+    def ranked(self) -> list[tuple[str, float]]:
+        """`(label, probability)`, best first; equal ones keep the order of the labels."""
+        pairs = zip(self.labels, self.probabilities, strict=True)
+        return sorted(pairs, key=lambda pair: -pair[1])
+
+
+@dataclass(frozen=True, slots=True)
+class GenreFields:
+    """The genre fields of one file as they are stored, enough to put them back.
+
+    `values` maps a field ("TCON", "id3v1", "ape:Genre", "GENRE", "©gen" ...) to its raw values; a
+    field that the file does not have is missing. `has_tags` is false where the file has no tag block.
+    """
+
+    values: Mapping[str, tuple[str, ...]]
+    has_tags: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FrontEnd:
+    """How a waveform becomes the features of a model; the defaults are AST's.
+
+    Lengths are in samples at `rate` Hz. `frames` is how many the model was built for.
+    """
+
+    rate: int = 16_000
+    frames: int = 1024
+    mel_bins: int = 128
+    mean: float = -4.2677393
+    std: float = 4.5689974
+    low_frequency: float = 20.0  # Hz; the filters end at half the rate
+
+    def __post_init__(self) -> None:
+        if min(self.rate, self.frames, self.mel_bins) < 1 or not self.std > 0:
+            raise ValueError(f"not a usable front end: {self}")
+
+    @property
+    def frame_length(self) -> int:
+        """25 ms."""
+        return self.rate * 25 // 1000
+
+    @property
+    def hop_length(self) -> int:
+        """10 ms."""
+        return self.rate * 10 // 1000
+
+    @property
+    def fft_size(self) -> int:
+        """The next power of two that holds a frame."""
+        return 1 << (self.frame_length - 1).bit_length()
+
+    @property
+    def window_samples(self) -> int:
+        """What fills `frames` frames exactly: 164,080 samples for AST."""
+        return self.frame_length + self.hop_length * (self.frames - 1)
+
+
+class Action(str, Enum):
+    """What became of one track; the column `action` of the report."""
+
+    WRITTEN = "written"
+    WOULD_WRITE = "would-write"
+    KEPT = "kept"
+    UNSURE = "unsure"
+    UNCHANGED = "unchanged"
+    PREDICTED = "predicted"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One row of the report: a path, what was predicted, and what became of it."""
+
+    path: Path
+    action: Action
+    reason: str = ""
+    prediction: Prediction | None = None
+    existing: tuple[str, ...] = ()  # genres in the file before this run
+    genres: tuple[str, ...] = ()  # what the policy chose

@@ -1,0 +1,1 @@
+"""Fine-tuning and evaluation of AST genre models; uses `tagger`, never the reverse."""
