@@ -1,1 +1,22 @@
-"""Predict the genres of a music library with an Audio Spectrogram Transformer, and tag it."""
+"""Predict the genres of a music library with an Audio Spectrogram Transformer, and tag it.
+
+    >>> from tagger import predict
+    >>> for prediction in predict("~/Music/Kind of Blue"):  # doctest: +SKIP
+    ...     print(prediction.track.path, prediction.ranked[0])
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tagger.app import predict as predict
+
+__all__ = ["predict"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import on first use: `import tagger` must cost nothing."""
+    if name == "predict":
+        from tagger.app import predict
+
+        return predict
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -71,8 +71,10 @@ def read_windows(path: Path, plan: WindowPlan, part: int = 0) -> Waveforms:
     """Decode the planned windows of a track, and nothing else where its container can seek.
 
     Of a track with more than `PART_WINDOWS` windows this is the `part`-th lot of as many. Raises
-    `AudioError` with the reason of every decoder if none can read it.
+    `AudioError` with the reason of every decoder if none can read it, `OSError` if the file cannot
+    be opened at all.
     """
+    path.open("rb").close()
     reasons = []
     for name, opened in DECODERS.items():
         try:
@@ -376,7 +378,8 @@ def _pydub() -> Any:
 
 
 def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__
+    text = str(error).encode("utf-8", "backslashreplace").decode()  # names may not be UTF-8
+    return " ".join(text.split())[:200] or type(error).__name__
 
 
 DECODERS: dict[str, Callable[[Path], Source]] = {

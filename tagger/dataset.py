@@ -46,8 +46,10 @@ class TrackDataset(Dataset[Decoded | tuple[int, Failure]]):
         path = self.tracks[index].path
         try:
             read = read_windows(path, self.plan, part)
-        except (AudioError, OSError) as error:
+        except AudioError as error:
             return index, Failure(path, str(error))
+        except OSError as error:
+            return index, Failure(path, error.strerror or "cannot be read", lasting=False)
         return Decoded(index, read.windows, read.total, read.seconds)
 
 
@@ -89,3 +91,4 @@ def _as_is(item: Decoded | tuple[int, Failure]) -> Decoded | tuple[int, Failure]
 def _leave_interrupts_to_parent(worker: int) -> None:
     """Ctrl-C reaches the whole process group; the parent alone decides how to end."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)

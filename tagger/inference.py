@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
 
@@ -13,22 +12,11 @@ from numpy.typing import NDArray
 
 from tagger.dataset import Decoded, load_windows
 from tagger.model import GenreModel
-from tagger.types import Failure, Prediction, Track
+from tagger.types import Failure, Prediction, PredictOptions, Track
 from tagger.windows import WindowPlan
 
 Item = Decoded | tuple[int, Failure]
 Row = tuple[int, Decoded | Failure, NDArray[np.float32]]  # track, what it came from, (labels,)
-
-
-@dataclass(frozen=True, slots=True)
-class PredictOptions:
-    """How to predict; none of it changes what is predicted beyond rounding, except `windows`."""
-
-    windows: int | None = 8  # per track; None covers every sample
-    batch_size: int = 16  # windows
-    workers: int | None = None  # decoding processes; None chooses from the cores
-    device: str = "auto"
-    precision: str = "auto"
 
 
 def predict_tracks(

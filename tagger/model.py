@@ -213,9 +213,10 @@ class GenreModel:
             scores = logits.sigmoid() if self.info.multi_label else logits.softmax(dim=-1)
             return scores.cpu().numpy()
 
-    def __str__(self) -> str:
-        """As in the first line of a run: name, device, precision."""
-        return f"{self.info.name} on {self.device}, {str(self.dtype).removeprefix('torch.')}"
+    @property
+    def precision(self) -> str:
+        """Name of the number type that the network computes in."""
+        return str(self.dtype).removeprefix("torch.")
 
 
 def load_model(info: ModelInfo, device: str = "auto", precision: str = "auto") -> GenreModel:

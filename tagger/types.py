@@ -23,6 +23,7 @@ class Failure:
 
     path: Path
     reason: str
+    lasting: bool = True  # false for what the next run may find mended: permissions, a lost mount
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +97,17 @@ class FrontEnd:
     def window_samples(self) -> int:
         """What fills `frames` frames exactly: 164,080 samples for AST."""
         return self.frame_length + self.hop_length * (self.frames - 1)
+
+
+@dataclass(frozen=True, slots=True)
+class PredictOptions:
+    """How to predict; only `windows` changes what is predicted, beyond rounding."""
+
+    windows: int | None = 8  # per track; None covers every sample
+    batch_size: int = 16  # windows
+    workers: int | None = None  # decoding processes; None chooses from the cores
+    device: str = "auto"
+    precision: str = "auto"
 
 
 class Action(str, Enum):

@@ -1,0 +1,199 @@
+"""Where tag blocks stand in a file, found and replaced as bytes.
+
+An ID3v2 tag stands in front (MP3, TTA), behind (DSF) or in a chunk (WAV, AIFF, DSDIFF). At the end
+of a file come, each if it is there: APEv2, then Lyrics3 or an enhanced "TAG+", then ID3v1.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import IO
+
+from tagger import id3v2
+from tagger.errors import TagError
+
+V1_SIZE = 128  # bytes of an ID3v1 block; the last one is the genre
+AUDIO = (b"data", b"SSND", b"DSD ", b"DST ")  # chunks that hold the sound
+
+
+@dataclass(frozen=True, slots=True)
+class Chunks:
+    """A container of chunks: id, size, data, padded to an even length."""
+
+    size: str  # struct format of a size
+    new_id: bytes  # of an ID3 chunk that is added
+
+
+FRONT, DSF = "front", "dsf"
+WAV, AIFF, DSDIFF = Chunks("<I", b"id3 "), Chunks(">I", b"ID3 "), Chunks(">Q", b"ID3 ")
+Place = str | Chunks
+
+
+def splice(file: IO[bytes], start: int, stop: int, new: bytes) -> None:
+    """Replace the bytes from `start` to `stop`; what follows moves if the length changes."""
+    moves = len(new) != stop - start
+    file.seek(stop)
+    rest = file.read() if moves else b""
+    file.seek(start)
+    file.write(new + rest)
+    if moves:
+        file.truncate()
+
+
+# --- ID3v2 ----------------------------------------------------------------------------------------
+
+
+def read_id3(file: IO[bytes], place: Place) -> bytes:
+    """The ID3v2 tag; no byte where there is none."""
+    start, stop = find_id3(file, place)
+    file.seek(start)
+    return file.read(stop - start)
+
+
+def find_id3(file: IO[bytes], place: Place) -> tuple[int, int]:
+    """First byte of the tag and the first behind it; equal where there is none."""
+    if isinstance(place, Chunks):
+        head = 4 + struct.calcsize(place.size)
+        found = [(at + head, stop) for name, at, stop in chunks(file, place) if is_id3(name)]
+        return found[0] if found else (0, 0)
+    start = 0
+    if place == DSF:
+        file.seek(20)
+        start = int.from_bytes(file.read(8), "little") or file.seek(0, 2)
+    file.seek(start)
+    return start, start + id3v2.size_of(file.read(10))
+
+
+def place_id3(file: IO[bytes], place: Place, new: bytes) -> None:
+    """Replace, add or (for no bytes) remove the ID3v2 tag."""
+    if isinstance(place, Chunks):
+        _place_chunk(file, place, new)
+        return
+    start, stop = find_id3(file, place)
+    splice(file, start, stop, new)
+    if place == DSF:
+        size = file.seek(0, 2)
+        file.seek(12)
+        file.write(struct.pack("<QQ", size, start if new else 0))
+
+
+def is_id3(name: bytes) -> bool:
+    """Whether a chunk of this name holds an ID3v2 tag."""
+    return name.upper() == b"ID3 "
+
+
+def chunks(file: IO[bytes], layout: Chunks) -> Iterator[tuple[bytes, int, int]]:
+    """Name, first byte of the header and first byte behind the data of each chunk of a file."""
+    head = 4 + struct.calcsize(layout.size)
+    at, end = head + 4, _end(file, layout)
+    while at + head <= end:
+        file.seek(at)
+        header = file.read(head)
+        if len(header) < head or not header[:4].isascii() or not header[:4].decode().isprintable():
+            return
+        stop = at + head + struct.unpack(layout.size, header[4:])[0]
+        yield header[:4], at, stop
+        at = stop + stop % 2
+
+
+def _end(file: IO[bytes], layout: Chunks) -> int:
+    """Where the container ends by its own header."""
+    width = struct.calcsize(layout.size)
+    file.seek(4)
+    return 4 + width + int(struct.unpack(layout.size, file.read(width))[0])
+
+
+def _place_chunk(file: IO[bytes], layout: Chunks, new: bytes) -> None:
+    """As `place_id3`; the size of the whole container is corrected as well."""
+    found = list(chunks(file, layout))
+    length = file.seek(0, 2)
+    head = 4 + struct.calcsize(layout.size)
+    sound = next((stop - at - head for name, at, stop in found if name in AUDIO), 0)
+    # Readers take a chunk of audio without a size as reaching to the end: a tag would be heard.
+    if not found or found[-1][2] > length or not sound:
+        raise TagError(
+            "the file is cut off, or its header does not say where the audio ends; "
+            "write it anew with: ffmpeg -i OLD -c copy -map_metadata 0 NEW"
+        )
+    last = found[-1][2]
+    if last % 2 and last == length:  # the padding byte was forgotten
+        length += file.write(b"\0")
+    absent = (layout.new_id, last + last % 2, last)
+    name, start, stop = next((chunk for chunk in found if is_id3(chunk[0])), absent)
+    stop += stop % 2
+    end = max(min(_end(file, layout), length), stop)
+    if new:
+        new = name + struct.pack(layout.size, len(new)) + new + b"\0" * (len(new) % 2)
+    splice(file, start, stop, new)
+    file.seek(4)
+    file.write(struct.pack(layout.size, end + len(new) - (stop - start) - head))
+
+
+def riff_info(file: IO[bytes], key: bytes) -> str:
+    """A text from the INFO list of a WAV, which Windows shows and mutagen does not know."""
+    for name, at, stop in chunks(file, WAV):
+        file.seek(at + 8)
+        info = file.read(stop - at - 8) if name == b"LIST" else b""
+        if not info.startswith(b"INFO"):
+            continue
+        at = 4
+        while at + 8 <= len(info):
+            size = int.from_bytes(info[at + 4 : at + 8], "little")
+            if info[at : at + 4] == key:
+                raw = info[at + 8 : at + 8 + size].split(b"\0")[0]
+                try:
+                    return raw.decode()
+                except UnicodeDecodeError:
+                    return raw.decode("cp1252", "replace")
+            at += 8 + size + size % 2
+    return ""
+
+
+# --- at the end of a file -------------------------------------------------------------------------
+
+
+def read_v1(file: IO[bytes]) -> bytes:
+    """The ID3v1 block that ends the file, or no byte."""
+    file.seek(max(file.seek(0, 2) - V1_SIZE - 5, 0))
+    data = file.read()
+    block = data[-V1_SIZE:]
+    is_ape = len(data) > V1_SIZE and data[-V1_SIZE - 5 :].startswith(b"APETAGEX")
+    return block if len(block) == V1_SIZE and block.startswith(b"TAG") and not is_ape else b""
+
+
+def trailers(file: IO[bytes]) -> int:
+    """Where ID3v1, and what stands right before it (TAG+, Lyrics3), begins."""
+
+    def before(count: int) -> bytes:
+        file.seek(max(at - count, 0))
+        return file.read(min(count, at))
+
+    at = file.seek(0, 2)
+    if not read_v1(file):
+        return at
+    at -= V1_SIZE
+    if before(227).startswith(b"TAG+"):
+        at -= 227
+    mark = before(15)
+    if mark.endswith(b"LYRICS200") and mark[:6].isdigit():
+        at -= 15 + int(mark[:6])
+    elif mark.endswith(b"LYRICSEND"):
+        lyrics = before(5120)
+        at -= len(lyrics) - max(lyrics.rfind(b"LYRICSBEGIN"), 0)
+    return max(at, 0)
+
+
+def find_ape(file: IO[bytes]) -> tuple[int, int]:
+    """First byte of the APEv2 tag and the first behind it; equal where there is none."""
+    stop = trailers(file)
+    file.seek(max(stop - 32, 0))
+    footer = file.read(32)
+    if stop < 32 or not footer.startswith(b"APETAGEX"):
+        return stop, stop
+    size, _, flags = struct.unpack("<3I", footer[12:24])
+    start = stop - size - (32 if flags >> 31 else 0)
+    if start < 0:
+        raise TagError("the APEv2 tag claims to be larger than the file")
+    return start, stop

@@ -1,0 +1,126 @@
+"""An ID3v2 tag as bytes, split into its frames, of which only the genre is ever replaced.
+
+mutagen's save drops frames that it cannot parse, turns ID3v2.2 into 2.3 and forgets frame flags.
+Here every other frame keeps its bytes and the tag its version. Source: id3.org, 2.2 to 2.4.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from tagger.errors import TagError
+
+NEW_PADDING = 1024  # bytes kept free in a tag that must grow, so that the next edit need not
+
+UNSYNCHRONISED, EXTENDED, EXPERIMENTAL, FOOTER = 0x80, 0x40, 0x20, 0x10  # flags of a tag
+_NAME = {2: re.compile(rb"[A-Z0-9]{3}"), 3: re.compile(rb"[A-Z0-9]{3}[A-Z0-9 \0]")}
+_NAME[4] = _NAME[3]
+_FALSE_SYNC = re.compile(rb"\xff([\xe0-\xff]|\Z)")  # what unsynchronisation takes care to avoid
+
+
+@dataclass(frozen=True, slots=True)
+class Id3:
+    """A tag: `frames` with their headers, and the `rest` behind the last one.
+
+    `rest` is padding, or something unreadable that must stay. `room` is the size of the tag that
+    was read, without its header.
+    """
+
+    major: int = 4
+    flags: int = 0
+    synchsafe: bool = True  # sizes of frames; iTunes once wrote plain ones in 2.4
+    frames: tuple[bytes, ...] = ()
+    rest: bytes = b""
+    room: int = 0
+
+    @property
+    def others(self) -> tuple[bytes, ...]:
+        """The frames that are not the genre."""
+        return tuple(f for f in self.frames if f[:4].rstrip(b"\0 ") != b"TCON" and f[:3] != b"TCO")
+
+    def with_genre(self, values: Sequence[str] | None) -> Id3:
+        """Return the tag with one genre frame of these raw values, or with none."""
+        # First: a reader that stumbles over another frame has seen it by then.
+        genre = () if values is None else (_genre_frame(self, values),)
+        rest = self.rest if self.rest.strip(b"\0") else b""
+        return replace(self, frames=(*genre, *self.others), rest=rest)
+
+    def to_bytes(self) -> bytes:
+        """The whole tag, as long as the one that was read if that is possible."""
+        body = b"".join(self.frames) + self.rest
+        if not self.rest:  # an unreadable rest may not be taken for padding
+            grown = len(body) > self.room
+            body = body.ljust(len(body) + NEW_PADDING if grown else self.room, b"\0")
+        return b"ID3" + bytes([self.major, 0, self.flags]) + to_synchsafe(len(body)) + body
+
+
+def from_synchsafe(data: bytes) -> int:
+    """A number of which each byte holds 7 bits."""
+    return sum((byte & 0x7F) << 7 * i for i, byte in enumerate(reversed(data)))
+
+
+def to_synchsafe(number: int) -> bytes:
+    """Four bytes of 7 bits each."""
+    if number >> 28:
+        raise TagError("the ID3 tag would be larger than 256 MB")
+    return bytes(number >> 7 * i & 0x7F for i in (3, 2, 1, 0))
+
+
+def size_of(header: bytes) -> int:
+    """Bytes of a whole tag that begins with these ten bytes; 0 if none does."""
+    if len(header) < 10 or not header.startswith(b"ID3"):
+        return 0
+    footer = 10 if header[3] == 4 and header[5] & FOOTER else 0
+    return 10 + from_synchsafe(header[6:10]) + footer
+
+
+def parse(source: bytes) -> Id3:
+    """Split a whole tag. Raises `TagError` if it is cut off or of an unknown kind."""
+    size, major, flags = from_synchsafe(source[6:10]), source[3], source[5]
+    body = source[10 : 10 + size]
+    if not source.startswith(b"ID3") or major not in _NAME or len(body) < size:
+        raise TagError("the ID3 tag is cut off, or of an unknown version")
+    if major == 2 and flags & EXTENDED:
+        raise TagError("the ID3v2.2 tag is compressed, which nothing reads")
+    # A tag that only claims to be unsynchronised is taken as it is, as mutagen does.
+    if flags & UNSYNCHRONISED and major < 4 and not _FALSE_SYNC.search(body):
+        body = body.replace(b"\xff\x00", b"\xff")
+    if flags & EXTENDED and not _NAME[major].match(body):  # holds a checksum and the like: dropped
+        plain = int.from_bytes(body[:4], "big") + 4
+        body = body[from_synchsafe(body[:4]) if major == 4 else plain :]
+    kept = flags & (UNSYNCHRONISED | EXPERIMENTAL if major == 4 else EXPERIMENTAL)
+    frames, rest = _split(body, major, synchsafe=major == 4)
+    if major == 4 and rest.strip(b"\0"):
+        plain_frames, plain_rest = _split(body, major, synchsafe=False)
+        if not plain_rest.strip(b"\0"):
+            return Id3(major, kept, False, plain_frames, plain_rest, len(source) - 10)
+    return Id3(major, kept, major == 4, frames, rest, len(source) - 10)
+
+
+def _split(body: bytes, major: int, *, synchsafe: bool) -> tuple[tuple[bytes, ...], bytes]:
+    width, head = (3, 6) if major == 2 else (4, 10)
+    frames, at = [], 0
+    while _NAME[major].match(body, at) and at + head <= len(body):
+        digits = body[at + width : at + 2 * width]
+        size = from_synchsafe(digits) if synchsafe else int.from_bytes(digits, "big")
+        if at + head + size > len(body):
+            break
+        frames.append(body[at : at + head + size])
+        at += head + size
+    return tuple(frames), body[at:]
+
+
+def _genre_frame(tag: Id3, values: Sequence[str]) -> bytes:
+    """Latin-1 where that is enough, else UTF-8, or UTF-16 before ID3v2.4."""
+    encoding, codec, mark, end = 3, "utf-8", b"", b"\0"
+    if all(value.isascii() for value in values):
+        encoding = 0
+    elif tag.major < 4:
+        encoding, codec, mark, end = 1, "utf-16-le", b"\xff\xfe", b"\0\0"
+    data = bytes([encoding]) + b"".join(mark + value.encode(codec) + end for value in values)
+    if tag.major == 2:
+        return b"TCO" + len(data).to_bytes(3, "big") + data
+    size = to_synchsafe(len(data)) if tag.synchsafe else len(data).to_bytes(4, "big")
+    return b"TCON" + size + b"\0\0" + data

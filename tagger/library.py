@@ -1,0 +1,101 @@
+"""Which files under the given paths are tracks, in a stable order, each once."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from tagger.types import Failure, Track
+
+SUFFIXES = frozenset(
+    ".aac .ac3 .afc .aif .aifc .aiff .ape .asf .au .caf .dff .dsf .flac .m4a .m4b .mka .mp1 .mp2 .mp3 "
+    ".mp4 .mpc .oga .ogg .opus .snd .spx .tak .tta .w64 .wav .wma .wv".split()
+)
+# Folders that servers and systems keep beside the music; hidden ones are left out anyway.
+NOT_MUSIC = frozenset(
+    ["@eaDir", "#recycle", "$RECYCLE.BIN", "System Volume Information", "lost+found"]
+)
+
+
+def find_tracks(paths: Iterable[Path]) -> Iterator[Track | Failure]:
+    """Every track under `paths`: by name within a folder, folders where their name stands.
+
+    In folders, files are chosen by suffix and hidden ones are left out; a file that is named itself
+    is taken whatever it is called. Links are followed, paths are those of the real files, and a file
+    reached twice counts once. What cannot be read is a `Failure` with its path as found.
+    """
+    seen: set[str] = set()
+    for path in paths:
+        given = os.path.abspath(path)
+        if not os.path.lexists(given):
+            yield Failure(Path(given), "no such file or folder", lasting=False)
+        else:
+            yield from _visit(given, seen)
+
+
+def _visit(given: str, seen: set[str]) -> Iterator[Track | Failure]:
+    """Depth first, with a stack of its own: folders may lie deeper than Python recurses."""
+    stack: list[Iterator[str]] = [iter([given])]
+    while stack:
+        path = next(stack[-1], None)
+        if path is None:
+            stack.pop()
+            continue
+        found = _look_at(path, seen, named=len(stack) == 1)
+        if isinstance(found, list):
+            stack.append(iter(found))
+        elif found is not None:
+            yield found
+
+
+def _look_at(path: str, seen: set[str], *, named: bool) -> Track | Failure | list[str] | None:
+    """What one path is: a track, a failure, a folder's entries to visit, or nothing of interest."""
+    is_music = named or os.path.splitext(path)[1].lower() in SUFFIXES
+    try:
+        real = os.path.realpath(path, strict=True)
+        status = os.stat(real)
+    except OSError as error:
+        # A loop has no suffix that would tell what it was meant to be.
+        wanted = is_music or error.errno == errno.ELOOP or not os.path.splitext(path)[1]
+        return Failure(Path(path), _reason(path, error), lasting=False) if wanted else None
+    is_folder = stat.S_ISDIR(status.st_mode)
+    if is_folder and os.path.islink(path) and _contains(real, os.path.dirname(path)):
+        return Failure(Path(path), "a link to a folder that holds it", lasting=False)
+    if real in seen or not (is_folder or is_music):
+        return None
+    seen.add(real)
+    if is_folder:
+        return _list_folder(real)
+    if not stat.S_ISREG(status.st_mode):
+        return Failure(Path(real), "not a regular file", lasting=False)
+    if not os.access(real, os.R_OK):
+        return Failure(Path(real), "permission denied", lasting=False)
+    return Track(Path(real), status.st_size, status.st_mtime_ns)
+
+
+def _list_folder(folder: str) -> list[str] | Failure:
+    try:
+        names = sorted(os.listdir(folder))
+    except OSError as error:
+        return Failure(Path(folder), _reason(folder, error), lasting=False)
+    return [
+        os.path.join(folder, name)
+        for name in names
+        if not name.startswith(".") and name not in NOT_MUSIC
+    ]
+
+
+def _contains(folder: str, inner: str) -> bool:
+    inner = os.path.realpath(inner)
+    return inner == folder or inner.startswith(folder.rstrip(os.sep) + os.sep)
+
+
+def _reason(path: str, error: OSError) -> str:
+    if error.errno == errno.ELOOP:
+        return "a link that leads back to itself"
+    if error.errno == errno.ENOENT and os.path.islink(path):
+        return "a broken link"
+    return (error.strerror or "cannot be read").lower()

@@ -1,0 +1,117 @@
+"""The CSV report: a row per track, streamed to a temporary file that takes the old one's place."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import IO
+
+from tagger.errors import ReportError
+from tagger.genres import rank_genres
+from tagger.replace import scratch_beside, sync
+from tagger.types import Outcome
+
+COLUMNS = (
+    "path", "genre", "confidence", "agreement", "second", "second_confidence", "third",
+    "third_confidence", "windows", "seconds", "existing_genre", "action", "reason", "model",
+)  # fmt: skip
+STDOUT = Path("-")
+CHUNK_ROWS = 1000
+# Control characters other than a newline, half surrogates, and marks that turn the direction of text.
+UNSAFE = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+# An apostrophe in front makes a spreadsheet take the cell as text; more of them are kept apart by one.
+FORMULA = re.compile(r"'*[=+\-@]")
+
+Cell = str | float | int | None
+
+
+def write_csv(
+    outcomes: Iterable[Outcome], target: Path, *, model: str, labels: Sequence[str] = ()
+) -> None:
+    """Write one row per outcome, in order, as they come; `target` may be `STDOUT`.
+
+    `labels` adds a column for the probability of each. Memory does not grow with the rows. Until
+    the last row is written an older report stays as it was. Raises `ReportError`.
+    """
+    import pandas as pd
+
+    header = [*COLUMNS, *(csv_text(label) for label in labels)]
+    rows = (_row(outcome, model, labels) for outcome in outcomes)
+    with _opened(target) as file:
+        pd.DataFrame([header]).to_csv(file, index=False, header=False, lineterminator="\n")
+        while chunk := list(islice(rows, CHUNK_ROWS)):
+            frame = pd.DataFrame(chunk, dtype=object)
+            frame.to_csv(file, index=False, header=False, lineterminator="\n")
+
+
+def csv_text(text: str) -> str:
+    r"""Text that a CSV reader gives back and a spreadsheet does not run.
+
+    What is not printable, and bytes of file names that are not UTF-8, become `\xNN` or `\uNNNN`; a
+    text that looks so already has its backslash written as `\x5c`. Newlines stay.
+    """
+    escaped = printable(text, keep="\n")
+    return f"'{escaped}" if FORMULA.match(escaped) else escaped
+
+
+def printable(text: str, keep: str = "") -> str:
+    r"""Text without anything that a terminal would obey; see `csv_text` for the escapes."""
+    escaped = re.sub(r"\\(?=x[0-9a-f]{2}|u[0-9a-f]{4})", r"\\x5c", text)
+    if "\n" not in keep:
+        escaped = escaped.replace("\n", r"\x0a")
+    return UNSAFE.sub(_escape, escaped)
+
+
+def _escape(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    if 0xDC80 <= code <= 0xDCFF:  # how Python keeps a byte of a name that is not UTF-8
+        code -= 0xDC00
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+
+
+def _row(outcome: Outcome, model: str, labels: Sequence[str]) -> list[Cell]:
+    cells: list[Cell] = [csv_text(os.fspath(outcome.path))]
+    prediction = outcome.prediction
+    if prediction is None:
+        cells += [None] * 9
+    else:
+        best: list[tuple[str | None, float | None]] = [*rank_genres(prediction)[:3]]
+        best += [(None, None)] * (3 - len(best))
+        (genre, confidence), second, third = best
+        for name, share in ((genre, confidence), second, third):
+            cells += [name and csv_text(name), share and round(share, 4)]
+        cells.insert(3, round(prediction.agreement, 4))
+        cells += [prediction.windows, round(prediction.seconds, 2)]
+    cells += [csv_text("; ".join(outcome.existing)), outcome.action.value, csv_text(outcome.reason)]
+    cells.append(csv_text(model))
+    if prediction is None:
+        return cells + [None] * len(labels)
+    return cells + [round(share, 6) for share in prediction.probabilities[: len(labels)]]
+
+
+@contextmanager
+def _opened(target: Path) -> Iterator[IO[str]]:
+    """Standard output, or a temporary file that takes the target's place at the end."""
+    if target == STDOUT:
+        sys.stdout.flush()
+        with open(os.dup(sys.stdout.fileno()), "w", encoding="utf-8", newline="") as file:
+            yield file
+        return
+    scratch = scratch_beside(target)
+    try:
+        with scratch.open("w", encoding="utf-8", newline="") as file:
+            yield file
+        sync(scratch)
+        os.replace(scratch, target)
+    except OSError as error:
+        scratch.unlink(missing_ok=True)
+        reason = error.strerror or error
+        raise ReportError(f"{target} cannot be written ({reason}); name another by --csv") from error
+    except BaseException:
+        scratch.unlink(missing_ok=True)
+        raise

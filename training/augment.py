@@ -1,0 +1,96 @@
+"""What a crop goes through before the model learns from it: other takes of the same music.
+
+Everything but the change of speed happens on log-mel features, where a gain is a sum, an equaliser a
+curve over the bins, and a mix of two sounds a sum of powers: far cheaper than on waveforms.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from tagger.types import FrontEnd
+
+NEPERS = math.log(10) / 10  # a decibel in the natural logarithm of a power
+
+
+@dataclass(frozen=True, slots=True)
+class Augmentation:
+    """How far each change goes; zero turns it off."""
+
+    speed: float = 0.12  # share by which music runs faster or slower; its pitch goes with it
+    gain: float = 6.0  # dB, standard deviation
+    equaliser: float = 4.0  # dB, standard deviation at each of `equaliser_points` along the mel scale
+    equaliser_points: int = 6
+    noise: float = 0.5  # share of crops with a faint noise floor under them
+    mixup: float = 0.4  # both parameters of the Beta distribution that draws the shares of a mix
+    mel_mask: int = 24  # bins, the most that one of two masks covers
+    time_mask: float = 0.1  # share of the frames, the most that one of two masks covers
+
+
+def change_speed(waveform: NDArray[np.float32], samples: int) -> NDArray[np.float32]:
+    """`(any,)` played in `samples` samples, by linear interpolation."""
+    if len(waveform) == samples:
+        return waveform
+    places = np.linspace(0, len(waveform) - 1, samples, dtype=np.float32)
+    return np.interp(places, np.arange(len(waveform), dtype=np.float32), waveform).astype(np.float32)
+
+
+class FeatureAugmenter:
+    """Changes features `(batch, frames, mel_bins)` as `Fbank` gives them; draws from torch's generator."""
+
+    def __init__(self, augmentation: Augmentation, front_end: FrontEnd) -> None:
+        self.how = augmentation
+        self.scale = 2 * front_end.std  # the features are (log power - mean) / (2 std)
+        self.mean = front_end.mean
+
+    def colour(self, features: Tensor) -> Tensor:
+        """Another loudness, another equaliser, and a noise floor under some."""
+        batch, _, bins = features.shape
+        gain = torch.randn(batch, 1, 1) * self.how.gain  # (batch, 1, 1)
+        points = torch.randn(batch, 1, self.how.equaliser_points) * self.how.equaliser
+        curve = interpolate(points, bins, mode="linear", align_corners=True)  # (batch, 1, bins)
+        powers = features * self.scale + self.mean + (gain + curve) * NEPERS  # (batch, frames, bins)
+        # Codecs leave holes of digital silence and uncompressed music does not; the floor hides which.
+        floor = torch.empty(batch, 1, 1).uniform_(-14.0, -8.0)
+        floor[torch.rand(batch) >= self.how.noise] = -30.0
+        powers = torch.logaddexp(powers, floor.expand_as(powers))
+        return (powers - self.mean) / self.scale
+
+    def mix(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Each crop mixed with another: features, the other's index `(batch,)`, own share `(batch, 1)`."""
+        batch = len(features)
+        other = torch.randperm(batch)  # (batch,)
+        if not self.how.mixup:
+            return features, other, torch.ones(batch, 1)
+        beta = torch.distributions.Beta(self.how.mixup, self.how.mixup)
+        share = beta.sample((batch, 1))  # (batch, 1)
+        share = torch.maximum(share, 1 - share)
+        powers = features * self.scale
+        own = powers + share.clamp_min(1e-6).log()[:, :, None]  # (batch, frames, bins)
+        others = powers[other] + (1 - share).clamp_min(1e-6).log()[:, :, None]
+        return torch.logaddexp(own, others) / self.scale, other, share
+
+    def mask(self, features: Tensor) -> Tensor:
+        """SpecAugment: two bands of bins and two spans of frames are set to the mean of the crop."""
+        _, frames, bins = features.shape
+        hidden = torch.zeros_like(features, dtype=torch.bool)
+        for _ in range(2):
+            hidden |= _spans(features, bins, self.how.mel_mask)[:, None, :]
+            hidden |= _spans(features, frames, round(self.how.time_mask * frames))[:, :, None]
+        return torch.where(hidden, features.mean(dim=(1, 2), keepdim=True), features)
+
+
+def _spans(features: Tensor, length: int, most: int) -> Tensor:
+    """`(batch, length)`, true in one span of at most `most` for each crop."""
+    batch = len(features)
+    widths = torch.rand(batch, 1) * most
+    starts = torch.rand(batch, 1) * (length - widths)
+    places = torch.arange(length)[None]  # (1, length)
+    return (places >= starts) & (places < starts + widths)

@@ -1,0 +1,154 @@
+"""The network in training: an AST classifier, and heads beside it that only a teacher sees."""
+
+from __future__ import annotations
+
+import copy
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits, log_softmax
+from transformers import ASTConfig, ASTFeatureExtractor, ASTForAudioClassification
+
+from tagger.model import find_model
+from tagger.types import FrontEnd
+
+# Widths of a network that is trained from nothing.
+SCRATCH: dict[str, dict[str, int]] = {
+    # 2.7 M parameters on 16 x 8 patches of 2.575 s: fits a wheel, and 2 cores.
+    "small": {"hidden_size": 192, "num_hidden_layers": 6, "num_attention_heads": 3, "max_length": 256},
+    "tiny": {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "max_length": 64},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class LossWeights:
+    """How much each target counts beside the label's cross entropy."""
+
+    soft_labels: float = 0.05  # of the sum over the classes
+    embeddings: float = 1.0  # of the squared error, as a share of the variance
+    smoothing: float = 0.1  # share of a label's probability spread over all labels
+
+
+def scratch_network(shape: str, labels: tuple[str, ...]) -> ASTForAudioClassification:
+    """A network of a named shape, randomly initialised; patches 16 x 16 side by side."""
+    sizes = SCRATCH[shape]
+    config = ASTConfig(
+        **sizes,
+        intermediate_size=4 * sizes["hidden_size"],
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
+        patch_size=16,
+        frequency_stride=16,
+        time_stride=16,
+        **_label_maps(labels),
+    )
+    return ASTForAudioClassification._from_config(config)
+
+
+def pretrained_network(name: str, labels: tuple[str, ...]) -> ASTForAudioClassification:
+    """A checkpoint by its bundled name, folder or hub id; a new head if its labels are not these.
+
+    Raises `CheckpointError`.
+    """
+    info = find_model(name)
+    heads = {} if info.labels == labels else _label_maps(labels)
+    return ASTForAudioClassification.from_pretrained(
+        info.folder,
+        dtype=torch.float32,
+        use_safetensors=True,
+        local_files_only=True,
+        ignore_mismatched_sizes=True,
+        **heads,
+    )
+
+
+def front_end_of(network: ASTForAudioClassification, name: str | None) -> FrontEnd:
+    """The front end of a checkpoint, or AST's with as many frames as a new network has."""
+    if name is not None:
+        return find_model(name).front_end
+    return FrontEnd(frames=network.config.max_length, mel_bins=network.config.num_mel_bins)
+
+
+def _label_maps(labels: tuple[str, ...]) -> dict[str, Any]:
+    return {
+        "id2label": dict(enumerate(labels)),
+        "label2id": {label: index for index, label in enumerate(labels)},
+    }
+
+
+class Student(nn.Module):
+    """A classifier whose pooled output also has to tell what its teachers heard."""
+
+    variance: Tensor
+
+    def __init__(self, network: ASTForAudioClassification, widths: dict[str, int]) -> None:
+        super().__init__()
+        self.network = network
+        hidden = network.config.hidden_size
+        self.heads = nn.ModuleDict({name: nn.Linear(hidden, width) for name, width in widths.items()})
+
+    def forward(self, features: Tensor) -> dict[str, Tensor]:
+        """Features `(batch, frames, mel_bins)` to `logits` and an output for each teacher."""
+        pooled = self.network.audio_spectrogram_transformer(input_values=features).pooler_output
+        outputs = {name: head(pooled).float() for name, head in self.heads.items()}
+        return {"logits": self.network.classifier(pooled).float(), **outputs}  # (batch, width) each
+
+
+def student_loss(
+    outputs: dict[str, Tensor], targets: dict[str, Tensor], weights: LossWeights
+) -> Tensor:
+    """Sum of what the label and each teacher want; crops without a label count for teachers only."""
+    labels = targets["labels"]  # (batch, labels), each row sums to the share that has a label
+    mass = labels.sum(dim=-1, keepdim=True)  # (batch, 1)
+    smooth = (1 - weights.smoothing) * labels + weights.smoothing * mass / labels.shape[-1]
+    loss = -(smooth * log_softmax(outputs["logits"], dim=-1)).sum() / mass.sum().clamp_min(1)
+    if "soft_labels" in targets:
+        each = binary_cross_entropy_with_logits(
+            outputs["soft_labels"], targets["soft_labels"], reduction="none"
+        )  # (batch, classes)
+        loss = loss + weights.soft_labels * each.sum(dim=-1).mean()
+    if "embeddings" in targets:
+        wanted = targets["embeddings"]  # (batch, width)
+        error = (outputs["embeddings"] - wanted).square().sum(dim=-1).mean()
+        spread = (wanted - wanted.mean(dim=0)).square().sum(dim=-1).mean()
+        loss = loss + weights.embeddings * error / spread.clamp_min(1e-6)
+    return loss
+
+
+class WeightAverage:
+    """An exponential moving average of a network's weights, which is what gets saved."""
+
+    def __init__(self, network: nn.Module, decay: float) -> None:
+        self.network = copy.deepcopy(network).requires_grad_(False).eval()
+        self.decay = decay
+        self.steps = 0
+
+    @torch.no_grad()
+    def update(self, network: nn.Module) -> None:
+        """Take in the weights after one step; early on the average forgets faster."""
+        self.steps += 1
+        decay = min(self.decay, (1 + self.steps) / (10 + self.steps))
+        for mean, weight in zip(self.network.parameters(), network.parameters(), strict=True):
+            mean.lerp_(weight, 1 - decay)
+
+
+def save_checkpoint(network: ASTForAudioClassification, front_end: FrontEnd, folder: Path) -> None:
+    """Write config.json, model.safetensors in float16 and preprocessor_config.json."""
+    folder.mkdir(parents=True, exist_ok=True)
+    copy.deepcopy(network).half().save_pretrained(folder)
+    extractor = ASTFeatureExtractor(
+        sampling_rate=front_end.rate,
+        num_mel_bins=front_end.mel_bins,
+        max_length=front_end.frames,
+        mean=front_end.mean,
+        std=front_end.std,
+    )
+    extractor.save_pretrained(folder)
+    # Weights are stored in half precision but meant to be computed with as the user asks.
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    config.pop("_name_or_path", None)
+    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")

@@ -1,0 +1,73 @@
+"""What a teacher heard, frame by frame: targets beyond the one label of a clip."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.errors import TrainingError
+from training.gtzan import Clip
+
+FRAME_SECONDS = 0.96  # YAMNet's frame
+HOP_SECONDS = 0.48
+SCALE_KEY = "_scale"
+
+
+@dataclass(frozen=True, slots=True)
+class Teacher:
+    """Targets of each clip, by its name: `(frames, width)`, float32.
+
+    Frame i covers 0.96 s from 0.48 i s.
+    """
+
+    targets: dict[str, NDArray[np.float32]]
+    width: int
+
+    def between(self, name: str, begin: float, end: float) -> NDArray[np.float32]:
+        """Mean target `(width,)` over the frames whose centre lies between two times, in seconds.
+
+        Where none does, that of the nearest frame.
+        """
+        frames = self.targets[name]
+        centres = np.arange(len(frames)) * HOP_SECONDS + FRAME_SECONDS / 2
+        inside = (centres >= begin) & (centres <= end)
+        if not inside.any():
+            inside[np.abs(centres - (begin + end) / 2).argmin()] = True
+        return frames[inside].mean(axis=0)
+
+
+def read_soft_labels(paths: Sequence[Path], clips: Sequence[Clip]) -> Teacher:
+    """Probabilities of classes: uint8 `q` in the files, `(q / 255) ** 4` here.
+
+    Raises `TrainingError` if a clip is in none of the files.
+    """
+    return _teacher(paths, clips, lambda frames, scale: (frames.astype(np.float32) / 255) ** 4)
+
+
+def read_embeddings(paths: Sequence[Path], clips: Sequence[Clip]) -> Teacher:
+    """Embeddings: int8 times the file's `_scale`. Raises `TrainingError` if a clip is in no file."""
+    return _teacher(paths, clips, lambda frames, scale: frames.astype(np.float32) * scale)
+
+
+def _teacher(paths: Sequence[Path], clips: Sequence[Clip], decode) -> Teacher:  # type: ignore
+    targets: dict[str, NDArray[np.float32]] = {}
+    wanted = {clip.name for clip in clips}
+    for path in paths:
+        with np.load(path) as file:
+            scale = file[SCALE_KEY] if SCALE_KEY in file.files else np.float32(1)
+            for name in wanted.intersection(file.files):
+                targets[name] = decode(file[name], scale)
+    missing = sorted(wanted - targets.keys())
+    if missing:
+        raise TrainingError(
+            f"{len(missing)} of {len(wanted)} clips are not in {', '.join(map(str, paths))}, "
+            f"{missing[0]} for one"
+        )
+    widths = {frames.shape[1] for frames in targets.values()}
+    if len(widths) != 1:
+        raise TrainingError(f"the teacher's targets differ in width: {sorted(widths)}")
+    return Teacher(targets, widths.pop())
