@@ -1,8 +1,8 @@
 """Predict the genres of a music library with an Audio Spectrogram Transformer, and tag it.
 
-    >>> from tagger import predict
-    >>> for prediction in predict("~/Music/Kind of Blue"):  # doctest: +SKIP
-    ...     print(prediction.track.path, prediction.ranked[0])
+>>> from tagger import predict
+>>> for prediction in predict("~/Music/Kind of Blue"):  # doctest: +SKIP
+...     print(prediction.track.path, prediction.ranked[0])
 """
 
 from typing import TYPE_CHECKING, Any

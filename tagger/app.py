@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from tagger.apply import read_outcome, undo_change, write_outcome
-from tagger.audio import decoder_versions
+from tagger.decoders import decoder_versions
 from tagger.errors import LibraryError, StateError
 from tagger.genres import Policy, rank_genres
-from tagger.library import find_tracks
+from tagger.library import NO_SUCH_PATH, find_tracks
 from tagger.model import DEFAULT_MODEL, ModelInfo, find_model
 from tagger.report import write_csv
 from tagger.state import State
@@ -100,7 +100,7 @@ def tag_library(request: TagRequest, screen: Screen) -> Summary:
     info = find_model(request.model, screen.say)
     plan = info.plan(request.options.windows)
     found = list(screen.bar(find_tracks(request.paths), 0, "scanning"))
-    if not any(isinstance(item, Track) or item.reason != "no such file or folder" for item in found):
+    if all(isinstance(item, Failure) and item.reason == NO_SUCH_PATH for item in found):
         names = ", ".join(str(path) for path in request.paths)
         raise LibraryError(f"no audio file in {names}; name a folder that holds music, or a file")
     with State(request.state or default_state()) as state:
@@ -127,7 +127,9 @@ def undo_run(
     with State(state_path or default_state()) as state:
         chosen = state.last_run() if run is None else run
         if chosen is None:
-            raise StateError("nothing to undo: no run of this state file wrote a tag that still stands")
+            raise StateError(
+                "nothing to undo: no tag that a run of this state file wrote still stands"
+            )
         if not state.has_run(chosen):
             raise StateError(f"no run {chosen} in {state.path}")
         changes = state.changes(chosen)
@@ -178,7 +180,9 @@ def _predict_unknown(
     info = known.info
     what = f"{info.name} ({len(info.labels)} labels)"
     earlier = len(tracks) - len(unknown)
-    counted = f"{len(tracks):,} tracks" + (f", {earlier:,} known from earlier runs" if earlier else "")
+    counted = f"{len(tracks):,} tracks"
+    if earlier:
+        counted += f", {earlier:,} known from earlier runs"
     if not unknown:
         screen.say(f"{what} · {counted}")
         return
@@ -204,18 +208,24 @@ def _predict(
     from tagger.inference import predict_tracks
     from tagger.model import load_model
 
-    return predict_tracks(tracks, load_model(info, options.device, options.precision), plan, options)
+    model = load_model(info, options.device, options.precision)
+    return predict_tracks(tracks, model, plan, options)
 
 
 def _outcomes(
-    found: list[Track | Failure], known: _Known, request: TagRequest, summary: Summary, screen: Screen
+    found: list[Track | Failure],
+    known: _Known,
+    request: TagRequest,
+    summary: Summary,
+    screen: Screen,
 ) -> Iterator[Outcome]:
     """One outcome per track and failure, in order; genres are written on the way."""
     label = "writing" if request.write_tags else "reporting"
     for item in screen.bar(found, len(found), label):
         outcome = _outcome(item, known, request, summary.run)
         summary.add(outcome)
-        screen.detail(f"{outcome.action.value}: {outcome.path} {'; '.join(outcome.genres)}{outcome.reason}")
+        detail = "; ".join(outcome.genres) or outcome.reason
+        screen.detail(f"{outcome.action.value}: {outcome.path} {detail}")
         yield outcome
 
 

@@ -10,12 +10,12 @@ from pathlib import Path
 from types import FrameType
 
 from tagger.audio import digest_packets
-from tagger.errors import ChangedSince, TagError, TaggerError, UnsupportedFormat
+from tagger.errors import ChangedSince, TagError, UnsupportedFormat
 from tagger.genres import Policy, decide
 from tagger.replace import check_replaceable, replacing
 from tagger.state import Change, State
 from tagger.tags import other_tags, read_fields, read_genres, restore_fields, write_genres
-from tagger.types import Action, GenreFields, Outcome, Prediction, Track
+from tagger.types import Action, Outcome, Prediction, Track
 
 
 def read_outcome(prediction: Prediction) -> Outcome:
@@ -95,7 +95,7 @@ def _write(track: Track, genres: tuple[str, ...], state: State, run: int) -> Non
 def _replace(
     old: Track, edit: Callable[[Path], None], after: Iterable[str], state: State, run: int
 ) -> Track:
-    """Edit a copy, see that only the genre differs, journal it, and let it take the file's place."""
+    """Edit a copy, see that only the genre differs, journal it, and let it replace the file."""
     path = old.path
     before, others, packets = read_fields(path), other_tags(path), digest_packets(path)
     entry, new = 0, old

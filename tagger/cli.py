@@ -68,27 +68,24 @@ class Console:
             yield from shown
 
 
-class WindowCount(click.ParamType):
-    """A number of windows, or "all" for None."""
-
-    name = "N|all"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> int | None:
-        """A positive int, or None."""
-        if value == "all":
-            return None
-        if str(value).isdecimal() and int(value) > 0:
-            return int(value)
-        self.fail(f"{value!r} is neither a positive number nor 'all'", param, ctx)
+def window_count(ctx: click.Context, param: click.Parameter, value: str) -> int | None:
+    """What `--windows` stands for: a positive number, or None for "all"."""
+    if value == "all":
+        return None
+    if value.isdecimal() and int(value) > 0:
+        return int(value)
+    raise click.BadParameter(f"{value!r} is neither a positive number nor 'all'")
 
 
 class MainCommand(click.Command):
     """The main command; a first word that names another one runs that instead."""
 
     def make_context(
-        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: Any,
     ) -> click.Context:
         """Hand over to the other command, if one is named."""
         other = OTHER_COMMANDS.get(args[0]) if args else None
@@ -102,7 +99,9 @@ class MainCommand(click.Command):
 
 
 @click.command(cls=MainCommand, epilog=EXAMPLES, context_settings={"max_content_width": 100})
-@click.argument("paths", nargs=-1, required=True, metavar="PATH...", type=click.Path(path_type=Path))
+@click.argument(
+    "paths", nargs=-1, required=True, metavar="PATH...", type=click.Path(path_type=Path)
+)
 @click.option("--write-tags", is_flag=True, help="Write the genre into each file's own tag.")
 @click.option("--dry-run", is_flag=True, help="Say what would be written; change no file.")
 @click.option(
@@ -134,7 +133,7 @@ class MainCommand(click.Command):
     show_default=True,
     help="Where the report goes; - is stdout.",
 )
-@click.option("--all-probabilities", is_flag=True, help="Add a column for every label to the report.")
+@click.option("--all-probabilities", is_flag=True, help="Add a column a label to the report.")
 @click.option(
     "--model",
     default=DEFAULT_MODEL,
@@ -143,7 +142,8 @@ class MainCommand(click.Command):
 )
 @click.option(
     "--windows",
-    type=WindowCount(),
+    callback=window_count,
+    metavar="N|all",
     default=str(OPTIONS.windows),
     show_default=True,
     help="Windows heard of each track; 'all' covers every sample.",
@@ -253,7 +253,7 @@ def undo(run: int | None, dry_run: bool, state: Path | None, quiet: bool) -> Non
 OTHER_COMMANDS: dict[str, click.Command] = {"undo": undo}
 
 
-class _ended_well:  # noqa: N801 - used as a context manager function
+class _ended_well:
     """Turn errors that a user can mend, and Ctrl-C, into one line and an exit code."""
 
     def __init__(self, how_to_go_on: str) -> None:
@@ -275,10 +275,11 @@ class _ended_well:  # noqa: N801 - used as a context manager function
 def _summarise(summary: Summary, csv_file: Path) -> Iterator[str]:
     """The closing lines of a run."""
     actions = summary.actions
-    parts = [f"{action.value.replace('-', ' ')} {actions[action]:,}" for action in Action if actions[action]]
-    best = ", ".join(f"{genre} {count:,}" for genre, count in summary.genres.most_common(3))
-    more = len(summary.genres) - 3
-    yield " · ".join(parts) + (f"        {best}" if best else "") + (f", {more} more" if more > 0 else "")
+    counted = [f"{a.value.replace('-', ' ')} {actions[a]:,}" for a in Action if actions[a]]
+    genres = [f"{genre} {count:,}" for genre, count in summary.genres.most_common(3)]
+    if len(summary.genres) > 3:
+        genres.append(f"{len(summary.genres) - 3} more")
+    yield " · ".join(counted) + "        " + " · ".join(genres)
     if summary.untaggable:
         yield f"skipped: {summary.untaggable:,} in containers that hold no tags"
     for outcome in summary.failures:

@@ -160,18 +160,26 @@ def holds_one_value(file: IO[bytes], family: Family) -> bool:
     return len(source) > 3 and source[3] < 4
 
 
+def _read_tag(file: IO[bytes], place: blocks.Place) -> id3v2.Id3:
+    """The ID3v2 tag, or the one that would be made where there is none."""
+    if source := blocks.read_id3(file, place):
+        return id3v2.parse(source)
+    return id3v2.from_v1(blocks.read_v1(file) if place == blocks.FRONT else b"")
+
+
 def _put_id3(
     file: IO[bytes], place: blocks.Place, values: tuple[str, ...] | None, *, keep_empty: bool
 ) -> None:
-    source = blocks.read_id3(file, place)
-    tag = (id3v2.parse(source) if source else id3v2.Id3()).with_genre(values)
-    keep = tag.frames or tag.rest or (source and keep_empty)
-    blocks.place_id3(file, place, tag.to_bytes() if keep else b"")
+    if not blocks.read_id3(file, place) and values is None:
+        return
+    tag = _read_tag(file, place).with_genre(values)
+    made = id3v2.from_v1(blocks.read_v1(file) if place == blocks.FRONT else b"")
+    removable = not keep_empty and not tag.rest and tag.frames in ((), made.frames)
+    blocks.place_id3(file, place, b"" if removable else tag.to_bytes())
 
 
 def _other_frames(file: IO[bytes], place: blocks.Place) -> dict[str, str]:
-    source = blocks.read_id3(file, place)
-    tag = id3v2.parse(source) if source else id3v2.Id3()
+    tag = _read_tag(file, place)
     found = {f"id3:{i}:{frame[:4]!r}": _digest(frame) for i, frame in enumerate(tag.others)}
     if found:
         found["id3:version"] = f"2.{tag.major}"

@@ -76,7 +76,7 @@ def decide(prediction: Prediction, existing: Sequence[str], policy: Policy) -> D
 
 def _without_repeats(genres: Sequence[str]) -> list[str]:
     """The first of those that differ in case alone."""
-    first = {}
+    first: dict[str, str] = {}
     for genre in genres:
         first.setdefault(genre.casefold(), genre)
     return list(first.values())

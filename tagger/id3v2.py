@@ -99,6 +99,25 @@ def parse(source: bytes) -> Id3:
     return Id3(major, kept, major == 4, frames, rest, len(source) - 10)
 
 
+def from_v1(block: bytes) -> Id3:
+    """A new tag that says what an ID3v1 block says, except the genre; empty for no block.
+
+    Without it a new tag with a genre only would hide the title from readers that look no further
+    than ID3v2, as FFmpeg and what is built on it do.
+    """
+    texts = {b"TIT2": block[3:33], b"TPE1": block[33:63], b"TALB": block[63:93]}
+    texts[b"TDRC"], comment = block[93:97], block[97:127]
+    if comment[28:29] == b"\0" and comment[29:] > b"\0":  # ID3v1.1
+        comment, texts[b"TRCK"] = comment[:28], str(comment[29]).encode()
+    texts[b"COMM"] = comment
+    frames = []
+    for name, raw in texts.items():
+        if text := raw.split(b"\0")[0].strip():
+            data = (b"\0eng\0" if name == b"COMM" else b"\0") + text
+            frames.append(name + to_synchsafe(len(data)) + b"\0\0" + data)
+    return Id3(frames=tuple(frames))
+
+
 def _split(body: bytes, major: int, *, synchsafe: bool) -> tuple[tuple[bytes, ...], bytes]:
     width, head = (3, 6) if major == 2 else (4, 10)
     frames, at = [], 0

@@ -60,7 +60,9 @@ def _score(
         yield index, source, nothing if window is None else next(scores)
 
 
-def average_windows(track: Track, rows: Sequence[Row], labels: tuple[str, ...]) -> Prediction | Failure:
+def average_windows(
+    track: Track, rows: Sequence[Row], labels: tuple[str, ...]
+) -> Prediction | Failure:
     """The mean probability of each label over the windows of one track, in float32."""
     sources = [source for _, source, _ in rows]
     for source in sources:
@@ -79,5 +81,6 @@ def choose_workers(asked: int | None, tracks: int) -> int:
     """Decoding processes: half of the cores that this process may use, none for a single track."""
     if asked is not None:
         return min(asked, tracks)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    allowed = getattr(os, "sched_getaffinity", None)  # not on macOS and Windows
+    cores = len(allowed(0)) if allowed else os.cpu_count() or 1
     return min(max(1, cores // 2), tracks if tracks > 1 else 0)

@@ -10,10 +10,14 @@ from pathlib import Path
 
 from tagger.types import Failure, Track
 
-SUFFIXES = frozenset(
-    ".aac .ac3 .afc .aif .aifc .aiff .ape .asf .au .caf .dff .dsf .flac .m4a .m4b .mka .mp1 .mp2 .mp3 "
-    ".mp4 .mpc .oga .ogg .opus .snd .spx .tak .tta .w64 .wav .wma .wv".split()
-)
+# fmt: off
+SUFFIXES = frozenset([
+    ".aac", ".ac3", ".afc", ".aif", ".aifc", ".aiff", ".ape", ".asf", ".au", ".caf", ".dff", ".dsf",
+    ".flac", ".m4a", ".m4b", ".mka", ".mp1", ".mp2", ".mp3", ".mp4", ".mpc", ".oga", ".ogg", ".opus",
+    ".snd", ".spx", ".tak", ".tta", ".w64", ".wav", ".wma", ".wv",
+])
+# fmt: on
+NO_SUCH_PATH = "no such file or folder"
 # Folders that servers and systems keep beside the music; hidden ones are left out anyway.
 NOT_MUSIC = frozenset(
     ["@eaDir", "#recycle", "$RECYCLE.BIN", "System Volume Information", "lost+found"]
@@ -24,14 +28,14 @@ def find_tracks(paths: Iterable[Path]) -> Iterator[Track | Failure]:
     """Every track under `paths`: by name within a folder, folders where their name stands.
 
     In folders, files are chosen by suffix and hidden ones are left out; a file that is named itself
-    is taken whatever it is called. Links are followed, paths are those of the real files, and a file
-    reached twice counts once. What cannot be read is a `Failure` with its path as found.
+    is taken whatever it is called. Links are followed, paths are those of the real files, and a
+    file reached twice counts once. What cannot be read is a `Failure` with its path as found.
     """
     seen: set[str] = set()
     for path in paths:
         given = os.path.abspath(path)
         if not os.path.lexists(given):
-            yield Failure(Path(given), "no such file or folder", lasting=False)
+            yield Failure(Path(given), NO_SUCH_PATH, lasting=False)
         else:
             yield from _visit(given, seen)
 

@@ -29,7 +29,12 @@ BUNDLED = Path(__file__).parent / "checkpoints"
 DEFAULT_MODEL = "gtzan-small"
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 # Nothing else is ever fetched: no pickled weights, no code.
-HUB_FILES = ["config.json", "preprocessor_config.json", "model*.safetensors", "model.safetensors.index.json"]
+HUB_FILES = [
+    "config.json",
+    "preprocessor_config.json",
+    "model*.safetensors",
+    "model.safetensors.index.json",
+]
 CLASSIFIER = "ASTForAudioClassification"
 MULTI_LABEL = "multi_label_classification"
 
@@ -133,7 +138,7 @@ def _read_json(path: Path, name: str) -> dict[str, Any]:
 def _front_end(features: dict[str, Any]) -> FrontEnd:
     normalised = features.get("do_normalize", True)
     return FrontEnd(
-        rate=int(features.get("sampling_rate", FrontEnd.rate)),
+        rate=int(features.get("sampling_rate", FrontEnd().rate)),
         frames=int(features["max_length"]),
         mel_bins=int(features["num_mel_bins"]),
         mean=float(features["mean"]) if normalised else 0.0,
@@ -159,10 +164,17 @@ def _fingerprint(files: list[Path]) -> str:
 
 
 def choose_device(name: str) -> torch.device:
-    """`auto` is the first of cuda, mps and cpu that is here. Raises `DeviceError`, never replaces."""
+    """`auto` is the first of cuda, mps and cpu that is here; any other must be here.
+
+    Raises `DeviceError`: a device that was asked for is never silently replaced.
+    """
     import torch
 
-    here = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    here = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
     if name == "auto":
         name = next(device for device, available in here.items() if available)
     if not here.get(name.split(":")[0]):
@@ -174,13 +186,18 @@ def choose_device(name: str) -> torch.device:
 
 
 def choose_precision(name: str, device: torch.device) -> torch.dtype:
-    """`auto` is bfloat16 where the hardware multiplies it fast (GPUs; AMX, AVX512-BF16), else float32."""
+    """`auto` is bfloat16 where the hardware multiplies it fast: GPUs, AMX, AVX512-BF16.
+
+    Elsewhere it is float32; on GPUs older than bfloat16, float16.
+    """
     import torch
 
     if name != "auto":
-        return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[name]
+        dtype: torch.dtype = getattr(torch, name)
+        return dtype
     if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+        return torch.bfloat16 if native else torch.float16
     fast = device.type == "cpu" and (
         torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
     )
@@ -246,7 +263,7 @@ def _load_network(info: ModelInfo) -> torch.nn.Module:
         raise CheckpointError(f"the weights of {info.name} cannot be loaded: {reason}") from error
     wrong = [*loading["missing_keys"], *loading["unexpected_keys"], *loading["mismatched_keys"]]
     if wrong:
-        raise CheckpointError(f"the weights of {info.name} do not fit its config: {sorted(map(str, wrong))[:3]}")
-    if network.config.num_labels != len(info.labels):
-        raise CheckpointError(f"the head of {info.name} does not have its {len(info.labels)} labels")
-    return network
+        some = ", ".join(sorted(map(str, wrong))[:3])
+        raise CheckpointError(f"the weights of {info.name} do not fit its config: {some}")
+    module: torch.nn.Module = network
+    return module

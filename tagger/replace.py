@@ -23,7 +23,7 @@ def check_replaceable(path: Path) -> os.stat_result:
     status = path.stat()
     if status.st_nlink > 1:
         raise HardLinked(
-            f"it has {status.st_nlink - 1} other hard links, which a replaced file would not share", path
+            f"it has {status.st_nlink - 1} other hard links, which would keep the old file", path
         )
     if not os.access(path, os.W_OK):
         raise TagError("the file is read-only", path)
@@ -36,8 +36,9 @@ def check_replaceable(path: Path) -> os.stat_result:
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a copy of `path` beside it; when the block ends without an error, it takes its place.
 
-    The copy has the suffix, mode, owner and extended attributes of the file. If the block raises, or
-    the file was changed meanwhile (`ChangedSince`), the copy is deleted and the file stays as it was.
+    The copy has the suffix, mode, owner and extended attributes of the file. If the block raises,
+    or the file was changed meanwhile (`ChangedSince`), the copy is deleted and the file stays as it
+    was.
     """
     before = check_replaceable(path)
     scratch = scratch_beside(path)

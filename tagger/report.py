@@ -22,9 +22,12 @@ COLUMNS = (
 )  # fmt: skip
 STDOUT = Path("-")
 CHUNK_ROWS = 1000
-# Control characters other than a newline, half surrogates, and marks that turn the direction of text.
-UNSAFE = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-# An apostrophe in front makes a spreadsheet take the cell as text; more of them are kept apart by one.
+# Control characters other than a newline, marks that turn the direction of text, and surrogates.
+UNSAFE = re.compile(
+    "[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+# An apostrophe in front makes a spreadsheet take the cell as text. A text that has apostrophes in
+# that place gets one more, so that taking one off always gives the text back.
 FORMULA = re.compile(r"'*[=+\-@]")
 
 Cell = str | float | int | None
@@ -110,8 +113,8 @@ def _opened(target: Path) -> Iterator[IO[str]]:
         os.replace(scratch, target)
     except OSError as error:
         scratch.unlink(missing_ok=True)
-        reason = error.strerror or error
-        raise ReportError(f"{target} cannot be written ({reason}); name another by --csv") from error
+        why = error.strerror or error
+        raise ReportError(f"{target} cannot be written ({why}); name another by --csv") from error
     except BaseException:
         scratch.unlink(missing_ok=True)
         raise

@@ -1,7 +1,7 @@
 """One SQLite file that outlives a run: predictions, failures, and the journal of tag changes.
 
-A prediction belongs to (path, checkpoint fingerprint, plan) and counts while the file keeps its size
-and mtime. A journal entry is on disk before the file it speaks of is replaced.
+A prediction belongs to (path, checkpoint fingerprint, plan) and counts while the file keeps its
+size and mtime. A journal entry is on disk before the file it speaks of is replaced.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ CREATE TABLE models (fingerprint TEXT PRIMARY KEY, name TEXT NOT NULL, labels TE
 CREATE TABLE predictions (
     path BLOB NOT NULL, fingerprint TEXT NOT NULL, plan TEXT NOT NULL,
     size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL,
-    probabilities BLOB NOT NULL, agreement REAL NOT NULL, windows INTEGER NOT NULL, seconds REAL NOT NULL,
+    probabilities BLOB NOT NULL, agreement REAL NOT NULL,
+    windows INTEGER NOT NULL, seconds REAL NOT NULL,
     PRIMARY KEY (path, fingerprint, plan)
 ) WITHOUT ROWID;
 CREATE TABLE failures (
@@ -36,7 +37,8 @@ CREATE TABLE failures (
     PRIMARY KEY (path, fingerprint)
 ) WITHOUT ROWID;
 CREATE TABLE runs (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, started TEXT NOT NULL, model TEXT NOT NULL
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    kind TEXT NOT NULL, started TEXT NOT NULL, model TEXT NOT NULL
 );
 CREATE TABLE journal (
     id INTEGER PRIMARY KEY AUTOINCREMENT, run INTEGER NOT NULL REFERENCES runs, path BLOB NOT NULL,
@@ -84,7 +86,8 @@ class State:
         version = self._do("PRAGMA user_version").fetchone()[0]
         if version > VERSION:
             raise StateError(
-                f"a newer version of tag-genres made {self.path}; upgrade, or name another file by --state"
+                f"a newer version of tag-genres made {self.path}; "
+                "upgrade, or name another file by --state"
             )
         if version < VERSION:
             self._do("BEGIN IMMEDIATE")
@@ -100,7 +103,10 @@ class State:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         """Close the file."""
         self._db.close()
@@ -117,8 +123,8 @@ class State:
     def begin_run(self, kind: str, model: str = "") -> int:
         """Number of a new run; `kind` is "tag" or "undo"."""
         now = datetime.now(timezone.utc).isoformat(timespec="seconds")
-        row = self._do("INSERT INTO runs (kind, started, model) VALUES (?, ?, ?)", (kind, now, model))
-        return row.lastrowid or 0
+        insert = "INSERT INTO runs (kind, started, model) VALUES (?, ?, ?)"
+        return self._do(insert, (kind, now, model)).lastrowid or 0
 
     def add_model(self, fingerprint: str, name: str, labels: tuple[str, ...]) -> None:
         """Keep what the probabilities of a checkpoint stand for."""
@@ -163,7 +169,9 @@ class State:
         ).fetchone()
         return None if row is None else Failure(track.path, row[0])
 
-    def record(self, run: int, before: GenreFields, after: Iterable[str], old: Track, new: Track) -> int:
+    def record(
+        self, run: int, before: GenreFields, after: Iterable[str], old: Track, new: Track
+    ) -> int:
         """Journal a change that is about to be made to a file; the number of the entry.
 
         From here on the predictions for the old file hold for the new one: only its tag differs.
@@ -201,10 +209,11 @@ class State:
 
     def last_run(self) -> int | None:
         """The latest tagging run of which something is left to undo."""
-        return self._do(
+        run: int | None = self._do(
             "SELECT max(run) FROM journal JOIN runs ON runs.id = run "
             "WHERE kind = 'tag' AND undone_by IS NULL"
         ).fetchone()[0]
+        return run
 
     def has_run(self, run: int) -> bool:
         """Whether there was such a run."""

@@ -60,7 +60,8 @@ def write_genres(path: Path, genres: Sequence[str]) -> None:
     """Store genres, best first, and read them back.
 
     Several stay separate values; in ID3v2.3 and 2.2 they are one value, joined by "; ". A file
-    without a tag gets one (ID3v2.4). An older tag at the end is updated, never added.
+    without a tag gets one: ID3v2.4, with what an ID3v1 block says, which it would hide otherwise.
+    An older tag at the end is updated, never added.
     Raises as `read_genres` does, and `TagError` for no genre, for a name that readers would take
     for something else (a number, a leading "(", control characters), and for a file that would lose
     other tags or does not read back as written.

@@ -53,7 +53,7 @@ class GenreFields:
     """The genre fields of one file as they are stored, enough to put them back.
 
     `values` maps a field ("TCON", "id3v1", "ape:Genre", "GENRE", "©gen" ...) to its raw values; a
-    field that the file does not have is missing. `has_tags` is false where the file has no tag block.
+    field that the file does not have is missing. `has_tags` is false where there is no tag block.
     """
 
     values: Mapping[str, tuple[str, ...]]

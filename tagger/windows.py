@@ -20,7 +20,7 @@ class WindowPlan:
 
     def __post_init__(self) -> None:
         if self.samples < 1 or self.rate < 1:
-            raise ValueError(f"a window needs samples and a rate, got {self.samples} at {self.rate} Hz")
+            raise ValueError(f"no window of {self.samples} samples at {self.rate} Hz")
         if self.count is not None and self.count < 1:
             raise ValueError(f"count must be at least 1, got {self.count}")
 

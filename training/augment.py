@@ -26,10 +26,13 @@ class Augmentation:
 
     speed: float = 0.12  # share by which music runs faster or slower; its pitch goes with it
     gain: float = 6.0  # dB, standard deviation
-    equaliser: float = 4.0  # dB, standard deviation at each of `equaliser_points` along the mel scale
+    equaliser: float = (
+        4.0  # dB, standard deviation at each of `equaliser_points` along the mel scale
+    )
     equaliser_points: int = 6
     noise: float = 0.5  # share of crops with a faint noise floor under them
     mixup: float = 0.4  # both parameters of the Beta distribution that draws the shares of a mix
+    patch_drop: float = 0.4  # share of the patches that the network does not see; saves time, too
     mel_mask: int = 24  # bins, the most that one of two masks covers
     time_mask: float = 0.1  # share of the frames, the most that one of two masks covers
 
@@ -39,7 +42,9 @@ def change_speed(waveform: NDArray[np.float32], samples: int) -> NDArray[np.floa
     if len(waveform) == samples:
         return waveform
     places = np.linspace(0, len(waveform) - 1, samples, dtype=np.float32)
-    return np.interp(places, np.arange(len(waveform), dtype=np.float32), waveform).astype(np.float32)
+    return np.interp(places, np.arange(len(waveform), dtype=np.float32), waveform).astype(
+        np.float32
+    )
 
 
 class FeatureAugmenter:
@@ -53,24 +58,29 @@ class FeatureAugmenter:
     def colour(self, features: Tensor) -> Tensor:
         """Another loudness, another equaliser, and a noise floor under some."""
         batch, _, bins = features.shape
-        gain = torch.randn(batch, 1, 1) * self.how.gain  # (batch, 1, 1)
-        points = torch.randn(batch, 1, self.how.equaliser_points) * self.how.equaliser
+        device = features.device
+        gain = torch.randn(batch, 1, 1, device=device) * self.how.gain  # (batch, 1, 1)
+        points = (
+            torch.randn(batch, 1, self.how.equaliser_points, device=device) * self.how.equaliser
+        )
         curve = interpolate(points, bins, mode="linear", align_corners=True)  # (batch, 1, bins)
-        powers = features * self.scale + self.mean + (gain + curve) * NEPERS  # (batch, frames, bins)
+        powers = (
+            features * self.scale + self.mean + (gain + curve) * NEPERS
+        )  # (batch, frames, bins)
         # Codecs leave holes of digital silence and uncompressed music does not; the floor hides which.
-        floor = torch.empty(batch, 1, 1).uniform_(-14.0, -8.0)
-        floor[torch.rand(batch) >= self.how.noise] = -30.0
+        floor = torch.empty(batch, 1, 1, device=device).uniform_(-14.0, -8.0)
+        floor[torch.rand(batch, device=device) >= self.how.noise] = -30.0
         powers = torch.logaddexp(powers, floor.expand_as(powers))
         return (powers - self.mean) / self.scale
 
     def mix(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Each crop mixed with another: features, the other's index `(batch,)`, own share `(batch, 1)`."""
         batch = len(features)
-        other = torch.randperm(batch)  # (batch,)
+        other = torch.randperm(batch, device=features.device)  # (batch,)
         if not self.how.mixup:
-            return features, other, torch.ones(batch, 1)
+            return features, other, torch.ones(batch, 1, device=features.device)
         beta = torch.distributions.Beta(self.how.mixup, self.how.mixup)
-        share = beta.sample((batch, 1))  # (batch, 1)
+        share = beta.sample((batch, 1)).to(features.device)  # (batch, 1)
         share = torch.maximum(share, 1 - share)
         powers = features * self.scale
         own = powers + share.clamp_min(1e-6).log()[:, :, None]  # (batch, frames, bins)
@@ -90,7 +100,7 @@ class FeatureAugmenter:
 def _spans(features: Tensor, length: int, most: int) -> Tensor:
     """`(batch, length)`, true in one span of at most `most` for each crop."""
     batch = len(features)
-    widths = torch.rand(batch, 1) * most
-    starts = torch.rand(batch, 1) * (length - widths)
-    places = torch.arange(length)[None]  # (1, length)
+    widths = torch.rand(batch, 1, device=features.device) * most
+    starts = torch.rand(batch, 1, device=features.device) * (length - widths)
+    places = torch.arange(length, device=features.device)[None]  # (1, length)
     return (places >= starts) & (places < starts + widths)

@@ -24,6 +24,17 @@ class Teachers:
     soft_labels: Teacher | None = None
     embeddings: Teacher | None = None
 
+    @property
+    def given(self) -> dict[str, Teacher]:
+        """Those that are there, by the name of their targets."""
+        both = {"soft_labels": self.soft_labels, "embeddings": self.embeddings}
+        return {name: teacher for name, teacher in both.items() if teacher is not None}
+
+    @property
+    def widths(self) -> dict[str, int]:
+        """Values per target."""
+        return {name: teacher.width for name, teacher in self.given.items()}
+
 
 class CropDataset(Dataset[dict[str, Tensor]]):
     """Item `i` is a new random crop of the `i`-th sound each time, with its targets.
@@ -33,13 +44,18 @@ class CropDataset(Dataset[dict[str, Tensor]]):
     """
 
     def __init__(
-        self, sounds: Sequence[Sound], labels: Sequence[str], plan: WindowPlan, teachers: Teachers
+        self,
+        sounds: Sequence[Sound],
+        labels: Sequence[str],
+        plan: WindowPlan,
+        teachers: Teachers,
+        speed: float = 0.0,
     ) -> None:
         self.sounds = sounds
         self.labels = tuple(labels)
         self.plan = plan
         self.teachers = teachers
-        self.speed = 0.0
+        self.speed = speed  # share by which a crop is played faster or slower
 
     def __len__(self) -> int:
         """Number of sounds."""
@@ -55,10 +71,8 @@ class CropDataset(Dataset[dict[str, Tensor]]):
         # A clip shorter than the window is heard whole, and repeated.
         whole = sound.seconds * self.plan.rate < self.plan.samples
         times = (0.0, sound.seconds) if whole else (begin / self.plan.rate, end / self.plan.rate)
-        for name in ("soft_labels", "embeddings"):
-            teacher: Teacher | None = getattr(self.teachers, name)
-            if teacher is not None:
-                crops[name] = torch.from_numpy(teacher.between(sound.clip.name, *times))
+        for name, teacher in self.teachers.given.items():
+            crops[name] = torch.from_numpy(teacher.between(sound.clip.name, *times))
         return crops
 
     def _draw(self, length: int) -> tuple[int, int]:

@@ -16,7 +16,7 @@ from tagger.windows import WindowPlan
 from training.errors import TrainingError
 
 SUFFIXES = frozenset(
-    ".aac .aif .aiff .ape .au .caf .flac .m4a .mp3 .mp4 .mpc .oga .ogg .opus .tta .wav .wma .wv".split()
+    [".aac", ".aif", ".aiff", ".ape", ".au", ".caf", ".flac", ".m4a", ".mp3", ".mp4", ".mpc", ".oga", ".ogg", ".opus", ".tta", ".wav", ".wma", ".wv"]
 )
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import tempfile
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,13 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.utils.data import WeightedRandomSampler
-from transformers import ASTForAudioClassification, Trainer, TrainerCallback, TrainingArguments, set_seed
+from transformers import (
+    ASTForAudioClassification,
+    PrinterCallback,
+    Trainer,
+    TrainerCallback,
+    TrainingArguments,
+)
 
 from tagger.fbank import Fbank
 from tagger.model import choose_device, choose_precision
@@ -30,6 +38,7 @@ class FinetuneOptions:
     model: str | None = None  # trained further, all layers; else `scratch`
     scratch: str = "small"
     epochs: float = 60.0  # one epoch draws as many windows as the clips hold
+    steps: int | None = None  # instead of epochs
     batch_size: int = 64
     learning_rate: float = 1e-3
     weight_decay: float = 0.05
@@ -51,32 +60,21 @@ class DistillTrainer(Trainer):
 
     def __init__(
         self,
-        *,
         student: Student,
-        crops: CropDataset,
-        options: FinetuneOptions,
-        front_end: FrontEnd,
         arguments: TrainingArguments,
+        crops: CropDataset,
+        front_end: FrontEnd,
+        options: FinetuneOptions,
     ) -> None:
+        super().__init__(model=student, args=arguments, train_dataset=crops)
         self.options = options
-        self.fbank = Fbank(front_end)
+        self.fbank = Fbank(front_end).to(arguments.device)
         self.augmenter = FeatureAugmenter(options.augmentation, front_end)
-        self.average = WeightAverage(student.network, options.average)
-        average = self.average
-
-        class Averaging(TrainerCallback):
-            def on_step_end(self, args: Any, state: Any, control: Any, **rest: Any) -> None:
-                average.update(student.network)
-
-        super().__init__(
-            model=student, args=arguments, train_dataset=crops, callbacks=[Averaging()]
-        )
 
     def _get_train_sampler(self, train_dataset: Any = None) -> WeightedRandomSampler:
-        crops: CropDataset = self.train_dataset
-        seconds = sum(sound.seconds for sound in crops.sounds)
-        windows = max(self.options.batch_size, round(seconds * crops.plan.rate / crops.plan.samples))
-        return WeightedRandomSampler(draw_weights(crops.sounds, self.options.balance), windows)
+        crops = self.train_dataset
+        weights = draw_weights(crops.sounds, self.options.balance)
+        return WeightedRandomSampler(weights.tolist(), windows_per_epoch(crops))
 
     def compute_loss(
         self,
@@ -98,3 +96,90 @@ class DistillTrainer(Trainer):
         return (loss, outputs) if return_outputs else loss
 
 
+class Averaging(TrainerCallback):
+    """Updates the average of the weights after each step."""
+
+    def __init__(self, average: WeightAverage, student: Student) -> None:
+        self.average = average
+        self.student = student
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **rest: Any) -> None:
+        """One step is done."""
+        self.average.update(self.student.network)
+
+
+class Progress(TrainerCallback):
+    """Tells the loss, and about how long it will take, at the Trainer's logging steps."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self.say = say
+        self.begin = time.monotonic()
+
+    def on_log(self, args: Any, state: Any, control: Any, **rest: Any) -> None:
+        """The Trainer logged something."""
+        logged = rest.get("logs") or {}
+        if "loss" in logged:
+            passed = time.monotonic() - self.begin
+            left = passed * (state.max_steps / state.global_step - 1)
+            self.say(
+                f"step {state.global_step}/{state.max_steps}  loss {float(logged['loss']):.3f}  "
+                f"{passed / 60:.1f} min, {left / 60:.1f} to go"
+            )
+
+
+def windows_per_epoch(crops: CropDataset) -> int:
+    """As many crops as whole windows fit into all sounds, end to end; at least one for each."""
+    seconds = sum(sound.seconds for sound in crops.sounds)
+    return max(len(crops), round(seconds * crops.plan.rate / crops.plan.samples))
+
+
+def training_arguments(options: FinetuneOptions, scratch_folder: str) -> TrainingArguments:
+    """The Trainer's part of the options: it writes no checkpoint, and reports to us alone."""
+    device = choose_device(options.device)
+    precision = choose_precision(options.precision, device)
+    return TrainingArguments(
+        output_dir=scratch_folder,
+        per_device_train_batch_size=options.batch_size,
+        num_train_epochs=options.epochs,
+        max_steps=options.steps or -1,
+        learning_rate=options.learning_rate,
+        lr_scheduler_type="cosine",
+        warmup_steps=options.warmup,
+        weight_decay=options.weight_decay,
+        max_grad_norm=1.0,
+        bf16=precision == torch.bfloat16,
+        fp16=precision == torch.float16,
+        use_cpu=device.type == "cpu",
+        seed=options.seed,
+        logging_steps=20,
+        save_strategy="no",
+        report_to="none",
+        disable_tqdm=True,
+        remove_unused_columns=False,
+        dataloader_pin_memory=device.type == "cuda",
+    )
+
+
+def train_student(
+    network: ASTForAudioClassification,
+    crops: CropDataset,
+    front_end: FrontEnd,
+    options: FinetuneOptions,
+    say: Callable[[str], None],
+) -> ASTForAudioClassification:
+    """Train a network on crops; returns the average of its weights over the run, in float32.
+
+    The number of steps is fixed beforehand and nothing is chosen on the way, so that the validation
+    part stays unseen.
+    """
+    average = WeightAverage(network, options.average)
+    student = Student(network, crops.teachers.widths, options.augmentation.patch_drop)
+    with tempfile.TemporaryDirectory() as folder:
+        trainer = DistillTrainer(
+            student, training_arguments(options, folder), crops, front_end, options
+        )
+        trainer.remove_callback(PrinterCallback)
+        trainer.add_callback(Averaging(average, student))
+        trainer.add_callback(Progress(say))
+        trainer.train()
+    return average.network

@@ -1,0 +1,304 @@
+"""The decoders behind one interface: soundfile, PyAV, and pydub with a system FFmpeg.
+
+A source knows its rate and length and reads mono samples from any place. A decoder's own
+errors pass through: `audio.read_windows` gathers them.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tagger.errors import AudioError
+
+if TYPE_CHECKING:
+    import av.container
+
+Samples = NDArray[np.float32]
+
+PREROLL = 0.25  # s decoded before a seek's target: MP3's bit reservoir, AAC's overlap
+KEPT = 0.1  # s kept of the last read, since windows that follow each other overlap by their margins
+TRUNCATED = 0.95  # share of the stated length that must be there
+
+# What FFmpeg may take a file for. Without this a playlist renamed to .mp3 could make it open other
+# files or addresses, and a picture or a text would count as a "video".
+FORMATS = (
+    "aac,ac3,aiff,ape,asf,au,caf,dsf,dts,eac3,flac,iff,matroska,webm,mov,mp4,m4a,mp3,mpc,mpc8,mpeg,"
+    "ogg,tak,tta,w64,wav,wv"
+)
+# Streams of bare frames: they have no index, and what FFmpeg says of their length is a guess.
+FRAMES_ONLY = {"aac", "ac3", "dts", "eac3", "mp3"}
+
+
+class Source(Protocol):
+    """An open track: `length` samples a channel at `rate` Hz."""
+
+    rate: int
+    length: int
+
+    def read(self, start: int, count: int) -> Samples:
+        """Mono samples `(<= count,)` from `start`; fewer only where the track ends."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the file."""
+        ...
+
+
+class SoundfileSource:
+    """WAV, AIFF, FLAC, Ogg, MP3, AU, W64, CAF through libsndfile, which seeks exactly."""
+
+    def __init__(self, path: Path) -> None:
+        import soundfile
+
+        if _is_mp3_without_length(path):
+            raise AudioError("an MP3 without a length header")
+        with _silent_c_libraries():
+            self._file = soundfile.SoundFile(os.fsencode(path) if os.name != "nt" else str(path))
+        self.rate = int(self._file.samplerate)
+        self.length = int(self._file.frames)
+
+    def read(self, start: int, count: int) -> Samples:
+        """Mono samples `(<= count,)`."""
+        with _silent_c_libraries():
+            self._file.seek(start)
+            return _mono(self._file.read(count, dtype="float32", always_2d=True))
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._file.close()
+
+
+class AvSource:
+    """What FFmpeg's libraries in PyAV's wheel know: AAC, ALAC, WMA, APE, WavPack, TTA, DSF ...
+
+    Containers with an index are sought in. A stream of bare frames is read from its start, but its
+    packets are only counted up to the wanted place and not decoded: that is exact, and fast.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._container = open_container(path)
+        self._bare = self._container.format.name in FRAMES_ONLY
+        self._rewind()
+        self.rate = int(self._stream.rate or 0)
+        if self.rate < 1:
+            raise AudioError("no sample rate")
+        self.length = self._find_length()
+        self._blocks: Iterator[Samples] = iter(())
+        self._held = np.zeros(0, np.float32)  # the end of what was read last
+        self._held_from = -1
+
+    def _rewind(self) -> None:
+        self._stream = self._container.streams.audio[0]
+        self._packets: Iterator[Any] = self._container.demux(self._stream)
+        self._counted = 0  # samples of the packets that were taken so far
+
+    def _find_length(self) -> int:
+        """Samples a channel: what the container declares, else counted packet by packet."""
+        duration = self._stream.duration or 0
+        declared = self._samples(duration)
+        if declared and not self._bare:
+            return declared
+        counted = self._samples(sum(packet.duration or 0 for packet in self._packets))
+        self._container.close()
+        self._container = open_container(self._path)
+        self._rewind()
+        # Only an MP3 with a length header declares; for other bare frames FFmpeg guesses.
+        knows = self._container.format.name == "mp3" and not _is_mp3_without_length(self._path)
+        return declared if knows and counted < TRUNCATED * declared else counted
+
+    def _samples(self, ticks: int) -> int:
+        return round(ticks * (self._stream.time_base or 0) * self.rate)
+
+    def read(self, start: int, count: int) -> Samples:
+        """Mono samples `(<= count,)`; a read that follows the last one goes on without seeking."""
+        if not self._held_from <= start <= self._held_from + len(self._held):
+            self._blocks = self._decode_from(start)
+            self._held, self._held_from = self._held[:0], start
+        blocks, end = [self._held], self._held_from + len(self._held)
+        while end < start + count and (block := next(self._blocks, None)) is not None:
+            blocks.append(block)
+            end += len(block)
+        samples = np.concatenate(blocks)
+        begin = start - self._held_from
+        self._held = samples[max(0, begin + count - round(KEPT * self.rate)) :]
+        self._held_from = end - len(self._held)
+        return samples[begin : begin + count]
+
+    def _decode_from(self, start: int) -> Iterator[Samples]:
+        """Mono blocks of samples, of which the first begins at `start`."""
+        import av
+
+        position = None
+        for packet in self._packets_from(max(0, start - round(PREROLL * self.rate))):
+            try:
+                frames = self._stream.codec_context.decode(packet)
+            except av.error.InvalidDataError:
+                continue  # one damaged packet, or one whose predecessors were left out
+            for frame in frames:
+                samples = _mono(_floats(frame))
+                if position is None:
+                    position = start if frame.pts is None else self._place(frame.pts)
+                position += len(samples)
+                if position > start:
+                    yield samples[-min(len(samples), position - start) :]
+
+    def _place(self, ticks: int) -> int:
+        """The sample that a time stamp of the stream stands for."""
+        return self._samples(ticks - (self._stream.start_time or 0))
+
+    def _packets_from(self, target: int) -> Iterator[Any]:
+        """The packets that hold sample `target` and all that follow."""
+        if not self._bare:
+            ticks = int(target / self.rate / (self._stream.time_base or 1))
+            ticks += self._stream.start_time or 0
+            self._container.seek(ticks, stream=self._stream, backward=True)
+            self._packets = self._container.demux(self._stream)
+        elif target < self._counted:
+            self._container.close()
+            self._container = open_container(self._path)
+            self._rewind()
+        self._stream.codec_context.flush_buffers()
+        for packet in self._packets:
+            if packet.pts is not None:
+                self._counted = self._place(packet.pts + (packet.duration or 0))
+            if packet.pts is None or self._counted >= target:
+                yield packet
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._container.close()
+
+
+class PydubSource:
+    """What only a system FFmpeg knows, such as Musepack 7.
+
+    Each read starts a program that decodes from the beginning, but no more than one window is ever
+    held in memory.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = str(path)
+        if not (shutil.which("ffmpeg") and shutil.which("ffprobe")):
+            raise AudioError("no ffmpeg and ffprobe on the PATH; installing FFmpeg may help")
+        info = _pydub().utils.mediainfo_json(self._path)
+        streams = [s for s in info.get("streams", []) if s.get("codec_type") == "audio"]
+        if not streams:
+            raise AudioError("FFmpeg finds no audio in it")
+        self.rate = int(streams[0]["sample_rate"])
+        seconds = float(streams[0].get("duration") or info["format"]["duration"])
+        self.length = int(seconds * self.rate)
+
+    def read(self, start: int, count: int) -> Samples:
+        """Mono samples `(<= count,)`."""
+        # pydub cuts at whole milliseconds: ask for a few more than are wanted.
+        segment = _pydub().AudioSegment.from_file(
+            self._path, start_second=start / self.rate, duration=count / self.rate + 0.005
+        )
+        scale = float(1 << (8 * segment.sample_width - 1))
+        samples = np.array(segment.get_array_of_samples(), dtype=np.float32) / scale
+        return _mono(samples.reshape(-1, segment.channels))[:count]
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+
+def open_container(path: Path) -> av.container.InputContainer:
+    """Open a file through PyAV with at least one audio stream in it."""
+    import av
+
+    # FFmpeg would also report to stderr, in the middle of the progress bar.
+    av.logging.set_level(av.logging.PANIC)
+    options = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
+    container = av.open(os.fspath(path), options=options, metadata_errors="replace")
+    if not container.streams.audio:
+        container.close()
+        raise AudioError("no audio stream in it")
+    return container
+
+
+def decoder_versions() -> str:
+    """Which decoders are here; a track that none could read is tried again when this changes."""
+    from importlib.metadata import version
+
+    ffmpeg = shutil.which("ffmpeg") or "no ffmpeg"
+    return f"soundfile {version('soundfile')}, av {version('av')}, {ffmpeg}"
+
+
+def _is_mp3_without_length(path: Path) -> bool:
+    """Whether a file is an MP3 whose first frame tells no length (no Xing, Info or VBRI header).
+
+    For such a file libsndfile returns a wrong length without an error.
+    """
+    with path.open("rb") as file:
+        head = file.read(10)
+        if head[:3] == b"ID3":
+            b1, b2, b3, b4 = head[6:10]
+            file.seek(10 + (b1 << 21 | b2 << 14 | b3 << 7 | b4))
+        else:
+            file.seek(0)
+        frames = file.read(8192).lstrip(b"\0")
+    # Eleven bits of sync; the layer bits tell MPEG audio from the ADTS of AAC, where they are zero.
+    is_mpeg = len(frames) > 1 and frames[0] == 0xFF and frames[1] & 0xE0 == 0xE0
+    is_mpeg = is_mpeg and frames[1] & 0x06 != 0
+    return is_mpeg and not any(mark in frames for mark in (b"Xing", b"Info", b"VBRI"))
+
+
+@contextmanager
+def _silent_c_libraries() -> Iterator[None]:
+    """Keep libmpg123's notes about MP3s, which go straight to stderr, off the screen."""
+    sys.stderr.flush()
+    shown, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    os.close(nowhere)
+    try:
+        yield
+    finally:
+        os.dup2(shown, 2)
+        os.close(shown)
+
+
+def _mono(samples: Samples) -> Samples:
+    """`(n, channels)` to `(n,)`: the mean.
+
+    A sum would make stereo up to 6 dB louder than the mono clips that models learn from.
+    """
+    mono: Samples = samples.mean(axis=1, dtype=np.float32)
+    return mono
+
+
+def _floats(frame: Any) -> Samples:
+    """A decoded frame as `(n, channels)` in [-1, 1]."""
+    values: NDArray[Any] = frame.to_ndarray()  # (channels, n) if planar, else (1, n * channels)
+    channels = values.T if frame.format.is_planar else values.reshape(-1, frame.layout.nb_channels)
+    samples: Samples = channels.astype(np.float32)
+    if values.dtype.kind == "f":
+        return samples
+    full = np.float32(1 << (8 * values.dtype.itemsize - 1))
+    return samples / full - (values.dtype.kind == "u")
+
+
+def _pydub() -> Any:
+    with warnings.catch_warnings():
+        # pydub warns about its own regular expressions, and about a missing FFmpeg, which we name.
+        warnings.simplefilter("ignore")
+        import pydub
+        import pydub.utils
+    return pydub
+
+
+DECODERS: dict[str, Callable[[Path], Source]] = {
+    "soundfile": SoundfileSource,
+    "PyAV": AvSource,
+    "pydub": PydubSource,
+}
