@@ -178,9 +178,9 @@ def _predict_unknown(
         if known.prediction(track) is None and known.failure(track) is None
     ]
     info = known.info
-    what = f"{info.name} ({len(info.labels)} labels)"
+    what = f"{info.name} ({'bundled, ' if info.is_bundled else ''}{len(info.labels)} labels)"
     earlier = len(tracks) - len(unknown)
-    counted = f"{len(tracks):,} tracks"
+    counted = f"{len(tracks):,} track{'s' * (len(tracks) != 1)}"
     if earlier:
         counted += f", {earlier:,} known from earlier runs"
     if not unknown:

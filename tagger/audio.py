@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from contextlib import closing
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +45,8 @@ def read_windows(path: Path, plan: WindowPlan, part: int = 0) -> Waveforms:
             with closing(opened(path)) as source:
                 return _read_part(source, plan, part)
         # Decoders raise what their C libraries say, of every type; the next one gets its turn.
+        except _NotFinite as error:
+            raise AudioError(str(error), path) from None  # another decoder might hide it
         except Exception as error:
             reasons.append(f"{name}: {_one_line(error)}")
     raise AudioError("; ".join(reasons), path)
@@ -57,36 +60,43 @@ def _read_part(source: Source, plan: WindowPlan, part: int) -> Waveforms:
         try:
             windows = [_read_window(source, start, plan) for start in chosen]
         except _EndsEarly as end:
-            if end.length < TRUNCATED * source.length:
+            if source.is_stated and end.length < TRUNCATED * source.length:
                 raise AudioError(
                     f"truncated: {end.length / source.rate:.1f} s can be decoded of the "
                     f"{source.length / source.rate:.1f} s it declares"
                 ) from None
             source.length = end.length
         else:
-            return Waveforms(np.stack(windows), len(starts), source.length / source.rate)
+            # No window is left of a last part if the track ends before its stated length.
+            rows = np.stack(windows) if windows else np.zeros((0, plan.samples), np.float32)
+            return Waveforms(rows, len(starts), source.length / source.rate)
 
 
 def _read_window(source: Source, start: int, plan: WindowPlan) -> Samples:
     """One window `(samples,)`; a shorter track is repeated until it fills it."""
-    ratio = source.rate / plan.rate
+    ratio = Fraction(source.rate, plan.rate)
     margin = round(MARGIN * source.rate) if source.rate != plan.rate else 0
-    begin = max(0, int(start * ratio) - margin)
+    # A multiple of the ratio's numerator, where a sample of the one rate falls on one of the other.
+    begin = max(0, int(start * ratio) - margin) // ratio.numerator * ratio.numerator
     end = min(source.length, int((start + plan.samples) * ratio) + margin + 1)
     samples = source.read(begin, end - begin)
     if len(samples) < end - begin:
         raise _EndsEarly(begin + len(samples))
     if not np.isfinite(samples).all():
-        raise AudioError("it holds samples that are not finite numbers")
+        raise _NotFinite("it holds samples that are not finite numbers")
     if source.rate != plan.rate:
         import soxr
 
         samples = soxr.resample(samples, source.rate, plan.rate)
-    skip = start - round(begin / ratio)
+    skip = start - int(begin / ratio)
     window = samples[skip : skip + plan.samples]
     if len(window) == 0:
         raise EmptyAudio("it holds no audio samples")
     return np.resize(window, plan.samples)  # numpy's resize repeats
+
+
+class _NotFinite(AudioError):
+    """A sample is NaN or infinite."""
 
 
 class _EndsEarly(Exception):
@@ -108,11 +118,11 @@ def digest_packets(path: Path) -> str | None:
         with closing(open_container(path)) as container:
             # FFmpeg takes what follows the last frame of a Monkey's Audio file, tags included, as
             # part of that frame: there the last packet does not count.
-            packets = container.demux(container.streams.audio[0])
             last = b""
-            for packet in packets:
-                digest.update(last)
-                last = bytes(packet) if packet.size else last
+            for packet in container.demux(container.streams.audio[0]):
+                if packet.size:  # the very last one is empty: it only ends the stream
+                    digest.update(last)
+                    last = bytes(packet)
             if container.format.name != "ape":
                 digest.update(last)
     except (AudioError, av.error.FFmpegError, ValueError):
@@ -121,5 +131,7 @@ def digest_packets(path: Path) -> str | None:
 
 
 def _one_line(error: Exception) -> str:
-    text = str(error).encode("utf-8", "backslashreplace").decode()  # names may not be UTF-8
-    return " ".join(text.split())[:200] or type(error).__name__
+    # libsndfile's and FFmpeg's own words, without the path that their bindings put around them.
+    words = getattr(error, "error_string", None) or getattr(error, "strerror", None) or str(error)
+    text = words.encode("utf-8", "backslashreplace").decode()  # names may not be UTF-8
+    return " ".join(text.split())[:200].rstrip(".") or type(error).__name__

@@ -7,6 +7,7 @@ errors pass through: `audio.read_windows` gathers them.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 import warnings
@@ -36,14 +37,25 @@ FORMATS = (
     "ogg,tak,tta,w64,wav,wv"
 )
 # Streams of bare frames: they have no index, and what FFmpeg says of their length is a guess.
-FRAMES_ONLY = {"aac", "ac3", "dts", "eac3", "mp3"}
+BARE = {"aac", "ac3", "dts", "eac3", "mp3"}
+# Here FFmpeg guesses as well, and a large picture in the tag makes the track seem longer. Packets of
+# WMA are few enough to be counted; those of DSD are as large as the file.
+GUESSED = BARE | {"asf", "dsf", "iff"}
+COUNTED = BARE | {"asf"}
+# In the first frame of an MP3. Xing's first flag says that the number of frames follows.
+LENGTH_HEADER = re.compile(rb"(?:Xing|Info)\0\0\0[\x01\x03\x05\x07\x09\x0b\x0d\x0f]|VBRI\0", re.DOTALL)
 
 
 class Source(Protocol):
-    """An open track: `length` samples a channel at `rate` Hz."""
+    """An open track: `length` samples a channel at `rate` Hz.
+
+    `is_stated` tells whether the container states that length, so that a track which ends long
+    before it has been cut off; elsewhere it is a guess from the size of the file.
+    """
 
     rate: int
     length: int
+    is_stated: bool
 
     def read(self, start: int, count: int) -> Samples:
         """Mono samples `(<= count,)` from `start`; fewer only where the track ends."""
@@ -60,12 +72,15 @@ class SoundfileSource:
     def __init__(self, path: Path) -> None:
         import soundfile
 
-        if _is_mp3_without_length(path):
-            raise AudioError("an MP3 without a length header")
         with _silent_c_libraries():
             self._file = soundfile.SoundFile(os.fsencode(path) if os.name != "nt" else str(path))
+        # libsndfile returns a wrong length for such a file, and does not say so; it ignores VBRI.
+        if self._file.format == "MP3" and _length_header(path) not in (b"Xing", b"Info"):
+            self._file.close()
+            raise AudioError("an MP3 without a Xing header")
         self.rate = int(self._file.samplerate)
         self.length = int(self._file.frames)
+        self.is_stated = True
 
     def read(self, start: int, count: int) -> Samples:
         """Mono samples `(<= count,)`."""
@@ -88,7 +103,8 @@ class AvSource:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._container = open_container(path)
-        self._bare = self._container.format.name in FRAMES_ONLY
+        self._format = self._container.format.name
+        self._bare = self._format in BARE
         self._rewind()
         self.rate = int(self._stream.rate or 0)
         if self.rate < 1:
@@ -105,17 +121,27 @@ class AvSource:
 
     def _find_length(self) -> int:
         """Samples a channel: what the container declares, else counted packet by packet."""
-        duration = self._stream.duration or 0
-        declared = self._samples(duration)
-        if declared and not self._bare:
+        declared = self._samples(self._stream.duration or 0)
+        if not declared:  # Matroska keeps one duration for all streams, in microseconds
+            declared = (self._container.duration or 0) * self.rate // 1_000_000
+        self.is_stated = self._format not in GUESSED
+        if declared and self._format not in COUNTED:
             return declared
-        counted = self._samples(sum(packet.duration or 0 for packet in self._packets))
+        for packet in self._packets:
+            self._count(packet)
+        counted = self._counted
         self._container.close()
         self._container = open_container(self._path)
         self._rewind()
-        # Only an MP3 with a length header declares; for other bare frames FFmpeg guesses.
-        knows = self._container.format.name == "mp3" and not _is_mp3_without_length(self._path)
-        return declared if knows and counted < TRUNCATED * declared else counted
+        # An MP3 may have a header that states the length; if less can be counted, it was cut off.
+        has_header = self._format == "mp3" and bool(_length_header(self._path))
+        self.is_stated = has_header and counted < TRUNCATED * declared
+        return declared if self.is_stated else counted
+
+    def _count(self, packet: Any) -> None:
+        """Note where a packet ends."""
+        if packet.pts is not None:
+            self._counted = self._place(packet.pts + (packet.duration or 0))
 
     def _samples(self, ticks: int) -> int:
         return round(ticks * (self._stream.time_base or 0) * self.rate)
@@ -170,8 +196,7 @@ class AvSource:
             self._rewind()
         self._stream.codec_context.flush_buffers()
         for packet in self._packets:
-            if packet.pts is not None:
-                self._counted = self._place(packet.pts + (packet.duration or 0))
+            self._count(packet)
             if packet.pts is None or self._counted >= target:
                 yield packet
 
@@ -191,13 +216,21 @@ class PydubSource:
         self._path = str(path)
         if not (shutil.which("ffmpeg") and shutil.which("ffprobe")):
             raise AudioError("no ffmpeg and ffprobe on the PATH; installing FFmpeg may help")
+        if path.suffix.lower() in (".wav", ".raw", ".pcm"):
+            # It parses these itself, holds them in memory, and takes floats for whole numbers.
+            raise AudioError(f"not used for {path.suffix}")
         info = _pydub().utils.mediainfo_json(self._path)
         streams = [s for s in info.get("streams", []) if s.get("codec_type") == "audio"]
         if not streams:
             raise AudioError("FFmpeg finds no audio in it")
+        format_name = info["format"]["format_name"]
+        if not {*format_name.split(",")} & {*FORMATS.split(",")}:
+            raise AudioError(f"FFmpeg takes it for {format_name}")
+        seconds = streams[0].get("duration") or info["format"].get("duration") or 0
         self.rate = int(streams[0]["sample_rate"])
-        seconds = float(streams[0].get("duration") or info["format"]["duration"])
-        self.length = int(seconds * self.rate)
+        self.length = int(float(seconds) * self.rate)
+        has_header = format_name == "mp3" and bool(_length_header(path))
+        self.is_stated = has_header or format_name not in GUESSED
 
     def read(self, start: int, count: int) -> Samples:
         """Mono samples `(<= count,)`."""
@@ -235,23 +268,19 @@ def decoder_versions() -> str:
     return f"soundfile {version('soundfile')}, av {version('av')}, {ffmpeg}"
 
 
-def _is_mp3_without_length(path: Path) -> bool:
-    """Whether a file is an MP3 whose first frame tells no length (no Xing, Info or VBRI header).
-
-    For such a file libsndfile returns a wrong length without an error.
-    """
+def _length_header(path: Path) -> bytes | None:
+    """The name of the header that tells the length of an MP3, behind its ID3v2 tags; None if none."""
     with path.open("rb") as file:
-        head = file.read(10)
-        if head[:3] == b"ID3":
+        start, head = 0, file.read(10)
+        while head[:3] == b"ID3" and len(head) == 10:
             b1, b2, b3, b4 = head[6:10]
-            file.seek(10 + (b1 << 21 | b2 << 14 | b3 << 7 | b4))
-        else:
-            file.seek(0)
-        frames = file.read(8192).lstrip(b"\0")
-    # Eleven bits of sync; the layer bits tell MPEG audio from the ADTS of AAC, where they are zero.
-    is_mpeg = len(frames) > 1 and frames[0] == 0xFF and frames[1] & 0xE0 == 0xE0
-    is_mpeg = is_mpeg and frames[1] & 0x06 != 0
-    return is_mpeg and not any(mark in frames for mark in (b"Xing", b"Info", b"VBRI"))
+            footer = 10 if head[5] & 0x10 else 0
+            start += 10 + (b1 << 21 | b2 << 14 | b3 << 7 | b4) + footer
+            file.seek(start)
+            head = file.read(10)
+        file.seek(start)
+        found = LENGTH_HEADER.search(file.read(8192))
+    return found and found[0][:4]
 
 
 @contextmanager

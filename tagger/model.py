@@ -14,15 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from tagger.errors import CheckpointError, DeviceError
 from tagger.types import FrontEnd
 from tagger.windows import WindowPlan
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
+    from numpy.typing import NDArray
     from torch import Tensor
 
 BUNDLED = Path(__file__).parent / "checkpoints"
@@ -49,6 +48,11 @@ class ModelInfo:
     front_end: FrontEnd
     multi_label: bool  # sigmoid for each label instead of a softmax over all
     fingerprint: str  # of the contents: the same files anywhere give the same predictions
+
+    @property
+    def is_bundled(self) -> bool:
+        """Whether it came with the package."""
+        return self.folder.parent == BUNDLED
 
     def plan(self, count: int | None) -> WindowPlan:
         """Windows that fill the model's frames exactly."""

@@ -54,18 +54,43 @@ LOSSLESS = frozenset(
 )
 
 
-def music(seconds: float = SECONDS, rate: int = RATE) -> np.ndarray:
-    """`(n, 2)` in [-0.4, 0.4]: a sine under a Hann envelope for each note and channel."""
-    time = np.arange(round(seconds * rate)) / rate  # (n,)
-    note = (time / NOTE).astype(int)  # (n,)
-    pitches = np.random.default_rng(5).uniform(200, 3000, size=(note.max() + 1, 2))  # Hz
-    envelope = 0.4 * np.sin(np.pi * time / NOTE) ** 2
-    return envelope[:, None] * np.sin(2 * np.pi * pitches[note] * (time % NOTE)[:, None])
+def heard_at(times: np.ndarray) -> np.ndarray:
+    """What both channels play at these instants (s): `(n, 2)` in [-0.4, 0.4], silence outside."""
+    notes = round(SECONDS / NOTE)
+    pitches = np.random.default_rng(5).uniform(200, 3000, size=(notes, 2))  # Hz
+    note = np.clip((times / NOTE).astype(int), 0, notes - 1)  # (n,)
+    loudness = np.where((times >= 0) & (times < SECONDS), 0.4 * np.sin(np.pi * times / NOTE) ** 2, 0)
+    return loudness[:, None] * np.sin(2 * np.pi * pitches[note] * (times % NOTE)[:, None])
 
 
-def mono(seconds: float = SECONDS, rate: int = 16_000) -> np.ndarray:
-    """What a decoder must give of `music` at another rate: the mean of the channels."""
-    return music(seconds, rate).mean(axis=1)
+def music(rate: int = RATE, seconds: float = SECONDS) -> np.ndarray:
+    """The first `seconds` as samples `(n, 2)`."""
+    return heard_at(np.arange(round(seconds * rate)) / rate)
+
+
+def compare(window: np.ndarray, start: int, rate: int = 16_000) -> tuple[float, float, float]:
+    """How late (s) a mono window is that should begin at sample `start`; correlation and gain there.
+
+    The mean of the channels is what it is compared with.
+    """
+    reach = rate // 20  # samples
+    played = _mono((start + np.arange(-reach, len(window) + reach)) / rate)
+    # By FFT, and no BLAS: its threads fight for the cores of a busy machine.
+    size = len(played) + len(window)
+    spectra = np.fft.rfft(played, size) * np.fft.rfft(window, size).conj()
+    coarse = int(np.fft.irfft(spectra, size)[: 2 * reach + 1].argmax()) - reach
+    best = (0.0, -1.0, 0.0)
+    for lag in coarse + np.arange(-1, 1.1, 0.125):  # samples
+        played = _mono((start + lag + np.arange(len(window))) / rate)
+        loud, heard = np.sqrt((played**2).sum()), np.sqrt((window**2).sum())
+        likeness = float((played * window).sum() / max(loud * heard, 1e-9))
+        if likeness > best[1]:
+            best = (-lag / rate, likeness, heard / max(loud, 1e-9))
+    return best
+
+
+def _mono(times: np.ndarray) -> np.ndarray:
+    return heard_at(times).mean(axis=1)
 
 
 def make(kind: str, folder: Path) -> Path:

@@ -1,7 +1,7 @@
 """What a crop goes through before the model learns from it: other takes of the same music.
 
-Everything but the change of speed happens on log-mel features, where a gain is a sum, an equaliser a
-curve over the bins, and a mix of two sounds a sum of powers: far cheaper than on waveforms.
+Everything but the change of speed happens on log-mel features, where a gain is a sum, an equaliser
+a curve over the bins, and a mix of two sounds a sum of powers: far cheaper than on waveforms.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ class Augmentation:
     )
     equaliser_points: int = 6
     noise: float = 0.5  # share of crops with a faint noise floor under them
-    mixup: float = 0.4  # both parameters of the Beta distribution that draws the shares of a mix
-    patch_drop: float = 0.4  # share of the patches that the network does not see; saves time, too
-    mel_mask: int = 24  # bins, the most that one of two masks covers
+    mixup: float = 0.1  # both parameters of the Beta distribution that draws the shares of a mix
+    patch_drop: float = 0.3  # share of the patches that the network does not see; saves time, too
+    mel_mask: int = 16  # bins, the most that one of two masks covers
     time_mask: float = 0.1  # share of the frames, the most that one of two masks covers
 
 
@@ -48,7 +48,10 @@ def change_speed(waveform: NDArray[np.float32], samples: int) -> NDArray[np.floa
 
 
 class FeatureAugmenter:
-    """Changes features `(batch, frames, mel_bins)` as `Fbank` gives them; draws from torch's generator."""
+    """Changes features `(batch, frames, mel_bins)` as `Fbank` gives them.
+
+    Draws from torch's generator.
+    """
 
     def __init__(self, augmentation: Augmentation, front_end: FrontEnd) -> None:
         self.how = augmentation
@@ -67,14 +70,17 @@ class FeatureAugmenter:
         powers = (
             features * self.scale + self.mean + (gain + curve) * NEPERS
         )  # (batch, frames, bins)
-        # Codecs leave holes of digital silence and uncompressed music does not; the floor hides which.
+        # Codecs leave holes of digital silence, uncompressed music does not: the floor hides which.
         floor = torch.empty(batch, 1, 1, device=device).uniform_(-14.0, -8.0)
         floor[torch.rand(batch, device=device) >= self.how.noise] = -30.0
         powers = torch.logaddexp(powers, floor.expand_as(powers))
         return (powers - self.mean) / self.scale
 
     def mix(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Each crop mixed with another: features, the other's index `(batch,)`, own share `(batch, 1)`."""
+        """Each crop mixed with another one.
+
+        Returns the features, the other's index `(batch,)`, and the crop's own share `(batch, 1)`.
+        """
         batch = len(features)
         other = torch.randperm(batch, device=features.device)  # (batch,)
         if not self.how.mixup:
@@ -88,7 +94,7 @@ class FeatureAugmenter:
         return torch.logaddexp(own, others) / self.scale, other, share
 
     def mask(self, features: Tensor) -> Tensor:
-        """SpecAugment: two bands of bins and two spans of frames are set to the mean of the crop."""
+        """SpecAugment: two bands of bins and two spans of frames are set to the crop's mean."""
         _, frames, bins = features.shape
         hidden = torch.zeros_like(features, dtype=torch.bool)
         for _ in range(2):

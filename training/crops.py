@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -85,11 +85,11 @@ class CropDataset(Dataset[dict[str, Tensor]]):
 def draw_weights(sounds: Sequence[Sound], balance: float) -> Tensor:
     """How often each sound is drawn, `(sounds,)`: by its length, and by its label to some degree.
 
-    `balance` is 1 where all labels are drawn as often, and 0 where all seconds are. Sounds without a
-    label always count by their seconds, as if they were one label more of the mean length.
+    `balance` is 1 where all labels are drawn as often, and 0 where all seconds are. The sounds
+    without a label count as one label more.
     """
     seconds = np.array([sound.seconds for sound in sounds])
-    of_label: Counter[str] = Counter()
+    of_label: defaultdict[str, float] = defaultdict(float)
     for sound in sounds:
         of_label[sound.clip.label] += sound.seconds
     by_label = np.array([seconds.sum() / of_label[sound.clip.label] for sound in sounds])

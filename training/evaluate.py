@@ -12,29 +12,22 @@ from pathlib import Path
 import click
 
 from tagger.errors import TaggerError
-from tagger.inference import PredictOptions, predict_tracks
+from tagger.inference import predict_tracks
 from tagger.model import DEFAULT_MODEL, find_model, load_model
-from tagger.types import Failure, Track
+from tagger.types import Failure, PredictOptions, Track
 from training.errors import TrainingError
 from training.gtzan import Clip, find_clips
 from training.scores import Scores, describe, score
 from training.splits import PARTS, SPLITS, make_split
 
 
-class WindowCount(click.ParamType):
-    """A number of windows, or `all`."""
-
-    name = "N|all"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> int | str:
-        """At least one window."""
-        if value == "all":
-            return "all"
-        if not str(value).isdecimal() or int(str(value)) < 1:
-            self.fail(f"{value!r} is neither a number of windows nor 'all'", param, ctx)
-        return int(str(value))
+def window_count(context: click.Context, parameter: click.Parameter, value: str) -> int | None:
+    """The value of `--windows`: a number, or None for all."""
+    if value == "all":
+        return None
+    if not value.isdecimal() or int(value) < 1:
+        raise click.BadParameter(f"{value!r} is neither a number of windows nor 'all'")
+    return int(value)
 
 
 def evaluate(
@@ -70,7 +63,9 @@ def evaluate(
 @click.option("--split", type=click.Choice(SPLITS), default="filtered", show_default=True)
 @click.option("--part", type=click.Choice([*PARTS, "all"]), default="valid", show_default=True)
 @click.option("--seed", type=int, default=0, show_default=True, help="Of a random split.")
-@click.option("--windows", type=WindowCount(), default=8, show_default=True, help="Per clip.")
+@click.option(
+    "--windows", default="8", show_default=True, callback=window_count, help="Per clip, or 'all'."
+)
 @click.option("--device", default="cpu", show_default=True)
 @click.option("--precision", default="float32", show_default=True)
 def main(
@@ -79,7 +74,7 @@ def main(
     split: str,
     part: str,
     seed: int,
-    windows: int | str,
+    windows: int | None,
     device: str,
     precision: str,
 ) -> None:
@@ -90,14 +85,15 @@ def main(
             clips = make_split(clips, split, seed).part(part)
         if not clips:
             raise TrainingError(f"no clip of the {part} part is in {data}")
-        count = windows if isinstance(windows, int) else None
-        options = PredictOptions(windows=count, device=device, precision=precision)
+        options = PredictOptions(windows=windows, device=device, precision=precision)
         scores, failures = evaluate(clips, model, options)
     except TaggerError as error:
         raise click.ClickException(str(error)) from error
     for failure in failures:
         click.echo(f"left out: {failure.path}: {failure.reason}", err=True)
-    click.echo(f"model              {model}, {windows} windows a clip, {precision} on {device}")
+    click.echo(
+        f"model              {model}, {windows or 'all'} windows a clip, {precision} on {device}"
+    )
     click.echo(f"part               {part if part == 'all' else f'{part} of the {split} split'}")
     click.echo(describe(scores))
 

@@ -1,12 +1,17 @@
-"""Train an AST genre classifier on folders of clips: `python training/finetune.py --data DIR --out DIR`.
+"""Train a classifier: `python training/finetune.py --scratch small --data DIR --out DIR`.
 
-Prepares everything first and stops with one line if something is wrong; then trains, averages the
-weights, and writes a checkpoint that `tag-genres --model DIR` and transformers open.
+Reads and checks everything first, and stops with one line if something is wrong; then trains,
+averages the weights, and writes a checkpoint that `tag-genres --model DIR` and transformers open.
 """
 
 from __future__ import annotations
 
+import json
+import shlex
+import sys
 from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +19,12 @@ import click
 from transformers import ASTForAudioClassification, set_seed
 
 from tagger.errors import TaggerError
-from tagger.types import FrontEnd
+from tagger.types import FrontEnd, PredictOptions
 from tagger.windows import WindowPlan
+from training.card import CardFacts, write_card
 from training.crops import CropDataset, Teachers
 from training.errors import TrainingError
+from training.evaluate import evaluate
 from training.gtzan import Clip, Sound, find_clips, find_unlabelled, read_sounds
 from training.splits import PARTS, SPLITS, Split, make_split
 from training.student import (
@@ -31,7 +38,17 @@ from training.teacher import read_embeddings, read_soft_labels
 from training.trainer import FinetuneOptions, train_student
 
 DEFAULTS = FinetuneOptions(data=Path(), out=Path())
-KEPT = {"config.json", "model.safetensors", "preprocessor_config.json", "README.md"}
+CHECKPOINT_FILES = {"config.json", "model.safetensors", "preprocessor_config.json", "README.md"}
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """What a run starts from."""
+
+    split: Split
+    crops: CropDataset
+    network: ASTForAudioClassification
+    front_end: FrontEnd
 
 
 def say(message: str) -> None:
@@ -39,130 +56,139 @@ def say(message: str) -> None:
     click.echo(message, err=True)
 
 
-def check_labels(split: Split) -> tuple[str, ...]:
-    """The labels to learn, in alphabetical order.
+def finetune(options: FinetuneOptions, command: str) -> None:
+    """Train by the options and write the checkpoint, its card, and `<out>.metrics.json` beside it.
 
-    Raises `TrainingError` where the train part has one label only, or one with a single clip.
+    `command` is what the card says the checkpoint was made by. Raises `TaggerError`.
     """
-    counts = Counter(clip.label for clip in split.train)
+    material = prepare(options)
+    crops, front_end = material.crops, material.front_end
+    hours = sum(sound.seconds for sound in crops.sounds) / 3600
+    parameters = sum(weights.numel() for weights in material.network.parameters())
+    say(
+        f"{parameters / 1e6:.1f} M parameters learn {len(crops.labels)} labels from "
+        f"{len(crops)} files, {hours:.2f} h"
+    )
+    trained = train_student(material.network, crops, front_end, options, say)
+    save_checkpoint(trained, front_end, options.out)
+    scores = None
+    if material.split.valid:
+        as_card = PredictOptions(device="cpu", precision="float32")
+        scores, _ = evaluate(material.split.valid, str(options.out), as_card)
+        low, high = scores.interval
+        say(f"valid: accuracy {scores.accuracy:.3f} ({low:.3f} to {high:.3f}), n = {scores.n}")
+        metrics = options.out.with_name(options.out.name + ".metrics.json")
+        metrics.write_text(json.dumps(asdict(scores), indent=2) + "\n", encoding="utf-8")
+    facts = CardFacts(
+        title=options.out.name,
+        labels=crops.labels,
+        rate=front_end.rate,
+        seconds=front_end.window_samples / front_end.rate,
+        parameters=parameters,
+        command=command,
+        split=options.split,
+    )
+    write_card(options.out, facts, material.split.train, scores)
+    say(f"saved {options.out}")
+
+
+def prepare(options: FinetuneOptions) -> Material:
+    """Read and check all that a run needs. Raises `TaggerError` with what to mend."""
+    check_output(options.out)
+    split = make_split(find_clips(options.data), options.split, options.seed)
+    sizes = [f"{part} {len(split.part(part))}" for part in PARTS]
+    say(f"clips: {', '.join(sizes)}, left out {len(split.left_out)}")
+    labels = check_labels(split.train)
+    clips = list(split.train)
+    if options.unlabelled is not None:
+        if not (options.soft_labels or options.embeddings):
+            raise TrainingError("--unlabelled needs --teacher or --teacher-embedding to learn from")
+        clips += find_unlabelled(options.unlabelled)
+    teachers = Teachers(
+        read_soft_labels(options.soft_labels, clips) if options.soft_labels else None,
+        read_embeddings(options.embeddings, clips) if options.embeddings else None,
+    )
+    set_seed(options.seed)
+    if options.model is not None:
+        network = pretrained_network(options.model, labels)
+    else:
+        network = scratch_network(options.scratch, labels)
+    front_end = front_end_of(network, options.model)
+    plan = WindowPlan(front_end.window_samples, front_end.rate, count=None)
+    sounds = read_sounds(clips, plan, say)
+    check_heard(sounds, labels)
+    crops = CropDataset(sounds, labels, plan, teachers, options.augmentation.speed)
+    return Material(split, crops, network, front_end)
+
+
+def check_labels(clips: Sequence[Clip]) -> tuple[str, ...]:
+    """The labels of the train part, in alphabetical order.
+
+    Raises `TrainingError` where there is one label only, or one label has a single clip.
+    """
+    counts = Counter(clip.label for clip in clips)
     if len(counts) < 2:
-        raise TrainingError(f"the train part has {len(counts)} label(s), it needs at least two")
+        found = f"only {next(iter(counts))!r}" if counts else "none"
+        raise TrainingError(f"two labels are needed to learn from, the train part has {found}")
     single = sorted(label for label, count in counts.items() if count < 2)
     if single:
-        raise TrainingError(
-            f"a label needs at least two clips to learn from; one only: {', '.join(single)}"
-        )
+        raise TrainingError(f"two clips of each label are needed, there is one of {single[0]!r}")
     return tuple(sorted(counts))
+
+
+def check_heard(sounds: Sequence[Sound], labels: tuple[str, ...]) -> None:
+    """Raise `TrainingError` where no clip of a label could be decoded."""
+    silent = sorted(set(labels) - {sound.clip.label for sound in sounds})
+    if silent:
+        raise TrainingError(f"no clip of {silent[0]!r} can be decoded")
 
 
 def check_output(folder: Path) -> None:
     """Raise `TrainingError` if the folder holds anything but a checkpoint that may be replaced."""
     if folder.exists() and not folder.is_dir():
         raise TrainingError(f"{folder} is no folder", folder)
-    foreign = sorted({path.name for path in folder.glob("*")} - KEPT)
+    foreign = sorted({path.name for path in folder.glob("*")} - CHECKPOINT_FILES)
     if foreign:
-        raise TrainingError(
-            f"{folder} holds other files ({foreign[0]}); give an empty folder", folder
-        )
+        raise TrainingError(f"{folder} holds {foreign[0]}; give a new or an empty folder", folder)
 
 
-def make_teachers(options: FinetuneOptions, clips: list[Clip]) -> Teachers:
-    """Read the teachers' targets for these clips. Raises `TrainingError` where one is missing."""
-    soft, embeddings = options.soft_labels, options.embeddings
-    return Teachers(
-        soft_labels=read_soft_labels(soft, clips) if soft else None,
-        embeddings=read_embeddings(embeddings, clips) if embeddings else None,
-    )
+def command_line(arguments: Sequence[str]) -> str:
+    """The command for the card; of an absolute path only the last two parts, cards get public."""
+    shown = [
+        "/".join(Path(argument).parts[-2:]) if Path(argument).is_absolute() else argument
+        for argument in arguments
+    ]
+    return shlex.join(["python", "training/finetune.py", *shown])
 
 
-def prepare(
-    options: FinetuneOptions,
-) -> tuple[Split, CropDataset, ASTForAudioClassification, FrontEnd]:
-    """Read and check all that a run needs. Raises `TaggerError` with what to mend."""
-    check_output(options.out)
-    split = make_split(find_clips(options.data), options.split, options.seed)
-    say(
-        ", ".join(f"{part} {len(split.part(part))}" for part in PARTS)
-        + f", left out {len(split.left_out)}"
-    )
-    labels = check_labels(split)
-    clips = list(split.train)
-    if options.unlabelled is not None:
-        clips += find_unlabelled(options.unlabelled)
-    teachers = make_teachers(options, clips)
-    if options.unlabelled is not None and not teachers.given:
-        raise TrainingError(
-            "unlabelled music teaches nothing without --teacher or --teacher-embedding"
-        )
-    set_seed(options.seed)
-    network = (
-        pretrained_network(options.model, labels)
-        if options.model
-        else scratch_network(options.scratch, labels)
-    )
-    front_end = front_end_of(network, options.model)
-    plan = WindowPlan(front_end.window_samples, front_end.rate, count=None)
-    sounds = read_sounds(clips, plan, say)
-    check_heard(sounds, labels)
-    crops = CropDataset(sounds, labels, plan, teachers, options.augmentation.speed)
-    return split, crops, network, front_end
-
-
-def check_heard(sounds: list[Sound], labels: tuple[str, ...]) -> None:
-    """Raise `TrainingError` where no clip of a label could be decoded."""
-    silent = sorted(set(labels) - {sound.clip.label for sound in sounds})
-    if silent:
-        raise TrainingError(f"no clip of {', '.join(silent)} can be decoded")
-
-
-def finetune(options: FinetuneOptions) -> None:
-    """Train by the options and write the checkpoint and its card."""
-    split, crops, network, front_end = prepare(options)
-    hours = sum(sound.seconds for sound in crops.sounds) / 3600
-    size = sum(weights.numel() for weights in network.parameters()) / 1e6
-    say(
-        f"{size:.1f} M parameters learn {len(crops.labels)} labels from {len(crops)} files, {hours:.2f} h"
-    )
-    trained = train_student(network, crops, front_end, options, say)
-    save_checkpoint(trained, front_end, options.out)
-    say(f"saved {options.out}")
-
-
-DIRECTORY = click.Path(exists=True, file_okay=False, path_type=Path)
+FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+POSITIVE = click.FloatRange(min=0, min_open=True)
 
 
-@click.command()
-@click.option("--data", type=DIRECTORY, required=True, help="A folder of clips per label.")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Where to save.")
-@click.option("--split", type=click.Choice(SPLITS), default=DEFAULTS.split, show_default=True)
-@click.option("--model", help="Checkpoint to train further: bundled name, folder or hub id.")
+@click.command(context_settings={"show_default": True})
+@click.option("--data", type=FOLDER, required=True, help="A folder of clips per label.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Checkpoint to write.")
 @click.option("--scratch", type=click.Choice(sorted(SCRATCH)), help="Shape of a new network.")
-@click.option(
-    "--epochs",
-    type=click.FloatRange(min=0, min_open=True),
-    default=DEFAULTS.epochs,
-    show_default=True,
-)
-@click.option("--steps", type=click.IntRange(min=1), help="Instead of epochs.")
-@click.option(
-    "--batch-size", type=click.IntRange(min=2), default=DEFAULTS.batch_size, show_default=True
-)
-@click.option("--learning-rate", type=float, default=DEFAULTS.learning_rate, show_default=True)
-@click.option("--teacher", "soft_labels", type=FILE, multiple=True, help="Soft labels per frame.")
-@click.option(
-    "--teacher-embedding", "embeddings", type=FILE, multiple=True, help="The same for embeddings."
-)
-@click.option("--unlabelled", type=DIRECTORY, help="More music, for the teacher alone.")
-@click.option("--seed", type=int, default=DEFAULTS.seed, show_default=True)
-@click.option("--device", default=DEFAULTS.device, show_default=True)
-@click.option("--precision", default=DEFAULTS.precision, show_default=True)
-def main(scratch: str | None, **chosen: Any) -> None:
-    """Train an AST genre classifier on folders of clips."""
-    if (scratch is None) == (chosen["model"] is None):
-        raise click.UsageError("give either --model or --scratch")
+@click.option("--model", help="Or train this one further: bundled name, folder or hub id.")
+@click.option("--split", type=click.Choice(SPLITS), default=DEFAULTS.split)
+@click.option("--epochs", type=POSITIVE, default=DEFAULTS.epochs)
+@click.option("--steps", type=click.IntRange(min=1), help="Batches, instead of epochs.")
+@click.option("--batch-size", type=click.IntRange(min=2), default=DEFAULTS.batch_size)
+@click.option("--learning-rate", type=POSITIVE, default=DEFAULTS.learning_rate)
+@click.option("--teacher", "soft_labels", type=FILE, multiple=True, help="Soft labels, .npz.")
+@click.option("--teacher-embedding", "embeddings", type=FILE, multiple=True, help="The same, .npz.")
+@click.option("--unlabelled", type=FOLDER, help="More music, to learn from the teacher alone.")
+@click.option("--seed", type=int, default=DEFAULTS.seed)
+@click.option("--device", default=DEFAULTS.device)
+@click.option("--precision", default=DEFAULTS.precision, help="auto, float32, bfloat16, float16.")
+def main(scratch: str | None, model: str | None, **chosen: Any) -> None:
+    """Train an AST genre classifier on folders of clips, with a folder per label."""
+    if (scratch is None) == (model is None):
+        raise click.UsageError("give either --scratch or --model")
+    options = FinetuneOptions(scratch=scratch or DEFAULTS.scratch, model=model, **chosen)
     try:
-        finetune(FinetuneOptions(scratch=scratch or DEFAULTS.scratch, **chosen))
+        finetune(options, command_line(sys.argv[1:]))
     except TaggerError as error:
         raise click.ClickException(str(error)) from error
 

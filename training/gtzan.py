@@ -15,14 +15,15 @@ from tagger.errors import AudioError
 from tagger.windows import WindowPlan
 from training.errors import TrainingError
 
-SUFFIXES = frozenset(
-    [".aac", ".aif", ".aiff", ".ape", ".au", ".caf", ".flac", ".m4a", ".mp3", ".mp4", ".mpc", ".oga", ".ogg", ".opus", ".tta", ".wav", ".wma", ".wv"]
-)
+SUFFIXES = {
+    *(".aac", ".aif", ".aiff", ".ape", ".au", ".caf", ".flac", ".m4a", ".mka", ".mp3", ".mp4"),
+    *(".mpc", ".oga", ".ogg", ".opus", ".tta", ".wav", ".wma", ".wv"),
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """One labelled file: the label is the name of its folder, the name is the file's without suffix."""
+    """One labelled file: the label is its folder's name, the name is the file's without suffix."""
 
     path: Path
     label: str  # "blues"
@@ -94,7 +95,7 @@ def read_sounds(
 
 
 def read_sound(clip: Clip, plan: WindowPlan) -> Sound:
-    """The whole clip as the tagger hears it: its decoders, resampler, and repetition of what is short.
+    """The whole clip as the tagger hears it: decoded, resampled, and repeated if it is short.
 
     Raises `AudioError`.
     """

@@ -45,7 +45,7 @@ def wilson_interval(right: int, n: int, quantile: float = CONFIDENCE) -> tuple[f
 
 
 def score(truth: Sequence[str], predicted: Sequence[str], labels: Sequence[str]) -> Scores:
-    """Compare predicted with true labels, one of each per clip. Raises `ValueError` without clips."""
+    """Compare true and predicted labels, one of each per clip; `ValueError` without clips."""
     names = sorted({*labels, *truth, *predicted})
     table = confusion_matrix(truth, predicted, labels=names)
     precision, recall, f1, support = precision_recall_fscore_support(

@@ -39,9 +39,9 @@ def make_split(clips: Sequence[Clip], name: str, seed: int = 0) -> Split:
 def filtered_split(clips: Sequence[Clip], folder: Path = FILTERED) -> Split:
     """GTZAN's fault-filtered split: no artist in two parts, repetitions and faulty clips in none.
 
-    The lists are those of Kereliuk, Sturm and Larsen, "Deep Learning and Music Adversaries" (2015),
-    made from Sturm's index of GTZAN's faults: 443, 197 and 290 names. Clips in none of the lists are
-    left out. Raises `TrainingError` if no clip is in them at all.
+    The lists are those of Kereliuk, Sturm and Larsen, "Deep Learning and Music Adversaries"
+    (2015), made from Sturm's index of GTZAN's faults: 443, 197 and 290 names. Clips in none of them
+    are left out. Raises `TrainingError` if no clip is in them at all.
     """
     part_of = {name: part for part in PARTS for name in read_list(folder / f"{part}.txt")}
     chosen: dict[str, list[Clip]] = defaultdict(list)
@@ -49,8 +49,8 @@ def filtered_split(clips: Sequence[Clip], folder: Path = FILTERED) -> Split:
         chosen[part_of.get(clip.name, "")].append(clip)
     if not any(chosen[part] for part in PARTS):
         raise TrainingError(
-            "none of the clips is in the lists of GTZAN's filtered split; their files must be named "
-            "as in GTZAN (blues.00000.wav). For other music use --split random"
+            "none of the clips is in the lists of GTZAN's filtered split, whose files are named "
+            "as blues.00000.wav; for other music use --split random"
         )
     return Split(*(tuple(chosen[part]) for part in (*PARTS, "")))
 
@@ -59,8 +59,8 @@ def random_split(clips: Sequence[Clip], seed: int = 0) -> Split:
     """Eight, one and one tenth of the clips of each label, drawn by a seed.
 
     It flatters: clips of one artist, album or even one recording fall into several parts, so that
-    the model is asked for what it has heard. Compare only with figures of the same protocol. A label
-    with fewer than ten clips gives each part at least one as long as two are left to learn from.
+    the model is asked for what it has heard. Compare only with figures of the same protocol. A
+    label with fewer than ten clips gives each part one, as long as two are left to learn from.
     """
     by_label: dict[str, list[Clip]] = defaultdict(list)
     for clip in sorted(clips, key=lambda clip: (clip.label, clip.name)):
@@ -69,8 +69,9 @@ def random_split(clips: Sequence[Clip], seed: int = 0) -> Split:
     parts: dict[str, list[Clip]] = {part: [] for part in PARTS}
     for of_label in by_label.values():
         draw.shuffle(of_label)
-        for part, share in SHARES.items():
-            count = min(max(1, round(share * len(of_label))), max(0, len(of_label) - 2))
+        counts = {part: max(1, round(share * len(of_label))) for part, share in SHARES.items()}
+        for part, wanted in counts.items():
+            count = min(wanted, max(0, len(of_label) - 2))
             parts[part] += of_label[:count]
             del of_label[:count]
         parts["train"] += of_label

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import copy
 import json
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+import transformers
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, log_softmax
 from transformers import ASTConfig, ASTFeatureExtractor, ASTForAudioClassification
@@ -35,8 +37,8 @@ SCRATCH: dict[str, dict[str, int]] = {
 class LossWeights:
     """How much each target counts beside the label's cross entropy."""
 
-    soft_labels: float = 0.05  # of the sum over the classes
-    embeddings: float = 1.0  # of the squared error, as a share of the variance
+    soft_labels: float = 0.1  # of the sum over the classes
+    embeddings: float = 3.0  # of the squared error, as a share of the variance
     smoothing: float = 0.1  # share of a label's probability spread over all labels
 
 
@@ -51,7 +53,7 @@ def scratch_network(shape: str, labels: tuple[str, ...]) -> ASTForAudioClassific
         patch_size=16,
         frequency_stride=16,
         time_stride=16,
-        **_label_maps(labels),
+        **label_maps(labels),
     )
     # On CPUs the backward pass of the fused attention takes 6 times its matrix products: 0.9 s a
     # step of 64 windows against 0.6 s, measured on 2 cores.
@@ -64,7 +66,7 @@ def pretrained_network(name: str, labels: tuple[str, ...]) -> ASTForAudioClassif
     Raises `CheckpointError`.
     """
     info = find_model(name)
-    heads = {} if info.labels == labels else _label_maps(labels)
+    heads = {} if info.labels == labels else label_maps(labels)
     return ASTForAudioClassification.from_pretrained(
         info.folder,
         dtype=torch.float32,
@@ -82,7 +84,8 @@ def front_end_of(network: ASTForAudioClassification, name: str | None) -> FrontE
     return FrontEnd(frames=network.config.max_length, mel_bins=network.config.num_mel_bins)
 
 
-def _label_maps(labels: tuple[str, ...]) -> dict[str, Any]:
+def label_maps(labels: tuple[str, ...]) -> dict[str, Any]:
+    """The labels as a config of transformers holds them."""
     return {
         "id2label": dict(enumerate(labels)),
         "label2id": {label: index for index, label in enumerate(labels)},
@@ -105,10 +108,17 @@ class Student(nn.Module):
         )
 
     def forward(self, features: Tensor) -> dict[str, Tensor]:
-        """Features `(batch, frames, mel_bins)` to `logits` and an output for each teacher."""
-        pooled = self.network.audio_spectrogram_transformer(input_values=features).pooler_output
-        outputs = {name: head(pooled).float() for name, head in self.heads.items()}
-        return {"logits": self.network.classifier(pooled).float(), **outputs}  # (batch, width) each
+        """Features `(batch, frames, mel_bins)` to `logits` and an output for each teacher.
+
+        Teachers ask the pooled output and the mean of the patches, `(batch, 2, width)`: their
+        gradient reaches the patches without waiting for the class token to find them.
+        """
+        encoded = self.network.audio_spectrogram_transformer(input_values=features)
+        pooled = encoded.pooler_output  # (batch, hidden)
+        patches = encoded.last_hidden_state[:, SPECIAL:].mean(dim=1)  # (batch, hidden)
+        both = torch.stack([pooled, patches], dim=1)  # (batch, 2, hidden)
+        outputs = {name: head(both).float() for name, head in self.heads.items()}
+        return {"logits": self.network.classifier(pooled).float(), **outputs}
 
     def _drop_patches(self, module: nn.Module, inputs: Any, tokens: Tensor) -> Tensor:
         """Patchout (PaSST): in training, leave a random share of the patches out of all layers."""
@@ -121,25 +131,26 @@ class Student(nn.Module):
         return torch.cat([tokens[:, :SPECIAL], tokens.gather(1, chosen)], dim=1)
 
 
-def student_loss(
+def student_losses(
     outputs: dict[str, Tensor], targets: dict[str, Tensor], weights: LossWeights
-) -> Tensor:
-    """Sum of what the label and each teacher want; crops without a label count for teachers only."""
+) -> dict[str, Tensor]:
+    """Weighted losses of the label and each teacher; a crop without a label counts for teachers."""
     labels = targets["labels"]  # (batch, labels), each row sums to the share that has a label
     mass = labels.sum(dim=-1, keepdim=True)  # (batch, 1)
     smooth = (1 - weights.smoothing) * labels + weights.smoothing * mass / labels.shape[-1]
-    loss = -(smooth * log_softmax(outputs["logits"], dim=-1)).sum() / mass.sum().clamp_min(1)
+    entropies = -(smooth * log_softmax(outputs["logits"], dim=-1)).sum(dim=-1)  # (batch,)
+    losses = {"labels": entropies.sum() / mass.sum().clamp_min(1)}
     if "soft_labels" in targets:
-        each = binary_cross_entropy_with_logits(
-            outputs["soft_labels"], targets["soft_labels"], reduction="none"
-        )  # (batch, classes)
-        loss = loss + weights.soft_labels * each.sum(dim=-1).mean()
+        heard = outputs["soft_labels"]  # (batch, 2, classes)
+        wanted = targets["soft_labels"][:, None].expand_as(heard)
+        each = binary_cross_entropy_with_logits(heard, wanted, reduction="none")
+        losses["soft_labels"] = weights.soft_labels * each.sum(dim=-1).mean()
     if "embeddings" in targets:
         wanted = targets["embeddings"]  # (batch, width)
-        error = (outputs["embeddings"] - wanted).square().sum(dim=-1).mean()
+        error = (outputs["embeddings"] - wanted[:, None]).square().sum(dim=-1).mean()
         spread = (wanted - wanted.mean(dim=0)).square().sum(dim=-1).mean()
-        loss = loss + weights.embeddings * error / spread.clamp_min(1e-6)
-    return loss
+        losses["embeddings"] = weights.embeddings * error / spread.clamp_min(1e-6)
+    return losses
 
 
 class WeightAverage:
@@ -162,16 +173,21 @@ class WeightAverage:
 def save_checkpoint(network: ASTForAudioClassification, front_end: FrontEnd, folder: Path) -> None:
     """Write config.json, model.safetensors in float16 and preprocessor_config.json."""
     folder.mkdir(parents=True, exist_ok=True)
+    transformers.utils.logging.disable_progress_bar()
     copy.deepcopy(network).half().save_pretrained(folder)
-    extractor = ASTFeatureExtractor(
-        sampling_rate=front_end.rate,
-        num_mel_bins=front_end.mel_bins,
-        max_length=front_end.frames,
-        mean=front_end.mean,
-        std=front_end.std,
-    )
+    (folder / "model.safetensors").chmod(0o644)  # safetensors makes it private
+    with warnings.catch_warnings():
+        # The lowest mel filters of AST's own front end are narrower than a bin of its FFT.
+        warnings.filterwarnings("ignore", "At least one mel filter has all zero values")
+        extractor = ASTFeatureExtractor(
+            sampling_rate=front_end.rate,
+            num_mel_bins=front_end.mel_bins,
+            max_length=front_end.frames,
+            mean=front_end.mean,
+            std=front_end.std,
+        )
     extractor.save_pretrained(folder)
-    # Weights are stored in half precision but meant to be computed with as the user asks.
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    config.pop("_name_or_path", None)
-    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    # Half precision is for the file only: transformers would also compute in what is named here.
+    path = folder / "config.json"
+    config = json.loads(path.read_text(encoding="utf-8")) | {"dtype": "float32"}
+    path.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")

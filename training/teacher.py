@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,9 @@ from training.gtzan import Clip
 FRAME_SECONDS = 0.96  # YAMNet's frame
 HOP_SECONDS = 0.48
 SCALE_KEY = "_scale"
+
+# Stored integers `(frames, width)` and the file's scale, to targets.
+Decode = Callable[[NDArray[np.integer[Any]], NDArray[np.float32]], NDArray[np.float32]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +41,8 @@ class Teacher:
         inside = (centres >= begin) & (centres <= end)
         if not inside.any():
             inside[np.abs(centres - (begin + end) / 2).argmin()] = True
-        return frames[inside].mean(axis=0)
+        mean: NDArray[np.float32] = frames[inside].mean(axis=0, dtype=np.float32)
+        return mean
 
 
 def read_soft_labels(paths: Sequence[Path], clips: Sequence[Clip]) -> Teacher:
@@ -45,20 +50,20 @@ def read_soft_labels(paths: Sequence[Path], clips: Sequence[Clip]) -> Teacher:
 
     Raises `TrainingError` if a clip is in none of the files.
     """
-    return _teacher(paths, clips, lambda frames, scale: (frames.astype(np.float32) / 255) ** 4)
+    return _teacher(paths, clips, lambda frames, _: np.square(np.square(frames / np.float32(255))))
 
 
 def read_embeddings(paths: Sequence[Path], clips: Sequence[Clip]) -> Teacher:
-    """Embeddings: int8 times the file's `_scale`. Raises `TrainingError` if a clip is in no file."""
-    return _teacher(paths, clips, lambda frames, scale: frames.astype(np.float32) * scale)
+    """Embeddings: int8 times the file's `_scale`. Raises `TrainingError` as above."""
+    return _teacher(paths, clips, lambda frames, scale: frames * scale)
 
 
-def _teacher(paths: Sequence[Path], clips: Sequence[Clip], decode) -> Teacher:  # type: ignore
+def _teacher(paths: Sequence[Path], clips: Sequence[Clip], decode: Decode) -> Teacher:
     targets: dict[str, NDArray[np.float32]] = {}
     wanted = {clip.name for clip in clips}
     for path in paths:
         with np.load(path) as file:
-            scale = file[SCALE_KEY] if SCALE_KEY in file.files else np.float32(1)
+            scale = file[SCALE_KEY] if SCALE_KEY in file.files else np.ones(1, np.float32)
             for name in wanted.intersection(file.files):
                 targets[name] = decode(file[name], scale)
     missing = sorted(wanted - targets.keys())

@@ -25,7 +25,7 @@ from tagger.model import choose_device, choose_precision
 from tagger.types import FrontEnd
 from training.augment import Augmentation, FeatureAugmenter
 from training.crops import CropDataset, draw_weights
-from training.student import LossWeights, Student, WeightAverage, student_loss
+from training.student import LossWeights, Student, WeightAverage, student_losses
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +70,14 @@ class DistillTrainer(Trainer):
         self.options = options
         self.fbank = Fbank(front_end).to(arguments.device)
         self.augmenter = FeatureAugmenter(options.augmentation, front_end)
+        self.losses: list[dict[str, Tensor]] = []  # of the steps since the last report
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Report the mean of each loss beside what the Trainer reports."""
+        for name in self.losses[0] if self.losses else ():
+            logs[f"loss_{name}"] = float(torch.stack([of[name] for of in self.losses]).mean())
+        self.losses.clear()
+        super().log(logs, start_time)
 
     def _get_train_sampler(self, train_dataset: Any = None) -> WeightedRandomSampler:
         crops = self.train_dataset
@@ -92,7 +100,9 @@ class DistillTrainer(Trainer):
             features = self.augmenter.mask(features)
         mixed = {name: share * of + (1 - share) * of[other] for name, of in targets.items()}
         outputs = model(features)
-        loss = student_loss(outputs, mixed, self.options.losses)
+        losses = student_losses(outputs, mixed, self.options.losses)
+        self.losses.append({name: loss.detach() for name, loss in losses.items()})
+        loss = torch.stack(list(losses.values())).sum()
         return (loss, outputs) if return_outputs else loss
 
 
@@ -118,12 +128,14 @@ class Progress(TrainerCallback):
     def on_log(self, args: Any, state: Any, control: Any, **rest: Any) -> None:
         """The Trainer logged something."""
         logged = rest.get("logs") or {}
-        if "loss" in logged:
+        losses = {name: float(of) for name, of in logged.items() if name.startswith("loss")}
+        if losses:
             passed = time.monotonic() - self.begin
             left = passed * (state.max_steps / state.global_step - 1)
             self.say(
-                f"step {state.global_step}/{state.max_steps}  loss {float(logged['loss']):.3f}  "
-                f"{passed / 60:.1f} min, {left / 60:.1f} to go"
+                f"step {state.global_step}/{state.max_steps}  "
+                + "  ".join(f"{name} {value:.3f}" for name, value in losses.items())
+                + f"  {passed / 60:.1f} min, {left / 60:.1f} to go"
             )
 
 

@@ -1,0 +1,80 @@
+"""What several tests need: a tiny model, the command line, and a place for state of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+LIBRARY = ROOT / "examples" / "library"
+DATA = ROOT.parent / "shared" / "data"
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint of random weights with windows of 0.655 s, saved by transformers itself."""
+    import torch
+    from transformers import ASTConfig, ASTFeatureExtractor, ASTForAudioClassification
+
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    labels = ["blues", "hiphop", "jazz", "rock"]
+    config = ASTConfig(
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_length=64,
+        num_mel_bins=32,
+        id2label=dict(enumerate(labels)),
+        label2id={label: index for index, label in enumerate(labels)},
+    )
+    torch.manual_seed(0)
+    model = ASTForAudioClassification(config)
+    # Far from uniform, so that a mix-up of windows or labels shows.
+    torch.nn.init.normal_(model.classifier.dense.weight, std=0.5)
+    model.save_pretrained(folder)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # so few mel bins leave a filter empty in no case we use
+        ASTFeatureExtractor(max_length=64, num_mel_bins=32).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """Run the console script in a folder of its own; nothing of the user's is read or written."""
+    home = tmp_path / "home"
+    home.mkdir()
+
+    def run(*arguments: object, env_online: bool = False) -> subprocess.CompletedProcess[str]:
+        env = environment(home)
+        if env_online:
+            del env["HF_HUB_OFFLINE"]
+        command = [*SCRIPT, *map(os.fspath, map(_as_path, arguments))]
+        return subprocess.run(
+            command, capture_output=True, text=True, cwd=home, env=env, timeout=300
+        )
+
+    return run
+
+
+# The script that pip installed beside this Python; it is what a user types.
+SCRIPT = [str(Path(sys.executable).with_name("tag-genres"))]
+if not Path(SCRIPT[0]).exists():
+    SCRIPT = [sys.executable, "-m", "tagger"]
+
+
+def environment(home: Path) -> dict[str, str]:
+    state = {"HOME": str(home), "XDG_STATE_HOME": str(home / "state"), "HF_HOME": str(home / "hf")}
+    return {**os.environ, **state, "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT)}
+
+
+def _as_path(argument: object) -> str | os.PathLike[str]:
+    return argument if isinstance(argument, os.PathLike) else str(argument)

@@ -1,0 +1,225 @@
+"""From a name to a model, against transformers' own pipeline, and a hub served on loopback."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import LIBRARY, Run
+
+from tagger.audio import read_windows
+from tagger.errors import CheckpointError, DeviceError
+from tagger.inference import predict_tracks
+from tagger.library import find_tracks
+from tagger.model import DEFAULT_MODEL, choose_device, choose_precision, find_model, load_model
+from tagger.types import Prediction, PredictOptions, Track
+
+
+def edit(folder: Path, name: str, **changes: object) -> None:
+    values = json.loads((folder / name).read_text())
+    (folder / name).write_text(json.dumps({**values, **changes}))
+
+
+@pytest.fixture
+def model_copy(tiny_model: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(tiny_model, tmp_path / "copy"))
+
+
+def test_what_a_checkpoint_says_of_itself_is_used(model_copy: Path) -> None:
+    edit(model_copy, "preprocessor_config.json", mean=-1.5, std=2.5, sampling_rate=8000)
+    edit(model_copy, "config.json", problem_type="multi_label_classification")
+    info = find_model(str(model_copy))
+    assert info.labels == ("blues", "hiphop", "jazz", "rock")
+    front_end = info.front_end
+    assert (front_end.rate, front_end.frames, front_end.mel_bins) == (8000, 64, 32)
+    assert (front_end.mean, front_end.std) == (-1.5, 2.5)
+    assert info.multi_label
+    assert info.plan(3).samples == 200 + 80 * 63
+
+
+def test_the_bundled_model_is_the_default_and_fits_its_promise() -> None:
+    info = find_model(DEFAULT_MODEL)
+    assert info.is_bundled
+    assert sorted(info.labels) == [
+        "blues", "classical", "country", "disco", "hiphop", "jazz", "metal", "pop", "reggae", "rock",
+    ]  # fmt: skip
+    assert sum(path.stat().st_size for path in info.folder.iterdir()) <= 10_000_000
+
+
+def test_the_fingerprint_is_that_of_the_contents(tiny_model: Path, model_copy: Path) -> None:
+    assert find_model(str(tiny_model)).fingerprint == find_model(str(model_copy)).fingerprint
+    edit(model_copy, "preprocessor_config.json", mean=0.0)
+    assert find_model(str(tiny_model)).fingerprint != find_model(str(model_copy)).fingerprint
+
+
+def test_probabilities_are_those_of_the_pipeline_on_the_same_windows(tiny_model: Path) -> None:
+    from transformers import pipeline
+
+    info = find_model(str(tiny_model))
+    model = load_model(info, "cpu", "float32")
+    oracle = pipeline("audio-classification", model=str(tiny_model), device="cpu")
+    tracks = [item for item in find_tracks([LIBRARY]) if isinstance(item, Track)]
+    plan = info.plan(5)
+    options = PredictOptions(windows=5, batch_size=7, workers=0)
+    for track, prediction in zip(
+        tracks, predict_tracks(tracks, model, plan, options), strict=True
+    ):
+        assert isinstance(prediction, Prediction)
+        windows = read_windows(track.path, plan).windows
+        told = oracle([{"raw": w, "sampling_rate": 16000} for w in windows], top_k=None, batch_size=1)
+        by_label = [{answer["label"]: answer["score"] for answer in window} for window in told]
+        mean = {label: np.mean([window[label] for window in by_label]) for label in info.labels}
+        expected = [mean[label] for label in prediction.labels]
+        np.testing.assert_allclose(prediction.probabilities, expected, atol=1e-3)
+        assert prediction.ranked[0][0] == max(mean, key=lambda label: mean[label])
+        assert sum(prediction.probabilities) == pytest.approx(1, abs=1e-5)
+
+
+def test_a_multi_label_checkpoint_gets_a_sigmoid_each(model_copy: Path, tiny_model: Path) -> None:
+    edit(model_copy, "config.json", problem_type="multi_label_classification")
+    info = find_model(str(model_copy))
+    wave = np.random.default_rng(0).standard_normal((2, info.plan(1).samples)).astype(np.float32)
+    several = load_model(info, "cpu", "float32").probabilities(wave)
+    one = load_model(find_model(str(tiny_model)), "cpu", "float32").probabilities(wave)
+    odds = several / (1 - several)  # softmax is the odds of the sigmoids, scaled to one
+    np.testing.assert_allclose(odds / odds.sum(axis=1, keepdims=True), one, atol=1e-4)
+
+
+def test_bfloat16_stays_near_float32(tiny_model: Path) -> None:
+    info = find_model(str(tiny_model))
+    wave = np.random.default_rng(0).standard_normal((4, info.plan(1).samples)).astype(np.float32)
+    exact = load_model(info, "cpu", "float32").probabilities(wave)
+    rounded = load_model(info, "cpu", "bfloat16").probabilities(wave)
+    assert rounded.dtype == np.float32
+    np.testing.assert_allclose(rounded, exact, atol=0.05)
+
+
+def damage_weights(folder: Path) -> None:
+    path = folder / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:1000])
+
+
+def drop_a_weight(folder: Path) -> None:
+    from safetensors.numpy import load_file, save_file
+
+    weights = load_file(folder / "model.safetensors")
+    del weights["classifier.dense.weight"]
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda folder: (folder / "config.json").unlink(), "config.json is missing"),
+        (lambda folder: (folder / "config.json").write_text("{"), "damaged config.json"),
+        (lambda folder: (folder / "preprocessor_config.json").unlink(), "preprocessor_config"),
+        (lambda folder: (folder / "model.safetensors").unlink(), "no weights in safetensors"),
+        (lambda folder: edit(folder, "config.json", architectures=["ASTModel"]), "no AST audio"),
+        (lambda folder: edit(folder, "config.json", max_length=128), "contradicts itself"),
+        (lambda folder: edit(folder, "config.json", id2label={"0": "a"}), "unusable config"),
+        (lambda folder: edit(folder, "config.json", id2label={"0": "a", "1": "a"}), "unusable"),
+        (lambda folder: edit(folder, "preprocessor_config.json", std=0), "unusable config"),
+        (lambda folder: edit(folder, "preprocessor_config.json", mean=None), "unusable config"),
+        (damage_weights, "cannot be loaded"),
+        (drop_a_weight, "do not fit"),
+    ],
+)
+def test_a_bad_checkpoint_is_refused_by_name(model_copy: Path, damage: object, message: str) -> None:
+    damage(model_copy)  # type: ignore[operator]
+    with pytest.raises(CheckpointError, match=message) as caught:
+        load_model(find_model(str(model_copy)), "cpu")
+    assert str(model_copy) in str(caught.value)
+
+
+def test_labels_that_the_head_does_not_have_are_refused(model_copy: Path) -> None:
+    edit(model_copy, "config.json", id2label={str(index): f"l{index}" for index in range(7)})
+    with pytest.raises(CheckpointError):
+        load_model(find_model(str(model_copy)), "cpu")
+
+
+def test_a_device_that_is_not_there_is_never_replaced() -> None:
+    import torch
+
+    with pytest.raises(DeviceError, match="not available"):
+        choose_device("cuda" if not torch.cuda.is_available() else "mps")
+    assert choose_precision("float32", torch.device("cpu")) is torch.float32
+
+
+@pytest.fixture
+def hub(tiny_model: Path) -> Iterator[tuple[str, list[str]]]:
+    """A hub on loopback that has someone/tiny; its address, and what was asked of it."""
+    asked: list[str] = []
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    files = {path.name: path.read_bytes() for path in tiny_model.iterdir()}
+    files |= {"pytorch_model.bin": b"pickled", "evil.py": b"import os", "README.md": b"hello"}
+
+    class Hub(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_HEAD(self) -> None:
+            self.answer(body=False)
+
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.answer(body=True)
+
+        def answer(self, *, body: bool) -> None:
+            path = self.path.split("?")[0]
+            name = path.rsplit("/", 1)[-1]
+            siblings = [{"rfilename": name} for name in files]
+            about = {"id": "someone/tiny", "sha": commit, "siblings": siblings, "tags": []}
+            if path.startswith("/api/models/someone/tiny"):
+                tree = [{"type": "file", "path": n, "size": len(d), "oid": n} for n, d in files.items()]
+                self.send(json.dumps(tree if "/tree/" in path else about).encode(), body)
+            elif path.startswith("/someone/tiny/resolve/") and name in files:
+                self.send(files[name], body)
+            else:
+                self.send(b"{}", body, status=404)
+
+        def send(self, data: bytes, body: bool, status: int = 200) -> None:
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(data)))
+            self.send_header("Content-Type", "application/json")
+            self.send_header("ETag", f'"{hashlib.sha256(data).hexdigest()}"')
+            self.send_header("X-Repo-Commit", commit)
+            self.end_headers()
+            if body:
+                self.wfile.write(data)
+
+        def log_message(self, format: str, *values: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}", asked
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_a_hub_id_is_downloaded_once_without_code_or_pickles(
+    run: Run, hub: tuple[str, list[str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    address, asked = hub
+    song = LIBRARY / "02 Quiet Fugue.flac"
+    monkeypatch.setenv("HF_ENDPOINT", address)
+    done = run(song, "--model", "someone/tiny", "--csv", "-", env_online=True)
+    assert done.returncode == 0, done.stderr
+    assert "downloading someone/tiny from the Hugging Face hub" in done.stderr
+    assert not any(path.endswith((".bin", ".py", ".md")) for path in asked)
+    count = len(asked)
+    again = run(song, "--model", "someone/tiny", "--csv", "-", env_online=True)
+    assert again.returncode == 0, again.stderr
+    assert "downloading" not in again.stderr
+    assert len(asked) == count
+    missing = run(song, "--model", "someone/else", "--csv", "-", env_online=True)
+    assert missing.returncode == 1
+    assert missing.stderr.splitlines()[-1].startswith("tag-genres: someone/else could not be")
