@@ -78,7 +78,10 @@ def compare(window: np.ndarray, start: int, rate: int = 16_000) -> tuple[float, 
     # By FFT, and no BLAS: its threads fight for the cores of a busy machine.
     size = len(played) + len(window)
     spectra = np.fft.rfft(played, size) * np.fft.rfft(window, size).conj()
-    coarse = int(np.fft.irfft(spectra, size)[: 2 * reach + 1].argmax()) - reach
+    energy = np.cumsum(np.pad(played**2, (1, 0)))
+    energy = energy[len(window) :] - energy[: -len(window)]  # of what is played at each lag
+    products = np.fft.irfft(spectra, size)[: len(energy)]
+    coarse = int((products / np.sqrt(energy + 1e-9)).argmax()) - reach
     best = (0.0, -1.0, 0.0)
     for lag in coarse + np.arange(-1, 1.1, 0.125):  # samples
         played = _mono((start + lag + np.arange(len(window))) / rate)

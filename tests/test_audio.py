@@ -25,11 +25,11 @@ from tagger.windows import WindowPlan, place_windows
 CORPUS = Path(__file__).parents[2] / "shared" / "data" / "tag-corpus"
 PLAN = WindowPlan(samples=8_000, rate=16_000, count=4)
 TOLD_BY_HEADER = (
-    "flac", "alac", "wavpack", "tta", "aac in m4a", "aac in m4b", "aac in mka", "wma",
-    "mp3, constant", "mp3, variable",
+    "flac", "alac", "wavpack", "tta", "aac in m4a", "aac in m4b", "aac in mka", "mp3, constant",
+    "mp3, variable",
 )  # fmt: skip
 AS_LONG_AS_THE_FILE = (
-    "wav", "aiff", "au", "w64", "caf", "ogg-flac", "vorbis", "opus", "adts", "ac3", "mp2",
+    "wav", "aiff", "au", "w64", "caf", "ogg-flac", "vorbis", "opus", "adts", "ac3", "mp2", "wma",
     "mp3, constant, no Xing", "mp3, variable, no Xing",
 )  # fmt: skip
 
@@ -211,7 +211,7 @@ def test_a_decoder_that_fails_in_the_middle_hands_over_too(tmp_path, monkeypatch
 def test_a_file_that_was_cut_off_fails_with_that_reason(kind, tmp_path):
     path = sounds.make(kind, tmp_path)
     os.truncate(path, path.stat().st_size * 6 // 10)
-    with pytest.raises(AudioError, match=r"truncated|moov atom not found"):
+    with pytest.raises(AudioError, match=r"truncated|PyAV: Invalid data"):
         read_windows(path, PLAN)
 
 
@@ -220,7 +220,7 @@ def test_of_a_file_whose_header_tells_no_length_the_rest_is_heard(kind, tmp_path
     path = sounds.make(kind, tmp_path)
     os.truncate(path, path.stat().st_size * 6 // 10)
     read = read_windows(path, PLAN)
-    assert 6 < read.seconds < 7.4
+    assert 5.9 < read.seconds < 7.4
     assert_is_music(read, "lossy" if kind == "ogg-flac" else kind)
 
 
@@ -348,10 +348,10 @@ def test_parts_of_a_long_track_are_those_of_the_whole(tmp_path, monkeypatch):
 def test_a_last_part_that_turns_out_empty_is_no_failure(tmp_path, monkeypatch):
     path = sounds.make("mp3, constant", tmp_path)
     os.truncate(path, path.stat().st_size * 98 // 100)
-    monkeypatch.setattr(audio, "PART_WINDOWS", 119)
+    monkeypatch.setattr(audio, "PART_WINDOWS", 59)
     plan = WindowPlan(1_600, 16_000, None)
     assert read_windows(path, plan, 0).total == 120
-    assert read_windows(path, plan, 1).windows.shape == (0, 1_600)
+    assert read_windows(path, plan, 2).windows.shape == (0, 1_600)
 
 
 PEAK = """

@@ -31,9 +31,9 @@ class Teachers:
         return {name: teacher for name, teacher in both.items() if teacher is not None}
 
     @property
-    def widths(self) -> dict[str, int]:
-        """Values per target."""
-        return {name: teacher.width for name, teacher in self.given.items()}
+    def means(self) -> dict[str, Tensor]:
+        """Mean target `(width,)` of each."""
+        return {name: torch.from_numpy(teacher.mean()) for name, teacher in self.given.items()}
 
 
 class CropDataset(Dataset[dict[str, Tensor]]):

@@ -96,16 +96,21 @@ class Student(nn.Module):
     """A classifier whose pooled output also has to tell what its teachers heard."""
 
     def __init__(
-        self, network: ASTForAudioClassification, widths: dict[str, int], patch_drop: float = 0.0
+        self, network: ASTForAudioClassification, means: dict[str, Tensor], patch_drop: float = 0.0
     ) -> None:
+        """Heads `(width,)` wide that begin with the mean targets of their teachers."""
         super().__init__()
         self.patch_drop = patch_drop
         network.audio_spectrogram_transformer.embeddings.register_forward_hook(self._drop_patches)
         self.network = network
         hidden = network.config.hidden_size
         self.heads = nn.ModuleDict(
-            {name: nn.Linear(hidden, width) for name, width in widths.items()}
+            {name: nn.Linear(hidden, len(mean)) for name, mean in means.items()}
         )
+        for name, mean in means.items():
+            # Without this, hundreds of steps go into learning that most classes are rare.
+            bias = mean.logit(eps=1e-4) if name == "soft_labels" else mean
+            self.heads[name].bias.data.copy_(bias)
 
     def forward(self, features: Tensor) -> dict[str, Tensor]:
         """Features `(batch, frames, mel_bins)` to `logits` and an output for each teacher.

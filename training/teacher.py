@@ -29,7 +29,12 @@ class Teacher:
     """
 
     targets: dict[str, NDArray[np.float32]]
-    width: int
+
+    def mean(self) -> NDArray[np.float32]:
+        """Mean target `(width,)` over all frames of all clips."""
+        frames = np.concatenate(list(self.targets.values()))
+        mean: NDArray[np.float32] = frames.mean(axis=0, dtype=np.float32)
+        return mean
 
     def between(self, name: str, begin: float, end: float) -> NDArray[np.float32]:
         """Mean target `(width,)` over the frames whose centre lies between two times, in seconds.
@@ -75,4 +80,4 @@ def _teacher(paths: Sequence[Path], clips: Sequence[Clip], decode: Decode) -> Te
     widths = {frames.shape[1] for frames in targets.values()}
     if len(widths) != 1:
         raise TrainingError(f"the teacher's targets differ in width: {sorted(widths)}")
-    return Teacher(targets, widths.pop())
+    return Teacher(targets)

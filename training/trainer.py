@@ -185,7 +185,7 @@ def train_student(
     part stays unseen.
     """
     average = WeightAverage(network, options.average)
-    student = Student(network, crops.teachers.widths, options.augmentation.patch_drop)
+    student = Student(network, crops.teachers.means, options.augmentation.patch_drop)
     with tempfile.TemporaryDirectory() as folder:
         trainer = DistillTrainer(
             student, training_arguments(options, folder), crops, front_end, options
