@@ -2,8 +2,8 @@
 
     python examples/make_library.py [FOLDER]
 
-The music is made here from sines, plucked strings and noise, so that it can be kept in the repository
-and given away. The same seed makes the same music.
+The music is made here from sines, plucked strings and noise, so that it can be kept in the
+repository and given away. The same seed makes the same music.
 """
 
 from __future__ import annotations
@@ -24,11 +24,14 @@ from numpy.typing import NDArray
 Samples = NDArray[np.float64]
 
 SECONDS = 10
+# fmt: off
 CHORDS = {  # MIDI notes
-    "C": (48, 52, 55), "F": (53, 57, 60), "G": (55, 59, 62), "Am": (57, 60, 64), "Dm": (50, 53, 57),
-    "Em": (52, 55, 59), "C7": (48, 52, 58), "F7": (53, 57, 63), "G7": (55, 59, 65), "E5": (40, 47, 52),
-    "A5": (45, 52, 57), "D5": (38, 45, 50), "Dm7": (50, 57, 60), "Cmaj7": (48, 55, 59),
-}  # fmt: skip
+    "C": (48, 52, 55), "F": (53, 57, 60), "G": (55, 59, 62), "Am": (57, 60, 64),
+    "Dm": (50, 53, 57), "Em": (52, 55, 59), "C7": (48, 52, 58), "F7": (53, 57, 63),
+    "G7": (55, 59, 65), "E5": (40, 47, 52), "A5": (45, 52, 57), "D5": (38, 45, 50),
+    "Dm7": (50, 57, 60), "Cmaj7": (48, 55, 59),
+}
+# fmt: on
 
 
 @dataclass(frozen=True)
@@ -36,33 +39,33 @@ class Song:
     """What one track sounds like, and what its tag says."""
 
     file: str
-    title: str
     genre: str | None  # in the tag; None leaves it for the tool to find
     codec: str
     tempo: int  # beats a minute
     chords: str
     voice: str  # pluck, pad, organ or fuzz
     drums: str  # a step each eighth: k kick, s snare, h hat, . nothing
-    rate: int = 22_050
-    options: tuple[tuple[str, str], ...] = ()
+    rate: int  # Hz
+
+    @property
+    def title(self) -> str:
+        """The name of the file without number and suffix."""
+        return Path(self.file).stem[3:]
 
 
+BIT_RATE = "56k"  # of the lossy ones
 SONGS = [
-    Song("01 Porch Shuffle.mp3", "Porch Shuffle", None, "libmp3lame", 92, "C7 F7 C7 G7", "pluck", "k.s.k.s.",
-         options=(("b", "64k"),)),
-    Song("02 Quiet Fugue.flac", "Quiet Fugue", None, "flac", 70, "C Am F G", "pad", ""),
-    Song("03 Back Road.ogg", "Back Road", "Country", "vorbis", 110, "G C G D5", "pluck", "k.s.k.s."),
-    Song("04 Mirror Ball.m4a", "Mirror Ball", None, "aac", 122, "Am F C G", "organ", "khshkhsh",
-         options=(("b", "64k"),)),
-    Song("05 Block Party.opus", "Block Party", None, "libopus", 88, "Am Am Dm Am", "organ", "k..sk.ks", 24_000,
-         (("b", "48k"),)),
-    Song("06 Late Set.wav", "Late Set", "Jazz", "pcm_s16le", 140, "Dm7 G7 Cmaj7 Cmaj7", "pad", "hhshhhsh", 11_025),
-    Song("07 Iron Door.aiff", "Iron Door", None, "pcm_s16be", 160, "E5 E5 D5 A5", "fuzz", "kkskkksk", 11_025),
-    Song("08 Bubble.wma", "Bubble", None, "wmav2", 118, "C G Am F", "organ", "k.shk.sh", options=(("b", "48k"),)),
-    Song("09 Harbour Sun.wv", "Harbour Sun", "Reggae", "wavpack", 76, "Am Dm Am Em", "organ", "..k...k.", 11_025),
-    Song("10 Garage Door.aac", "Garage Door", None, "aac", 136, "A5 D5 E5 D5", "fuzz", "khshkhsh",
-         options=(("b", "64k"),)),
-]  # fmt: skip
+    Song("01 Porch Shuffle.mp3", None, "libmp3lame", 92, "C7 F7 C7 G7", "pluck", "k.s.k.s.", 22050),
+    Song("02 Quiet Fugue.flac", None, "flac", 70, "C Am F G", "pad", "", 22050),
+    Song("03 Back Road.ogg", "Country", "vorbis", 110, "G C G D5", "pluck", "k.s.k.s.", 22050),
+    Song("04 Mirror Ball.m4a", None, "aac", 122, "Am F C G", "organ", "khshkhsh", 22050),
+    Song("05 Block Party.opus", None, "libopus", 88, "Am Am Dm Am", "organ", "k..sk.ks", 24000),
+    Song("06 Late Set.wav", "Jazz", "pcm_s16le", 140, "Dm7 G7 Cmaj7", "pad", "hhshhhsh", 11025),
+    Song("07 Iron Door.aiff", None, "pcm_s16be", 160, "E5 E5 D5 A5", "fuzz", "kkskkksk", 11025),
+    Song("08 Bubble.wma", None, "wmav2", 118, "C G Am F", "organ", "k.shk.sh", 22050),
+    Song("09 Harbour Sun.wv", "Reggae", "wavpack", 76, "Am Dm Am Em", "organ", "..k...k.", 11025),
+    Song("10 Garage Door.aac", None, "aac", 136, "A5 D5 E5 D5", "fuzz", "khshkhsh", 22050),
+]
 
 
 def frequency(note: int) -> float:
@@ -141,7 +144,7 @@ def encode(samples: NDArray[np.float32], song: Song, path: Path) -> None:
         path, "w", format={".m4a": "ipod", ".aac": "adts", ".wma": "asf"}.get(path.suffix)
     ) as container:
         stream: Any = container.add_stream(
-            song.codec, rate=song.rate, options=dict(song.options), layout="mono"
+            song.codec, rate=song.rate, options={"b": BIT_RATE}, layout="mono"
         )
         frame = av.AudioFrame.from_ndarray(samples[None], format="fltp", layout="mono")
         frame.sample_rate = song.rate

@@ -14,7 +14,7 @@ from tagger.errors import LibraryError, StateError
 from tagger.genres import Policy, rank_genres
 from tagger.library import NO_SUCH_PATH, find_tracks
 from tagger.model import DEFAULT_MODEL, ModelInfo, find_model
-from tagger.report import write_csv
+from tagger.report import check_target, write_csv
 from tagger.state import State
 from tagger.types import Action, Failure, Outcome, Prediction, PredictOptions, Track
 from tagger.windows import WindowPlan
@@ -97,6 +97,7 @@ def tag_library(request: TagRequest, screen: Screen) -> Summary:
 
     Raises `LibraryError` if there is no track, and whatever model and state raise.
     """
+    check_target(request.csv)
     info = find_model(request.model, screen.say)
     plan = info.plan(request.options.windows)
     found = list(screen.bar(find_tracks(request.paths), 0, "scanning"))

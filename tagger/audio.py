@@ -44,9 +44,9 @@ def read_windows(path: Path, plan: WindowPlan, part: int = 0) -> Waveforms:
         try:
             with closing(opened(path)) as source:
                 return _read_part(source, plan, part)
-        # Decoders raise what their C libraries say, of every type; the next one gets its turn.
         except _NotFinite as error:
             raise AudioError(str(error), path) from None  # another decoder might hide it
+        # Decoders raise what their C libraries say, of every type; the next one gets its turn.
         except Exception as error:
             reasons.append(f"{name}: {_one_line(error)}")
     raise AudioError("; ".join(reasons), path)

@@ -286,7 +286,8 @@ def _summarise(summary: Summary, csv_file: Path) -> Iterator[str]:
         yield f"failed: {outcome.path}: {outcome.reason}"
     if actions[Action.FAILED] > len(summary.failures):
         hidden = actions[Action.FAILED] - len(summary.failures)
-        yield f"failed: {hidden:,} more (see `reason` in {csv_file})"
+        where = "the report" if str(csv_file) == "-" else csv_file
+        yield f"failed: {hidden:,} more (see `reason` in {where})"
     if str(csv_file) != "-":
         yield f"report: {csv_file}"
     if actions[Action.WRITTEN]:

@@ -38,12 +38,14 @@ FORMATS = (
 )
 # Streams of bare frames: they have no index, and what FFmpeg says of their length is a guess.
 BARE = {"aac", "ac3", "dts", "eac3", "mp3"}
-# Here FFmpeg guesses as well, and a large picture in the tag makes the track seem longer. Packets of
-# WMA are few enough to be counted; those of DSD are as large as the file.
+# Here FFmpeg guesses as well, and a large picture in the tag makes the track seem longer. Packets
+# of WMA are few enough to be counted; those of DSD are as large as the file.
 GUESSED = BARE | {"asf", "dsf", "iff"}
 COUNTED = BARE | {"asf"}
 # In the first frame of an MP3. Xing's first flag says that the number of frames follows.
-LENGTH_HEADER = re.compile(rb"(?:Xing|Info)\0\0\0[\x01\x03\x05\x07\x09\x0b\x0d\x0f]|VBRI\0", re.DOTALL)
+LENGTH_HEADER = re.compile(
+    rb"(?:Xing|Info)\0\0\0[\x01\x03\x05\x07\x09\x0b\x0d\x0f]|VBRI\0", re.DOTALL
+)
 
 
 class Source(Protocol):
@@ -269,7 +271,7 @@ def decoder_versions() -> str:
 
 
 def _length_header(path: Path) -> bytes | None:
-    """The name of the header that tells the length of an MP3, behind its ID3v2 tags; None if none."""
+    """The name of the header that tells the length of an MP3, behind its ID3v2 tags, or None."""
     with path.open("rb") as file:
         start, head = 0, file.read(10)
         while head[:3] == b"ID3" and len(head) == 10:

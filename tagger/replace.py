@@ -23,7 +23,7 @@ def check_replaceable(path: Path) -> os.stat_result:
     status = path.stat()
     if status.st_nlink > 1:
         raise HardLinked(
-            f"it has {status.st_nlink - 1} other hard links, which would keep the old file", path
+            f"hard-linked: {status.st_nlink - 1} more of its names would keep the old file", path
         )
     if not os.access(path, os.W_OK):
         raise TagError("the file is read-only", path)

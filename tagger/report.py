@@ -52,6 +52,15 @@ def write_csv(
             frame.to_csv(file, index=False, header=False, lineterminator="\n")
 
 
+def check_target(target: Path) -> None:
+    """Raise `ReportError` now, rather than after hours, if the report has no folder to go to."""
+    if target != STDOUT and not os.access(target.absolute().parent, os.W_OK):
+        raise ReportError(
+            f"{target} cannot be written (no such folder, or a read-only one); "
+            "name another by --csv"
+        )
+
+
 def csv_text(text: str) -> str:
     r"""Text that a CSV reader gives back and a spreadsheet does not run.
 
@@ -100,21 +109,29 @@ def _row(outcome: Outcome, model: str, labels: Sequence[str]) -> list[Cell]:
 @contextmanager
 def _opened(target: Path) -> Iterator[IO[str]]:
     """Standard output, or a temporary file that takes the target's place at the end."""
-    if target == STDOUT:
-        sys.stdout.flush()
-        with open(os.dup(sys.stdout.fileno()), "w", encoding="utf-8", newline="") as file:
-            yield file
-        return
-    scratch = scratch_beside(target)
     try:
-        with scratch.open("w", encoding="utf-8", newline="") as file:
-            yield file
-        sync(scratch)
-        os.replace(scratch, target)
+        if target == STDOUT:
+            sys.stdout.flush()
+            with open(os.dup(sys.stdout.fileno()), "w", encoding="utf-8", newline="") as file:
+                yield file
+            return
+        # A link stays a link. What is no regular file, such as /dev/null, must not be replaced.
+        target = target.resolve()
+        if target.exists() and not target.is_file():
+            with target.open("w", encoding="utf-8", newline="") as file:
+                yield file
+            return
+        scratch = scratch_beside(target)
+        try:
+            with scratch.open("w", encoding="utf-8", newline="") as file:
+                yield file
+            sync(scratch)
+            os.replace(scratch, target)
+        except BaseException:
+            scratch.unlink(missing_ok=True)
+            raise
     except OSError as error:
-        scratch.unlink(missing_ok=True)
-        why = error.strerror or error
-        raise ReportError(f"{target} cannot be written ({why}); name another by --csv") from error
-    except BaseException:
-        scratch.unlink(missing_ok=True)
-        raise
+        reason = error.strerror or error
+        raise ReportError(
+            f"{target} cannot be written ({reason}); name another by --csv"
+        ) from error

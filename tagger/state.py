@@ -21,6 +21,8 @@ from tagger.errors import StateError
 from tagger.types import Failure, GenreFields, Prediction, Track
 
 VERSION = 1
+APPLICATION = 0x74616767  # "tagg": tells our databases from those of other programs
+MAGIC = b"SQLite format 3\0"
 # Paths are kept as bytes: file names need not be text.
 SCHEMA = """
 CREATE TABLE models (fingerprint TEXT PRIMARY KEY, name TEXT NOT NULL, labels TEXT NOT NULL);
@@ -70,6 +72,7 @@ class State:
         self.path = path
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
+            self._check_kind()
             # Two runs at once wait for each other.
             self._db = sqlite3.connect(path, timeout=60, isolation_level=None)
         except (OSError, sqlite3.Error) as error:
@@ -80,21 +83,35 @@ class State:
             self._db.close()
             raise
 
+    def _check_kind(self) -> None:
+        """Refuse what is no database: SQLite would write over a file of a few bytes."""
+        if self.path.is_file():
+            with self.path.open("rb") as file:
+                if file.read(len(MAGIC)) not in (b"", MAGIC):
+                    raise StateError(self._advice("it is no state file"))
+
     def _prepare(self) -> None:
-        self._do("PRAGMA journal_mode = WAL")
-        self._do("PRAGMA synchronous = FULL")
-        version = self._do("PRAGMA user_version").fetchone()[0]
+        # Everything is refused before the first write: the path may be another program's file.
+        owner, version, tables = self._do(
+            "SELECT * FROM pragma_application_id, pragma_user_version, "
+            "(SELECT count(*) FROM sqlite_master)"
+        ).fetchone()
+        if tables and owner != APPLICATION:
+            raise StateError(self._advice("it is the database of another program"))
         if version > VERSION:
             raise StateError(
                 f"a newer version of tag-genres made {self.path}; "
                 "upgrade, or name another file by --state"
             )
+        self._do("PRAGMA journal_mode = WAL")
+        self._do("PRAGMA synchronous = FULL")
         if version < VERSION:
             self._do("BEGIN IMMEDIATE")
             # Another run may have made the tables while this one waited.
             if self._do("PRAGMA user_version").fetchone()[0] < VERSION:
                 for statement in filter(str.strip, SCHEMA.split(";")):
                     self._do(statement)
+                self._do(f"PRAGMA application_id = {APPLICATION}")
                 self._do(f"PRAGMA user_version = {VERSION}")
             self._do("COMMIT")
 
@@ -111,7 +128,7 @@ class State:
         """Close the file."""
         self._db.close()
 
-    def _advice(self, error: Exception) -> str:
+    def _advice(self, error: Exception | str) -> str:
         return f"the state file {self.path} cannot be used ({error}); name another by --state"
 
     def _do(self, statement: str, values: Iterable[Any] = ()) -> sqlite3.Cursor:

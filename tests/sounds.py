@@ -1,4 +1,4 @@
-"""A piece of "music" that is known as a formula, so that any instant of a decoded file can be checked.
+"""A piece of "music" that is a formula, so that any instant of a decoded file can be checked.
 
 Every quarter of a second brings other notes, and the two channels play different ones: a decoder
 that is late, early, in the wrong place or louder than it should be cannot go unnoticed.
@@ -48,10 +48,14 @@ FFMPEG = {
     "mp3, constant, no Xing": (".mp3", "-c:a libmp3lame -b:a 160k -write_xing 0"),
     "mp3, variable, no Xing": (".mp3", "-c:a libmp3lame -q:a 3 -write_xing 0"),
 }
-LOSSLESS = frozenset(
-    ["wav", "wav of 24 bits", "wav of floats", "aiff", "au", "w64", "caf", "flac", "ogg-flac", "alac"]
-    + ["wavpack", "tta"]
-)
+LOSSLESS = {
+    "wav", "wav of 24 bits", "wav of floats", "aiff", "au", "w64", "caf", "flac", "ogg-flac",
+    "alac", "wavpack", "tta",
+}  # fmt: skip
+# These also know how many samples an encoder put in front.
+IN_TIME = LOSSLESS | {
+    "vorbis", "opus", "aac in m4a", "aac in m4b", "mp3, constant", "mp3, variable",
+}  # fmt: skip
 
 
 def heard_at(times: np.ndarray) -> np.ndarray:
@@ -59,7 +63,9 @@ def heard_at(times: np.ndarray) -> np.ndarray:
     notes = round(SECONDS / NOTE)
     pitches = np.random.default_rng(5).uniform(200, 3000, size=(notes, 2))  # Hz
     note = np.clip((times / NOTE).astype(int), 0, notes - 1)  # (n,)
-    loudness = np.where((times >= 0) & (times < SECONDS), 0.4 * np.sin(np.pi * times / NOTE) ** 2, 0)
+    loudness = np.where(
+        (times >= 0) & (times < SECONDS), 0.4 * np.sin(np.pi * times / NOTE) ** 2, 0
+    )
     return loudness[:, None] * np.sin(2 * np.pi * pitches[note] * (times % NOTE)[:, None])
 
 
@@ -69,27 +75,30 @@ def music(rate: int = RATE, seconds: float = SECONDS) -> np.ndarray:
 
 
 def compare(window: np.ndarray, start: int, rate: int = 16_000) -> tuple[float, float, float]:
-    """How late (s) a mono window is that should begin at sample `start`; correlation and gain there.
+    """How late (s) a mono window is that should begin at `start`; correlation and gain there.
 
     The mean of the channels is what it is compared with.
     """
-    reach = rate // 20  # samples
+    quarters = (_likeness(window, start + part, rate) for part in (-0.5, -0.25, 0, 0.25))
+    (likeness, lag), part = max(zip(quarters, (-0.5, -0.25, 0, 0.25), strict=True))
+    played = _mono((start + part + lag + np.arange(len(window))) / rate)
+    gain = np.sqrt((window**2).sum() / max((played**2).sum(), 1e-9))
+    return -(lag + part) / rate, likeness, float(gain)
+
+
+def _likeness(window: np.ndarray, start: float, rate: int) -> tuple[float, int]:
+    """The best correlation with what is played within 50 ms of `start`, and its lag (samples)."""
+    reach = rate // 20
     played = _mono((start + np.arange(-reach, len(window) + reach)) / rate)
     # By FFT, and no BLAS: its threads fight for the cores of a busy machine.
     size = len(played) + len(window)
     spectra = np.fft.rfft(played, size) * np.fft.rfft(window, size).conj()
+    products = np.fft.irfft(spectra, size)[: 2 * reach + 1]
     energy = np.cumsum(np.pad(played**2, (1, 0)))
     energy = energy[len(window) :] - energy[: -len(window)]  # of what is played at each lag
-    products = np.fft.irfft(spectra, size)[: len(energy)]
-    coarse = int((products / np.sqrt(energy + 1e-9)).argmax()) - reach
-    best = (0.0, -1.0, 0.0)
-    for lag in coarse + np.arange(-1, 1.1, 0.125):  # samples
-        played = _mono((start + lag + np.arange(len(window))) / rate)
-        loud, heard = np.sqrt((played**2).sum()), np.sqrt((window**2).sum())
-        likeness = float((played * window).sum() / max(loud * heard, 1e-9))
-        if likeness > best[1]:
-            best = (-lag / rate, likeness, heard / max(loud, 1e-9))
-    return best
+    likeness = products / np.sqrt(energy * (window**2).sum() + 1e-12)
+    best = int(likeness.argmax())
+    return float(likeness[best]), best - reach
 
 
 def _mono(times: np.ndarray) -> np.ndarray:

@@ -137,7 +137,10 @@ def test_the_summary_counts_names_failures_and_says_how_to_undo() -> None:
     summary.genres.update({"Rock": 612, "Jazz": 311, "Blues": 204, "Pop": 5, "Metal": 1})
     summary.failures += [Outcome(Path("/music/a.mp3"), Action.FAILED, "truncated")] * 5
     lines = list(_summarise(summary, Path("genres.csv")))
-    assert lines[0] == "written 1,402 · kept 3 · failed 7        Rock 612 · Jazz 311 · Blues 204 · 2 more"
+    assert (
+        lines[0]
+        == "written 1,402 · kept 3 · failed 7        Rock 612 · Jazz 311 · Blues 204 · 2 more"
+    )
     assert "failed: /music/a.mp3: truncated" in lines
     assert "failed: 2 more (see `reason` in genres.csv)" in lines
     assert lines[-1] == "undo with: tag-genres undo --run 14"

@@ -165,7 +165,7 @@ def test_bad_files_cost_a_row_each_and_exit_code_3(
     mislabelled = shutil.copy(make("m4a", tmp_path), music / "really an m4a.mp3")
     half = make("wavpack", music)
     half.write_bytes(half.read_bytes()[: half.stat().st_size // 2])
-    odd = music / os.fsdecode(b"caf\xe9 \n \"quoted\", =1.flac")
+    odd = music / os.fsdecode(b'caf\xe9 \n "quoted", =1.flac')
     shutil.copy(good, odd)
     options = ("--model", tiny_model, "--csv", "-", "--write-tags", "--min-confidence", 0)
     done = run(music, tmp_path / "vanished.mp3", *options)
@@ -177,7 +177,7 @@ def test_bad_files_cost_a_row_each_and_exit_code_3(
         "empty.mp3", "text.ogg", "broken link.flac", "self.flac", "up", half.name, "vanished.mp3",
     }  # fmt: skip
     assert all(rows[name]["reason"] for name in failed)
-    assert rows["caf\\xe9 \n \"quoted\", =1.flac"]["action"] == "written"
+    assert rows['caf\\xe9 \n "quoted", =1.flac']["action"] == "written"
     assert rows[Path(mislabelled).name]["action"] == "written"
 
 

@@ -68,12 +68,12 @@ def test_probabilities_are_those_of_the_pipeline_on_the_same_windows(tiny_model:
     tracks = [item for item in find_tracks([LIBRARY]) if isinstance(item, Track)]
     plan = info.plan(5)
     options = PredictOptions(windows=5, batch_size=7, workers=0)
-    for track, prediction in zip(
-        tracks, predict_tracks(tracks, model, plan, options), strict=True
-    ):
+    for track, prediction in zip(tracks, predict_tracks(tracks, model, plan, options), strict=True):
         assert isinstance(prediction, Prediction)
         windows = read_windows(track.path, plan).windows
-        told = oracle([{"raw": w, "sampling_rate": 16000} for w in windows], top_k=None, batch_size=1)
+        told = oracle(
+            [{"raw": w, "sampling_rate": 16000} for w in windows], top_k=None, batch_size=1
+        )
         by_label = [{answer["label"]: answer["score"] for answer in window} for window in told]
         mean = {label: np.mean([window[label] for window in by_label]) for label in info.labels}
         expected = [mean[label] for label in prediction.labels]
@@ -131,7 +131,9 @@ def drop_a_weight(folder: Path) -> None:
         (drop_a_weight, "do not fit"),
     ],
 )
-def test_a_bad_checkpoint_is_refused_by_name(model_copy: Path, damage: object, message: str) -> None:
+def test_a_bad_checkpoint_is_refused_by_name(
+    model_copy: Path, damage: object, message: str
+) -> None:
     damage(model_copy)  # type: ignore[operator]
     with pytest.raises(CheckpointError, match=message) as caught:
         load_model(find_model(str(model_copy)), "cpu")
@@ -176,7 +178,9 @@ def hub(tiny_model: Path) -> Iterator[tuple[str, list[str]]]:
             siblings = [{"rfilename": name} for name in files]
             about = {"id": "someone/tiny", "sha": commit, "siblings": siblings, "tags": []}
             if path.startswith("/api/models/someone/tiny"):
-                tree = [{"type": "file", "path": n, "size": len(d), "oid": n} for n, d in files.items()]
+                tree = [
+                    {"type": "file", "path": n, "size": len(d), "oid": n} for n, d in files.items()
+                ]
                 self.send(json.dumps(tree if "/tree/" in path else about).encode(), body)
             elif path.startswith("/someone/tiny/resolve/") and name in files:
                 self.send(files[name], body)

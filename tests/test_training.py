@@ -158,6 +158,9 @@ def test_teacher_targets_are_decoded_and_averaged_over_the_crop(tmp_path: Path) 
     expected = (stored[1:3] / 255) ** 4
     np.testing.assert_allclose(soft.between("a.0", 0.9, 1.5), expected.mean(axis=0), rtol=1e-5)
     embeddings = read_embeddings([tmp_path / "embedding.npz"], clips)
+    np.testing.assert_allclose(embeddings.mean(), [3 * 0.5, 4 * 2.0])
+    half = embeddings.half_whitened().targets["a.0"].std(axis=0)
+    np.testing.assert_allclose(half**2, embeddings.targets["a.0"].std(axis=0), rtol=1e-5)
     np.testing.assert_allclose(embeddings.between("a.0", 1.9, 9.0), [6 * 0.5, 7 * 2.0])
     np.testing.assert_allclose(embeddings.between("a.0", 0.5, 0.6), [0, 1 * 2.0])  # the nearest
 

@@ -25,12 +25,10 @@ class Augmentation:
     """How far each change goes; zero turns it off."""
 
     speed: float = 0.12  # share by which music runs faster or slower; its pitch goes with it
-    gain: float = 6.0  # dB, standard deviation
-    equaliser: float = (
-        4.0  # dB, standard deviation at each of `equaliser_points` along the mel scale
-    )
-    equaliser_points: int = 6
-    noise: float = 0.5  # share of crops with a faint noise floor under them
+    gain: float = 3.0  # dB, standard deviation
+    equaliser: float = 2.0  # dB, standard deviation at each of the points
+    equaliser_points: int = 6  # along the mel scale
+    noise: float = 0.3  # share of crops with a faint noise floor under them
     mixup: float = 0.1  # both parameters of the Beta distribution that draws the shares of a mix
     patch_drop: float = 0.3  # share of the patches that the network does not see; saves time, too
     mel_mask: int = 16  # bins, the most that one of two masks covers

@@ -19,6 +19,7 @@ import click
 from transformers import ASTForAudioClassification, set_seed
 
 from tagger.errors import TaggerError
+from tagger.model import choose_device
 from tagger.types import FrontEnd, PredictOptions
 from tagger.windows import WindowPlan
 from training.card import CardFacts, write_card
@@ -106,13 +107,17 @@ def prepare(options: FinetuneOptions) -> Material:
         clips += find_unlabelled(options.unlabelled)
     teachers = Teachers(
         read_soft_labels(options.soft_labels, clips) if options.soft_labels else None,
-        read_embeddings(options.embeddings, clips) if options.embeddings else None,
+        read_embeddings(options.embeddings, clips).half_whitened() if options.embeddings else None,
     )
     set_seed(options.seed)
     if options.model is not None:
         network = pretrained_network(options.model, labels)
     else:
         network = scratch_network(options.scratch, labels)
+    if choose_device(options.device).type == "cpu":
+        # There the backward pass of fused attention takes half of a step: 0.9 s against 0.6 s for
+        # 64 windows on 2 cores.
+        network.set_attn_implementation("eager")
     front_end = front_end_of(network, options.model)
     plan = WindowPlan(front_end.window_samples, front_end.rate, count=None)
     sounds = read_sounds(clips, plan, say)
@@ -174,6 +179,9 @@ POSITIVE = click.FloatRange(min=0, min_open=True)
 @click.option("--split", type=click.Choice(SPLITS), default=DEFAULTS.split)
 @click.option("--epochs", type=POSITIVE, default=DEFAULTS.epochs)
 @click.option("--steps", type=click.IntRange(min=1), help="Batches, instead of epochs.")
+@click.option(
+    "--stop-after", type=click.IntRange(min=1), help="End the run early, after N batches."
+)
 @click.option("--batch-size", type=click.IntRange(min=2), default=DEFAULTS.batch_size)
 @click.option("--learning-rate", type=POSITIVE, default=DEFAULTS.learning_rate)
 @click.option("--teacher", "soft_labels", type=FILE, multiple=True, help="Soft labels, .npz.")

@@ -20,6 +20,11 @@ from tagger.types import FrontEnd
 
 SPECIAL = 2  # tokens before the patches: class and distillation
 
+# Standard deviations of new weights. With AST's 0.02 a network this narrow gives its mean output
+# for hundreds of steps: after 90 of 32 windows its error is 0.98 of the variance, against 0.93.
+INITIAL = 0.05
+INITIAL_POSITION = 0.2
+
 # Widths of a network that is trained from nothing.
 SCRATCH: dict[str, dict[str, int]] = {
     # 2.7 M parameters on 16 x 8 patches of 2.575 s: fits a wheel, and 2 cores.
@@ -53,11 +58,15 @@ def scratch_network(shape: str, labels: tuple[str, ...]) -> ASTForAudioClassific
         patch_size=16,
         frequency_stride=16,
         time_stride=16,
+        initializer_range=INITIAL,
         **label_maps(labels),
     )
-    # On CPUs the backward pass of the fused attention takes 6 times its matrix products: 0.9 s a
-    # step of 64 windows against 0.6 s, measured on 2 cores.
-    return ASTForAudioClassification._from_config(config, attn_implementation="eager")
+    network = ASTForAudioClassification(config)
+    # Transformers begins with all positions equal, but a bin's height is half of what it says.
+    torch.nn.init.normal_(
+        network.audio_spectrogram_transformer.embeddings.position_embeddings, std=INITIAL_POSITION
+    )
+    return network
 
 
 def pretrained_network(name: str, labels: tuple[str, ...]) -> ASTForAudioClassification:

@@ -36,6 +36,16 @@ class Teacher:
         mean: NDArray[np.float32] = frames.mean(axis=0, dtype=np.float32)
         return mean
 
+    def half_whitened(self) -> Teacher:
+        """Each component divided by the root of its standard deviation.
+
+        The strong components of an embedding keep most weight in a squared error, but no longer all
+        of it, and no output has to grow large to reach them.
+        """
+        frames = np.concatenate(list(self.targets.values()))  # (frames, width)
+        scale = np.sqrt(np.maximum(frames.std(axis=0), np.float32(1e-6)))  # (width,)
+        return Teacher({name: of / scale for name, of in self.targets.items()})
+
     def between(self, name: str, begin: float, end: float) -> NDArray[np.float32]:
         """Mean target `(width,)` over the frames whose centre lies between two times, in seconds.
 

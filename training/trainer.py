@@ -39,7 +39,8 @@ class FinetuneOptions:
     scratch: str = "small"
     epochs: float = 60.0  # one epoch draws as many windows as the clips hold
     steps: int | None = None  # instead of epochs
-    batch_size: int = 64
+    stop_after: int | None = None  # steps; the learning rate falls as if the run went on
+    batch_size: int = 32
     learning_rate: float = 1e-3
     weight_decay: float = 0.05
     warmup: float = 0.05  # share of the steps
@@ -107,15 +108,20 @@ class DistillTrainer(Trainer):
 
 
 class Averaging(TrainerCallback):
-    """Updates the average of the weights after each step."""
+    """Updates the average of the weights after each step, and ends the run where asked to."""
 
-    def __init__(self, average: WeightAverage, student: Student) -> None:
+    def __init__(
+        self, average: WeightAverage, student: Student, stop_after: int | None = None
+    ) -> None:
         self.average = average
         self.student = student
+        self.stop_after = stop_after
 
     def on_step_end(self, args: Any, state: Any, control: Any, **rest: Any) -> None:
         """One step is done."""
         self.average.update(self.student.network)
+        if state.global_step == self.stop_after:
+            control.should_training_stop = True
 
 
 class Progress(TrainerCallback):
@@ -191,7 +197,7 @@ def train_student(
             student, training_arguments(options, folder), crops, front_end, options
         )
         trainer.remove_callback(PrinterCallback)
-        trainer.add_callback(Averaging(average, student))
+        trainer.add_callback(Averaging(average, student, options.stop_after))
         trainer.add_callback(Progress(say))
         trainer.train()
     return average.network

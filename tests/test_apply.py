@@ -1,0 +1,371 @@
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import mutagen
+import numpy as np
+import pytest
+import soundfile
+from containers import KINDS, make
+
+from tagger import apply
+from tagger.apply import read_outcome, undo_change, uninterrupted, write_outcome
+from tagger.audio import digest_packets
+from tagger.errors import TagError
+from tagger.genres import Policy
+from tagger.state import State
+from tagger.tags import read_fields, read_genres, write_genres
+from tagger.types import Action, Prediction, Track
+
+ROOT = Path(__file__).parents[1]
+POLICY = Policy()
+REPLACE = Policy("replace")
+KNOWN = ("fingerprint", "plan")
+
+
+@pytest.fixture
+def state(tmp_path):
+    with State(tmp_path / "state" / "state.db") as state:
+        state.add_model("fingerprint", "small", ("jazz", "rock"))
+        yield state
+
+
+@pytest.fixture(params=[".flac", ".mp3"])
+def song(request, tmp_path):
+    path = tmp_path / "music" / f"song{request.param}"
+    path.parent.mkdir()
+    soundfile.write(path, np.sin(np.arange(22_050) / 20) / 2, 22_050)
+    return path
+
+
+def identify(path: Path) -> Track:
+    status = path.stat()
+    return Track(path, status.st_size, status.st_mtime_ns)
+
+
+def predicted(path: Path, jazz: float = 0.75) -> Prediction:
+    return Prediction(identify(path), ("jazz", "rock"), (jazz, 1 - jazz), 1.0, 8, 1.0)
+
+
+def write(
+    path: Path, state: State, run: int, policy: Policy = POLICY, jazz: float = 0.75, **options
+):
+    return write_outcome(
+        predicted(path, jazz), policy, state, run, **{"dry_run": False, **options}
+    )  # fmt: skip
+
+
+def undo(state: State, run: int, **options):
+    by = state.begin_run("undo")
+    return [
+        undo_change(change, state, by, **{"dry_run": False, **options})
+        for change in state.changes(run)
+    ]
+
+
+def bits(path: Path) -> tuple[str, int]:
+    return hashlib.sha256(path.read_bytes()).hexdigest(), path.stat().st_mtime_ns
+
+
+# --- writing --------------------------------------------------------------------------------------
+
+
+def test_a_genre_is_written_journalled_and_said(song, state):
+    run = state.begin_run("tag")
+    outcome = write(song, state, run)
+    assert (outcome.action, outcome.genres, outcome.existing) == (Action.WRITTEN, ("Jazz",), ())
+    assert mutagen.File(song, easy=True)["genre"] == ["Jazz"]
+    (change,) = state.changes(run)
+    assert change.new == identify(song)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_container_takes_a_genre_and_gives_it_back(kind, tmp_path, state):
+    path = make(kind, tmp_path)
+    fields, audio = read_fields(path), digest_packets(path)
+    run = state.begin_run("tag")
+    outcome = write(path, state, run)
+    assert (outcome.action, outcome.reason) == (Action.WRITTEN, "")
+    assert read_genres(path) == ("Jazz",)
+    assert [item.action for item in undo(state, run)] == [Action.WRITTEN]
+    assert read_fields(path) == fields
+    assert digest_packets(path) == audio
+
+
+def test_a_prediction_still_holds_after_our_own_write(song, state):
+    state.save_prediction(predicted(song), *KNOWN)
+    write(song, state, state.begin_run("tag"))
+    assert state.find_prediction(identify(song), *KNOWN).probabilities == (0.75, 0.25)
+
+
+def test_a_dry_run_writes_nothing(song, state):
+    before, run = bits(song), state.begin_run("tag")
+    outcome = write(song, state, run, dry_run=True)
+    assert (outcome.action, outcome.genres) == (Action.WOULD_WRITE, ("Jazz",))
+    assert bits(song) == before
+    assert state.changes(run) == []
+
+
+@pytest.mark.parametrize(
+    ("policy", "jazz", "action"),
+    [
+        (POLICY, 0.75, Action.KEPT),
+        (REPLACE, 0.55, Action.UNCHANGED),
+        (Policy("replace", min_confidence=0.9), 0.75, Action.UNSURE),
+    ],
+)
+def test_what_the_policy_leaves_alone_is_not_touched(song, state, policy, jazz, action):
+    write_genres(song, ["Jazz"])
+    before = bits(song)
+    assert write(song, state, state.begin_run("tag"), policy, jazz).action is action
+    assert bits(song) == before
+
+
+def test_a_file_that_changed_since_it_was_predicted_is_left_alone(song, state):
+    prediction = predicted(song)
+    os.utime(song, ns=(1, 1))
+    outcome = write_outcome(prediction, POLICY, state, state.begin_run("tag"), dry_run=False)
+    assert (outcome.action, read_genres(song)) == (Action.FAILED, ())
+    assert "changed since" in outcome.reason
+
+
+def test_a_file_that_is_gone_is_a_failed_outcome(song, state):
+    prediction = predicted(song)
+    song.unlink()
+    outcome = write_outcome(prediction, POLICY, state, state.begin_run("tag"), dry_run=False)
+    assert outcome.action is Action.FAILED
+    assert "no such file" in outcome.reason.lower()
+
+
+def test_a_container_without_tags_is_predicted_and_no_failure(tmp_path, state):
+    path = tmp_path / "x.au"
+    soundfile.write(path, np.zeros(1000), 16_000)
+    outcome = write(path, state, state.begin_run("tag"))
+    assert outcome.action is Action.PREDICTED
+    assert outcome.reason.startswith("not taggable")
+
+
+def test_without_writing_the_genres_that_are_there_are_reported(song):
+    write_genres(song, ["Polka", "Ska"])
+    outcome = read_outcome(predicted(song))
+    assert (outcome.action, outcome.existing, outcome.genres) == (
+        Action.PREDICTED,
+        ("Polka", "Ska"),
+        (),
+    )
+
+
+# --- what is verified -----------------------------------------------------------------------------
+
+
+def retitled(path: Path, genres: object) -> None:
+    write_genres(path, list(genres))
+    media = mutagen.File(path, easy=True)
+    media["title"] = ["something else"]
+    media.save()
+
+
+def resounded(path: Path, genres: object) -> None:
+    write_genres(path, list(genres))
+    data = bytearray(path.read_bytes())
+    data[-600:-590] = b"\x55" * 10
+    path.write_bytes(data)
+
+
+def cut(path: Path, genres: object) -> None:
+    write_genres(path, list(genres))
+    os.truncate(path, path.stat().st_size - 2000)
+
+
+def broken(path: Path, genres: object) -> None:
+    raise TagError("cannot be written", path)
+
+
+@pytest.mark.parametrize("damage", [retitled, resounded, cut, broken])
+def test_a_write_that_would_change_anything_else_is_refused(song, state, monkeypatch, damage):
+    state.save_prediction(predicted(song), *KNOWN)
+    before, run = bits(song), state.begin_run("tag")
+    monkeypatch.setattr(apply, "write_genres", damage)
+    outcome = write(song, state, run)
+    assert outcome.action is Action.FAILED
+    assert outcome.reason
+    assert bits(song) == before
+    assert list(song.parent.iterdir()) == [song]
+    assert state.changes(run) == []
+    assert state.find_prediction(identify(song), *KNOWN) is not None
+
+
+@pytest.mark.parametrize("damage", [retitled, resounded])
+def test_an_undo_that_would_change_anything_else_is_refused(song, state, monkeypatch, damage):
+    run = state.begin_run("tag")
+    write(song, state, run)
+    before = bits(song)
+    monkeypatch.setattr(apply, "restore_fields", lambda path, fields: damage(path, ["Polka"]))
+    assert [item.action for item in undo(state, run)] == [Action.FAILED]
+    assert bits(song) == before
+    assert len(state.changes(run)) == 1
+
+
+def test_a_replacement_that_fails_leaves_no_entry_in_the_journal(song, state, monkeypatch):
+    def refuse(*arguments: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    state.save_prediction(predicted(song), *KNOWN)
+    before, run = bits(song), state.begin_run("tag")
+    monkeypatch.setattr(os, "replace", refuse)
+    outcome = write(song, state, run)
+    assert outcome.action is Action.FAILED
+    assert "no space left" in outcome.reason.lower()
+    assert bits(song) == before
+    assert state.changes(run) == []
+    assert state.find_prediction(identify(song), *KNOWN) is not None
+
+
+# --- undoing --------------------------------------------------------------------------------------
+
+
+def test_undo_puts_the_old_genres_back(song, state):
+    write_genres(song, ["Polka", "Ska"])
+    fields, run = read_fields(song), state.begin_run("tag")
+    write(song, state, run, REPLACE)
+    assert [item.action for item in undo(state, run)] == [Action.WRITTEN]
+    assert read_fields(song) == fields
+    assert state.changes(run) == []
+
+
+def test_a_prediction_still_holds_after_an_undo(song, state):
+    run = state.begin_run("tag")
+    state.save_prediction(predicted(song), *KNOWN)
+    write(song, state, run)
+    undo(state, run)
+    assert state.find_prediction(identify(song), *KNOWN) is not None
+
+
+def test_two_runs_are_undone_one_after_the_other(song, state):
+    write_genres(song, ["Polka"])
+    first, second = state.begin_run("tag"), state.begin_run("tag")
+    write(song, state, first, REPLACE, jazz=0.9)
+    write(song, state, second, REPLACE, jazz=0.1)
+    assert read_genres(song) == ("Rock",)
+    assert [item.action for item in undo(state, second)] == [Action.WRITTEN]
+    assert read_genres(song) == ("Jazz",)
+    assert [item.action for item in undo(state, first)] == [Action.WRITTEN]
+    assert read_genres(song) == ("Polka",)
+
+
+def test_the_earlier_of_two_runs_is_not_undone_over_the_later(song, state):
+    first, second = state.begin_run("tag"), state.begin_run("tag")
+    write(song, state, first, REPLACE, jazz=0.9)
+    write(song, state, second, REPLACE, jazz=0.1)
+    assert [item.action for item in undo(state, first)] == [Action.FAILED]
+    assert read_genres(song) == ("Rock",)
+
+
+def test_a_file_that_changed_since_is_not_undone(song, state):
+    run = state.begin_run("tag")
+    write(song, state, run)
+    write_genres(song, ["By hand"])
+    (outcome,) = undo(state, run)
+    assert outcome.action is Action.FAILED
+    assert "changed since" in outcome.reason
+    assert read_genres(song) == ("By hand",)
+
+
+def test_a_file_that_is_gone_is_not_undone(song, state):
+    run = state.begin_run("tag")
+    write(song, state, run)
+    song.unlink()
+    assert [item.action for item in undo(state, run)] == [Action.FAILED]
+    assert len(state.changes(run)) == 1
+
+
+def test_a_dry_undo_changes_nothing(song, state):
+    run = state.begin_run("tag")
+    write(song, state, run)
+    before = bits(song)
+    assert [item.action for item in undo(state, run, dry_run=True)] == [Action.WOULD_WRITE]
+    assert bits(song) == before
+    assert len(state.changes(run)) == 1
+
+
+CRASHED = """
+import os, signal, sys
+from pathlib import Path
+from tagger.apply import write_outcome
+from tagger.genres import Policy
+from tagger.state import State
+from tagger.types import Prediction, Track
+path = Path(sys.argv[1])
+status = path.stat()
+track = Track(path, status.st_size, status.st_mtime_ns)
+os.replace = lambda *arguments: os.kill(os.getpid(), signal.SIGKILL)
+with State(Path(sys.argv[2])) as state:
+    prediction = Prediction(track, ("jazz", "rock"), (0.75, 0.25), 1.0, 8, 1.0)
+    write_outcome(prediction, Policy(), state, state.begin_run("tag"), dry_run=False)
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no such signal here")
+def test_a_crash_between_journal_and_replacement_is_undone_as_nothing(song, state):
+    before = bits(song)
+    run = subprocess.run([sys.executable, "-c", CRASHED, song, state.path], cwd=ROOT)
+    assert run.returncode == -signal.SIGKILL
+    assert bits(song) == before
+    number = state.last_run()
+    (outcome,) = undo(state, number)
+    assert (outcome.action, bits(song)) == (Action.UNCHANGED, before)
+    assert state.changes(number) == []
+
+
+# --- interrupts -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_waits_for_the_end_of_the_block(number):
+    done = []
+    with pytest.raises(KeyboardInterrupt), uninterrupted():
+        signal.raise_signal(number)
+        signal.raise_signal(number)
+        done.append("all")
+    assert done == ["all"]
+
+
+def test_an_interrupt_during_a_write_leaves_a_finished_file(song, state, monkeypatch):
+    def interrupted(path: Path, genres: object) -> None:
+        signal.raise_signal(signal.SIGINT)
+        write_genres(path, list(genres))
+
+    monkeypatch.setattr(apply, "write_genres", interrupted)
+    run = state.begin_run("tag")
+    with pytest.raises(KeyboardInterrupt):
+        write(song, state, run)
+    assert read_genres(song) == ("Jazz",)
+    assert [item.action for item in undo(state, run)] == [Action.WRITTEN]
+
+
+def test_handlers_are_as_before_afterwards():
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    with uninterrupted():
+        assert signal.getsignal(signal.SIGINT) is not before[0]
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+def test_other_threads_may_write_too():
+    """Signals belong to the main thread; elsewhere there is nothing to hold back."""
+    done = []
+
+    def block() -> None:
+        with uninterrupted():
+            done.append(True)
+
+    thread = threading.Thread(target=block)
+    thread.start()
+    thread.join()
+    assert done == [True]

@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+# A module imports only from lower layers; see the layout in the project's design.
+RANK = {
+    "errors": 0, "types": 0,
+    "library": 1, "windows": 1, "fbank": 1, "genres": 1, "state": 1, "replace": 1, "decoders": 1,
+    "id3v2": 1, "blocks": 1.1, "families": 1.2,
+    "audio": 2, "model": 2, "tags": 2, "report": 2,
+    "dataset": 3, "apply": 3,
+    "inference": 4,
+    "app": 5, "cli": 6,
+    "__init__": 7, "__main__": 7,
+}  # fmt: skip
+HEAVY = (
+    "torch",
+    "transformers",
+    "pandas",
+    "numpy",
+    "av",
+    "soundfile",
+    "mutagen",
+    "huggingface_hub",
+)
+
+
+def imported(path: Path) -> set[str]:
+    """Dotted names of all that a file imports, inside functions and for type checkers too."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path.name} imports relatively"
+            found |= {f"{node.module}.{alias.name}" for alias in node.names} | {str(node.module)}
+    return found
+
+
+def used_modules(path: Path) -> set[str]:
+    names = {name.split(".")[1] for name in imported(path) if name.startswith("tagger.")}
+    return names & set(RANK)
+
+
+def modules() -> dict[str, Path]:
+    return {path.stem: path for path in (ROOT / "tagger").glob("*.py")}
+
+
+def test_every_module_has_a_rank():
+    assert set(modules()) == set(RANK)
+
+
+@pytest.mark.parametrize("module", RANK)
+def test_imports_point_down(module):
+    used = used_modules(modules()[module])
+    upward = {name for name in used if RANK[name] >= RANK[module]}
+    assert not upward, f"{module} reaches up to {upward}"
+
+
+def test_the_tagger_does_not_know_the_training():
+    knowing = {
+        name
+        for name, path in modules().items()
+        if any(used.split(".")[0] == "training" for used in imported(path))
+    }
+    assert not knowing
+
+
+@pytest.mark.parametrize("module", ["tagger", "tagger.cli", "tagger.types", "tagger.model"])
+def test_nothing_heavy_is_imported_before_it_is_needed(module):
+    code = f"import sys, {module}; print(*sorted(set(sys.modules) & {set(HEAVY)}))"
+    run = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert run.stdout.split() == []
+
+
+def test_files_stay_short():
+    """About 300 lines: a file that grows beyond holds two things."""
+    lengths = {name: len(path.read_text("utf-8").splitlines()) for name, path in modules().items()}
+    assert {name: length for name, length in lengths.items() if length > 340} == {}

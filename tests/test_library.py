@@ -1,0 +1,244 @@
+from __future__ import annotations
+
+import inspect
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tagger import library
+from tagger.library import SUFFIXES, find_tracks
+from tagger.types import Failure, Track
+
+
+@pytest.fixture
+def root(tmp_path):
+    folder = tmp_path / "music"
+    folder.mkdir()
+    return folder
+
+
+def put(root: Path, *names: str) -> None:
+    for name in names:
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"sound")
+
+
+def names(root: Path, *paths: Path) -> list[str]:
+    """Tracks as they are found, relative to the root; failures make the test fail."""
+    found = list(find_tracks(paths or [root]))
+    assert [item for item in found if isinstance(item, Failure)] == []
+    return [os.path.relpath(item.path, root) for item in found]
+
+
+def failures(*paths: Path) -> list[tuple[Path, str]]:
+    found = [item for item in find_tracks(paths) if isinstance(item, Failure)]
+    assert not any(failure.lasting for failure in found)
+    return [(failure.path, failure.reason) for failure in found]
+
+
+def test_tracks_come_by_name_and_folders_where_their_name_stands(root):
+    put(root, "c.mp3", "a.flac", "b/2.ogg", "b/1.ogg", "b/a/3.ogg", "B.wav")
+    assert names(root) == ["B.wav", "a.flac", "b/1.ogg", "b/2.ogg", "b/a/3.ogg", "c.mp3"]
+
+
+@given(
+    st.sets(st.text("ab/", min_size=1, max_size=6), max_size=8), st.randoms(use_true_random=False)
+)
+def test_the_order_does_not_depend_on_the_file_system(names, shuffle):
+    listing = ["x.mp3", "y.mp3", *sorted(name.replace("/", "_") + ".ogg" for name in names)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "listdir", lambda folder: shuffle.sample(listing, len(listing)))
+        assert library._list_folder("/m") == [f"/m/{name}" for name in sorted(listing)]
+
+
+def test_a_track_knows_its_size_and_time(root):
+    put(root, "a.mp3")
+    os.utime(root / "a.mp3", ns=(1, 123_456_789))
+    assert list(find_tracks([root])) == [Track((root / "a.mp3").resolve(), 5, 123_456_789)]
+
+
+@pytest.mark.parametrize("suffix", sorted(SUFFIXES))
+def test_suffixes_of_music_count_in_any_case(root, suffix):
+    put(root, "a" + suffix, "b" + suffix.upper())
+    assert names(root) == ["a" + suffix, "b" + suffix.upper()]
+
+
+def test_other_files_are_left_out(root):
+    put(root, "cover.jpg", "list.m3u", "x.cue", "x.log", "mp3", "x.mp3.part", "a.mp3~", "notes.txt")
+    assert names(root) == []
+
+
+def test_hidden_files_and_folders_are_left_out(root):
+    put(root, ".a.mp3", ".hidden/b.mp3", "._c.mp3", ".mp3", "d.mp3")
+    assert names(root) == ["d.mp3"]
+
+
+@pytest.mark.parametrize("folder", ["@eaDir", "#recycle", "$RECYCLE.BIN", "lost+found"])
+def test_folders_that_servers_keep_beside_the_music_are_left_out(root, folder):
+    put(root, f"{folder}/a.mp3", f"x/{folder}/b.mp3", "c.mp3")
+    assert names(root) == ["c.mp3"]
+
+
+def test_a_file_that_is_named_is_taken_whatever_it_is_called(root):
+    put(root, "notes.txt", ".hidden.mp3", "none")
+    paths = [root / "notes.txt", root / ".hidden.mp3", root / "none"]
+    assert names(root, *paths) == ["notes.txt", ".hidden.mp3", "none"]
+
+
+def test_a_hidden_folder_that_is_named_is_searched(root):
+    put(root, ".music/a.mp3")
+    assert names(root, root / ".music") == [".music/a.mp3"]
+
+
+def test_what_is_given_twice_counts_once(root):
+    put(root, "a.mp3", "b/c.mp3")
+    paths = [root / "b", root / "a.mp3", root, root / "b" / ".." / "b", root]
+    assert names(root, *paths) == ["b/c.mp3", "a.mp3"]
+
+
+def test_paths_may_be_relative(root, monkeypatch):
+    put(root, "a.mp3")
+    monkeypatch.chdir(root)
+    assert [item.path for item in find_tracks([Path("."), Path("a.mp3")])] == [
+        root.resolve() / "a.mp3"
+    ]
+
+
+def test_a_linked_file_counts_once_by_its_real_path(root):
+    put(root, "real.mp3")
+    (root / "a-link.mp3").symlink_to("real.mp3")
+    assert names(root) == ["real.mp3"]
+
+
+def test_a_link_to_a_file_elsewhere_is_followed(root, tmp_path):
+    put(tmp_path, "store/0001")
+    (root / "song.mp3").symlink_to(tmp_path / "store" / "0001")
+    assert names(root) == ["../store/0001"]
+
+
+def test_a_link_to_a_folder_elsewhere_is_followed(root, tmp_path):
+    put(tmp_path, "other/a.mp3")
+    (root / "link").symlink_to(tmp_path / "other")
+    assert names(root) == ["../other/a.mp3"]
+
+
+def test_two_links_to_a_folder_count_once(root, tmp_path):
+    put(tmp_path, "other/a.mp3")
+    (root / "1").symlink_to(tmp_path / "other")
+    (root / "2").symlink_to(tmp_path / "other")
+    assert names(root) == ["../other/a.mp3"]
+
+
+def test_a_root_may_itself_be_a_link(root, tmp_path):
+    put(root, "a.mp3")
+    (tmp_path / "link").symlink_to(root)
+    assert names(root, tmp_path / "link") == ["a.mp3"]
+
+
+def test_two_folders_that_link_to_each_other_end(root):
+    put(root, "x/a.mp3", "y/b.mp3")
+    (root / "x" / "to-y").symlink_to(root / "y")
+    (root / "y" / "to-x").symlink_to(root / "x")
+    found = list(find_tracks([root]))
+    assert sorted(item.path.name for item in found if isinstance(item, Track)) == ["a.mp3", "b.mp3"]
+
+
+def test_a_broken_link_is_a_failure_with_the_path_of_the_link(root):
+    (root / "gone.mp3").symlink_to("nowhere.mp3")
+    assert failures(root) == [(root / "gone.mp3", "a broken link")]
+
+
+def test_a_broken_link_to_no_music_is_passed_over(root):
+    (root / "cover.jpg").symlink_to("nowhere.jpg")
+    assert names(root) == []
+
+
+@pytest.mark.parametrize("name", ["loop", "loop.mp3", "loop.d"])
+def test_a_link_to_itself_is_a_failure(root, name):
+    (root / name).symlink_to(name)
+    assert failures(root) == [(root / name, "a link that leads back to itself")]
+
+
+def test_a_link_to_a_folder_that_holds_it_is_a_failure_and_ends(root):
+    put(root, "b/a.mp3")
+    (root / "b" / "up").symlink_to(root)
+    assert failures(root) == [(root / "b" / "up", "a link to a folder that holds it")]
+    assert [item.path.name for item in find_tracks([root]) if isinstance(item, Track)] == ["a.mp3"]
+
+
+def test_a_path_that_is_not_there_is_a_failure(root):
+    assert failures(root / "none") == [(root / "none", "no such file or folder")]
+
+
+def test_a_folder_may_be_called_like_a_file(root):
+    put(root, "album.mp3/a.mp3")
+    assert names(root) == ["album.mp3/a.mp3"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_a_pipe_is_a_failure_and_nobody_waits_for_it(root):
+    os.mkfifo(root / "pipe.mp3")
+    assert failures(root) == [(root / "pipe.mp3", "not a regular file")]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are text on this system")
+def test_names_may_be_any_bytes(root):
+    odd = [
+        b"\xff.mp3",
+        b"new\nline.mp3",
+        b"tab\t.mp3",
+        b"\xe2\x80\xae.mp3",
+        b" .mp3",
+        "ü.mp3".encode(),
+    ]
+    for name in odd:
+        Path(os.fsdecode(os.path.join(os.fsencode(root), name))).write_bytes(b"")
+    assert sorted(os.fsencode(item.path.name) for item in find_tracks([root])) == sorted(odd)
+
+
+def test_folders_may_lie_deeper_than_python_recurses(root):
+    put(root, "d/" * 200 + "a.mp3")
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(len(inspect.stack(0)) + 150)
+    try:
+        found = list(find_tracks([root]))
+    finally:
+        sys.setrecursionlimit(limit)
+    assert [item.path.name for item in found] == ["a.mp3"]
+
+
+AS_NOBODY = """
+import os, sys
+from pathlib import Path
+from tagger.library import find_tracks
+if os.getuid() == 0:
+    os.setgroups([]); os.setgid(65534); os.setuid(65534)
+for item in find_tracks([Path(sys.argv[1])]):
+    print(getattr(item, "reason", "track"), item.path.name, sep="|")
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "setuid"), reason="permissions work differently here")
+def test_what_may_not_be_read_is_a_failure():
+    # Not in pytest's folder: no one else may look into that.
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        root.chmod(0o755)
+        put(root, "a.mp3", "closed/b.mp3", "open/c.mp3", "secret.mp3")
+        (root / "closed").chmod(0)
+        (root / "secret.mp3").chmod(0)
+        command = [sys.executable, "-c", AS_NOBODY, root]
+        run = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[1])
+        (root / "closed").chmod(0o700)
+    if run.returncode:
+        pytest.skip(f"no user without rights can run here: {run.stderr[-200:]}")
+    assert run.stdout.splitlines() == [
+        "track|a.mp3", "permission denied|closed", "track|c.mp3", "permission denied|secret.mp3",
+    ]  # fmt: skip

@@ -1,0 +1,262 @@
+from __future__ import annotations
+
+import csv
+import io
+import os
+import re
+import stat
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tagger import report
+from tagger.errors import ReportError
+from tagger.report import COLUMNS, FORMULA, STDOUT, UNSAFE, csv_text, printable, write_csv
+from tagger.types import Action, Outcome, Prediction, Track
+
+ODD = (
+    "plain", 'quoted "name"', "comma, name", "semi;colon", "two\nlines", "a\rreturn", "tab\tstop",
+    " spaces ", "=1+1", "+1", "-1", "@x", "'=1", "''=1", "'it's", "\x1b[31mred", "\x07bell",
+    "\x00nul", "\udcff\udce4 latin", "\u202egnp.exe", "\u2028line", "back\\slash", "\\x1b",
+    "\\u202e", "é 音楽 🎵", "",
+)  # fmt: skip
+LABELS = ("blues", "hiphop", "jazz", "rock")
+
+
+def predicted(path: Path, shares=(0.1, 0.2, 0.65432109, 0.04567891), labels=LABELS) -> Prediction:
+    return Prediction(Track(path, 1, 1), labels, shares, 0.875, 8, 183.456)
+
+
+def outcome(name: str = "a.mp3", **changes) -> Outcome:
+    path = Path("/music") / name
+    return Outcome(path, **{"action": Action.WRITTEN, "prediction": predicted(path), **changes})
+
+
+def written(tmp_path: Path, *outcomes: Outcome, labels=(), model="small") -> str:
+    write_csv(outcomes, tmp_path / "genres.csv", model=model, labels=labels)
+    return (tmp_path / "genres.csv").read_bytes().decode("utf-8")
+
+
+def rows(text: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(text, newline="")))
+
+
+def restored(text: str) -> str:
+    """The inverse of `csv_text`, written from its documentation."""
+    if FORMULA.match(text) and text.startswith("'"):
+        text = text[1:]
+
+    def character(match: re.Match[str]) -> str:
+        code = int(match[1] or match[2], 16)
+        return chr(code)  # of a byte that is not UTF-8: the character of its number
+
+    return re.sub(r"\\x([0-9a-f]{2})|\\u([0-9a-f]{4})", character, text)
+
+
+def test_the_columns_stand_in_the_order_that_was_promised(tmp_path):
+    header = written(tmp_path, outcome()).splitlines()[0]
+    assert header == (
+        "path,genre,confidence,agreement,second,second_confidence,third,third_confidence,windows,"
+        "seconds,existing_genre,action,reason,model"
+    )
+
+
+def test_a_row_says_what_was_heard_and_done(tmp_path):
+    (row,) = rows(written(tmp_path, outcome(existing=("Polka", "Ska"), reason="because")))
+    assert row == {
+        "path": "/music/a.mp3", "genre": "Jazz", "confidence": "0.6543", "agreement": "0.875",
+        "second": "Hip-Hop", "second_confidence": "0.2",
+        "third": "Blues", "third_confidence": "0.1", "windows": "8", "seconds": "183.46",
+        "existing_genre": "Polka; Ska", "action": "written", "reason": "because", "model": "small",
+    }  # fmt: skip
+
+
+def test_a_track_without_a_prediction_leaves_its_cells_empty(tmp_path):
+    failed = Outcome(Path("/music/b.mp3"), Action.FAILED, "truncated")
+    first, second = rows(written(tmp_path, outcome(), failed, labels=LABELS))
+    assert [first[label] for label in LABELS] == ["0.1", "0.2", "0.654321", "0.045679"]
+    filled = {name: value for name, value in second.items() if value}
+    assert filled == {
+        "path": "/music/b.mp3", "action": "failed", "reason": "truncated", "model": "small"
+    }  # fmt: skip
+
+
+def test_a_model_of_two_labels_has_no_third(tmp_path):
+    prediction = predicted(Path("/x"), (0.25, 0.75), ("no", "yes"))
+    (row,) = rows(written(tmp_path, outcome(prediction=prediction)))
+    assert (row["genre"], row["second"], row["third"], row["third_confidence"]) == (
+        "yes",
+        "no",
+        "",
+        "",
+    )
+
+
+def test_a_confidence_of_nothing_is_a_zero_and_no_empty_cell(tmp_path):
+    prediction = predicted(Path("/x"), (0.0, 1.0), ("no", "yes"))
+    (row,) = rows(written(tmp_path, outcome(prediction=prediction), labels=("no", "yes")))
+    assert (float(row["second_confidence"]), float(row["no"])) == (0, 0)
+
+
+def test_all_probabilities_stand_behind_the_other_columns_in_the_order_of_the_labels(tmp_path):
+    header, line = written(tmp_path, outcome(), labels=LABELS).splitlines()
+    assert header.split(",") == [*COLUMNS, *LABELS]
+    assert [float(cell) for cell in line.split(",")[-4:]] == [0.1, 0.2, 0.654321, 0.045679]
+
+
+def test_no_track_at_all_is_a_header_alone(tmp_path):
+    assert written(tmp_path).splitlines() == [",".join(COLUMNS)]
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_odd_text_comes_back_by_every_reader(name, tmp_path):
+    text = written(
+        tmp_path,
+        outcome(f"x{name}", existing=(name,), reason=name),
+        model=name,
+        labels=(f"l{name}",),
+    )
+    (by_csv,) = rows(text)
+    by_pandas = (
+        pd.read_csv(tmp_path / "genres.csv", keep_default_na=False, dtype=str).iloc[0].to_dict()
+    )
+    assert by_pandas == by_csv
+    assert len(by_csv) == len(COLUMNS) + 1
+    for column in ("path", "existing_genre", "reason", "model"):
+        original = f"/music/x{name}" if column == "path" else name
+        # A byte that is not UTF-8 comes back as the character of its number.
+        expected = "".join(
+            chr(ord(c) - 0xDC00) if "\udc80" <= c <= "\udcff" else c for c in original
+        )
+        assert restored(by_csv[column]) == expected
+
+
+@given(st.text(st.characters(exclude_categories=())))
+def test_no_cell_holds_what_a_terminal_or_a_spreadsheet_obeys(text):
+    escaped = csv_text(text)
+    assert not UNSAFE.search(escaped)
+    assert not escaped.startswith(("=", "+", "-", "@", "\t", "\r"))
+    escaped.encode("utf-8")
+
+
+@given(st.text(st.sampled_from("ab\\x1bu202e'=-\x1b\u202e\n"), max_size=12))
+def test_different_texts_stay_different(text):
+    assert restored(csv_text(text)) == text
+
+
+@given(st.text(st.characters(exclude_categories=())))
+def test_what_is_printed_is_one_line_without_control_characters(text):
+    shown = printable(text)
+    assert "\n" not in shown
+    assert not UNSAFE.search(shown)
+
+
+def test_ordinary_names_are_left_as_they_are():
+    for text in (
+        "C:\\Music\\x.mp3",
+        "Sigur Rós - ( )",
+        "AC/DC",
+        "'Round Midnight",
+        "音楽 🎵",
+        "a-b+c=d",
+    ):
+        assert csv_text(text) == printable(text) == text
+
+
+def test_many_rows_keep_their_order(tmp_path):
+    count = 2 * report.CHUNK_ROWS + 1
+    text = written(tmp_path, *(outcome(f"{number}.mp3") for number in range(count)))
+    assert [row["path"] for row in rows(text)] == [
+        f"/music/{number}.mp3" for number in range(count)
+    ]
+
+
+def test_rows_are_written_as_they_come(tmp_path):
+    """Memory does not grow with the library: of a thousand chunks only one is held at a time."""
+    seen = []
+
+    def outcomes():
+        for number in range(3 * report.CHUNK_ROWS):
+            (scratch,) = tmp_path.iterdir()
+            seen.append(scratch.stat().st_size)
+            yield outcome(f"{number}.mp3")
+
+    write_csv(outcomes(), tmp_path / "genres.csv", model="small")
+    assert seen[-1] > 10 * report.CHUNK_ROWS
+
+
+# --- where it goes --------------------------------------------------------------------------------
+
+
+def test_a_failure_in_the_middle_leaves_an_older_report_and_nothing_else(tmp_path):
+    target = tmp_path / "genres.csv"
+    target.write_text("older")
+
+    def outcomes():
+        yield outcome()
+        raise RuntimeError("in the middle")
+
+    with pytest.raises(RuntimeError, match="in the middle"):
+        write_csv(outcomes(), target, model="small")
+    assert target.read_text() == "older"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_an_older_report_is_replaced(tmp_path):
+    (tmp_path / "genres.csv").write_text("older")
+    assert "older" not in written(tmp_path, outcome())
+    assert [path.name for path in tmp_path.iterdir()] == ["genres.csv"]
+
+
+def test_a_place_that_does_not_exist_is_a_report_error_before_the_first_row(tmp_path):
+    def outcomes():
+        pytest.fail("a row was asked for")
+        yield
+
+    with pytest.raises(ReportError, match="--csv"):
+        write_csv(outcomes(), tmp_path / "none" / "genres.csv", model="small")
+
+
+def test_a_folder_cannot_be_the_report(tmp_path):
+    with pytest.raises(ReportError, match="--csv"):
+        write_csv([outcome()], tmp_path, model="small")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_report_that_is_a_link_stays_one(tmp_path):
+    (tmp_path / "real.csv").write_text("older")
+    (tmp_path / "genres.csv").symlink_to("real.csv")
+    assert rows(written(tmp_path, outcome()))
+    assert (tmp_path / "genres.csv").is_symlink()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_a_device_or_pipe_is_written_to_and_not_replaced(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    write_csv([outcome()], pipe, model="small")
+    assert os.read(reader, 65536).startswith(b"path,genre,")
+    os.close(reader)
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+    assert list(tmp_path.iterdir()) == [pipe]
+
+
+def test_standard_output_takes_the_report(capfd):
+    print("before")
+    write_csv([outcome()], STDOUT, model="small")
+    print("after")
+    sys.stdout.flush()
+    first, *report_lines, last = capfd.readouterr().out.splitlines()
+    assert (first, last) == ("before", "after")
+    assert rows("\n".join(report_lines))[0]["genre"] == "Jazz"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_a_full_disk_is_a_report_error():
+    with pytest.raises(ReportError, match=r"(?i)no space"):
+        write_csv([outcome()], Path("/dev/full"), model="small")
