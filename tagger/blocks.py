@@ -15,6 +15,7 @@ from tagger import id3v2
 from tagger.errors import TagError
 
 V1_SIZE = 128  # bytes of an ID3v1 block; the last one is the genre
+APE = 3  # bytes before the "TAG" of "APETAGEX", which may stand where an ID3v1 would begin
 AUDIO = (b"data", b"SSND", b"DSD ", b"DST ")  # chunks that hold the sound
 
 
@@ -156,10 +157,10 @@ def riff_info(file: IO[bytes], key: bytes) -> str:
 
 def read_v1(file: IO[bytes]) -> bytes:
     """The ID3v1 block that ends the file, or no byte."""
-    file.seek(max(file.seek(0, 2) - V1_SIZE - 5, 0))
+    file.seek(max(file.seek(0, 2) - V1_SIZE - APE, 0))
     data = file.read()
     block = data[-V1_SIZE:]
-    is_ape = len(data) > V1_SIZE and data[-V1_SIZE - 5 :].startswith(b"APETAGEX")
+    is_ape = len(data) > V1_SIZE and data[-V1_SIZE - APE :].startswith(b"APETAGEX")
     return block if len(block) == V1_SIZE and block.startswith(b"TAG") and not is_ape else b""
 
 

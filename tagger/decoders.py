@@ -229,7 +229,9 @@ class PydubSource:
         if not {*format_name.split(",")} & {*FORMATS.split(",")}:
             raise AudioError(f"FFmpeg takes it for {format_name}")
         seconds = streams[0].get("duration") or info["format"].get("duration") or 0
-        self.rate = int(streams[0]["sample_rate"])
+        self.rate = int(streams[0].get("sample_rate", 0))
+        if self.rate < 1:
+            raise AudioError("no sample rate")
         self.length = int(float(seconds) * self.rate)
         has_header = format_name == "mp3" and bool(_length_header(path))
         self.is_stated = has_header or format_name not in GUESSED

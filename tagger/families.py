@@ -6,7 +6,6 @@ bytes, see `id3v2`; so what stands behind it (APEv2, Lyrics3, ID3v1) is not touc
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -36,7 +35,7 @@ import mutagen.trueaudio
 import mutagen.wave
 import mutagen.wavpack
 
-from tagger import blocks, id3v2
+from tagger import blocks, id3v2, ilst
 from tagger.errors import TagError
 
 _mutagen: Any = mutagen  # half of it is untyped
@@ -78,6 +77,17 @@ FAMILIES = (
 )
 
 
+def main_field(file: IO[bytes], family: Family) -> str:
+    """The field that a genre goes to: that of the family, unless an MP3 is tagged by APEv2 alone.
+
+    A new ID3v2 tag would hide the title and all else in that one.
+    """
+    if family.id3 != blocks.FRONT or blocks.read_id3(file, blocks.FRONT):
+        return family.field
+    named = {"Title", "Artist", "Album"} & {key.title() for key in read_ape(file)}
+    return "ape:Genre" if named else family.field
+
+
 def get_fields(file: IO[bytes], media: Any, family: Family) -> dict[str, tuple[str, ...]]:
     """Raw values of each genre field that is there, the one that counts most first."""
     fields: dict[str, tuple[str, ...]] = {}
@@ -88,7 +98,7 @@ def get_fields(file: IO[bytes], media: Any, family: Family) -> dict[str, tuple[s
                 fields["TCON"] = tuple(text for frame in frames for text in frame.text)
     elif not family.has_ape and media.tags is not None and family.field in media.tags:
         fields[family.field] = tuple(str(value) for value in media.tags[family.field])
-    if family.has_ape and (value := _read_ape(file).get("Genre")) is not None:
+    if family.has_ape and (value := read_ape(file).get("Genre")) is not None:
         fields["ape:Genre"] = tuple(value)
     if "id3v1" in family.older and (block := blocks.read_v1(file)):
         fields["id3v1"] = (str(block[-1]),)
@@ -128,29 +138,6 @@ def has_tags(file: IO[bytes], media: Any, family: Family) -> bool:
     return media.tags is not None and not empty
 
 
-def others(file: IO[bytes], media: Any, family: Family) -> dict[str, str]:
-    """All that the tags hold besides the genre, and the stream's figures."""
-    found = {f"info:{name}": str(getattr(media.info, name, "")) for name in _INFO}
-    if family.id3 == blocks.FRONT:
-        del found["info:length"]  # of an MP3 without a Xing header: guessed from the file's size
-    if family.id3 is not None:
-        found |= _other_frames(file, family.id3)
-    if family.has_ape:
-        found |= _other_trailers(file)
-    if isinstance(family.id3, blocks.Chunks):
-        found |= _other_chunks(file, family.id3)
-    if family.id3 is None and not family.has_ape:
-        found |= _other_values(file, media, family)
-    return found
-
-
-_INFO = ("length", "sample_rate", "channels", "bits_per_sample", "codec")
-
-
-def _digest(data: bytes | str) -> str:
-    return hashlib.sha256(data.encode() if isinstance(data, str) else data).hexdigest()[:16]
-
-
 # --- ID3v2, APEv2, and all else by mutagen --------------------------------------------------------
 
 
@@ -160,11 +147,29 @@ def holds_one_value(file: IO[bytes], family: Family) -> bool:
     return len(source) > 3 and source[3] < 4
 
 
-def _read_tag(file: IO[bytes], place: blocks.Place) -> id3v2.Id3:
+def read_tag(file: IO[bytes], place: blocks.Place) -> id3v2.Id3:
     """The ID3v2 tag, or the one that would be made where there is none."""
     if source := blocks.read_id3(file, place):
         return id3v2.parse(source)
-    return id3v2.from_v1(blocks.read_v1(file) if place == blocks.FRONT else b"")
+    return _new_tag(file, place)
+
+
+def _new_tag(file: IO[bytes], place: blocks.Place) -> id3v2.Id3:
+    """A new ID3v2 tag says what an ID3v1 or a RIFF INFO said, which it hides from many readers."""
+    if place == blocks.WAV:
+        texts = {frame: blocks.riff_info(file, key) for key, frame in _INFO_FRAMES.items()}
+        return id3v2.from_texts(texts)
+    return id3v2.from_v1(blocks.read_v1(file)) if place == blocks.FRONT else id3v2.Id3()
+
+
+_INFO_FRAMES = {
+    b"INAM": b"TIT2",
+    b"IART": b"TPE1",
+    b"IPRD": b"TALB",
+    b"ICRD": b"TDRC",
+    b"ITRK": b"TRCK",
+    b"ICMT": b"COMM",
+}
 
 
 def _put_id3(
@@ -172,33 +177,14 @@ def _put_id3(
 ) -> None:
     if not blocks.read_id3(file, place) and values is None:
         return
-    tag = _read_tag(file, place).with_genre(values)
-    made = id3v2.from_v1(blocks.read_v1(file) if place == blocks.FRONT else b"")
+    tag = read_tag(file, place).with_genre(values)
+    made = _new_tag(file, place)
     removable = not keep_empty and not tag.rest and tag.frames in ((), made.frames)
     blocks.place_id3(file, place, b"" if removable else tag.to_bytes())
 
 
-def _other_frames(file: IO[bytes], place: blocks.Place) -> dict[str, str]:
-    tag = _read_tag(file, place)
-    found = {f"id3:{i}:{frame[:4]!r}": _digest(frame) for i, frame in enumerate(tag.others)}
-    if found:
-        found["id3:version"] = f"2.{tag.major}"
-    if tag.rest.strip(b"\0"):
-        found["id3:rest"] = _digest(tag.rest)
-    return found
-
-
-def _other_chunks(file: IO[bytes], layout: blocks.Chunks) -> dict[str, str]:
-    found = {}
-    others = [chunk for chunk in blocks.chunks(file, layout) if not blocks.is_id3(chunk[0])]
-    for index, (name, at, stop) in enumerate(others):
-        file.seek(at)
-        size = min(stop - at, 64) if name in blocks.AUDIO else stop - at  # sound is large
-        found[f"chunk:{index}:{name!r}"] = _digest(file.read(size))
-    return found
-
-
-def _read_ape(file: IO[bytes]) -> Any:
+def read_ape(file: IO[bytes]) -> Any:
+    """mutagen's view of the APEv2 tag at the end of a file; an empty one where there is none."""
     start, stop = blocks.find_ape(file)
     file.seek(start)
     try:
@@ -208,7 +194,7 @@ def _read_ape(file: IO[bytes]) -> Any:
 
 
 def _put_ape(file: IO[bytes], values: tuple[str, ...] | None, *, keep_empty: bool) -> None:
-    (start, stop), tags = blocks.find_ape(file), _read_ape(file)
+    (start, stop), tags = blocks.find_ape(file), read_ape(file)
     if values is not None:
         tags["Genre"] = list(values)
     elif "Genre" in tags:
@@ -221,18 +207,6 @@ def _put_ape(file: IO[bytes], values: tuple[str, ...] | None, *, keep_empty: boo
     blocks.splice(file, start, stop, new.getvalue())
 
 
-def _other_trailers(file: IO[bytes]) -> dict[str, str]:
-    found = {
-        f"ape:{key}": _digest(f"{value.kind} {value.value!r}")
-        for key, value in _read_ape(file).items()
-        if key.casefold() != "genre"
-    }
-    file.seek(blocks.trailers(file))
-    if data := file.read():
-        found["end"] = _digest(data[:-1])  # the last byte is the genre of ID3v1
-    return found
-
-
 def _put_values(
     file: IO[bytes],
     media: Any,
@@ -241,9 +215,12 @@ def _put_values(
     *,
     keep_empty: bool,
 ) -> None:
+    if media.tags is None and values is None:
+        return
+    if isinstance(media, _mutagen.mp4.MP4):
+        ilst.put_genres(file, media, values)
+        return
     if media.tags is None:
-        if values is None:
-            return
         media.add_tags()
     if hasattr(media.tags, "vendor"):
         _check_comments(file, media.tags)
@@ -259,26 +236,12 @@ def _put_values(
 
 def _check_comments(file: IO[bytes], comments: Any) -> None:
     """Refuse Vorbis comments that mutagen replaced at reading: to save them would lose them."""
-    replaced = sum(value.count("\ufffd") for _, value in comments)
     file.seek(0)
-    if replaced and file.read(1 << 24).count("\ufffd".encode()) < replaced:
+    head = file.read(1 << 24)
+    if any("?" in key and f"{key}=".encode() not in head for key, _ in comments):
+        raise TagError("the name of a Vorbis comment is not ASCII and would be lost; mend it first")
+    replaced = sum(value.count("\ufffd") for _, value in comments)
+    if replaced and head.count("\ufffd".encode()) < replaced:
         raise TagError("a Vorbis comment is not UTF-8 and would be lost; mend it first")
     if any(re.fullmatch(r"unknown\d+", key) for key, _ in comments):
         raise TagError("a Vorbis comment has no name and would be lost; mend it first")
-
-
-def _other_values(file: IO[bytes], media: Any, family: Family) -> dict[str, str]:
-    """What Vorbis comments, MP4 or ASF hold besides the genre, and the other blocks of a FLAC."""
-    tags = media.tags if media.tags is not None else {}
-    pairs = list(tags) if isinstance(tags, list) else list(tags.items())
-    pairs = [(key, value) for key, value in pairs if key.casefold() != family.field.casefold()]
-    found = {f"tag:{key}": "" for key, _ in pairs}
-    for key, value in pairs:
-        found[f"tag:{key}"] += f"{value}\0" if isinstance(value, str) else _digest(repr(value))
-    if hasattr(tags, "vendor") and pairs:
-        found["vendor"] = tags.vendor
-    if isinstance(media, _mutagen.flac.FLAC):
-        kept = [block for block in media.metadata_blocks if block.code not in (1, 4)]
-        found |= {f"block:{i}:{b.code}": _digest(b.write()) for i, b in enumerate(kept)}
-        found["front"] = _digest(blocks.read_id3(file, blocks.FRONT))
-    return found

@@ -7,7 +7,7 @@ Here every other frame keeps its bytes and the tag its version. Source: id3.org,
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from tagger.errors import TagError
@@ -17,6 +17,9 @@ NEW_PADDING = 1024  # bytes kept free in a tag that must grow, so that the next 
 UNSYNCHRONISED, EXTENDED, EXPERIMENTAL, FOOTER = 0x80, 0x40, 0x20, 0x10  # flags of a tag
 _NAME = {2: re.compile(rb"[A-Z0-9]{3}"), 3: re.compile(rb"[A-Z0-9]{3}[A-Z0-9 \0]")}
 _NAME[4] = _NAME[3]
+# Programs that turned 2.2 into 2.3 left the short name behind, filled up. TCOM is another frame.
+_GENRE_NAMES = {2: (b"TCO",), 3: (b"TCON", b"TCO\0", b"TCO ")}
+_GENRE_NAMES[4] = _GENRE_NAMES[3]
 _FALSE_SYNC = re.compile(rb"\xff([\xe0-\xff]|\Z)")  # what unsynchronisation takes care to avoid
 
 
@@ -38,7 +41,8 @@ class Id3:
     @property
     def others(self) -> tuple[bytes, ...]:
         """The frames that are not the genre."""
-        return tuple(f for f in self.frames if f[:4].rstrip(b"\0 ") != b"TCON" and f[:3] != b"TCO")
+        names = _GENRE_NAMES[self.major]
+        return tuple(frame for frame in self.frames if frame[: len(names[0])] not in names)
 
     def with_genre(self, values: Sequence[str] | None) -> Id3:
         """Return the tag with one genre frame of these raw values, or with none."""
@@ -105,15 +109,21 @@ def from_v1(block: bytes) -> Id3:
     Without it a new tag with a genre only would hide the title from readers that look no further
     than ID3v2, as FFmpeg and what is built on it do.
     """
-    texts = {b"TIT2": block[3:33], b"TPE1": block[33:63], b"TALB": block[63:93]}
-    texts[b"TDRC"], comment = block[93:97], block[97:127]
+    raw = {b"TIT2": block[3:33], b"TPE1": block[33:63], b"TALB": block[63:93]}
+    raw[b"TDRC"], comment = block[93:97], block[97:127]
     if comment[28:29] == b"\0" and comment[29:] > b"\0":  # ID3v1.1
-        comment, texts[b"TRCK"] = comment[:28], str(comment[29]).encode()
-    texts[b"COMM"] = comment
+        comment, raw[b"TRCK"] = comment[:28], str(comment[29]).encode()
+    raw[b"COMM"] = comment
+    return from_texts({name: text.split(b"\0")[0].decode("latin-1") for name, text in raw.items()})
+
+
+def from_texts(texts: Mapping[bytes, str]) -> Id3:
+    """A new tag with these text frames; blank ones are left out."""
     frames = []
-    for name, raw in texts.items():
-        if text := raw.split(b"\0")[0].strip():
-            data = (b"\0eng\0" if name == b"COMM" else b"\0") + text
+    for name, text in texts.items():
+        if text.strip():
+            head = b"\3eng\0" if name == b"COMM" else b"\3"  # UTF-8
+            data = head + text.strip().encode()
             frames.append(name + to_synchsafe(len(data)) + b"\0\0" + data)
     return Id3(frames=tuple(frames))
 

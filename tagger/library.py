@@ -13,8 +13,8 @@ from tagger.types import Failure, Track
 # fmt: off
 SUFFIXES = frozenset([
     ".aac", ".ac3", ".afc", ".aif", ".aifc", ".aiff", ".ape", ".asf", ".au", ".caf", ".dff", ".dsf",
-    ".flac", ".m4a", ".m4b", ".mka", ".mp1", ".mp2", ".mp3", ".mp4", ".mpc", ".oga", ".ogg", ".opus",
-    ".snd", ".spx", ".tak", ".tta", ".w64", ".wav", ".wma", ".wv",
+    ".flac", ".m4a", ".m4b", ".mka", ".mp1", ".mp2", ".mp3", ".mp4", ".mpc", ".oga", ".ogg",
+    ".opus", ".snd", ".spx", ".tak", ".tta", ".w64", ".wav", ".wma", ".wv",
 ])
 # fmt: on
 NO_SUCH_PATH = "no such file or folder"

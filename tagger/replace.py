@@ -48,8 +48,7 @@ def replacing(path: Path) -> Iterator[Path]:
         _take_owner(scratch, before)
         yield scratch
         sync(scratch)
-        now = path.stat()
-        if (now.st_size, now.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
+        if _version(path.stat()) != _version(before):
             raise ChangedSince("another program changed the file meanwhile; run again", path)
         os.replace(scratch, path)
     except BaseException:
@@ -58,6 +57,11 @@ def replacing(path: Path) -> Iterator[Path]:
     # The change is done and journalled; some network file systems know no fsync of a folder.
     with suppress(OSError):
         sync(path.parent)
+
+
+def _version(status: os.stat_result) -> tuple[int, ...]:
+    """What differs between two versions of a file, even if a program put its times back."""
+    return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 def scratch_beside(path: Path) -> Path:

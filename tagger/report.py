@@ -13,6 +13,7 @@ from typing import IO
 
 from tagger.errors import ReportError
 from tagger.genres import rank_genres
+from tagger.library import SUFFIXES
 from tagger.replace import scratch_beside, sync
 from tagger.types import Outcome
 
@@ -53,7 +54,9 @@ def write_csv(
 
 
 def check_target(target: Path) -> None:
-    """Raise `ReportError` now, rather than after hours, if the report has no folder to go to."""
+    """Raise `ReportError` now, rather than after hours, if the report cannot go there."""
+    if target.suffix.lower() in SUFFIXES:
+        raise ReportError(f"{target} is named like music, not like a report; name another by --csv")
     if target != STDOUT and not os.access(target.absolute().parent, os.W_OK):
         raise ReportError(
             f"{target} cannot be written (no such folder, or a read-only one); "

@@ -63,6 +63,7 @@ class Change:
     old: Track
     new: Track
     before: GenreFields
+    after: tuple[str, ...]  # the genres that were written; () by an undo
 
 
 class State:
@@ -239,17 +240,26 @@ class State:
     def changes(self, run: int) -> list[Change]:
         """What a run wrote and nobody has undone, last first."""
         rows = self._do(
-            "SELECT id, path, before, old_size, old_mtime_ns, new_size, new_mtime_ns FROM journal "
-            "WHERE run = ? AND undone_by IS NULL ORDER BY id DESC",
+            "SELECT id, path, before, after, old_size, old_mtime_ns, new_size, new_mtime_ns "
+            "FROM journal WHERE run = ? AND undone_by IS NULL ORDER BY id DESC",
             (run,),
         )
         found = []
-        for entry, name, before, old_size, old_mtime, new_size, new_mtime in rows:
+        for entry, name, before, after, old_size, old_mtime, new_size, new_mtime in rows:
             path = Path(os.fsdecode(name))
             fields = _fields(json.loads(before))
             old, new = Track(path, old_size, old_mtime), Track(path, new_size, new_mtime)
-            found.append(Change(entry, run, old, new, fields))
+            found.append(Change(entry, run, old, new, fields, tuple(json.loads(after))))
         return found
+
+    def is_restored(self, change: Change, now: Track) -> bool:
+        """Whether an undo that was killed before it could say so left the file as `now`."""
+        row = self._do(
+            "SELECT 1 FROM journal JOIN runs ON runs.id = run WHERE kind = 'undo' AND path = ? "
+            "AND old_size = ? AND old_mtime_ns = ? AND new_size = ? AND new_mtime_ns = ?",
+            (os.fsencode(now.path), *_identity(change.new), *_identity(now)),
+        ).fetchone()
+        return row is not None
 
     def mark_undone(self, change: Change, by: int, now: Track) -> None:
         """Note that a change was taken back by run `by`, which left the file as `now`."""

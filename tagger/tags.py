@@ -15,6 +15,7 @@ import mutagen
 import mutagen.id3
 
 from tagger import blocks
+from tagger.compare import other_parts
 from tagger.errors import TagError, UnsupportedFormat
 from tagger.families import (
     FAMILIES,
@@ -22,7 +23,7 @@ from tagger.families import (
     get_fields,
     has_tags,
     holds_one_value,
-    others,
+    main_field,
     put_fields,
 )
 from tagger.types import GenreFields
@@ -72,7 +73,8 @@ def write_genres(path: Path, genres: Sequence[str]) -> None:
     for name in wanted:
         _check_name(name, path)
     with _opened(path, "r+b") as (file, media, family):
-        values = dict.fromkeys([family.field, *get_fields(file, media, family)], wanted)
+        fields = [main_field(file, family), *get_fields(file, media, family)]
+        values = dict.fromkeys(fields, wanted)
         if holds_one_value(file, family):
             values["TCON"] = (JOIN.join(wanted),)
         if "id3v1" in values:
@@ -96,7 +98,7 @@ def other_tags(path: Path) -> dict[str, str]:
     Text is kept, anything else as a digest. The audio itself is not compared here.
     """
     with _opened(path, "rb") as (file, media, family):
-        return others(file, media, family)
+        return other_parts(file, media, family)
 
 
 # --- names ----------------------------------------------------------------------------------------

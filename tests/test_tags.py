@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import struct
 import subprocess
@@ -18,6 +19,7 @@ from mutagen.asf import ASF
 from mutagen.flac import FLAC, Picture
 from mutagen.mp4 import MP4
 
+from tagger import ilst
 from tagger.errors import TagError, UnsupportedFormat
 from tagger.tags import other_tags, read_fields, read_genres, restore_fields, write_genres
 
@@ -188,6 +190,10 @@ def test_id3_numbers_are_read_as_names(tmp_path):
 
 def frame(name: bytes, data: bytes, flags: int = 0) -> bytes:
     return name + struct.pack(">IH", len(data), flags) + data
+
+
+def frame2(name: bytes, data: bytes) -> bytes:
+    return name + len(data).to_bytes(3, "big") + data
 
 
 def id3_tag(major: int, body: bytes, flags: int = 0) -> bytes:
@@ -385,10 +391,41 @@ def test_an_ape_genre_on_an_mp3_is_updated(tmp_path, end):
 
 @pytest.mark.parametrize("end", [b"", id3v1(17)])
 def test_an_ape_tag_without_a_genre_keeps_its_bytes(tmp_path, end):
-    tag = ape_tag(Artist="Anna", MP3GAIN_MINMAX="1,2")
+    tag = ape_tag(MP3GAIN_MINMAX="1,2")
     path = with_front(tmp_path, b"", tag + end)
     write_genres(path, ["Jazz"])
     assert path.read_bytes().endswith(tag + end[:-1] + (b"\x08" if end else b""))
+
+
+def test_an_mp3_tagged_by_ape_alone_gets_its_genre_there(tmp_path):
+    path = with_front(tmp_path, b"", ape_tag(Title="A long title that ID3v1 cuts") + id3v1(17))
+    fields, others = read_fields(path), other_tags(path)
+    write_genres(path, ["Jazz"])
+    assert not path.read_bytes().startswith(b"ID3")
+    assert read_fields(path).values == {"ape:Genre": ("Jazz",), "id3v1": ("8",)}
+    assert other_tags(path) == others
+    restore_fields(path, fields)
+    assert read_fields(path) == fields
+
+
+def test_an_ape_header_where_an_id3v1_would_stand_is_none(tmp_path):
+    # Header and footer take 64 bytes, the item 14 and its value; "TAG" is 3 bytes behind the start.
+    value = "x" * (128 + 3 - 64 - 14)
+    path = make("wavpack", tmp_path)
+    write_genres(path, [value])
+    assert path.read_bytes()[-128:].startswith(b"TAG")
+    assert read_fields(path).values == {"ape:Genre": (value,)}
+
+
+@pytest.mark.parametrize("major", [2, 3, 4])
+def test_frames_named_like_the_genre_survive(tmp_path, major):
+    names = (b"TCM", b"TCR", b"TCP") if major == 2 else (b"TCOM", b"TCOP", b"TCMP")
+    body = b"".join(frame2(name, b"\0x") if major == 2 else frame(name, b"\0x") for name in names)
+    path = with_front(tmp_path, id3_tag(major, body))
+    write_genres(path, ["Jazz"])
+    tags = mutagen.id3.ID3(path, translate=False)
+    assert [str(tags[name]) for name in ("TCOM", "TCOP", "TCON")] == ["x", "x", "Jazz"]
+    assert "TCMP" in tags
 
 
 def test_id3v2_counts_before_ape_and_ape_before_id3v1(tmp_path):
@@ -441,6 +478,48 @@ def test_an_odd_last_chunk_without_its_padding_byte(tmp_path):
     assert mutagen.File(path).tags["TCON"].text == list(GENRES)
 
 
+def test_a_new_id3_chunk_does_not_hide_what_riff_info_says(tmp_path):
+    path = make("wav", tmp_path)
+    info = b"INFO" + b"INAM\x06\0\0\0Title\0" + b"IART\x05\0\0\0Anna\0\0"
+    data = path.read_bytes() + b"LIST" + struct.pack("<I", len(info)) + info
+    path.write_bytes(data[:4] + struct.pack("<I", len(data) - 8) + data[8:])
+    before, fields = path.read_bytes(), read_fields(path)
+    write_genres(path, ["Jazz"])
+    tags = mutagen.File(path).tags
+    assert [str(tags[name]) for name in ("TIT2", "TPE1", "TCON")] == ["Title", "Anna", "Jazz"]
+    restore_fields(path, fields)
+    assert path.read_bytes() == before
+
+
+def test_items_of_an_mp4_keep_their_bytes(tmp_path):
+    path = make("m4a", tmp_path)
+    media = mutagen.File(path)
+    media["©nam"] = ["Title"]
+    media["covr"] = [mutagen.mp4.MP4Cover(b"BM" + bytes(64), 13)]
+    media["pgap"] = True
+    media.save()
+    # A type that mutagen does not know (BMP), and an item of its own making.
+    odd = path.read_bytes().replace(b"\0\0\0\x0d\0\0\0\0BM", b"\0\0\0\x1b\0\0\0\0BM")
+    path.write_bytes(odd)
+    with path.open("rb") as file:
+        before = list(ilst.items(file))
+    assert any(b"\x1b\0\0\0\0BM" in data for _, data in before)
+    write_genres(path, ["Jazz", "Bebop"])
+    assert mutagen.File(path)["©gen"] == ["Jazz", "Bebop"]
+    with path.open("rb") as file:
+        assert [item for item in ilst.items(file) if item[0] not in ilst.GENRE] == before
+
+
+def test_an_mp4_genre_that_cannot_be_read_is_not_lost(tmp_path):
+    path = make("m4a", tmp_path)
+    write_genres(path, ["Jazz"])
+    path.write_bytes(path.read_bytes().replace(b"Jazz", b"J\xff\xffz"))
+    before = path.read_bytes()
+    with pytest.raises(TagError, match="cannot be read"):
+        write_genres(path, ["Rock"])
+    assert path.read_bytes() == before
+
+
 def test_flac_keeps_pictures_and_an_id3_in_front(tmp_path):
     path = make("flac", tmp_path)
     media = FLAC(path)
@@ -476,6 +555,10 @@ def test_comments_that_mutagen_would_spoil_are_refused(tmp_path):
     with pytest.raises(TagError, match="not UTF-8"):
         write_genres(path, ["Jazz"])
     assert path.read_bytes() == before
+    mended = path.read_bytes().replace(b"Caf\xe9", b"Cafe")
+    path.write_bytes(re.sub(b"title=", b"t\xc3\xa4tl=", mended, flags=re.IGNORECASE))
+    with pytest.raises(TagError, match="not ASCII"):
+        write_genres(path, ["Jazz"])
 
 
 def test_an_old_gnre_atom_is_read(tmp_path):

@@ -1,0 +1,94 @@
+"""All that a tag holds besides the genre, in a form that is equal before and after a write."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import IO, Any
+
+import mutagen
+import mutagen.flac
+import mutagen.mp4
+
+from tagger import blocks, ilst
+from tagger.families import Family, read_ape, read_tag
+
+_mutagen: Any = mutagen  # half of it is untyped
+
+
+def other_parts(file: IO[bytes], media: Any, family: Family) -> dict[str, str]:
+    """All that the tags hold besides the genre, and the stream's figures."""
+    found = {f"info:{name}": str(getattr(media.info, name, "")) for name in _INFO}
+    if family.id3 == blocks.FRONT:
+        del found["info:length"]  # of an MP3 without a Xing header: guessed from the file's size
+    if family.id3 is not None:
+        found |= _other_frames(file, family.id3)
+    if family.has_ape:
+        found |= _other_trailers(file)
+    if isinstance(family.id3, blocks.Chunks):
+        found |= _other_chunks(file, family.id3)
+    if family.id3 is None and not family.has_ape:
+        found |= _other_values(file, media, family)
+    return found
+
+
+_GENRE_FRAME = re.compile(rb"TCON|TCO[\0 ]|TCO(?![A-Z])")
+_INFO = ("length", "sample_rate", "channels", "bits_per_sample", "codec")
+
+
+def _digest(data: bytes | str) -> str:
+    return hashlib.sha256(data.encode() if isinstance(data, str) else data).hexdigest()[:16]
+
+
+def _other_frames(file: IO[bytes], place: blocks.Place) -> dict[str, str]:
+    tag = read_tag(file, place)
+    # Not `tag.others`, by which frames are chosen to be kept: a fault there must show here.
+    kept = [frame for frame in tag.frames if not _GENRE_FRAME.match(frame)]
+    found = {f"id3:{i}:{frame[:4]!r}": _digest(frame) for i, frame in enumerate(kept)}
+    if found:
+        found["id3:version"] = f"2.{tag.major}"
+    if tag.rest.strip(b"\0"):
+        found["id3:rest"] = _digest(tag.rest)
+    return found
+
+
+def _other_chunks(file: IO[bytes], layout: blocks.Chunks) -> dict[str, str]:
+    found = {}
+    others = [chunk for chunk in blocks.chunks(file, layout) if not blocks.is_id3(chunk[0])]
+    for index, (name, at, stop) in enumerate(others):
+        file.seek(at)
+        size = min(stop - at, 64) if name in blocks.AUDIO else stop - at  # sound is large
+        found[f"chunk:{index}:{name!r}"] = _digest(file.read(size))
+    return found
+
+
+def _other_trailers(file: IO[bytes]) -> dict[str, str]:
+    found = {
+        f"ape:{key}": _digest(f"{value.kind} {value.value!r}")
+        for key, value in read_ape(file).items()
+        if key.casefold() != "genre"
+    }
+    file.seek(blocks.trailers(file))
+    if data := file.read():
+        found["end"] = _digest(data[:-1])  # the last byte is the genre of ID3v1
+    return found
+
+
+def _other_values(file: IO[bytes], media: Any, family: Family) -> dict[str, str]:
+    """What Vorbis comments, MP4 or ASF hold besides the genre, and the other blocks of a FLAC."""
+    if isinstance(media, _mutagen.mp4.MP4):
+        kept = [item for item in ilst.items(file) if item[0] not in ilst.GENRE]
+        return {f"item:{i}:{name!r}": _digest(data) for i, (name, data) in enumerate(kept)}
+    tags = media.tags if media.tags is not None else {}
+    pairs = list(tags) if isinstance(tags, list) else list(tags.items())
+    pairs = [(key, value) for key, value in pairs if key.casefold() != family.field.casefold()]
+    found = {f"tag:{key}": "" for key, _ in pairs}
+    for key, value in pairs:
+        found[f"tag:{key}"] += f"{value}\0" if isinstance(value, str) else _digest(repr(value))
+    if hasattr(tags, "vendor") and pairs:
+        found["vendor"] = tags.vendor
+    if isinstance(media, _mutagen.flac.FLAC):
+        blocks_kept = [block for block in media.metadata_blocks if block.code not in (1, 4)]
+        found |= {f"block:{i}:{b.code}": _digest(b.write()) for i, b in enumerate(blocks_kept)}
+        found["front"] = _digest(blocks.read_id3(file, blocks.FRONT))
+    return found
