@@ -14,8 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-from tagger.decoders import DECODERS, TRUNCATED, Samples, Source, open_container
+from tagger.decoders import DECODERS, Source
 from tagger.errors import AudioError, EmptyAudio
+from tagger.pyav import TRUNCATED, Samples, open_container
 from tagger.windows import WindowPlan, place_windows
 
 PART_WINDOWS = 32  # windows handed over at once; bounds the memory that a long track takes

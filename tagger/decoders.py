@@ -7,45 +7,17 @@ errors pass through: `audio.read_windows` gathers them.
 from __future__ import annotations
 
 import os
-import re
 import shutil
-import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tagger.errors import AudioError
-
-if TYPE_CHECKING:
-    import av.container
-
-Samples = NDArray[np.float32]
-
-PREROLL = 0.25  # s decoded before a seek's target: MP3's bit reservoir, AAC's overlap
-KEPT = 0.1  # s kept of the last read, since windows that follow each other overlap by their margins
-TRUNCATED = 0.95  # share of the stated length that must be there
-
-# What FFmpeg may take a file for. Without this a playlist renamed to .mp3 could make it open other
-# files or addresses, and a picture or a text would count as a "video".
-FORMATS = (
-    "aac,ac3,aiff,ape,asf,au,caf,dsf,dts,eac3,flac,iff,matroska,webm,mov,mp4,m4a,mp3,mpc,mpc8,mpeg,"
-    "ogg,tak,tta,w64,wav,wv"
-)
-# Streams of bare frames: they have no index, and what FFmpeg says of their length is a guess.
-BARE = {"aac", "ac3", "dts", "eac3", "mp3"}
-# Here FFmpeg guesses as well, and a large picture in the tag makes the track seem longer. Packets
-# of WMA are few enough to be counted; those of DSD are as large as the file.
-GUESSED = BARE | {"asf", "dsf", "iff"}
-COUNTED = BARE | {"asf"}
-# In the first frame of an MP3. Xing's first flag says that the number of frames follows.
-LENGTH_HEADER = re.compile(
-    rb"(?:Xing|Info)\0\0\0[\x01\x03\x05\x07\x09\x0b\x0d\x0f]|VBRI\0", re.DOTALL
-)
+from tagger.pyav import FORMATS, GUESSED, AvSource, Samples, length_header, mix_down
 
 
 class Source(Protocol):
@@ -77,7 +49,7 @@ class SoundfileSource:
         with _silent_c_libraries():
             self._file = soundfile.SoundFile(os.fsencode(path) if os.name != "nt" else str(path))
         # libsndfile returns a wrong length for such a file, and does not say so; it ignores VBRI.
-        if self._file.format == "MP3" and _length_header(path) not in (b"Xing", b"Info"):
+        if self._file.format == "MP3" and length_header(path) not in (b"Xing", b"Info"):
             self._file.close()
             raise AudioError("an MP3 without a Xing header")
         self.rate = int(self._file.samplerate)
@@ -88,123 +60,11 @@ class SoundfileSource:
         """Mono samples `(<= count,)`."""
         with _silent_c_libraries():
             self._file.seek(start)
-            return _mono(self._file.read(count, dtype="float32", always_2d=True))
+            return mix_down(self._file.read(count, dtype="float32", always_2d=True))
 
     def close(self) -> None:
         """Let go of the file."""
         self._file.close()
-
-
-class AvSource:
-    """What FFmpeg's libraries in PyAV's wheel know: AAC, ALAC, WMA, APE, WavPack, TTA, DSF ...
-
-    Containers with an index are sought in. A stream of bare frames is read from its start, but its
-    packets are only counted up to the wanted place and not decoded: that is exact, and fast.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._container = open_container(path)
-        self._format = self._container.format.name
-        self._bare = self._format in BARE
-        self._rewind()
-        self.rate = int(self._stream.rate or 0)
-        if self.rate < 1:
-            raise AudioError("no sample rate")
-        self.length = self._find_length()
-        self._blocks: Iterator[Samples] = iter(())
-        self._held = np.zeros(0, np.float32)  # the end of what was read last
-        self._held_from = -1
-
-    def _rewind(self) -> None:
-        self._stream = self._container.streams.audio[0]
-        self._packets: Iterator[Any] = self._container.demux(self._stream)
-        self._counted = 0  # samples of the packets that were taken so far
-
-    def _find_length(self) -> int:
-        """Samples a channel: what the container declares, else counted packet by packet."""
-        declared = self._samples(self._stream.duration or 0)
-        if not declared:  # Matroska keeps one duration for all streams, in microseconds
-            declared = (self._container.duration or 0) * self.rate // 1_000_000
-        self.is_stated = self._format not in GUESSED
-        if declared and self._format not in COUNTED:
-            return declared
-        for packet in self._packets:
-            self._count(packet)
-        counted = self._counted
-        self._container.close()
-        self._container = open_container(self._path)
-        self._rewind()
-        # An MP3 may have a header that states the length; if less can be counted, it was cut off.
-        has_header = self._format == "mp3" and bool(_length_header(self._path))
-        self.is_stated = has_header and counted < TRUNCATED * declared
-        return declared if self.is_stated else counted
-
-    def _count(self, packet: Any) -> None:
-        """Note where a packet ends."""
-        if packet.pts is not None:
-            self._counted = self._place(packet.pts + (packet.duration or 0))
-
-    def _samples(self, ticks: int) -> int:
-        return round(ticks * (self._stream.time_base or 0) * self.rate)
-
-    def read(self, start: int, count: int) -> Samples:
-        """Mono samples `(<= count,)`; a read that follows the last one goes on without seeking."""
-        if not self._held_from <= start <= self._held_from + len(self._held):
-            self._blocks = self._decode_from(start)
-            self._held, self._held_from = self._held[:0], start
-        blocks, end = [self._held], self._held_from + len(self._held)
-        while end < start + count and (block := next(self._blocks, None)) is not None:
-            blocks.append(block)
-            end += len(block)
-        samples = np.concatenate(blocks)
-        begin = start - self._held_from
-        self._held = samples[max(0, begin + count - round(KEPT * self.rate)) :]
-        self._held_from = end - len(self._held)
-        return samples[begin : begin + count]
-
-    def _decode_from(self, start: int) -> Iterator[Samples]:
-        """Mono blocks of samples, of which the first begins at `start`."""
-        import av
-
-        position = None
-        for packet in self._packets_from(max(0, start - round(PREROLL * self.rate))):
-            try:
-                frames = self._stream.codec_context.decode(packet)
-            except av.error.InvalidDataError:
-                continue  # one damaged packet, or one whose predecessors were left out
-            for frame in frames:
-                samples = _mono(_floats(frame))
-                if position is None:
-                    position = start if frame.pts is None else self._place(frame.pts)
-                position += len(samples)
-                if position > start:
-                    yield samples[-min(len(samples), position - start) :]
-
-    def _place(self, ticks: int) -> int:
-        """The sample that a time stamp of the stream stands for."""
-        return self._samples(ticks - (self._stream.start_time or 0))
-
-    def _packets_from(self, target: int) -> Iterator[Any]:
-        """The packets that hold sample `target` and all that follow."""
-        if not self._bare:
-            ticks = int(target / self.rate / (self._stream.time_base or 1))
-            ticks += self._stream.start_time or 0
-            self._container.seek(ticks, stream=self._stream, backward=True)
-            self._packets = self._container.demux(self._stream)
-        elif target < self._counted:
-            self._container.close()
-            self._container = open_container(self._path)
-            self._rewind()
-        self._stream.codec_context.flush_buffers()
-        for packet in self._packets:
-            self._count(packet)
-            if packet.pts is None or self._counted >= target:
-                yield packet
-
-    def close(self) -> None:
-        """Let go of the file."""
-        self._container.close()
 
 
 class PydubSource:
@@ -233,7 +93,7 @@ class PydubSource:
         if self.rate < 1:
             raise AudioError("no sample rate")
         self.length = int(float(seconds) * self.rate)
-        has_header = format_name == "mp3" and bool(_length_header(path))
+        has_header = format_name == "mp3" and bool(length_header(path))
         self.is_stated = has_header or format_name not in GUESSED
 
     def read(self, start: int, count: int) -> Samples:
@@ -244,24 +104,10 @@ class PydubSource:
         )
         scale = float(1 << (8 * segment.sample_width - 1))
         samples = np.array(segment.get_array_of_samples(), dtype=np.float32) / scale
-        return _mono(samples.reshape(-1, segment.channels))[:count]
+        return mix_down(samples.reshape(-1, segment.channels))[:count]
 
     def close(self) -> None:
         """Nothing is held open."""
-
-
-def open_container(path: Path) -> av.container.InputContainer:
-    """Open a file through PyAV with at least one audio stream in it."""
-    import av
-
-    # FFmpeg would also report to stderr, in the middle of the progress bar.
-    av.logging.set_level(av.logging.PANIC)
-    options = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
-    container = av.open(os.fspath(path), options=options, metadata_errors="replace")
-    if not container.streams.audio:
-        container.close()
-        raise AudioError("no audio stream in it")
-    return container
 
 
 def decoder_versions() -> str:
@@ -272,26 +118,14 @@ def decoder_versions() -> str:
     return f"soundfile {version('soundfile')}, av {version('av')}, {ffmpeg}"
 
 
-def _length_header(path: Path) -> bytes | None:
-    """The name of the header that tells the length of an MP3, behind its ID3v2 tags, or None."""
-    with path.open("rb") as file:
-        start, head = 0, file.read(10)
-        while head[:3] == b"ID3" and len(head) == 10:
-            b1, b2, b3, b4 = head[6:10]
-            footer = 10 if head[5] & 0x10 else 0
-            start += 10 + (b1 << 21 | b2 << 14 | b3 << 7 | b4) + footer
-            file.seek(start)
-            head = file.read(10)
-        file.seek(start)
-        found = LENGTH_HEADER.search(file.read(8192))
-    return found and found[0][:4]
-
-
 @contextmanager
 def _silent_c_libraries() -> Iterator[None]:
     """Keep libmpg123's notes about MP3s, which go straight to stderr, off the screen."""
-    sys.stderr.flush()
-    shown, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        shown, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    except OSError:  # a service may run without a stderr
+        yield
+        return
     os.dup2(nowhere, 2)
     os.close(nowhere)
     try:
@@ -299,26 +133,6 @@ def _silent_c_libraries() -> Iterator[None]:
     finally:
         os.dup2(shown, 2)
         os.close(shown)
-
-
-def _mono(samples: Samples) -> Samples:
-    """`(n, channels)` to `(n,)`: the mean.
-
-    A sum would make stereo up to 6 dB louder than the mono clips that models learn from.
-    """
-    mono: Samples = samples.mean(axis=1, dtype=np.float32)
-    return mono
-
-
-def _floats(frame: Any) -> Samples:
-    """A decoded frame as `(n, channels)` in [-1, 1]."""
-    values: NDArray[Any] = frame.to_ndarray()  # (channels, n) if planar, else (1, n * channels)
-    channels = values.T if frame.format.is_planar else values.reshape(-1, frame.layout.nb_channels)
-    samples: Samples = channels.astype(np.float32)
-    if values.dtype.kind == "f":
-        return samples
-    full = np.float32(1 << (8 * values.dtype.itemsize - 1))
-    return samples / full - (values.dtype.kind == "u")
 
 
 def _pydub() -> Any:

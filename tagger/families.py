@@ -184,7 +184,7 @@ def _put_id3(
 
 
 def read_ape(file: IO[bytes]) -> Any:
-    """mutagen's view of the APEv2 tag at the end of a file; an empty one where there is none."""
+    """Mutagen's view of the APEv2 tag at the end of a file; an empty one where there is none."""
     start, stop = blocks.find_ape(file)
     file.seek(start)
     try:

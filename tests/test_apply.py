@@ -286,6 +286,84 @@ def test_a_file_that_is_gone_is_not_undone(song, state):
     assert len(state.changes(run)) == 1
 
 
+def test_an_undo_that_was_killed_before_it_could_say_so_is_recognised(song, state, monkeypatch):
+    class Killed(BaseException):
+        pass
+
+    def die(*arguments: object) -> None:
+        raise Killed
+
+    write_genres(song, ["Polka"])
+    first, second = state.begin_run("tag"), state.begin_run("tag")
+    write(song, state, first, REPLACE, jazz=0.9)
+    write(song, state, second, REPLACE, jazz=0.1)
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(State, "mark_undone", die)
+        undo(state, second)
+    assert read_genres(song) == ("Jazz",)
+    assert [item.action for item in undo(state, second)] == [Action.UNCHANGED]
+    assert [item.action for item in undo(state, first)] == [Action.WRITTEN]
+    assert read_genres(song) == ("Polka",)
+
+
+def test_a_replacement_that_was_done_but_reported_as_failed_can_be_undone(song, state, monkeypatch):
+    real = os.replace
+
+    def replace_and_complain(*arguments: str) -> None:
+        real(*arguments)
+        raise OSError(errno.EIO, "the server did not answer")
+
+    fields, run = read_fields(song), state.begin_run("tag")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", replace_and_complain)
+        assert write(song, state, run).action is Action.FAILED
+    assert read_genres(song) == ("Jazz",)
+    assert [item.action for item in undo(state, run)] == [Action.WRITTEN]
+    assert read_fields(song) == fields
+
+
+def test_a_later_genre_is_not_undone_even_if_the_times_were_put_back(song, state):
+    run = state.begin_run("tag")
+    write(song, state, run)
+    status = song.stat()
+    write_genres(song, ["Ska!"])  # as long as "Jazz"
+    os.utime(song, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert identify(song).size == status.st_size
+    assert [item.action for item in undo(state, run)] == [Action.FAILED]
+    assert read_genres(song) == ("Ska!",)
+
+
+def test_undo_works_where_times_are_too_coarse_to_tell(song, state, monkeypatch):
+    write_genres(song, ["Ska!"])
+    os.utime(song, (0, 0))
+    run = state.begin_run("tag")
+    with monkeypatch.context() as patch:
+        patch.setattr(apply, "write_genres", _at_zero)
+        assert write(song, state, run, REPLACE).action is Action.WRITTEN
+    (change,) = state.changes(run)
+    assert (change.old.size, change.old.mtime_ns) == (change.new.size, change.new.mtime_ns)
+    assert [item.action for item in undo(state, run)] == [Action.WRITTEN]
+    assert read_genres(song) == ("Ska!",)
+
+
+def _at_zero(path: Path, genres: tuple[str, ...]) -> None:
+    write_genres(path, genres)
+    os.utime(path, (0, 0))
+
+
+def test_a_genre_that_is_set_while_the_copy_is_prepared_is_kept(song, state, monkeypatch):
+    def digest_while_the_user_edits(path: Path) -> str | None:
+        if not path.name.startswith("."):
+            write_genres(path, ["By hand"])
+        return digest_packets(path)
+
+    run = state.begin_run("tag")
+    monkeypatch.setattr(apply, "digest_packets", digest_while_the_user_edits)
+    assert write(song, state, run).action is Action.FAILED
+    assert read_genres(song) == ("By hand",)
+    assert state.changes(run) == []
+
+
 def test_a_dry_undo_changes_nothing(song, state):
     run = state.begin_run("tag")
     write(song, state, run)

@@ -16,10 +16,11 @@ import sounds
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tagger import audio, decoders
+from tagger import audio, decoders, pyav
 from tagger.audio import PART_WINDOWS, digest_packets, read_windows
-from tagger.decoders import DECODERS, AvSource, PydubSource, SoundfileSource
+from tagger.decoders import DECODERS, PydubSource, SoundfileSource
 from tagger.errors import AudioError
+from tagger.pyav import AvSource
 from tagger.windows import WindowPlan, place_windows
 
 CORPUS = Path(__file__).parents[2] / "shared" / "data" / "tag-corpus"
@@ -333,13 +334,13 @@ def test_soundfile_reads_only_the_planned_windows(tmp_path, monkeypatch):
 @pytest.mark.parametrize("kind", ["aac in m4a", "alac", "mp3, constant, no Xing", "adts"])
 def test_pyav_decodes_little_more_than_the_planned_windows(kind, tmp_path, monkeypatch):
     counts = []
-    floats = decoders._floats
+    floats = pyav._floats
 
     def counted(frame):
         counts.append(frame.samples)
         return floats(frame)
 
-    monkeypatch.setattr(decoders, "_floats", counted)
+    monkeypatch.setattr(pyav, "_floats", counted)
     read_windows(sounds.make(kind, tmp_path), WindowPlan(16_000, 16_000, 2))
     assert sum(counts) < 2 * 1.6 * sounds.RATE
 

@@ -11,7 +11,8 @@ ROOT = Path(__file__).parents[1]
 # A module imports only from lower layers; see the layout in the project's design.
 RANK = {
     "errors": 0, "types": 0,
-    "library": 1, "windows": 1, "fbank": 1, "genres": 1, "state": 1, "replace": 1, "decoders": 1,
+    "library": 1, "windows": 1, "fbank": 1, "genres": 1, "state": 1, "replace": 1,
+    "pyav": 1, "decoders": 1.1,
     "id3v2": 1, "ilst": 1, "blocks": 1.1, "families": 1.2, "compare": 1.3,
     "audio": 2, "model": 2, "tags": 2, "report": 2,
     "dataset": 3, "apply": 3,
@@ -84,4 +85,4 @@ def test_nothing_heavy_is_imported_before_it_is_needed(module):
 def test_files_stay_short():
     """About 300 lines: a file that grows beyond holds two things."""
     lengths = {name: len(path.read_text("utf-8").splitlines()) for name, path in modules().items()}
-    assert {name: length for name, length in lengths.items() if length > 340} == {}
+    assert {name: length for name, length in lengths.items() if length > 300} == {}
