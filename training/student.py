@@ -113,13 +113,12 @@ class Student(nn.Module):
         network.audio_spectrogram_transformer.embeddings.register_forward_hook(self._drop_patches)
         self.network = network
         hidden = network.config.hidden_size
-        self.heads = nn.ModuleDict(
-            {name: nn.Linear(hidden, len(mean)) for name, mean in means.items()}
-        )
+        heads = {name: nn.Linear(hidden, len(mean)) for name, mean in means.items()}
         for name, mean in means.items():
             # Without this, hundreds of steps go into learning that most classes are rare.
             bias = mean.logit(eps=1e-4) if name == "soft_labels" else mean
-            self.heads[name].bias.data.copy_(bias)
+            heads[name].bias.data.copy_(bias)
+        self.heads = nn.ModuleDict(heads)
 
     def forward(self, features: Tensor) -> dict[str, Tensor]:
         """Features `(batch, frames, mel_bins)` to `logits` and an output for each teacher.
