@@ -68,5 +68,5 @@ def test_columns_actions_and_exit_codes_are_all_explained() -> None:
 
 
 def test_files_that_are_named_exist() -> None:
-    for target in re.findall(r"\]\((?!http)(.*?)\)", README):
+    for target in re.findall(r"\]\((?!http|#)(.*?)\)", README):
         assert (ROOT / target).exists(), target

@@ -19,7 +19,7 @@ import click
 from transformers import ASTForAudioClassification, set_seed
 
 from tagger.errors import TaggerError
-from tagger.model import choose_device
+from tagger.model import DEFAULT_MODEL, choose_device
 from tagger.types import FrontEnd, PredictOptions
 from tagger.windows import WindowPlan
 from training.card import CardFacts, write_card
@@ -175,7 +175,7 @@ POSITIVE = click.FloatRange(min=0, min_open=True)
 @click.option("--data", type=FOLDER, required=True, help="A folder of clips per label.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Checkpoint to write.")
 @click.option("--scratch", type=click.Choice(sorted(SCRATCH)), help="Shape of a new network.")
-@click.option("--model", help="Or train this one further: bundled name, folder or hub id.")
+@click.option("--model", help=f"Or one to train further.  [default: {DEFAULT_MODEL}]")
 @click.option("--split", type=click.Choice(SPLITS), default=DEFAULTS.split)
 @click.option("--epochs", type=POSITIVE, default=DEFAULTS.epochs)
 @click.option("--steps", type=click.IntRange(min=1), help="Batches, instead of epochs.")
@@ -192,8 +192,10 @@ POSITIVE = click.FloatRange(min=0, min_open=True)
 @click.option("--precision", default=DEFAULTS.precision, help="auto, float32, bfloat16, float16.")
 def main(scratch: str | None, model: str | None, **chosen: Any) -> None:
     """Train an AST genre classifier on folders of clips, with a folder per label."""
-    if (scratch is None) == (model is None):
+    if scratch is not None and model is not None:
         raise click.UsageError("give either --scratch or --model")
+    if scratch is None and model is None:
+        model = DEFAULT_MODEL
     options = FinetuneOptions(scratch=scratch or DEFAULTS.scratch, model=model, **chosen)
     try:
         finetune(options, command_line(sys.argv[1:]))
