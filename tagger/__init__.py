@@ -7,10 +7,13 @@
 
 from typing import TYPE_CHECKING, Any
 
+from tagger.types import Failure, Prediction, PredictOptions
+
 if TYPE_CHECKING:
     from tagger.app import predict as predict
 
-__all__ = ["predict"]
+__version__ = "0.1.0"
+__all__ = ["Failure", "PredictOptions", "Prediction", "__version__", "predict"]
 
 
 def __getattr__(name: str) -> Any:

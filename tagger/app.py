@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from tagger.decoders import decoder_versions
 from tagger.errors import LibraryError, StateError
 from tagger.genres import Policy, rank_genres
 from tagger.library import NO_SUCH_PATH, find_tracks
-from tagger.model import DEFAULT_MODEL, ModelInfo, find_model
+from tagger.model import DEFAULT_MODEL, ModelInfo, find_model, load_model
 from tagger.report import check_target, write_csv
 from tagger.state import State
 from tagger.types import Action, Failure, Outcome, Prediction, PredictOptions, Track
@@ -58,10 +59,19 @@ class Summary:
     """What became of the tracks of a run."""
 
     run: int = 0
+    state: Path | None = None  # as asked for
     actions: Counter[Action] = field(default_factory=Counter)
     genres: Counter[str] = field(default_factory=Counter)  # best genre of each predicted track
     untaggable: int = 0
     failures: list[Outcome] = field(default_factory=list)  # the first few, to be shown
+
+    @property
+    def how_to_undo(self) -> str:
+        """The command that takes the tags of the run back; nothing if it wrote none."""
+        if not self.actions[Action.WRITTEN]:
+            return ""
+        named = f" --state {shlex.quote(str(self.state))}" if self.state else ""
+        return f"undo with: tag-genres undo --run {self.run}{named}"
 
     def add(self, outcome: Outcome) -> None:
         """Count one outcome."""
@@ -82,13 +92,16 @@ def predict(
     """Predictions for files and folders, in order; what cannot be predicted is a `Failure`.
 
     Nothing is written, and no earlier run is looked at. Raises `CheckpointError` or `DeviceError`.
+    On a GPU the decoders run in new processes: call it under `if __name__ == "__main__":`.
     """
+    from tagger.inference import predict_tracks
+
     options = options or PredictOptions()
     given = [paths] if isinstance(paths, (str, Path)) else paths
-    found = list(find_tracks(Path(path) for path in given))
-    info = find_model(model)
+    found = list(find_tracks(Path(path).expanduser() for path in given))
+    loaded = load_model(find_model(model), options.device, options.precision)
     tracks = [item for item in found if isinstance(item, Track)]
-    predicted = _predict(tracks, info, info.plan(options.windows), options) if tracks else iter(())
+    predicted = predict_tracks(tracks, loaded, loaded.info.plan(options.windows), options)
     return [next(predicted) if isinstance(item, Track) else item for item in found]
 
 
@@ -103,17 +116,23 @@ def tag_library(request: TagRequest, screen: Screen) -> Summary:
     found = list(screen.bar(find_tracks(request.paths), 0, "scanning"))
     if all(isinstance(item, Failure) and item.reason == NO_SUCH_PATH for item in found):
         names = ", ".join(str(path) for path in request.paths)
-        raise LibraryError(f"no audio file in {names}; name a folder that holds music, or a file")
+        why = NO_SUCH_PATH if found else "no audio file in it"
+        raise LibraryError(f"{names}: {why}; name a folder that holds music, or a file")
     with State(request.state or default_state()) as state:
         state.add_model(info.fingerprint, info.name, info.labels)
         known = _Known(state, info, plan)
         _predict_unknown(found, known, request.options, screen)
-        summary = Summary()
+        summary = Summary(state=request.state)
         if request.write_tags and not request.dry_run:
             summary.run = state.begin_run("tag", info.name)
         outcomes = _outcomes(found, known, request, summary, screen)
         labels = info.labels if request.all_probabilities else ()
-        write_csv(outcomes, request.csv, model=info.name, labels=labels)
+        try:
+            write_csv(outcomes, request.csv, model=info.name, labels=labels)
+        except BaseException:  # a full disk or Ctrl-C: what was written so far can be undone too
+            if summary.how_to_undo:
+                screen.say(summary.how_to_undo)
+            raise
     return summary
 
 
@@ -132,8 +151,10 @@ def undo_run(
                 "nothing to undo: no tag that a run of this state file wrote still stands"
             )
         if not state.has_run(chosen):
-            raise StateError(f"no run {chosen} in {state.path}")
+            raise StateError(f"no run {chosen} that wrote tags is in {state.path}")
         changes = state.changes(chosen)
+        if not changes:
+            raise StateError(f"nothing to undo: run {chosen} wrote nothing that still stands")
         by = 0 if dry_run else state.begin_run("undo")
         bar = screen.bar(changes, len(changes), "undoing")
         return chosen, [undo_change(change, state, by, dry_run=dry_run) for change in bar]
@@ -171,7 +192,7 @@ class _Known:
 def _predict_unknown(
     found: list[Track | Failure], known: _Known, options: PredictOptions, screen: Screen
 ) -> None:
-    """Predict the tracks that no earlier run did; failures that may mend replace their track."""
+    """Predict the tracks that no earlier run did; a failure takes the place of its track."""
     tracks = [(place, item) for place, item in enumerate(found) if isinstance(item, Track)]
     unknown = [
         (place, track)
@@ -187,30 +208,17 @@ def _predict_unknown(
     if not unknown:
         screen.say(f"{what} · {counted}")
         return
-    from tagger.model import load_model
+    from tagger.inference import predict_tracks
 
     model = load_model(info, options.device, options.precision)
     screen.say(f"{what} on {model.device}, {model.precision} · {counted}")
-    from tagger.inference import predict_tracks
-
     results = predict_tracks([track for _, track in unknown], model, known.plan, options)
     for (place, track), result in zip(
         unknown, screen.bar(results, len(unknown), "predicting"), strict=True
     ):
         known.save(result, track)
         if isinstance(result, Failure):
-            screen.detail(f"{track.path}: {result.reason}")
             found[place] = result
-
-
-def _predict(
-    tracks: Sequence[Track], info: ModelInfo, plan: WindowPlan, options: PredictOptions
-) -> Iterator[Prediction | Failure]:
-    from tagger.inference import predict_tracks
-    from tagger.model import load_model
-
-    model = load_model(info, options.device, options.precision)
-    return predict_tracks(tracks, model, plan, options)
 
 
 def _outcomes(
@@ -225,8 +233,9 @@ def _outcomes(
     for item in screen.bar(found, len(found), label):
         outcome = _outcome(item, known, request, summary.run)
         summary.add(outcome)
-        detail = "; ".join(outcome.genres) or outcome.reason
-        screen.detail(f"{outcome.action.value}: {outcome.path} {detail}")
+        best = rank_genres(outcome.prediction)[0][0] if outcome.prediction else ""
+        detail = "; ".join(outcome.genres) or outcome.reason or best
+        screen.detail(f"{outcome.action.value}: {outcome.path}: {detail}")
         yield outcome
 
 

@@ -44,10 +44,10 @@ def write_outcome(
             return outcome(decision.action, decision.reason)
         if dry_run:
             check_replaceable(path)
-            return outcome(Action.WOULD_WRITE, "", decision.genres)
+            return outcome(Action.WOULD_WRITE, decision.reason, decision.genres)
         with uninterrupted():
             _write(prediction.track, decision.genres, state, run)
-        return outcome(Action.WRITTEN, "", decision.genres)
+        return outcome(Action.WRITTEN, decision.reason, decision.genres)
     except UnsupportedFormat as error:
         return outcome(Action.PREDICTED, f"not taggable: {error}")
     except TagError as error:

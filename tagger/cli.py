@@ -5,16 +5,19 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from tagger import __version__
 from tagger.errors import TaggerError
 from tagger.genres import ON_EXISTING, Policy
 from tagger.model import DEFAULT_MODEL
-from tagger.types import Action, PredictOptions
+from tagger.report import printable
+from tagger.types import DEVICES, PRECISIONS, Action, PredictOptions
 
 if TYPE_CHECKING:
     from tagger.app import Summary
@@ -48,24 +51,21 @@ class Console:
     def say(self, message: str) -> None:
         """Show one line, unless quiet."""
         if not self.quiet:
-            click.echo(_safe(message), err=True)
+            click.echo(printable(message), err=True)
 
     def detail(self, message: str) -> None:
         """Show one line if verbose, without tearing a bar."""
         if self.verbose:
             from tqdm import tqdm
 
-            tqdm.write(_safe(message), file=sys.stderr)
+            tqdm.write(printable(message), file=sys.stderr)
 
     def bar(self, items: Iterable[T], total: int, label: str) -> Iterator[T]:
         """Pass the items on behind a progress bar; none when quiet or not on a terminal."""
         from tqdm import tqdm
 
         hidden = self.quiet or not sys.stderr.isatty()
-        with tqdm(
-            items, total=total or None, desc=label, unit=" tracks", disable=hidden, leave=False
-        ) as shown:
-            yield from shown
+        yield from tqdm(items, label, total or None, leave=False, unit=" tracks", disable=hidden)
 
 
 def window_count(ctx: click.Context, param: click.Parameter, value: str) -> int | None:
@@ -98,6 +98,13 @@ class MainCommand(click.Command):
         return super().invoke(ctx) if ctx.command is self else ctx.command.invoke(ctx)
 
 
+state_option = click.option(
+    "--state",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="File that remembers predictions and writes.  [default: in your state folder]",
+)
+
+
 @click.command(cls=MainCommand, epilog=EXAMPLES, context_settings={"max_content_width": 100})
 @click.argument(
     "paths", nargs=-1, required=True, metavar="PATH...", type=click.Path(path_type=Path)
@@ -123,7 +130,7 @@ class MainCommand(click.Command):
     type=click.IntRange(min=1),
     default=POLICY.top,
     show_default=True,
-    help="Genres a track at most; further ones need half the confidence of the best.",
+    help="At most so many genres a track; further ones need half the confidence of the best.",
 )
 @click.option(
     "--csv",
@@ -133,7 +140,7 @@ class MainCommand(click.Command):
     show_default=True,
     help="Where the report goes; - is stdout.",
 )
-@click.option("--all-probabilities", is_flag=True, help="Add a column a label to the report.")
+@click.option("--all-probabilities", is_flag=True, help="Add a column for each label.")
 @click.option(
     "--model",
     default=DEFAULT_MODEL,
@@ -150,15 +157,17 @@ class MainCommand(click.Command):
 )
 @click.option(
     "--device",
-    type=click.Choice(["auto", "cpu", "cuda", "mps"]),
+    type=click.Choice(DEVICES),
     default=OPTIONS.device,
     show_default=True,
+    help="Where the model runs; auto takes a GPU if there is one.",
 )
 @click.option(
     "--precision",
-    type=click.Choice(["auto", "float32", "bfloat16", "float16"]),
+    type=click.Choice(PRECISIONS),
     default=OPTIONS.precision,
     show_default=True,
+    help="What the model computes in; auto takes bfloat16 where that is fast.",
 )
 @click.option(
     "--batch-size",
@@ -170,13 +179,12 @@ class MainCommand(click.Command):
 @click.option(
     "--workers",
     type=click.IntRange(min=0),
-    default=None,
     help="Processes that decode; 0 decodes in the main one.  [default: half of the cores]",
 )
-@click.option("--state", type=click.Path(path_type=Path, dir_okay=False), help="State file to use.")
-@click.option("--quiet", is_flag=True, help="No progress, no summary; errors only.")
+@state_option
+@click.option("--quiet", is_flag=True, help="No progress and no summary.")
 @click.option("--verbose", is_flag=True, help="A line for every track.")
-@click.version_option(package_name="tag-genres")
+@click.version_option(__version__)
 def main(
     paths: tuple[Path, ...],
     write_tags: bool,
@@ -217,18 +225,17 @@ def main(
         options=PredictOptions(windows, batch_size, workers, device, precision),
     )
     console = Console(quiet, verbose)
-    with _ended_well("run the same command again to go on"):
+    with _ended_well():
         summary = tag_library(request, console)
     for line in _summarise(summary, request.csv):
         console.say(line)
-    if summary.actions[Action.FAILED]:
-        sys.exit(EXIT_SOME_FAILED)
+    sys.exit(EXIT_SOME_FAILED if summary.actions[Action.FAILED] else 0)
 
 
 @click.command()
-@click.option("--run", type=int, help="Number of the run to undo.  [default: the last that wrote]")
+@click.option("--run", type=int, help="Number of a run.  [default: the last with tags to undo]")
 @click.option("--dry-run", is_flag=True, help="Say what would be put back; change no file.")
-@click.option("--state", type=click.Path(path_type=Path, dir_okay=False), help="State file to use.")
+@state_option
 @click.option("--quiet", is_flag=True, help="Errors only.")
 def undo(run: int | None, dry_run: bool, state: Path | None, quiet: bool) -> None:
     """Put back the genres that a run replaced.
@@ -238,38 +245,34 @@ def undo(run: int | None, dry_run: bool, state: Path | None, quiet: bool) -> Non
     from tagger.app import undo_run
 
     console = Console(quiet)
-    with _ended_well("run `tag-genres undo` again to go on"):
+    with _ended_well():
         number, outcomes = undo_run(run, state, console, dry_run=dry_run)
     done = sum(outcome.action in (Action.WRITTEN, Action.WOULD_WRITE) for outcome in outcomes)
     failed = [outcome for outcome in outcomes if outcome.action is Action.FAILED]
     verb = "would put back" if dry_run else "put back"
-    console.say(f"run {number}: {verb} the genre of {done:,} files")
+    console.say(f"run {number}: {verb} the genre of {done:,} file{'s' * (done != 1)}")
     for outcome in failed:
-        click.echo(_safe(f"failed: {outcome.path}: {outcome.reason}"), err=True)
-    if failed:
-        sys.exit(EXIT_SOME_FAILED)
+        click.echo(printable(f"failed: {outcome.path}: {outcome.reason}"), err=True)
+    sys.exit(EXIT_SOME_FAILED if failed else 0)
 
 
 OTHER_COMMANDS: dict[str, click.Command] = {"undo": undo}
 
 
-class _ended_well:
+@contextmanager
+def _ended_well() -> Iterator[None]:
     """Turn errors that a user can mend, and Ctrl-C, into one line and an exit code."""
-
-    def __init__(self, how_to_go_on: str) -> None:
-        self._how = how_to_go_on
-
-    def __enter__(self) -> None:
-        # `docker stop` and shutdowns end a run as gently as Ctrl-C does.
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
-
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        if isinstance(error, TaggerError):
-            click.echo(_safe(f"tag-genres: {error}"), err=True)
-            sys.exit(EXIT_NOTHING_DONE)
-        if isinstance(error, KeyboardInterrupt):
-            click.echo(f"\ninterrupted; all finished work is kept: {self._how}", err=True)
-            sys.exit(EXIT_INTERRUPTED)
+    # `docker stop` and shutdowns end a run as gently as Ctrl-C does.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    except TaggerError as error:
+        click.echo(printable(f"tag-genres: {error}"), err=True)
+        sys.exit(EXIT_NOTHING_DONE)
+    except KeyboardInterrupt:
+        again = "all finished work is kept; run the same command again to go on"
+        click.echo(f"\ninterrupted: {again}", err=True)
+        sys.exit(EXIT_INTERRUPTED)
 
 
 def _summarise(summary: Summary, csv_file: Path) -> Iterator[str]:
@@ -279,9 +282,11 @@ def _summarise(summary: Summary, csv_file: Path) -> Iterator[str]:
     genres = [f"{genre} {count:,}" for genre, count in summary.genres.most_common(3)]
     if len(summary.genres) > 3:
         genres.append(f"{len(summary.genres) - 3} more")
-    yield " · ".join(counted) + "        " + " · ".join(genres)
+    yield " · ".join(counted)
+    if genres:
+        yield f"heard: {' · '.join(genres)}"
     if summary.untaggable:
-        yield f"skipped: {summary.untaggable:,} in containers that hold no tags"
+        yield f"skipped: {summary.untaggable:,} that cannot be tagged (predicted only)"
     for outcome in summary.failures:
         yield f"failed: {outcome.path}: {outcome.reason}"
     if actions[Action.FAILED] > len(summary.failures):
@@ -290,11 +295,5 @@ def _summarise(summary: Summary, csv_file: Path) -> Iterator[str]:
         yield f"failed: {hidden:,} more (see `reason` in {where})"
     if str(csv_file) != "-":
         yield f"report: {csv_file}"
-    if actions[Action.WRITTEN]:
-        yield f"undo with: tag-genres undo --run {summary.run}"
-
-
-def _safe(text: str) -> str:
-    from tagger.report import printable
-
-    return printable(text)
+    if summary.how_to_undo:
+        yield summary.how_to_undo

@@ -32,7 +32,7 @@ def other_parts(file: IO[bytes], media: Any, family: Family) -> dict[str, str]:
     return found
 
 
-_GENRE_FRAME = re.compile(rb"TCON|TCO[\0 ]|TCO(?![A-Z])")
+_GENRE_FRAME = re.compile(rb"TCON|TCO(?![A-Z])")
 _INFO = ("length", "sample_rate", "channels", "bits_per_sample", "codec")
 
 

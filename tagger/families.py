@@ -29,7 +29,6 @@ import mutagen.oggopus
 import mutagen.oggspeex
 import mutagen.oggtheora
 import mutagen.oggvorbis
-import mutagen.optimfrog
 import mutagen.tak
 import mutagen.trueaudio
 import mutagen.wave
@@ -68,8 +67,7 @@ FAMILIES = (
     Family((_m.dsdiff.DSDIFF,), "TCON", blocks.DSDIFF),
     Family((_m.dsf.DSF,), "TCON", blocks.DSF),
     Family((_m.wavpack.WavPack, _m.musepack.Musepack), "ape:Genre", None, ("id3v1",)),
-    Family((_m.monkeysaudio.MonkeysAudio,), "ape:Genre", None, ("id3v1",)),
-    Family((_m.optimfrog.OptimFROG, _m.tak.TAK), "ape:Genre", None, ("id3v1",)),
+    Family((_m.monkeysaudio.MonkeysAudio, _m.tak.TAK), "ape:Genre", None, ("id3v1",)),
     Family((_m.flac.FLAC, _m.oggflac.OggFLAC, _m.oggvorbis.OggVorbis), "GENRE"),
     Family((_m.oggopus.OggOpus, _m.oggspeex.OggSpeex, _m.oggtheora.OggTheora), "GENRE"),
     Family((_m.mp4.MP4,), "©gen"),

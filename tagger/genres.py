@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from tagger.types import Action, Prediction
@@ -66,17 +66,23 @@ def decide(prediction: Prediction, existing: Sequence[str], policy: Policy) -> D
         reason = f"{best} at {confidence:.2f} is below {policy.min_confidence:g}"
         return Decision(Action.UNSURE, reason=reason)
     floor = policy.ratio * confidence
-    chosen = [genre for genre, share in ranked[: policy.top] if share >= floor]
+    chosen = tuple(genre for genre, share in ranked[: policy.top] if share >= floor)
     if policy.on_existing == "append":
-        chosen = _without_repeats([*existing, *chosen])
-    if chosen == list(existing):
+        chosen = unique_names([*existing, *chosen])
+    if chosen == tuple(existing):
         return Decision(Action.UNCHANGED, reason="it has just that")
-    return Decision(Action.WOULD_WRITE, tuple(chosen))
+    return Decision(Action.WOULD_WRITE, chosen, _more(chosen, best))
 
 
-def _without_repeats(genres: Sequence[str]) -> list[str]:
-    """The first of those that differ in case alone."""
+def unique_names(names: Iterable[str]) -> tuple[str, ...]:
+    """The first of those that differ in case or in blanks around them alone; none that is blank."""
     first: dict[str, str] = {}
-    for genre in genres:
-        first.setdefault(genre.casefold(), genre)
-    return list(first.values())
+    for name in map(str.strip, names):
+        if name:
+            first.setdefault(name.casefold(), name)
+    return tuple(first.values())
+
+
+def _more(chosen: tuple[str, ...], best: str) -> str:
+    """What the file gets, where that is more than the best genre."""
+    return "" if chosen == (best,) else f"as {'; '.join(chosen)}"

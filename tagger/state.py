@@ -59,7 +59,6 @@ class Change:
     """One entry of the journal: a file before and after its tag was written."""
 
     id: int
-    run: int
     old: Track
     new: Track
     before: GenreFields
@@ -234,8 +233,9 @@ class State:
         return run
 
     def has_run(self, run: int) -> bool:
-        """Whether there was such a run."""
-        return self._do("SELECT 1 FROM runs WHERE id = ?", (run,)).fetchone() is not None
+        """Whether there was such a tagging run."""
+        query = "SELECT 1 FROM runs WHERE id = ? AND kind = 'tag'"
+        return self._do(query, (run,)).fetchone() is not None
 
     def changes(self, run: int) -> list[Change]:
         """What a run wrote and nobody has undone, last first."""
@@ -249,7 +249,7 @@ class State:
             path = Path(os.fsdecode(name))
             fields = _fields(json.loads(before))
             old, new = Track(path, old_size, old_mtime), Track(path, new_size, new_mtime)
-            found.append(Change(entry, run, old, new, fields, tuple(json.loads(after))))
+            found.append(Change(entry, old, new, fields, tuple(json.loads(after))))
         return found
 
     def is_restored(self, change: Change, now: Track) -> bool:

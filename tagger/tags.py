@@ -26,6 +26,7 @@ from tagger.families import (
     main_field,
     put_fields,
 )
+from tagger.genres import unique_names
 from tagger.types import GenreFields
 
 JOIN = "; "  # between genres where ID3 before 2.4 allows one value; "/" and "," are parts of names
@@ -48,7 +49,7 @@ def read_genres(path: Path) -> tuple[str, ...]:
         for field, values in get_fields(file, media, family).items():
             if names := _names(field, values, joined=joined):
                 return names
-        return _unique([blocks.riff_info(file, b"IGNR")]) if family.id3 == blocks.WAV else ()
+        return unique_names([blocks.riff_info(file, b"IGNR")]) if family.id3 == blocks.WAV else ()
 
 
 def read_fields(path: Path) -> GenreFields:
@@ -67,7 +68,7 @@ def write_genres(path: Path, genres: Sequence[str]) -> None:
     for something else (a number, a leading "(", control characters), and for a file that would lose
     other tags or does not read back as written.
     """
-    wanted = _unique(genres)
+    wanted = unique_names(genres)
     if not wanted:
         raise TagError("no genre to write", path)
     for name in wanted:
@@ -104,14 +105,6 @@ def other_tags(path: Path) -> dict[str, str]:
 # --- names ----------------------------------------------------------------------------------------
 
 
-def _unique(names: Iterable[str]) -> tuple[str, ...]:
-    first: dict[str, str] = {}
-    for name in names:
-        if name.strip():
-            first.setdefault(name.strip().casefold(), name.strip())
-    return tuple(first.values())
-
-
 def _names(field: str, values: Iterable[str], *, joined: bool) -> tuple[str, ...]:
     """The names that the raw values of a field stand for."""
     if field == "id3v1":
@@ -120,7 +113,7 @@ def _names(field: str, values: Iterable[str], *, joined: bool) -> tuple[str, ...
         values = _mutagen.id3.TCON(encoding=3, text=list(values)).genres
     if field == "TCON" and joined:
         values = [part for value in values for part in value.split(JOIN)]
-    return _unique(values)
+    return unique_names(values)
 
 
 def _check_name(name: str, path: Path) -> None:

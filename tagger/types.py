@@ -106,8 +106,12 @@ class PredictOptions:
     windows: int | None = 8  # per track; None covers every sample
     batch_size: int = 16  # windows
     workers: int | None = None  # decoding processes; None chooses from the cores
-    device: str = "auto"
-    precision: str = "auto"
+    device: str = "auto"  # one of DEVICES
+    precision: str = "auto"  # one of PRECISIONS
+
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 
 
 class Action(str, Enum):

@@ -28,7 +28,7 @@ def test_help_shows_examples_and_exit_codes() -> None:
 def test_every_option_says_what_it_does(option: str) -> None:
     assert option in CliRunner().invoke(main, ["--help"]).output
     parameter = next(p for p in main.params if option in p.opts)
-    assert getattr(parameter, "help", None) or getattr(parameter, "show_default", None)
+    assert getattr(parameter, "help", None)
 
 
 def test_undo_has_a_help_of_its_own() -> None:
@@ -76,8 +76,9 @@ def test_what_cannot_be_done_is_one_line_and_exit_code_1(
     bert.mkdir()
     (bert / "config.json").write_text('{"architectures": ["BertModel"]}')
     wanted = {
-        (empty,): "no audio file in",
-        (tmp_path / "typo",): "no audio file in",
+        (empty,): "no audio file in it",
+        (tmp_path / "typo",): "no such file or folder",
+        (LIBRARY, "--csv", "song.mp3"): "--csv",
         (LIBRARY, "--model", "no-such-model"): "gtzan-small",
         (LIBRARY, "--model", empty): "config.json is missing",
         (LIBRARY, "--model", bert): "no AST audio classifier",
@@ -137,10 +138,24 @@ def test_the_summary_counts_names_failures_and_says_how_to_undo() -> None:
     summary.genres.update({"Rock": 612, "Jazz": 311, "Blues": 204, "Pop": 5, "Metal": 1})
     summary.failures += [Outcome(Path("/music/a.mp3"), Action.FAILED, "truncated")] * 5
     lines = list(_summarise(summary, Path("genres.csv")))
-    assert (
-        lines[0]
-        == "written 1,402 · kept 3 · failed 7        Rock 612 · Jazz 311 · Blues 204 · 2 more"
-    )
+    assert "heard: Rock 612 · Jazz 311 · Blues 204 · 2 more" in lines
+    assert lines[0] == "written 1,402 · kept 3 · failed 7"
     assert "failed: /music/a.mp3: truncated" in lines
     assert "failed: 2 more (see `reason` in genres.csv)" in lines
     assert lines[-1] == "undo with: tag-genres undo --run 14"
+    summary.state = Path("/tmp/my state.db")
+    assert summary.how_to_undo.endswith("--run 14 --state '/tmp/my state.db'")
+
+
+def test_what_was_written_before_the_report_failed_can_be_undone(
+    run: Run, tmp_path: Path, tiny_model: Path
+) -> None:
+    song = shutil.copy(LIBRARY / "02 Quiet Fugue.flac", tmp_path)
+    options = ("--model", tiny_model, "--write-tags", "--min-confidence", 0, "--csv", "/dev/full")
+    done = run(song, *options)
+    assert done.returncode == 1 and "--csv" in done.stderr
+    assert "undo with: tag-genres undo --run 1" in done.stderr
+    assert run("undo").returncode == 0
+    again = run("undo", "--run", 1)
+    assert again.returncode == 1 and "nothing to undo" in again.stderr
+    assert run("undo", "--run", 2).returncode == 1  # that was the undo itself

@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from tagger.genres import ON_EXISTING, Policy, decide, rank_genres
 from tagger.types import Action, Prediction, Track
 
-NAMES = st.lists(st.text(min_size=1, max_size=8), min_size=1, max_size=6, unique_by=str.casefold)
+# As `read_genres` gives them: none blank, no blanks around them, each once.
+NAME = st.text(min_size=1, max_size=8).map(str.strip).filter(bool)
+NAMES = st.lists(NAME, min_size=1, max_size=6, unique_by=str.casefold)
 POLICIES = st.builds(
     Policy, st.sampled_from(ON_EXISTING), st.floats(0, 1), st.integers(1, 5), st.floats(0, 1)
 )

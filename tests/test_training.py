@@ -371,3 +371,16 @@ def test_bundled_card_states_what_evaluate_measures() -> None:
     card = (SMALL / "README.md").read_text()
     for line in result.stdout.splitlines():
         assert line.rstrip() in card
+
+
+def test_scores_of_a_model_that_is_never_right_can_be_shown() -> None:
+    shown = describe(score(["tone", "tone"], ["noise", "noise"], LABELS))
+    assert "accuracy           0.000" in shown
+
+
+def test_the_card_does_not_tell_where_the_data_lay() -> None:
+    told = finetune.command_line(
+        ["--data=/home/me/music/gtzan", "--out", "/tmp/x/y", "--seed", "1"]
+    )
+    assert "/home" not in told and "/tmp" not in told
+    assert "--data music/gtzan --out x/y --seed 1" in told

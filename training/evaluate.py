@@ -11,23 +11,15 @@ from pathlib import Path
 
 import click
 
+from tagger.cli import window_count
 from tagger.errors import TaggerError
 from tagger.inference import predict_tracks
 from tagger.model import DEFAULT_MODEL, find_model, load_model
-from tagger.types import Failure, PredictOptions, Track
+from tagger.types import DEVICES, PRECISIONS, Failure, PredictOptions, Track
 from training.errors import TrainingError
 from training.gtzan import Clip, find_clips
 from training.scores import Scores, describe, score
-from training.splits import PARTS, SPLITS, make_split
-
-
-def window_count(context: click.Context, parameter: click.Parameter, value: str) -> int | None:
-    """The value of `--windows`: a number, or None for all."""
-    if value == "all":
-        return None
-    if not value.isdecimal() or int(value) < 1:
-        raise click.BadParameter(f"{value!r} is neither a number of windows nor 'all'")
-    return int(value)
+from training.splits import PARTS, SPLIT_HELP, SPLITS, make_split
 
 
 def evaluate(
@@ -37,7 +29,8 @@ def evaluate(
 
     Raises `CheckpointError`, and `TrainingError` if nothing could be predicted.
     """
-    model = load_model(find_model(model_name), options.device, options.precision)
+    info = find_model(model_name, lambda message: click.echo(message, err=True))
+    model = load_model(info, options.device, options.precision)
     tracks = [Track(clip.path.absolute(), clip.path.stat().st_size, 0) for clip in clips]
     truth, predicted, failures = [], [], []
     results = predict_tracks(tracks, model, model.info.plan(options.windows), options)
@@ -60,14 +53,22 @@ def evaluate(
     help="A folder of clips per label.",
 )
 @click.option("--model", default=DEFAULT_MODEL, show_default=True, help="Name, folder or hub id.")
-@click.option("--split", type=click.Choice(SPLITS), default="filtered", show_default=True)
-@click.option("--part", type=click.Choice([*PARTS, "all"]), default="valid", show_default=True)
+@click.option(
+    "--split", type=click.Choice(SPLITS), default="filtered", show_default=True, help=SPLIT_HELP
+)
+@click.option(
+    "--part",
+    type=click.Choice([*PARTS, "all"]),
+    default="valid",
+    show_default=True,
+    help="Which part of the split to measure on.",
+)
 @click.option("--seed", type=int, default=0, show_default=True, help="Of a random split.")
 @click.option(
     "--windows", default="8", show_default=True, callback=window_count, help="Per clip, or 'all'."
 )
-@click.option("--device", default="cpu", show_default=True)
-@click.option("--precision", default="float32", show_default=True)
+@click.option("--device", type=click.Choice(DEVICES), default="cpu", show_default=True)
+@click.option("--precision", type=click.Choice(PRECISIONS), default="float32", show_default=True)
 def main(
     data: Path,
     model: str,

@@ -1,4 +1,4 @@
-"""Train a classifier: `python training/finetune.py --scratch small --data DIR --out DIR`.
+"""Train a classifier: `python training/finetune.py --data DIR --out DIR`.
 
 Reads and checks everything first, and stops with one line if something is wrong; then trains,
 averages the weights, and writes a checkpoint that `tag-genres --model DIR` and transformers open.
@@ -19,20 +19,20 @@ import click
 from transformers import ASTForAudioClassification, set_seed
 
 from tagger.errors import TaggerError
-from tagger.model import DEFAULT_MODEL, choose_device
-from tagger.types import FrontEnd, PredictOptions
+from tagger.model import choose_device, find_model
+from tagger.types import DEVICES, PRECISIONS, FrontEnd, PredictOptions
 from tagger.windows import WindowPlan
 from training.card import CardFacts, write_card
 from training.crops import CropDataset, Teachers
 from training.errors import TrainingError
 from training.evaluate import evaluate
 from training.gtzan import Clip, Sound, find_clips, find_unlabelled, read_sounds
-from training.splits import PARTS, SPLITS, Split, make_split
+from training.splits import PARTS, SPLIT_HELP, SPLITS, Split, make_split
 from training.student import (
     SCRATCH,
-    front_end_of,
     pretrained_network,
     save_checkpoint,
+    scratch_front_end,
     scratch_network,
 )
 from training.teacher import read_embeddings, read_soft_labels
@@ -75,7 +75,7 @@ def finetune(options: FinetuneOptions, command: str) -> None:
     scores = None
     if material.split.valid:
         as_card = PredictOptions(device="cpu", precision="float32")
-        scores, _ = evaluate(material.split.valid, str(options.out), as_card)
+        scores, _ = evaluate(material.split.valid, str(options.out.absolute()), as_card)
         low, high = scores.interval
         say(f"valid: accuracy {scores.accuracy:.3f} ({low:.3f} to {high:.3f}), n = {scores.n}")
         metrics = options.out.with_name(options.out.name + ".metrics.json")
@@ -110,15 +110,16 @@ def prepare(options: FinetuneOptions) -> Material:
         read_embeddings(options.embeddings, clips).half_whitened() if options.embeddings else None,
     )
     set_seed(options.seed)
-    if options.model is not None:
-        network = pretrained_network(options.model, labels)
+    if options.scratch is None:
+        info = find_model(options.model, say)
+        network, front_end = pretrained_network(info, labels), info.front_end
     else:
         network = scratch_network(options.scratch, labels)
+        front_end = scratch_front_end(network)
     if choose_device(options.device).type == "cpu":
         # There the backward pass of fused attention takes half of a step: 0.9 s against 0.6 s for
         # 64 windows on 2 cores.
         network.set_attn_implementation("eager")
-    front_end = front_end_of(network, options.model)
     plan = WindowPlan(front_end.window_samples, front_end.rate, count=None)
     sounds = read_sounds(clips, plan, say)
     check_heard(sounds, labels)
@@ -159,10 +160,8 @@ def check_output(folder: Path) -> None:
 
 def command_line(arguments: Sequence[str]) -> str:
     """The command for the card; of an absolute path only the last two parts, cards get public."""
-    shown = [
-        "/".join(Path(argument).parts[-2:]) if Path(argument).is_absolute() else argument
-        for argument in arguments
-    ]
+    words = [word for argument in arguments for word in argument.split("=", 1)]
+    shown = ["/".join(Path(w).parts[-2:]) if Path(w).is_absolute() else w for w in words]
     return shlex.join(["python", "training/finetune.py", *shown])
 
 
@@ -174,29 +173,43 @@ POSITIVE = click.FloatRange(min=0, min_open=True)
 @click.command(context_settings={"show_default": True})
 @click.option("--data", type=FOLDER, required=True, help="A folder of clips per label.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Checkpoint to write.")
-@click.option("--scratch", type=click.Choice(sorted(SCRATCH)), help="Shape of a new network.")
-@click.option("--model", help=f"Or one to train further.  [default: {DEFAULT_MODEL}]")
-@click.option("--split", type=click.Choice(SPLITS), default=DEFAULTS.split)
-@click.option("--epochs", type=POSITIVE, default=DEFAULTS.epochs)
+@click.option("--model", default=DEFAULTS.model, help="Trained further: name, folder or hub id.")
+@click.option("--scratch", type=click.Choice(sorted(SCRATCH)), help="Or a new network's shape.")
+@click.option("--split", type=click.Choice(SPLITS), default=DEFAULTS.split, help=SPLIT_HELP)
+@click.option("--epochs", type=POSITIVE, default=DEFAULTS.epochs, help="Times through all clips.")
 @click.option("--steps", type=click.IntRange(min=1), help="Batches, instead of epochs.")
 @click.option(
-    "--stop-after", type=click.IntRange(min=1), help="End the run early, after N batches."
+    "--batch-size", type=click.IntRange(min=2), default=DEFAULTS.batch_size, help="Windows."
 )
-@click.option("--batch-size", type=click.IntRange(min=2), default=DEFAULTS.batch_size)
-@click.option("--learning-rate", type=POSITIVE, default=DEFAULTS.learning_rate)
-@click.option("--teacher", "soft_labels", type=FILE, multiple=True, help="Soft labels, .npz.")
-@click.option("--teacher-embedding", "embeddings", type=FILE, multiple=True, help="The same, .npz.")
+@click.option(
+    "--learning-rate",
+    type=POSITIVE,
+    show_default="0.0001, from scratch 0.001",
+    help="At its highest, after the warm-up.",
+)
+@click.option(
+    "--teacher",
+    "soft_labels",
+    type=FILE,
+    multiple=True,
+    help="Soft labels to learn from as well: an .npz as training/teacher.py describes.",
+)
+@click.option(
+    "--teacher-embedding",
+    "embeddings",
+    type=FILE,
+    multiple=True,
+    help="A teacher's embeddings to learn from as well, likewise.",
+)
 @click.option("--unlabelled", type=FOLDER, help="More music, to learn from the teacher alone.")
-@click.option("--seed", type=int, default=DEFAULTS.seed)
-@click.option("--device", default=DEFAULTS.device)
-@click.option("--precision", default=DEFAULTS.precision, help="auto, float32, bfloat16, float16.")
-def main(scratch: str | None, model: str | None, **chosen: Any) -> None:
+@click.option("--seed", type=int, default=DEFAULTS.seed, help="Of weights, crops and split.")
+@click.option("--device", type=click.Choice(DEVICES), default=DEFAULTS.device, help="To train on.")
+@click.option(
+    "--precision", type=click.Choice(PRECISIONS), default=DEFAULTS.precision, help="To train in."
+)
+def main(**chosen: Any) -> None:
     """Train an AST genre classifier on folders of clips, with a folder per label."""
-    if scratch is not None and model is not None:
-        raise click.UsageError("give either --scratch or --model")
-    if scratch is None and model is None:
-        model = DEFAULT_MODEL
-    options = FinetuneOptions(scratch=scratch or DEFAULTS.scratch, model=model, **chosen)
+    options = FinetuneOptions(**chosen)
     try:
         finetune(options, command_line(sys.argv[1:]))
     except TaggerError as error:

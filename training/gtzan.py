@@ -12,13 +12,9 @@ from numpy.typing import NDArray
 
 from tagger.audio import PART_WINDOWS, read_windows
 from tagger.errors import AudioError
+from tagger.library import SUFFIXES
 from tagger.windows import WindowPlan
 from training.errors import TrainingError
-
-SUFFIXES = {
-    *(".aac", ".aif", ".aiff", ".ape", ".au", ".caf", ".flac", ".m4a", ".mka", ".mp3", ".mp4"),
-    *(".mpc", ".oga", ".ogg", ".opus", ".tta", ".wav", ".wma", ".wv"),
-}
 
 
 @dataclass(frozen=True, slots=True)

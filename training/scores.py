@@ -63,7 +63,7 @@ def score(truth: Sequence[str], predicted: Sequence[str], labels: Sequence[str])
         precision=tuple(precision.tolist()),
         recall=tuple(recall.tolist()),
         f1=tuple(f1.tolist()),
-        support=tuple(support.tolist()),
+        support=tuple(int(count) for count in support),
         confusion=tuple(tuple(row) for row in table.tolist()),
     )
 

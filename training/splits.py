@@ -13,6 +13,7 @@ from training.gtzan import Clip
 
 PARTS = ("train", "valid", "test")
 SPLITS = ("filtered", "random")
+SPLIT_HELP = "The published fault-filtered split of GTZAN, or random by clip for any folders."
 FILTERED = Path(__file__).parent / "data" / "gtzan-filtered"
 SHARES = {"valid": 0.1, "test": 0.1}  # of the clips of each label in a random split
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, log_softmax
 from transformers import ASTConfig, ASTFeatureExtractor, ASTForAudioClassification
 
-from tagger.model import find_model
+from tagger.model import ModelInfo
 from tagger.types import FrontEnd
 
 SPECIAL = 2  # tokens before the patches: class and distillation
@@ -69,12 +69,8 @@ def scratch_network(shape: str, labels: tuple[str, ...]) -> ASTForAudioClassific
     return network
 
 
-def pretrained_network(name: str, labels: tuple[str, ...]) -> ASTForAudioClassification:
-    """A checkpoint by its bundled name, folder or hub id; a new head if its labels are not these.
-
-    Raises `CheckpointError`.
-    """
-    info = find_model(name)
+def pretrained_network(info: ModelInfo, labels: tuple[str, ...]) -> ASTForAudioClassification:
+    """The network of a checkpoint; a new head if its labels are not these."""
     heads = {} if info.labels == labels else label_maps(labels)
     return ASTForAudioClassification.from_pretrained(
         info.folder,
@@ -86,10 +82,8 @@ def pretrained_network(name: str, labels: tuple[str, ...]) -> ASTForAudioClassif
     )
 
 
-def front_end_of(network: ASTForAudioClassification, name: str | None) -> FrontEnd:
-    """The front end of a checkpoint, or AST's with as many frames as a new network has."""
-    if name is not None:
-        return find_model(name).front_end
+def scratch_front_end(network: ASTForAudioClassification) -> FrontEnd:
+    """AST's front end, with as many frames as a new network has."""
     return FrontEnd(frames=network.config.max_length, mel_bins=network.config.num_mel_bins)
 
 

@@ -21,7 +21,7 @@ from transformers import (
 )
 
 from tagger.fbank import Fbank
-from tagger.model import choose_device, choose_precision
+from tagger.model import DEFAULT_MODEL, choose_device, choose_precision
 from tagger.types import FrontEnd
 from training.augment import Augmentation, FeatureAugmenter
 from training.crops import CropDataset, draw_weights
@@ -35,13 +35,12 @@ class FinetuneOptions:
     data: Path
     out: Path
     split: str = "filtered"
-    model: str | None = None  # trained further, all layers; else `scratch`
-    scratch: str = "small"
+    model: str = DEFAULT_MODEL  # trained further, all layers
+    scratch: str | None = None  # or a new network of this shape
     epochs: float = 60.0  # one epoch draws as many windows as the clips hold
     steps: int | None = None  # instead of epochs
-    stop_after: int | None = None  # steps; the learning rate falls as if the run went on
     batch_size: int = 32
-    learning_rate: float = 1e-3
+    learning_rate: float | None = None  # by default what suits a new or a trained network
     weight_decay: float = 0.05
     warmup: float = 0.05  # share of the steps
     average: float = 0.998  # decay of the average of the weights, per step
@@ -54,6 +53,11 @@ class FinetuneOptions:
     precision: str = "auto"
     augmentation: Augmentation = field(default_factory=Augmentation)
     losses: LossWeights = field(default_factory=LossWeights)
+
+    @property
+    def peak_learning_rate(self) -> float:
+        """What was asked for; else little for trained weights, which would be lost by more."""
+        return self.learning_rate or (1e-4 if self.scratch is None else 1e-3)
 
 
 class DistillTrainer(Trainer):
@@ -108,20 +112,15 @@ class DistillTrainer(Trainer):
 
 
 class Averaging(TrainerCallback):
-    """Updates the average of the weights after each step, and ends the run where asked to."""
+    """Updates the average of the weights after each step."""
 
-    def __init__(
-        self, average: WeightAverage, student: Student, stop_after: int | None = None
-    ) -> None:
+    def __init__(self, average: WeightAverage, student: Student) -> None:
         self.average = average
         self.student = student
-        self.stop_after = stop_after
 
     def on_step_end(self, args: Any, state: Any, control: Any, **rest: Any) -> None:
         """One step is done."""
         self.average.update(self.student.network)
-        if state.global_step == self.stop_after:
-            control.should_training_stop = True
 
 
 class Progress(TrainerCallback):
@@ -160,7 +159,7 @@ def training_arguments(options: FinetuneOptions, scratch_folder: str) -> Trainin
         per_device_train_batch_size=options.batch_size,
         num_train_epochs=options.epochs,
         max_steps=options.steps or -1,
-        learning_rate=options.learning_rate,
+        learning_rate=options.peak_learning_rate,
         lr_scheduler_type="cosine",
         warmup_steps=options.warmup,
         weight_decay=options.weight_decay,
@@ -197,7 +196,7 @@ def train_student(
             student, training_arguments(options, folder), crops, front_end, options
         )
         trainer.remove_callback(PrinterCallback)
-        trainer.add_callback(Averaging(average, student, options.stop_after))
+        trainer.add_callback(Averaging(average, student))
         trainer.add_callback(Progress(say))
         trainer.train()
     return average.network
