@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tagger.decoders import DECODERS, Source
+from tagger.decoders import DECODERS, SettledError, Source
 from tagger.errors import AudioError, EmptyAudio
 from tagger.pyav import TRUNCATED, Samples, open_container
 from tagger.windows import WindowPlan, place_windows
@@ -45,8 +45,8 @@ def read_windows(path: Path, plan: WindowPlan, part: int = 0) -> Waveforms:
         try:
             with closing(opened(path)) as source:
                 return _read_part(source, plan, part)
-        except _NotFinite as error:
-            raise AudioError(str(error), path) from None  # another decoder might hide it
+        except SettledError as error:
+            raise AudioError(str(error), path) from None
         # Decoders raise what their C libraries say, of every type; the next one gets its turn.
         except Exception as error:
             reasons.append(f"{name}: {_one_line(error)}")
@@ -84,7 +84,7 @@ def _read_window(source: Source, start: int, plan: WindowPlan) -> Samples:
     if len(samples) < end - begin:
         raise _EndsEarly(begin + len(samples))
     if not np.isfinite(samples).all():
-        raise _NotFinite("it holds samples that are not finite numbers")
+        raise SettledError("it holds samples that are not finite numbers")
     if source.rate != plan.rate:
         import soxr
 
@@ -94,10 +94,6 @@ def _read_window(source: Source, start: int, plan: WindowPlan) -> Samples:
     if len(window) == 0:
         raise EmptyAudio("it holds no audio samples")
     return np.resize(window, plan.samples)  # numpy's resize repeats
-
-
-class _NotFinite(AudioError):
-    """A sample is NaN or infinite."""
 
 
 class _EndsEarly(Exception):

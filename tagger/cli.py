@@ -26,7 +26,6 @@ T = TypeVar("T")
 OPTIONS = PredictOptions()
 POLICY = Policy()
 EXIT_NOTHING_DONE, EXIT_SOME_FAILED, EXIT_INTERRUPTED = 1, 3, 130
-
 EXAMPLES = """\b
 Examples:
   tag-genres ~/Music                          predict, list in genres.csv, change nothing
@@ -211,21 +210,23 @@ def main(
     in a file changes, and every write can be undone. What is predicted once is remembered: a second
     run goes on where the first stopped. `tag-genres undo --help` tells how to go back.
     """
-    from tagger.app import TagRequest, tag_library
-
-    request = TagRequest(
-        paths=paths,
-        model=model,
-        write_tags=write_tags,
-        dry_run=dry_run,
-        csv=csv_file,
-        all_probabilities=all_probabilities,
-        state=state,
-        policy=Policy(on_existing, min_confidence, top),
-        options=PredictOptions(windows, batch_size, workers, device, precision),
-    )
+    if min_confidence != min_confidence:  # NaN passes click's range
+        raise click.BadParameter("not a number", param_hint="--min-confidence")
     console = Console(quiet, verbose)
     with _ended_well():
+        from tagger.app import TagRequest, tag_library
+
+        request = TagRequest(
+            paths=paths,
+            model=model,
+            write_tags=write_tags,
+            dry_run=dry_run,
+            csv=csv_file,
+            all_probabilities=all_probabilities,
+            state=state,
+            policy=Policy(on_existing, min_confidence, top),
+            options=PredictOptions(windows, batch_size, workers, device, precision),
+        )
         summary = tag_library(request, console)
     for line in _summarise(summary, request.csv):
         console.say(line)
@@ -242,10 +243,10 @@ def undo(run: int | None, dry_run: bool, state: Path | None, quiet: bool) -> Non
 
     A file that changed since is left alone and named. Exit codes are those of tag-genres.
     """
-    from tagger.app import undo_run
-
     console = Console(quiet)
     with _ended_well():
+        from tagger.app import undo_run
+
         number, outcomes = undo_run(run, state, console, dry_run=dry_run)
     done = sum(outcome.action in (Action.WRITTEN, Action.WOULD_WRITE) for outcome in outcomes)
     failed = [outcome for outcome in outcomes if outcome.action is Action.FAILED]

@@ -7,6 +7,7 @@ errors pass through: `audio.read_windows` gathers them.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import warnings
 from collections.abc import Callable, Iterator
@@ -17,7 +18,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from tagger.errors import AudioError
-from tagger.pyav import FORMATS, GUESSED, AvSource, Samples, length_header, mix_down
+from tagger.pyav import FORMATS, GUESSED, TRUNCATED, AvSource, Samples, length_header, mix_down
 
 
 class Source(Protocol):
@@ -40,6 +41,15 @@ class Source(Protocol):
         ...
 
 
+# In libsndfile's log, of a header that promises more bytes than the file has.
+CUT_OFF = re.compile(r"(?:data|Data Size|SSND|riff) *: *(\d+) \(should be (\d+)\)", re.IGNORECASE)
+UNKNOWN_SIZE = 0x7FFFF000  # from here on sizes are placeholders, as in a WAV that came from a pipe
+
+
+class SettledError(AudioError):
+    """What another decoder could not mend, and might hide."""
+
+
 class SoundfileSource:
     """WAV, AIFF, FLAC, Ogg, MP3, AU, W64, CAF through libsndfile, which seeks exactly."""
 
@@ -55,6 +65,17 @@ class SoundfileSource:
         self.rate = int(self._file.samplerate)
         self.length = int(self._file.frames)
         self.is_stated = True
+        self._refuse_cut_off()
+
+    def _refuse_cut_off(self) -> None:
+        """Raise if the header promises more; libsndfile itself goes by the size of the file."""
+        for found in CUT_OFF.finditer(self._file.extra_info):
+            promised, there = int(found[1]), int(found[2])
+            if there < TRUNCATED * promised < UNKNOWN_SIZE:
+                self._file.close()
+                raise SettledError(
+                    f"truncated: {there:,} of the {promised:,} bytes that its header promises"
+                )
 
     def read(self, start: int, count: int) -> Samples:
         """Mono samples `(<= count,)`."""

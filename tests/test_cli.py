@@ -53,6 +53,7 @@ def test_help_imports_nothing_heavy() -> None:
         ["--windows", "some", "x"],
         ["--top", "0", "x"],
         ["--min-confidence", "1.5", "x"],
+        ["--min-confidence", "nan", "x"],
         ["--device", "tpu", "x"],
         ["--on-existing", "erase", "x"],
         ["--no-such-option", "x"],
