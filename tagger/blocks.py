@@ -132,24 +132,59 @@ def _place_chunk(file: IO[bytes], layout: Chunks, new: bytes) -> None:
     file.write(struct.pack(layout.size, end + len(new) - (stop - start) - head))
 
 
-def riff_info(file: IO[bytes], key: bytes) -> str:
-    """A text from the INFO list of a WAV, which Windows shows and mutagen does not know."""
+def read_info(file: IO[bytes]) -> list[tuple[bytes, bytes]]:
+    """Key and text, as stored, of each item in the INFO list of a WAV."""
+    start, stop = _find_info(file)
+    file.seek(start + 12)
+    data, at, found = file.read(max(stop - start - 12, 0)), 0, []
+    while at + 8 <= len(data):
+        size = int.from_bytes(data[at + 4 : at + 8], "little")
+        found.append((data[at : at + 4], data[at + 8 : at + 8 + size]))
+        at += 8 + size + size % 2
+    return found
+
+
+def put_info(file: IO[bytes], key: bytes, value: bytes | None) -> None:
+    """Set a text in the INFO list of a WAV, or remove it; without a list nothing happens."""
+    start, stop = _find_info(file)
+    texts = read_info(file)
+    if start == stop or dict(texts).get(key) == value:
+        return
+    length = file.seek(0, 2)
+    file.seek(start)
+    if file.read(stop - start).rstrip(b"\0") != _info_chunk(texts).rstrip(b"\0"):
+        raise TagError("its RIFF INFO list is damaged, and would be lost; mend it first")
+    new_texts = [(key, value)] if value is not None else []
+    new = _info_chunk([item for item in texts if item[0] != key] + new_texts)
+    end, stop = max(min(_end(file, WAV), length), stop), min(stop + stop % 2, length)
+    splice(file, start, stop, new)
+    file.seek(4)
+    file.write(struct.pack("<I", end + len(new) - (stop - start) - 8))
+
+
+def _info_chunk(texts: list[tuple[bytes, bytes]]) -> bytes:
+    body = b"INFO"
+    for name, text in texts:
+        body += name + struct.pack("<I", len(text)) + text + b"\0" * (len(text) % 2)
+    return b"LIST" + struct.pack("<I", len(body)) + body
+
+
+def _find_info(file: IO[bytes]) -> tuple[int, int]:
+    """First byte of the header and first behind the data of the INFO list; equal without one."""
     for name, at, stop in chunks(file, WAV):
         file.seek(at + 8)
-        info = file.read(stop - at - 8) if name == b"LIST" else b""
-        if not info.startswith(b"INFO"):
-            continue
-        at = 4
-        while at + 8 <= len(info):
-            size = int.from_bytes(info[at + 4 : at + 8], "little")
-            if info[at : at + 4] == key:
-                raw = info[at + 8 : at + 8 + size].split(b"\0")[0]
-                try:
-                    return raw.decode()
-                except UnicodeDecodeError:
-                    return raw.decode("cp1252", "replace")
-            at += 8 + size + size % 2
-    return ""
+        if name == b"LIST" and file.read(4) == b"INFO":
+            return at, stop
+    return 0, 0
+
+
+def info_text(raw: bytes) -> str:
+    """A text of an INFO list: UTF-8 from FFmpeg, Windows' own encoding from most else."""
+    raw = raw.split(b"\0")[0]
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return raw.decode("cp1252", "replace")
 
 
 # --- at the end of a file -------------------------------------------------------------------------

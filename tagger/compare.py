@@ -58,7 +58,10 @@ def _other_chunks(file: IO[bytes], layout: blocks.Chunks) -> dict[str, str]:
     for index, (name, at, stop) in enumerate(others):
         file.seek(at)
         size = min(stop - at, 64) if name in blocks.AUDIO else stop - at  # sound is large
-        found[f"chunk:{index}:{name!r}"] = _digest(file.read(size))
+        data = file.read(size)
+        if name == b"LIST" and data[8:12] == b"INFO":
+            data = repr([item for item in blocks.read_info(file) if item[0] != b"IGNR"]).encode()
+        found[f"chunk:{index}:{name!r}"] = _digest(data)
     return found
 
 

@@ -59,10 +59,12 @@ class Family:
         return "ape:Genre" in (self.field, *self.older)
 
 
+IGNR = "riff:IGNR"  # of a RIFF INFO list: where there is one, FFmpeg looks at nothing else
+
 _m = _mutagen
 FAMILIES = (
     Family((_m.mp3.MP3, _m.trueaudio.TrueAudio), "TCON", blocks.FRONT, ("ape:Genre", "id3v1")),
-    Family((_m.wave.WAVE,), "TCON", blocks.WAV),
+    Family((_m.wave.WAVE,), "TCON", blocks.WAV, (IGNR,)),
     Family((_m.aiff.AIFF,), "TCON", blocks.AIFF),
     Family((_m.dsdiff.DSDIFF,), "TCON", blocks.DSDIFF),
     Family((_m.dsf.DSF,), "TCON", blocks.DSF),
@@ -100,6 +102,8 @@ def get_fields(file: IO[bytes], media: Any, family: Family) -> dict[str, tuple[s
         fields["ape:Genre"] = tuple(value)
     if "id3v1" in family.older and (block := blocks.read_v1(file)):
         fields["id3v1"] = (str(block[-1]),)
+    if IGNR in family.older and (raw := dict(blocks.read_info(file)).get(b"IGNR")) is not None:
+        fields[IGNR] = (raw.decode("latin-1"),)  # byte for byte, whatever its encoding
     return fields
 
 
@@ -122,6 +126,9 @@ def put_fields(
         _put_id3(file, family.id3, fields.get("TCON"), keep_empty=keep_empty)
     elif not family.has_ape:
         _put_values(file, media, family, fields.get(family.field), keep_empty=keep_empty)
+    if IGNR in family.older:
+        info = fields.get(IGNR)
+        blocks.put_info(file, b"IGNR", info[0].encode("latin-1") if info else None)
 
 
 def has_tags(file: IO[bytes], media: Any, family: Family) -> bool:
@@ -155,7 +162,8 @@ def read_tag(file: IO[bytes], place: blocks.Place) -> id3v2.Id3:
 def _new_tag(file: IO[bytes], place: blocks.Place) -> id3v2.Id3:
     """A new ID3v2 tag says what an ID3v1 or a RIFF INFO said, which it hides from many readers."""
     if place == blocks.WAV:
-        texts = {frame: blocks.riff_info(file, key) for key, frame in _INFO_FRAMES.items()}
+        info = dict(blocks.read_info(file))
+        texts = {f: blocks.info_text(info[key]) for key, f in _INFO_FRAMES.items() if key in info}
         return id3v2.from_texts(texts)
     return id3v2.from_v1(blocks.read_v1(file)) if place == blocks.FRONT else id3v2.Id3()
 

@@ -19,6 +19,7 @@ from tagger.compare import other_parts
 from tagger.errors import TagError, UnsupportedFormat
 from tagger.families import (
     FAMILIES,
+    IGNR,
     Family,
     get_fields,
     has_tags,
@@ -49,7 +50,7 @@ def read_genres(path: Path) -> tuple[str, ...]:
         for field, values in get_fields(file, media, family).items():
             if names := _names(field, values, joined=joined):
                 return names
-        return unique_names([blocks.riff_info(file, b"IGNR")]) if family.id3 == blocks.WAV else ()
+        return ()
 
 
 def read_fields(path: Path) -> GenreFields:
@@ -78,6 +79,8 @@ def write_genres(path: Path, genres: Sequence[str]) -> None:
         values = dict.fromkeys(fields, wanted)
         if holds_one_value(file, family):
             values["TCON"] = (JOIN.join(wanted),)
+        if IGNR in family.older and blocks.read_info(file):
+            values[IGNR] = (f"{JOIN.join(wanted)}\0".encode().decode("latin-1"),)
         if "id3v1" in values:
             numbers = (_V1_NUMBERS.get(name.casefold()) for name in wanted)
             known = next((number for number in numbers if number is not None), V1_UNKNOWN)
@@ -111,6 +114,8 @@ def _names(field: str, values: Iterable[str], *, joined: bool) -> tuple[str, ...
         values = [value for value in values if int(value) < len(_V1_NAMES)]
     if field in ("TCON", "id3v1"):
         values = _mutagen.id3.TCON(encoding=3, text=list(values)).genres
+    if field == IGNR:
+        values = [blocks.info_text(value.encode("latin-1")) for value in values]
     if field == "TCON" and joined:
         values = [part for value in values for part in value.split(JOIN)]
     return unique_names(values)

@@ -369,6 +369,30 @@ def test_a_new_id3v2_does_not_hide_what_id3v1_says(tmp_path):
     assert path.read_bytes() == data
 
 
+def test_riff_info_gets_the_genre_too_since_ffmpeg_looks_at_nothing_else(tmp_path):
+    path = make("wav", tmp_path)
+    item = b"ISFT\x07\0\0\0Lavf60\0\0"
+    data = path.read_bytes() + b"LIST" + struct.pack("<I", 4 + len(item)) + b"INFO" + item
+    path.write_bytes(data[:4] + struct.pack("<I", len(data) - 8) + data[8:])
+    before, fields = path.read_bytes(), read_fields(path)
+    write_genres(path, ["Jazz", "Bebop"])
+    assert b"ISFT\x07\0\0\0Lavf60\0\0IGNR\x0c\0\0\0Jazz; Bebop\0" in path.read_bytes()
+    with av.open(str(path)) as media:
+        assert media.metadata["genre"].startswith("Jazz")
+        assert media.metadata["encoder"] == "Lavf60"
+    assert mutagen.File(path).tags["TCON"].text == ["Jazz", "Bebop"]
+    restore_fields(path, fields)
+    assert path.read_bytes() == before
+
+
+def test_a_damaged_riff_info_is_refused(tmp_path):
+    path = make("wav", tmp_path)
+    data = path.read_bytes() + b"LIST" + struct.pack("<I", 16) + b"INFOIART\xff\0\0\0abcd"
+    path.write_bytes(data[:4] + struct.pack("<I", len(data) - 8) + data[8:])
+    with pytest.raises(TagError, match="INFO list is damaged"):
+        write_genres(path, ["Jazz"])
+
+
 @pytest.mark.parametrize("kind", ["mp3", "tta", "wavpack"])
 def test_id3v1_is_not_added(tmp_path, kind):
     path = make(kind, tmp_path)
@@ -453,6 +477,7 @@ def test_riff_info_counts_until_there_is_an_id3_genre(tmp_path, value):
     assert read_genres(path) in (("Blues",), ("Música",))
     write_genres(path, ["Jazz"])
     assert read_genres(path) == ("Jazz",)
+    assert b"IGNR\x05\0\0\0Jazz\0\0" in path.read_bytes()
     assert other_tags(path) == before
     restore_fields(path, fields)
     assert path.read_bytes() == data
