@@ -129,7 +129,7 @@ def test_a_change_comes_back_with_the_fields_it_replaced(state):
     run = state.begin_run("tag", "small")
     state.record(run, BEFORE, ("Jazz",), TRACK, LATER)
     (change,) = state.changes(run)
-    assert (change.run, change.old, change.new) == (run, TRACK, LATER)
+    assert (change.old, change.new, change.after) == (TRACK, LATER, ("Jazz",))
     assert (dict(change.before.values), change.before.has_tags) == (dict(BEFORE.values), True)
 
 
