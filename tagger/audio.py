@@ -47,8 +47,8 @@ def read_windows(path: Path, plan: WindowPlan, part: int = 0) -> Waveforms:
                 return _read_part(source, plan, part)
         except SettledError as error:
             raise AudioError(str(error), path) from None
-        # Decoders raise what their C libraries say, of every type; the next one gets its turn.
         except Exception as error:
+            # Decoders raise what their C libraries say, of every type; the next one gets its turn.
             reasons.append(f"{name}: {_one_line(error)}")
     raise AudioError("; ".join(reasons), path)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-# A module imports only from lower layers; see the layout in the project's design.
+# A number is a layer: a module imports only from lower ones.
 RANK = {
     "errors": 0, "types": 0,
     "library": 1, "windows": 1, "fbank": 1, "genres": 1, "state": 1, "replace": 1,
