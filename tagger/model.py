@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +35,7 @@ HUB_FILES = [
     "model*.safetensors",
     "model.safetensors.index.json",
 ]
-CLASSIFIER = "ASTForAudioClassification"
+CLASSIFIERS = ("ASTForAudioClassification", "ASTWithMlpHead")  # see tagger.heads
 MULTI_LABEL = "multi_label_classification"
 
 
@@ -48,6 +49,8 @@ class ModelInfo:
     front_end: FrontEnd
     multi_label: bool  # sigmoid for each label instead of a softmax over all
     fingerprint: str  # of the contents: the same files anywhere give the same predictions
+    architecture: str = CLASSIFIERS[0]
+    temperature: float = 1.0  # what logits are divided by (Guo et al. 2017), positive
 
     @property
     def is_bundled(self) -> bool:
@@ -66,18 +69,14 @@ def find_model(name: str, say: Callable[[str], None] = lambda message: None) -> 
     """
     folder = _find_folder(name, say)
     config = _read_json(folder / "config.json", name)
-    if CLASSIFIER not in (config.get("architectures") or []):
-        raise CheckpointError(
-            f"{name} is no AST audio classifier (its config.json names "
-            f"{config.get('architectures') or 'no architecture'}, not {CLASSIFIER})"
-        )
+    architecture = _architecture(config, name)
     weights = sorted(folder.glob("model*.safetensors"))
     if not weights:
         raise CheckpointError(f"{name} has no weights in safetensors ({folder}/model.safetensors)")
     features = _read_json(folder / "preprocessor_config.json", name)
     try:
         front_end = _front_end(features)
-        labels = _labels(config)
+        labels, temperature = _labels(config), _temperature(config)
         frames, bins = config.get("max_length", 1024), config.get("num_mel_bins", 128)
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{name} has an unusable config: {error}") from error
@@ -88,7 +87,10 @@ def find_model(name: str, say: Callable[[str], None] = lambda message: None) -> 
         )
     files = [folder / "config.json", folder / "preprocessor_config.json", *weights]
     multi_label = config.get("problem_type") == MULTI_LABEL
-    return ModelInfo(name, folder, labels, front_end, multi_label, _fingerprint(files))
+    fingerprint = _fingerprint(files)
+    return ModelInfo(
+        name, folder, labels, front_end, multi_label, fingerprint, architecture, temperature
+    )
 
 
 def _find_folder(name: str, say: Callable[[str], None]) -> Path:
@@ -139,6 +141,17 @@ def _read_json(path: Path, name: str) -> dict[str, Any]:
     return values
 
 
+def _architecture(config: dict[str, Any], name: str) -> str:
+    named = config.get("architectures") or []
+    for known in CLASSIFIERS:
+        if known in named:
+            return known
+    raise CheckpointError(
+        f"{name} is no AST audio classifier (its config.json names "
+        f"{named or 'no architecture'}, not {CLASSIFIERS[0]})"
+    )
+
+
 def _front_end(features: dict[str, Any]) -> FrontEnd:
     normalised = features.get("do_normalize", True)
     return FrontEnd(
@@ -156,6 +169,14 @@ def _labels(config: dict[str, Any]) -> tuple[str, ...]:
     if len(set(labels)) < max(2, len(labels)):
         raise ValueError("id2label must name at least two labels, each once")
     return labels
+
+
+def _temperature(config: dict[str, Any]) -> float:
+    value = config.get("temperature", 1.0)
+    # Exact types: JSON's true is a number to Python. A limit: JSON knows infinity and 1e400 too.
+    if type(value) not in (int, float) or not 0 < value <= sys.float_info.max:
+        raise ValueError(f"temperature must be a positive finite number, it is {value!r}")
+    return float(value)
 
 
 def _fingerprint(files: list[Path]) -> str:
@@ -223,7 +244,8 @@ class GenreModel:
     def probabilities(self, waveforms: NDArray[np.float32]) -> NDArray[np.float32]:
         """`(batch, samples)` at the model's rate to `(batch, labels)`, float32.
 
-        Softmax over the labels, or a sigmoid for each of a multi-label checkpoint.
+        Softmax over the labels, or a sigmoid for each of a multi-label checkpoint, of the logits
+        divided by the checkpoint's temperature.
         """
         import torch
 
@@ -231,6 +253,7 @@ class GenreModel:
             batch = torch.from_numpy(waveforms).to(self.device)  # (batch, samples)
             features = self._fbank(batch).to(self.dtype)  # (batch, frames, mel_bins)
             logits: Tensor = self._network(input_values=features).logits.float()  # (batch, labels)
+            logits = logits / self.info.temperature
             scores = logits.sigmoid() if self.info.multi_label else logits.softmax(dim=-1)
             return scores.cpu().numpy()
 
@@ -251,9 +274,11 @@ def _load_network(info: ModelInfo) -> torch.nn.Module:
     import torch
     import transformers
 
+    from tagger.heads import classifier_class
+
     transformers.utils.logging.disable_progress_bar()
     try:
-        network, loading = transformers.ASTForAudioClassification.from_pretrained(
+        network, loading = classifier_class(info.architecture).from_pretrained(
             info.folder,
             dtype=torch.float32,
             use_safetensors=True,

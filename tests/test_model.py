@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 import threading
 from collections.abc import Iterator
@@ -13,12 +14,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import LIBRARY, Run
+from transformers import ASTConfig, ASTModel
 
 from tagger.audio import read_windows
 from tagger.errors import CheckpointError, DeviceError
 from tagger.inference import predict_tracks
 from tagger.library import find_tracks
-from tagger.model import DEFAULT_MODEL, choose_device, choose_precision, find_model, load_model
+from tagger.model import (
+    DEFAULT_MODEL,
+    ModelInfo,
+    choose_device,
+    choose_precision,
+    find_model,
+    load_model,
+)
 from tagger.types import Prediction, PredictOptions, Track
 
 
@@ -89,6 +98,140 @@ def test_a_multi_label_checkpoint_gets_a_sigmoid_each(model_copy: Path, tiny_mod
     one = load_model(find_model(str(tiny_model)), "cpu", "float32").probabilities(wave)
     odds = several / (1 - several)  # softmax is the odds of the sigmoids, scaled to one
     np.testing.assert_allclose(odds / odds.sum(axis=1, keepdims=True), one, atol=1e-4)
+
+
+def noise(info: ModelInfo, windows: int = 3) -> np.ndarray:
+    draw = np.random.default_rng(0)
+    return draw.standard_normal((windows, info.plan(1).samples)).astype(np.float32)
+
+
+@pytest.mark.parametrize("temperature", [0.25, 1.37, 20])
+def test_logits_are_divided_by_the_temperature(
+    model_copy: Path, tiny_model: Path, temperature: float
+) -> None:
+    edit(model_copy, "config.json", temperature=temperature)
+    info, plain = find_model(str(model_copy)), find_model(str(tiny_model))
+    assert (info.temperature, plain.temperature) == (temperature, 1.0)
+    assert info.fingerprint != plain.fingerprint
+    logits = np.log(load_model(plain, "cpu", "float32").probabilities(noise(plain)))
+    scaled = np.exp(logits / temperature)
+    actual = load_model(info, "cpu", "float32").probabilities(noise(info))
+    np.testing.assert_allclose(actual, scaled / scaled.sum(axis=1, keepdims=True), rtol=1e-4)
+
+
+def test_a_multi_label_checkpoint_has_its_temperature_too(model_copy: Path) -> None:
+    edit(model_copy, "config.json", problem_type="multi_label_classification")
+    info = find_model(str(model_copy))
+    plain = load_model(info, "cpu", "float32").probabilities(noise(info))
+    edit(model_copy, "config.json", temperature=2)
+    halved = load_model(find_model(str(model_copy)), "cpu", "float32").probabilities(noise(info))
+    odds = plain.astype(np.float64) / (1 - plain)
+    np.testing.assert_allclose(halved / (1 - halved), odds**0.5, rtol=1e-3)
+
+
+@pytest.mark.parametrize(
+    "temperature", [0, -1.5, "1", True, None, [1], float("nan"), float("inf"), 10**400]
+)
+def test_a_temperature_that_is_none_is_refused(model_copy: Path, temperature: object) -> None:
+    edit(model_copy, "config.json", temperature=temperature)
+    with pytest.raises(CheckpointError, match="temperature must be a positive") as caught:
+        find_model(str(model_copy))
+    assert str(model_copy) in str(caught.value)
+
+
+@pytest.fixture(scope="module")
+def mlp_model(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny model with a head of a hidden layer, saved by transformers itself."""
+    import torch
+
+    from tagger.heads import ASTWithMlpHead
+
+    folder = tmp_path_factory.mktemp("models") / "mlp"
+    config = ASTConfig.from_pretrained(tiny_model)
+    config.mlp_hidden = 24
+    torch.manual_seed(1)
+    network = ASTWithMlpHead(config)
+    for place in (1, 4):
+        torch.nn.init.normal_(network.classifier.dense[place].weight, std=0.5)
+    network.save_pretrained(folder)
+    shutil.copy(tiny_model / "preprocessor_config.json", folder)
+    return folder
+
+
+def test_an_mlp_head_survives_saving_bit_for_bit(mlp_model: Path, tmp_path: Path) -> None:
+    import torch
+
+    from tagger.heads import ASTWithMlpHead
+
+    config = json.loads((mlp_model / "config.json").read_text())
+    assert config["architectures"] == ["ASTWithMlpHead"]
+    assert (config["mlp_hidden"], config["mlp_dropout"]) == (24, [0.05, 0.1])
+    first = ASTWithMlpHead.from_pretrained(mlp_model)
+    first.save_pretrained(tmp_path)
+    second, loading = ASTWithMlpHead.from_pretrained(tmp_path, output_loading_info=True)
+    assert not any(loading.values())
+    one, two = first.state_dict(), second.state_dict()
+    assert one.keys() == two.keys() and all(torch.equal(one[key], two[key]) for key in one)
+    shapes = [tuple(weights.shape) for weights in first.classifier.dense.parameters()]
+    assert shapes == [(24, 32), (24,), (4, 24), (4,)]
+
+
+def test_an_mlp_head_has_the_defaults_of_its_source() -> None:
+    from tagger.heads import ASTWithMlpHead
+
+    tiny = ASTConfig(hidden_size=8, num_hidden_layers=1, num_attention_heads=1, intermediate_size=8)
+    dense = ASTWithMlpHead(tiny).classifier.dense
+    kinds = ["Dropout", "Linear", "GELU", "Dropout", "Linear"]
+    assert [type(part).__name__ for part in dense] == kinds
+    assert (dense[0].p, dense[1].out_features, dense[3].p) == (0.05, 200, 0.1)
+
+
+def test_the_tagger_hears_through_an_mlp_head(mlp_model: Path) -> None:
+    import torch
+    from safetensors.torch import load_file
+
+    from tagger.fbank import Fbank
+
+    info = find_model(str(mlp_model))
+    assert info.architecture == "ASTWithMlpHead"
+    model = load_model(info, "cpu", "float32")
+    weights = load_file(mlp_model / "model.safetensors")
+    body = ASTModel.from_pretrained(mlp_model)
+    with torch.inference_mode():
+        pooled = body(input_values=Fbank(info.front_end)(torch.from_numpy(noise(info))))[1]
+        names = ("layernorm", "dense.1", "dense.4")
+        norm, first, last = (
+            (weights[f"classifier.{name}.weight"], weights[f"classifier.{name}.bias"])
+            for name in names
+        )
+        normed = torch.nn.functional.layer_norm(pooled, (32,), *norm, eps=1e-12)
+        hidden = torch.nn.functional.gelu(normed @ first[0].T + first[1])
+        expected = (hidden @ last[0].T + last[1]).softmax(dim=-1)
+    np.testing.assert_allclose(model.probabilities(noise(info)), expected.numpy(), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"architectures": ["ASTForAudioClassification"]},
+        {"mlp_hidden": 25},
+        {"mlp_hidden": "many"},
+        {"mlp_dropout": [0.1]},
+    ],
+)
+def test_an_mlp_head_that_its_config_does_not_describe_is_refused(
+    mlp_model: Path, tmp_path: Path, changes: dict[str, object]
+) -> None:
+    folder = Path(shutil.copytree(mlp_model, tmp_path / "copy"))
+    edit(folder, "config.json", **changes)
+    with pytest.raises(CheckpointError, match=re.escape(str(folder))):
+        load_model(find_model(str(folder)), "cpu")
+
+
+def test_a_linear_head_is_no_mlp_head(model_copy: Path) -> None:
+    edit(model_copy, "config.json", architectures=["ASTWithMlpHead"])
+    with pytest.raises(CheckpointError, match="do not fit"):
+        load_model(find_model(str(model_copy)), "cpu")
 
 
 def test_bfloat16_stays_near_float32(tiny_model: Path) -> None:
