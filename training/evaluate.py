@@ -1,102 +1,289 @@
 """Measure a checkpoint on labelled clips: `python training/evaluate.py --data DIR [--model NAME]`.
 
-The clips go through the tagger's own prediction, so that the figure is that of `tag-genres`. In
-float32, the default here, it is the same on every run.
+The clips go through the tagger's own decoding and network, window by window, so that the figure is
+that of `tag-genres`. In float32, the default here, it is the same on every run.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
+from typing import Any
 
 import click
+import numpy as np
+from numpy.typing import NDArray
 
 from tagger.cli import window_count
+from tagger.dataset import load_windows
 from tagger.errors import TaggerError
-from tagger.inference import predict_tracks
-from tagger.model import DEFAULT_MODEL, find_model, load_model
+from tagger.inference import average_windows, choose_workers, score_windows
+from tagger.model import DEFAULT_MODEL, GenreModel, find_model, load_model
 from tagger.types import DEVICES, PRECISIONS, Failure, PredictOptions, Track
+from training.calibration import SMALLEST, without_temperature
 from training.errors import TrainingError
 from training.gtzan import Clip, find_clips
-from training.scores import Scores, describe, score
+from training.labels import LabelMatch, match_labels
+from training.learned import learned_warning
+from training.scores import Scores, describe, score_clips
 from training.splits import PARTS, SPLIT_HELP, SPLITS, make_split
+
+Heard = tuple[Clip, NDArray[np.float64]]  # log-probabilities (windows, labels)
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluateOptions:
+    """What is measured, on which clips, and where the figures go besides stdout."""
+
+    data: Path
+    model: str = DEFAULT_MODEL
+    split: str = "filtered"  # one of SPLITS
+    part: str = "valid"  # one of PARTS, or "all"
+    artists: Path | None = None
+    folds: int = 5
+    fold: int = 0
+    seed: int = 0
+    windows: int | None = 8  # per clip; None covers every sample
+    confusion: Path | None = None  # PNG
+    figures: Path | None = None  # JSON
+    device: str = "cpu"
+    precision: str = "float32"
+
+    @property
+    def draw(self) -> dict[str, int]:
+        """The numbers that a split is drawn by."""
+        return {"seed": self.seed, "folds": self.folds, "fold": self.fold}
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """The scores, and which clips and labels they do not speak of."""
+
+    scores: Scores
+    failures: list[Failure]  # clips that could not be decoded
+    match: LabelMatch
+    left_out: int  # clips whose label the model does not have
 
 
 def evaluate(
     clips: Sequence[Clip], model_name: str, options: PredictOptions
 ) -> tuple[Scores, list[Failure]]:
-    """Scores of a model on clips, and the clips that could not be decoded.
+    """Scores of a model on clips, and the clips that could not be decoded; see `measure`.
 
     Raises `CheckpointError`, and `TrainingError` if nothing could be predicted.
     """
-    info = find_model(model_name, lambda message: click.echo(message, err=True))
-    model = load_model(info, options.device, options.precision)
-    tracks = [Track(clip.path.absolute(), clip.path.stat().st_size, 0) for clip in clips]
-    truth, predicted, failures = [], [], []
-    results = predict_tracks(tracks, model, model.info.plan(options.windows), options)
-    for clip, result in zip(clips, results, strict=True):
-        if isinstance(result, Failure):
-            failures.append(result)
-            continue
-        truth.append(clip.label)
-        predicted.append(result.ranked[0][0])
-    if not truth:
+    model = load_model(find_model(model_name, say), options.device, options.precision)
+    measured = measure(clips, model, options, [clip.label for clip in clips])
+    return measured.scores, measured.failures
+
+
+def measure(
+    clips: Sequence[Clip], model: GenreModel, options: PredictOptions, labels: Sequence[str]
+) -> Evaluation:
+    """Scores of a loaded model on those clips whose label it has.
+
+    `labels` are those of all the data, of which `clips` may be a part: see `match_labels` for what
+    the model chooses among, and a softmax shares each window out among. Raises `TrainingError` if
+    nothing could be predicted.
+    """
+    info = model.info
+    match = match_labels(labels, info.labels, multi_label=info.multi_label)
+    known = [clip for clip in clips if clip.label in match.names]
+    if not known:
+        raise TrainingError("the model has none of the labels of these clips")
+    heard, failures = window_log_probabilities(known, model, options)
+    if not heard:
         raise TrainingError("no clip to evaluate on could be decoded")
-    return score(truth, predicted, model.info.labels), failures
+    scores = score_clips(
+        [clip.label for clip, _ in heard],
+        [windows[:, list(match.columns)] for _, windows in heard],
+        match.names,
+        None if info.multi_label else info.temperature,
+    )
+    return Evaluation(scores, failures, match, len(clips) - len(known))
 
 
-@click.command()
+def window_log_probabilities(
+    clips: Sequence[Clip], model: GenreModel, options: PredictOptions
+) -> tuple[list[Heard], list[Failure]]:
+    """What the model hears in each window of each clip, and the clips that failed.
+
+    Log-probabilities at temperature 1, whatever the checkpoint stores, of exactly the windows that
+    the tagger would average; of a multi-label checkpoint the logarithms of what it gives.
+    """
+    info = model.info
+    tracks = [Track(clip.path.absolute(), clip.path.stat().st_size, 0) for clip in clips]
+    workers = choose_workers(options.workers, len(tracks))
+    spawn = model.device.type != "cpu"
+    decoded = load_windows(tracks, info.plan(options.windows), workers=workers, spawn=spawn)
+    heard: list[Heard] = []
+    failures: list[Failure] = []
+    rows = score_windows(decoded, model, options.batch_size)
+    for index, group in groupby(rows, key=itemgetter(0)):
+        of_clip = list(group)
+        predicted = average_windows(tracks[index], of_clip, info.labels)
+        if isinstance(predicted, Failure):
+            failures.append(predicted)
+            continue
+        windows = np.stack([scores for _, _, scores in of_clip])  # (windows, labels)
+        if info.multi_label:
+            logs = np.log(np.maximum(windows.astype(np.float64), SMALLEST))
+        else:
+            logs = without_temperature(windows, info.temperature)
+        heard.append((clips[index], logs))
+    return heard, failures
+
+
+def run(options: EvaluateOptions) -> None:
+    """Measure, print, and write what was asked for. Raises `TaggerError`."""
+    check_outputs(options)
+    every = find_clips(options.data, options.artists)
+    clips, note = choose_clips(every, options)
+    if not clips:
+        raise TrainingError(f"no clip of the {options.part} part is in {options.data}")
+    info = find_model(options.model, say)
+    warning = learned_warning(info, every, clips, options.draw)
+    if warning:
+        say(warning)
+    model = load_model(info, options.device, options.precision)
+    as_tagged = PredictOptions(windows=options.windows)
+    measured = measure(clips, model, as_tagged, [clip.label for clip in every])
+    for failure in measured.failures:
+        say(f"left out: {failure.path}: {failure.reason}")
+    click.echo("\n".join([*head_lines(options, model, measured, note), describe(measured.scores)]))
+    write_outputs(options, model, measured)
+
+
+def choose_clips(every: Sequence[Clip], options: EvaluateOptions) -> tuple[Sequence[Clip], str]:
+    """The clips to measure on, and what the reader should know of their split."""
+    if options.part == "all":
+        return every, ""
+    split = make_split(every, options.split, **options.draw)
+    return split.part(options.part), split.note
+
+
+def head_lines(
+    options: EvaluateOptions, model: GenreModel, measured: Evaluation, note: str
+) -> list[str]:
+    """What was measured, on what, and among which labels where those are not the model's."""
+    windows = options.windows or "all"
+    lines = [
+        f"model              {options.model}, {windows} windows a clip, "
+        f"{model.precision} on {model.device.type}",
+        f"part               {part_name(options)}",
+    ]
+    if note:
+        lines.append(f"split              {note}")
+    match, count = measured.match, len(model.info.labels)
+    if len(match.columns) < count:
+        lines.append(f"labels             {len(match.columns)} of the model's {count}")
+    if match.unknown:
+        unknown = ", ".join(match.unknown)
+        lines.append(f"unknown to it      {unknown} ({measured.left_out} clips left out)")
+    return lines
+
+
+def part_name(options: EvaluateOptions) -> str:
+    """Which clips were measured, in words."""
+    if options.part == "all":
+        return "all"
+    drawn = f", fold {options.fold}" if options.split == "kfold" else ""
+    return f"{options.part} of the {options.split} split{drawn}"
+
+
+def check_outputs(options: EvaluateOptions) -> None:
+    """Raise `TrainingError` for what would be in the way only after a long run."""
+    for path in (options.confusion, options.figures):
+        if path is not None and not path.absolute().parent.is_dir():
+            raise TrainingError(f"{path} cannot be written: its folder is missing", path)
+    if options.confusion is not None:
+        try:
+            import training.plots  # noqa: F401 (to see whether it is there)
+        except ImportError as error:
+            raise TrainingError(f"--confusion needs matplotlib ({error})") from error
+
+
+def write_outputs(options: EvaluateOptions, model: GenreModel, measured: Evaluation) -> None:
+    """Write the picture and the figures, where they were asked for. Raises `TrainingError`."""
+    try:
+        if options.confusion is not None:
+            from training.plots import confusion_png
+
+            folder = Path(options.model)
+            name = folder.name if folder.is_dir() else options.model
+            heading = f"{name}, {part_name(options)}"
+            confusion_png(measured.scores, options.confusion, heading)
+        if options.figures is not None:
+            text = json.dumps(as_figures(options, model, measured), indent=2)
+            options.figures.write_text(text + "\n", encoding="utf-8")
+    except OSError as error:
+        raise TrainingError(f"{error.filename} cannot be written: {error.strerror}") from error
+
+
+def as_figures(
+    options: EvaluateOptions, model: GenreModel, measured: Evaluation
+) -> dict[str, object]:
+    """All that was measured, and how, as JSON holds it."""
+    return {
+        "model": options.model,
+        "fingerprint": model.info.fingerprint,
+        "split": options.split,
+        "part": options.part,
+        **options.draw,
+        "windows_per_clip": options.windows,
+        "dtype": model.precision,  # not "precision", which each label has one of
+        "device": model.device.type,
+        "unknown_labels": measured.match.unknown,
+        "left_out": measured.left_out,
+        "failures": {str(failure.path): failure.reason for failure in measured.failures},
+        **asdict(measured.scores),
+    }
+
+
+def say(message: str) -> None:
+    """Whatever is no figure goes to stderr."""
+    click.echo(message, err=True)
+
+
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+OUTPUT = click.Path(dir_okay=False, path_type=Path)
+DEFAULTS = EvaluateOptions(data=Path())
+
+
+@click.command(context_settings={"show_default": True})
 @click.option(
     "--data",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=click.Path(exists=True, path_type=Path),
     required=True,
-    help="A folder of clips per label.",
+    help="A folder of clips per label, an archive of one, or a CSV that lists clips.",
 )
-@click.option("--model", default=DEFAULT_MODEL, show_default=True, help="Name, folder or hub id.")
-@click.option(
-    "--split", type=click.Choice(SPLITS), default="filtered", show_default=True, help=SPLIT_HELP
-)
+@click.option("--model", default=DEFAULTS.model, help="Name, folder or hub id.")
+@click.option("--split", type=click.Choice(SPLITS), default=DEFAULTS.split, help=SPLIT_HELP)
 @click.option(
     "--part",
     type=click.Choice([*PARTS, "all"]),
-    default="valid",
-    show_default=True,
+    default=DEFAULTS.part,
     help="Which part of the split to measure on.",
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Of a random split.")
-@click.option(
-    "--windows", default="8", show_default=True, callback=window_count, help="Per clip, or 'all'."
-)
-@click.option("--device", type=click.Choice(DEVICES), default="cpu", show_default=True)
-@click.option("--precision", type=click.Choice(PRECISIONS), default="float32", show_default=True)
-def main(
-    data: Path,
-    model: str,
-    split: str,
-    part: str,
-    seed: int,
-    windows: int | None,
-    device: str,
-    precision: str,
-) -> None:
-    """Print the accuracy of a checkpoint on one part of labelled clips, and its confusions."""
+@click.option("--artists", type=FILE, help="A CSV of who plays on each clip, for --split artist.")
+@click.option("--folds", type=click.IntRange(min=2), default=DEFAULTS.folds, help="Of kfold.")
+@click.option("--fold", type=click.IntRange(min=0), default=DEFAULTS.fold, help="Of kfold, from 0.")
+@click.option("--seed", type=int, default=DEFAULTS.seed, help="Of a split that is drawn.")
+@click.option("--windows", default="8", callback=window_count, help="Per clip, or 'all'.")
+@click.option("--confusion", type=OUTPUT, help="Draw the confusion matrix: a PNG.")
+@click.option("--json", "figures", type=OUTPUT, help="Write all figures: a JSON file.")
+@click.option("--device", type=click.Choice(DEVICES), default=DEFAULTS.device)
+@click.option("--precision", type=click.Choice(PRECISIONS), default=DEFAULTS.precision)
+def main(**chosen: Any) -> None:
+    """Print how good a checkpoint is on one part of labelled clips, and its confusions."""
     try:
-        clips: Sequence[Clip] = find_clips(data)
-        if part != "all":
-            clips = make_split(clips, split, seed).part(part)
-        if not clips:
-            raise TrainingError(f"no clip of the {part} part is in {data}")
-        options = PredictOptions(windows=windows, device=device, precision=precision)
-        scores, failures = evaluate(clips, model, options)
+        run(EvaluateOptions(**chosen))
     except TaggerError as error:
         raise click.ClickException(str(error)) from error
-    for failure in failures:
-        click.echo(f"left out: {failure.path}: {failure.reason}", err=True)
-    click.echo(
-        f"model              {model}, {windows or 'all'} windows a clip, {precision} on {device}"
-    )
-    click.echo(f"part               {part if part == 'all' else f'{part} of the {split} split'}")
-    click.echo(describe(scores))
 
 
 if __name__ == "__main__":

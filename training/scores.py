@@ -4,18 +4,32 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import numpy as np
+from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
+from training.calibration import clip_log_probabilities, expected_calibration_error
+
 CONFIDENCE = 1.959963984540054  # standard normal quantile of a two-sided 95 % interval
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """What the probabilities of clips are worth, at one temperature."""
+
+    temperature: float
+    log_loss: float  # mean -log of the true label's probability, in nats
+    ece: float  # expected calibration error of the best label
 
 
 @dataclass(frozen=True, slots=True)
 class Scores:
     """What `n` predictions are worth; each tuple is in the order of `labels`.
 
-    `confusion[i][j]` counts clips of label i that were taken for label j.
+    `confusion[i][j]` counts clips of label i that were taken for label j. What needs more than the
+    best label of each clip is None where only that is known.
     """
 
     labels: tuple[str, ...]
@@ -29,6 +43,12 @@ class Scores:
     f1: tuple[float, ...]
     support: tuple[int, ...]
     confusion: tuple[tuple[int, ...], ...]
+    windows: int | None = None  # of all clips together
+    window_accuracy: float | None = None  # windows judged alone; mean over clips of the right share
+    log_loss: float | None = None  # as the tagger reports: at the checkpoint's own temperature
+    ece: float | None = None
+    temperature: float | None = None  # None also where labels are judged each alone (sigmoid)
+    uncalibrated: Calibration | None = None  # the same at temperature 1, if that is another
 
 
 def wilson_interval(right: int, n: int, quantile: float = CONFIDENCE) -> tuple[float, float]:
@@ -68,6 +88,61 @@ def score(truth: Sequence[str], predicted: Sequence[str], labels: Sequence[str])
     )
 
 
+def score_clips(
+    truth: Sequence[str],
+    heard: Sequence[NDArray[np.floating]],
+    labels: Sequence[str],
+    temperature: float | None = 1.0,
+) -> Scores:
+    """Scores of clips from what was heard in their windows.
+
+    Each item of `heard` holds log-probabilities `(windows, labels)` at temperature 1, which are
+    brought to `temperature` and averaged as the tagger does. With `temperature=None` they are the
+    logarithms of independent probabilities, one per label, and averaged as they are: such a
+    checkpoint (multi-label) ranks its labels but does not share out one certainty among them, so
+    that it has no log loss and no calibration. Raises `ValueError` without clips, or for a true
+    label that is not in `labels`.
+    """
+    names, places = np.array(labels, object), [list(labels).index(label) for label in truth]
+    if temperature is None:
+        clips = np.stack([np.exp(windows).mean(axis=0) for windows in heard])  # (clips, labels)
+    else:
+        clips = clip_log_probabilities(heard, temperature)
+    right = [
+        (windows.argmax(axis=1) == place).mean()
+        for windows, place in zip(heard, places, strict=True)
+    ]
+    scores = replace(
+        score(truth, names[clips.argmax(axis=1)].tolist(), labels),
+        windows=sum(map(len, heard)),
+        window_accuracy=float(np.mean(right)),
+    )
+    if temperature is None:
+        return scores
+    own = measure_calibration(heard, places, temperature)
+    plain = None if temperature == 1 else measure_calibration(heard, places, 1.0)
+    return replace(
+        scores,
+        log_loss=own.log_loss,
+        ece=own.ece,
+        temperature=temperature,
+        uncalibrated=plain,
+    )
+
+
+def measure_calibration(
+    heard: Sequence[NDArray[np.floating]], truth: Sequence[int], temperature: float
+) -> Calibration:
+    """Log loss and calibration error of clips at a temperature; `truth` indexes the labels."""
+    clips = clip_log_probabilities(heard, temperature)  # (clips, labels)
+    true = clips[np.arange(len(clips)), np.asarray(truth)]  # (clips,)
+    right = clips.argmax(axis=1) == np.asarray(truth)
+    confidence = np.exp(clips.max(axis=1))
+    return Calibration(
+        temperature, float(-true.mean()), expected_calibration_error(confidence, right)
+    )
+
+
 def describe(scores: Scores) -> str:
     """The scores as text: totals, a row per label, and the confusion matrix."""
     low, high = scores.interval
@@ -77,6 +152,7 @@ def describe(scores: Scores) -> str:
         f"accuracy           {scores.accuracy:.3f}  (95 % interval {low:.3f} to {high:.3f})",
         f"balanced accuracy  {scores.balanced_accuracy:.3f}",
         f"macro F1           {scores.macro_f1:.3f}",
+        *_probability_lines(scores),
         "",
         f"{'':{width}}  clips  precision  recall     F1",
     ]
@@ -91,6 +167,31 @@ def describe(scores: Scores) -> str:
             + "  ".join(f"{value:>{size}}" for value, size in zip(shown, (6, 5), strict=True))
         )
     return "\n".join([*lines, "", *_confusion_lines(scores, width)])
+
+
+def _probability_lines(scores: Scores) -> list[str]:
+    """What is known beyond the best label of each clip, if anything."""
+    if scores.windows is None or scores.window_accuracy is None:
+        return []
+    lines = [
+        f"single windows     {scores.window_accuracy:.3f}  "
+        f"({scores.windows} windows, each clip counts once)"
+    ]
+    if scores.log_loss is None or scores.ece is None:
+        return [*lines, "calibration        none: each label of this model has a probability alone"]
+    plain = scores.uncalibrated
+    if plain is None:
+        before = ("", "  (at temperature 1: the checkpoint stores no other)")
+    else:
+        before = (
+            f"  ({plain.log_loss:.3f} at temperature 1)",
+            f"  ({plain.ece:.3f} at temperature 1; the checkpoint stores {scores.temperature:.3f})",
+        )
+    return [
+        *lines,
+        f"log loss           {scores.log_loss:.3f}{before[0]}",
+        f"calibration error  {scores.ece:.3f}{before[1]}",
+    ]
 
 
 def _confusion_lines(scores: Scores, width: int) -> list[str]:

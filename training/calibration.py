@@ -1,0 +1,94 @@
+"""Whether a probability means what it says, and the temperature that makes it so."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import exp, log
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import minimize_scalar  # type: ignore[import-untyped]
+
+BINS = 15  # as Guo et al. have it
+TEMPERATURES = (1 / 20, 20.0)  # beyond these a probability is one label's alone, or nobody's
+SMALLEST = float(np.finfo(np.float32).smallest_subnormal)
+GRID = 25  # temperatures tried before the search, so that it begins at the deepest valley
+
+
+def expected_calibration_error(confidence: ArrayLike, right: ArrayLike, bins: int = BINS) -> float:
+    """Mean distance between confidence and accuracy, over `bins` bins of equal width.
+
+    `confidence` `(n,)` in [0, 1] is that of the best label, `right` `(n,)` whether it is the true
+    one. A bin holds what is above its lower edge, its upper edge included, and weighs as much as
+    it has items (Naeini et al. 2015; Guo et al. 2017, equation 3). Raises `ValueError` for n = 0.
+    """
+    told = np.asarray(confidence, np.float64)
+    held = np.asarray(right, np.float64)
+    if not len(told) or told.shape != held.shape:
+        raise ValueError(f"no calibration: {told.shape} confidences, {held.shape} answers")
+    places = np.clip(np.ceil(told * bins).astype(int) - 1, 0, bins - 1)  # (n,)
+    gaps = np.bincount(places, weights=held - told, minlength=bins)  # (bins,)
+    return float(np.abs(gaps).sum() / len(told))
+
+
+def clip_log_probabilities(
+    log_probabilities: Sequence[NDArray[np.floating]], temperature: float = 1.0
+) -> NDArray[np.float64]:
+    """Per clip the logarithm of what the tagger reports at a temperature, `(clips, labels)`.
+
+    That is the mean over the clip's windows of softmax(log p / T). Each item of `log_probabilities`
+    is `(windows, labels)` at temperature 1: the logits up to a constant for each window, which a
+    softmax does not see. Raises `ValueError` without clips, or for a clip without windows.
+    """
+    if not all(len(windows) for windows in log_probabilities) or not len(log_probabilities):
+        raise ValueError("every clip needs a window, and there must be one")
+    counts = np.array([len(windows) for windows in log_probabilities])  # (clips,)
+    scaled = np.concatenate(log_probabilities).astype(np.float64) / temperature
+    scaled -= np.logaddexp.reduce(scaled, axis=1, keepdims=True)  # (all windows, labels)
+    sums = np.logaddexp.reduceat(scaled, np.cumsum(counts) - counts, axis=0)
+    means: NDArray[np.float64] = sums - np.log(counts)[:, None]  # (clips, labels)
+    return means
+
+
+def without_temperature(
+    probabilities: NDArray[np.floating], temperature: float
+) -> NDArray[np.float64]:
+    """Log-probabilities at temperature 1 of a softmax `(windows, labels)` made at another.
+
+    log p is the logits over T up to a constant, so T log p, scaled to sum to one, undoes it. What
+    float32 holds as 0 counts as the smallest number that it can tell from 0.
+    """
+    logs = np.log(np.maximum(probabilities.astype(np.float64), SMALLEST)) * temperature
+    scaled: NDArray[np.float64] = logs - np.logaddexp.reduce(logs, axis=1, keepdims=True)
+    return scaled
+
+
+def negative_log_likelihood(
+    log_probabilities: Sequence[NDArray[np.floating]],
+    truth: Sequence[int],
+    temperature: float = 1.0,
+) -> float:
+    """Mean over clips of -log of the true label's probability, in nats; `truth` indexes labels."""
+    clips = clip_log_probabilities(log_probabilities, temperature)  # (clips, labels)
+    return float(-clips[np.arange(len(clips)), np.asarray(truth)].mean())
+
+
+def fit_temperature(
+    log_probabilities: Sequence[NDArray[np.floating]], truth: Sequence[int]
+) -> float:
+    """The temperature under which the clips' true labels are most likely, within `TEMPERATURES`.
+
+    Temperature scaling (Guo et al. 2017), but of the clip's probability, which is a mean over
+    windows: that is what the tagger reports. Arguments are those of `negative_log_likelihood`. It
+    is 1 where no other temperature is better. Raises `ValueError` without clips.
+    """
+
+    def loss(logarithm: float) -> float:
+        return negative_log_likelihood(log_probabilities, truth, exp(logarithm))
+
+    # With a mean over windows the loss may have several valleys; the search finds one.
+    grid = np.linspace(log(TEMPERATURES[0]), log(TEMPERATURES[1]), GRID)
+    deepest = int(np.argmin([loss(logarithm) for logarithm in grid]))
+    bounds = (grid[max(0, deepest - 1)], grid[min(GRID - 1, deepest + 1)])
+    found = float(minimize_scalar(loss, bounds=bounds, method="bounded").x)
+    return exp(found) if loss(found) < loss(0.0) else 1.0
