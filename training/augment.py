@@ -7,7 +7,9 @@ a curve over the bins, and a mix of two sounds a sum of powers: far cheaper than
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,15 +26,33 @@ NEPERS = math.log(10) / 10  # a decibel in the natural logarithm of a power
 class Augmentation:
     """How far each change goes; zero turns it off."""
 
-    speed: float = 0.12  # share by which music runs faster or slower; its pitch goes with it
-    gain: float = 3.0  # dB, standard deviation
-    equaliser: float = 2.0  # dB, standard deviation at each of the points
+    speed: float = 0.15  # share by which music runs faster or slower; its pitch goes with it
+    gain: float = 6.0  # dB, standard deviation
+    equaliser: float = 4.0  # dB, standard deviation at each of the points
     equaliser_points: int = 6  # along the mel scale
     noise: float = 0.3  # share of crops with a faint noise floor under them
-    mixup: float = 0.1  # both parameters of the Beta distribution that draws the shares of a mix
-    patch_drop: float = 0.3  # share of the patches that the network does not see; saves time, too
+    mixup: float = 0.3  # both parameters of the Beta distribution that draws the shares of a mix
+    patch_drop: float = 0.5  # share of the patches that the network does not see; saves time, too
     mel_mask: int = 16  # bins, the most that one of two masks covers
     time_mask: float = 0.1  # share of the frames, the most that one of two masks covers
+
+
+# What a command line switches on and off, and the figures that belong to it.
+FEATURE_KINDS = {
+    "speed": ("speed",),
+    "colour": ("gain", "equaliser", "noise"),
+    "specaugment": ("mel_mask", "time_mask"),
+    "mixup": ("mixup",),
+    "patchout": ("patch_drop",),
+}
+
+
+def only(kinds: Sequence[str]) -> Augmentation:
+    """The default figures of the kinds that are named, and zero for all others."""
+    every = {name for names in FEATURE_KINDS.values() for name in names}
+    kept = {name for kind in kinds for name in FEATURE_KINDS.get(kind, ())}
+    off: dict[str, Any] = dict.fromkeys(every - kept, 0)
+    return replace(Augmentation(), **off)
 
 
 def change_speed(waveform: NDArray[np.float32], samples: int) -> NDArray[np.float32]:

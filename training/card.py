@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ tags: [music, audio-spectrogram-transformer]
 
 An Audio Spectrogram Transformer that tells {count} labels apart: {labels}.
 It hears mono music at {rate} Hz in windows of {seconds:.2f} s and has {parameters:.1f} million
-parameters. Made by `training/finetune.py` of tag-genres:
+parameters. Made by `training/finetune.py` of tag-genres ({method}):
 
     {command}
 
@@ -32,6 +33,16 @@ parameters. Made by `training/finetune.py` of tag-genres:
 
 {measured}
 """
+CHOSEN = (
+    "Its best epoch was chosen on these clips, and its temperature fitted to them, which flatters "
+    "a little. "
+)
+SEARCHED = "Its hyperparameters were chosen on these clips as the best of {trials} trials. "
+REFITTED = (
+    "The figures are those of a twin that had not heard these clips: the same training on the "
+    "train part alone, kept in run/measured. The weights here were then trained anew, for as many "
+    "steps, on train and valid together. "
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,24 +55,35 @@ class CardFacts:
     seconds: float  # per window
     parameters: int
     command: str
+    method: str  # in words
     split: str
+    learned: tuple[str, ...]  # parts
+    chosen: bool  # whether the weights were chosen on the valid part
+    trials: int = 0  # by which the hyperparameters were chosen on the valid part
 
 
 def write_card(
-    folder: Path, facts: CardFacts, clips: Sequence[Clip], scores: Scores | None
+    folder: Path,
+    facts: CardFacts,
+    clips: Sequence[Clip],
+    valid: Scores | None,
+    test: Scores | None,
 ) -> None:
-    """Write README.md: the facts, the clips learned from, and the scores on the validation part."""
+    """Write README.md: the facts, the clips learned from, and the scores on the other parts."""
     counts = Counter(clip.label for clip in clips)
-    learned = f"{len(clips)} clips, the train part of the {facts.split} split: " + ", ".join(
+    parts = " and ".join(facts.learned)
+    noun = "part" if len(facts.learned) == 1 else "parts"
+    learned = f"{len(clips)} clips, the {parts} {noun} of the {facts.split} split: " + ", ".join(
         f"{label} {count}" for label, count in sorted(counts.items())
     )
-    if scores is None:
-        measured = "Nothing: the validation part has no clip."
-    else:
-        lines = describe(scores).splitlines()
-        measured = "On the validation part, which the run did not learn from:\n\n" + "\n".join(
-            f"    {line}".rstrip() for line in lines
-        )
+    sections = []
+    if valid is not None:
+        notes = CHOSEN if facts.chosen else ""
+        notes += SEARCHED.format(trials=facts.trials) if facts.trials else ""
+        notes += REFITTED if "valid" in facts.learned else ""
+        sections.append(_section("On the validation part. " + notes, valid))
+    if test is not None:
+        sections.append(_section("On the test part, which nothing was chosen by.", test))
     text = TEMPLATE.format(
         title=facts.title,
         count=len(facts.labels),
@@ -69,8 +91,21 @@ def write_card(
         rate=facts.rate,
         seconds=facts.seconds,
         parameters=facts.parameters / 1e6,
+        method=facts.method,
         command=facts.command,
         learned=learned + ".",
-        measured=measured,
+        measured="\n\n".join(sections) or "Nothing: no clip is in the other parts.",
     )
     (folder / "README.md").write_text(text, encoding="utf-8")
+
+
+def _section(lead: str, scores: Scores) -> str:
+    lines = "\n".join(f"    {line}".rstrip() for line in describe(scores).splitlines())
+    return f"{lead.strip()}\n\n{lines}"
+
+
+def command_line(arguments: Sequence[str]) -> str:
+    """The command for the card; of an absolute path only the last two parts, cards get public."""
+    words = [word for argument in arguments for word in argument.split("=", 1)]
+    shown = ["/".join(Path(w).parts[-2:]) if Path(w).is_absolute() else w for w in words]
+    return shlex.join(["python", "training/finetune.py", *shown])

@@ -1,216 +1,219 @@
 """Train a classifier: `python training/finetune.py --data DIR --out DIR`.
 
-Reads and checks everything first, and stops with one line if something is wrong; then trains,
-averages the weights, and writes a checkpoint that `tag-genres --model DIR` and transformers open.
+Reads and checks everything first, and stops with one line if something is wrong; then trains, and
+leaves a checkpoint that `tag-genres --model DIR` opens, with its figures and curves beside it. A
+run that was killed goes on with `--resume`.
 """
 
 from __future__ import annotations
 
-import json
-import shlex
 import sys
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
-from transformers import ASTForAudioClassification, set_seed
+from click.core import ParameterSource
 
 from tagger.errors import TaggerError
-from tagger.model import choose_device, find_model
-from tagger.types import DEVICES, PRECISIONS, FrontEnd, PredictOptions
-from tagger.windows import WindowPlan
-from training.card import CardFacts, write_card
-from training.crops import CropDataset, Teachers
+from tagger.types import DEVICES, PRECISIONS, FrontEnd
+from training.app import OPTIONS, check_output, finetune
+from training.card import command_line
 from training.errors import TrainingError
-from training.evaluate import evaluate
-from training.gtzan import Clip, Sound, find_clips, find_unlabelled, read_sounds
-from training.splits import PARTS, SPLIT_HELP, SPLITS, Split, make_split
-from training.student import (
-    SCRATCH,
-    pretrained_network,
-    save_checkpoint,
-    scratch_front_end,
-    scratch_network,
+from training.methods import SHAPES
+from training.options import (
+    FEATURE_AUGMENTATION,
+    HEADS,
+    KEEP,
+    METHODS,
+    RUN,
+    FinetuneOptions,
+    difference,
+    load_options,
 )
-from training.teacher import read_embeddings, read_soft_labels
-from training.trainer import FinetuneOptions, train_student
+from training.splits import SPLIT_HELP, SPLITS
+from training.waveforms import KINDS, WaveformAugmenter
 
 DEFAULTS = FinetuneOptions(data=Path(), out=Path())
-CHECKPOINT_FILES = {"config.json", "model.safetensors", "preprocessor_config.json", "README.md"}
 
 
-@dataclass(frozen=True, slots=True)
-class Material:
-    """What a run starts from."""
+def start_or_resume(chosen: dict[str, Any], explicit: set[str]) -> FinetuneOptions:
+    """The options of a new run, or with `resume` those that it was started with.
 
-    split: Split
-    crops: CropDataset
-    network: ASTForAudioClassification
-    front_end: FrontEnd
-
-
-def say(message: str) -> None:
-    """Progress and reports go to stderr."""
-    click.echo(message, err=True)
-
-
-def finetune(options: FinetuneOptions, command: str) -> None:
-    """Train by the options and write the checkpoint, its card, and `<out>.metrics.json` beside it.
-
-    `command` is what the card says the checkpoint was made by. Raises `TaggerError`.
+    Raises `TrainingError` if what is asked for is not what an unfinished run was started with.
     """
-    material = prepare(options)
-    crops, front_end = material.crops, material.front_end
-    hours = sum(sound.seconds for sound in crops.sounds) / 3600
-    parameters = sum(weights.numel() for weights in material.network.parameters())
-    say(
-        f"{parameters / 1e6:.1f} M parameters learn {len(crops.labels)} labels from "
-        f"{len(crops)} files, {hours:.2f} h"
-    )
-    trained = train_student(material.network, crops, front_end, options, say)
-    save_checkpoint(trained, front_end, options.out)
-    scores = None
-    if material.split.valid:
-        as_card = PredictOptions(device="cpu", precision="float32")
-        scores, _ = evaluate(material.split.valid, str(options.out.absolute()), as_card)
-        low, high = scores.interval
-        say(f"valid: accuracy {scores.accuracy:.3f} ({low:.3f} to {high:.3f}), n = {scores.n}")
-        metrics = options.out.with_name(options.out.name + ".metrics.json")
-        metrics.write_text(json.dumps(asdict(scores), indent=2) + "\n", encoding="utf-8")
-    facts = CardFacts(
-        title=options.out.name,
-        labels=crops.labels,
-        rate=front_end.rate,
-        seconds=front_end.window_samples / front_end.rate,
-        parameters=parameters,
-        command=command,
-        split=options.split,
-    )
-    write_card(options.out, facts, material.split.train, scores)
-    say(f"saved {options.out}")
+    resume = chosen.pop("resume")
+    if not resume:
+        if chosen["data"] is None:
+            raise TrainingError("--data is missing: a folder of clips per label, an archive, a CSV")
+        options = FinetuneOptions(**chosen)
+        check_output(options)
+        return options
+    out: Path = chosen["out"]
+    if not (out / RUN / OPTIONS).exists():
+        raise TrainingError(f"{out} holds no unfinished run to go on with")
+    stored = load_options(out / RUN / OPTIONS)
+    asked = replace(stored, **{name: chosen[name] for name in explicit if name in chosen})
+    other = difference(stored, asked)
+    if other is not None:
+        flag = next(of.opts[0] for of in main.params if of.name == other)
+        raise TrainingError(f"the run in {out} was started with another {flag}")
+    return replace(asked, out=out)
 
 
-def prepare(options: FinetuneOptions) -> Material:
-    """Read and check all that a run needs. Raises `TaggerError` with what to mend."""
-    check_output(options.out)
-    split = make_split(find_clips(options.data), options.split, options.seed)
-    sizes = [f"{part} {len(split.part(part))}" for part in PARTS]
-    say(f"clips: {', '.join(sizes)}, left out {len(split.left_out)}")
-    labels = check_labels(split.train)
-    clips = list(split.train)
-    if options.unlabelled is not None:
-        if not (options.soft_labels or options.embeddings):
-            raise TrainingError("--unlabelled needs --teacher or --teacher-embedding to learn from")
-        clips += find_unlabelled(options.unlabelled)
-    teachers = Teachers(
-        read_soft_labels(options.soft_labels, clips) if options.soft_labels else None,
-        read_embeddings(options.embeddings, clips).half_whitened() if options.embeddings else None,
-    )
-    set_seed(options.seed)
-    if options.scratch is None:
-        info = find_model(options.model, say)
-        network, front_end = pretrained_network(info, labels), info.front_end
-    else:
-        network = scratch_network(options.scratch, labels)
-        front_end = scratch_front_end(network)
-    if choose_device(options.device).type == "cpu":
-        # There the backward pass of fused attention takes half of a step: 0.9 s against 0.6 s for
-        # 64 windows on 2 cores.
-        network.set_attn_implementation("eager")
-    plan = WindowPlan(front_end.window_samples, front_end.rate, count=None)
-    sounds = read_sounds(clips, plan, say)
-    check_heard(sounds, labels)
-    crops = CropDataset(sounds, labels, plan, teachers, options.augmentation.speed)
-    return Material(split, crops, network, front_end)
+def kinds_of_augmentation(
+    _: click.Context, __: click.Parameter, value: str | None
+) -> tuple[str, ...] | None:
+    """`none`, or names with commas between them."""
+    if value is None:
+        return None
+    names = () if value == "none" else tuple(value.split(","))
+    unknown = set(names) - set(AUGMENTATION)
+    if unknown:
+        raise click.BadParameter(f"{min(unknown)!r} is none of {', '.join(AUGMENTATION)}")
+    if "mix" in names:
+        try:
+            WaveformAugmenter([name for name in names if name in KINDS], FrontEnd().rate)
+        except ValueError as error:
+            raise click.BadParameter(str(error)) from error
+    return names
 
 
-def check_labels(clips: Sequence[Clip]) -> tuple[str, ...]:
-    """The labels of the train part, in alphabetical order.
-
-    Raises `TrainingError` where there is one label only, or one label has a single clip.
-    """
-    counts = Counter(clip.label for clip in clips)
-    if len(counts) < 2:
-        found = f"only {next(iter(counts))!r}" if counts else "none"
-        raise TrainingError(f"two labels are needed to learn from, the train part has {found}")
-    single = sorted(label for label, count in counts.items() if count < 2)
-    if single:
-        raise TrainingError(f"two clips of each label are needed, there is one of {single[0]!r}")
-    return tuple(sorted(counts))
-
-
-def check_heard(sounds: Sequence[Sound], labels: tuple[str, ...]) -> None:
-    """Raise `TrainingError` where no clip of a label could be decoded."""
-    silent = sorted(set(labels) - {sound.clip.label for sound in sounds})
-    if silent:
-        raise TrainingError(f"no clip of {silent[0]!r} can be decoded")
-
-
-def check_output(folder: Path) -> None:
-    """Raise `TrainingError` if the folder holds anything but a checkpoint that may be replaced."""
-    if folder.exists() and not folder.is_dir():
-        raise TrainingError(f"{folder} is no folder", folder)
-    foreign = sorted({path.name for path in folder.glob("*")} - CHECKPOINT_FILES)
-    if foreign:
-        raise TrainingError(f"{folder} holds {foreign[0]}; give a new or an empty folder", folder)
-
-
-def command_line(arguments: Sequence[str]) -> str:
-    """The command for the card; of an absolute path only the last two parts, cards get public."""
-    words = [word for argument in arguments for word in argument.split("=", 1)]
-    shown = ["/".join(Path(w).parts[-2:]) if Path(w).is_absolute() else w for w in words]
-    return shlex.join(["python", "training/finetune.py", *shown])
-
-
+AUGMENTATION = (*KINDS, *FEATURE_AUGMENTATION)
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 POSITIVE = click.FloatRange(min=0, min_open=True)
+COUNT = click.IntRange(min=1)
+OWN = "the method's own"
+
+
+def options_of_data(command: Any) -> Any:
+    """What is learned from."""
+    for option in reversed(
+        (
+            click.option(
+                "--data",
+                type=click.Path(exists=True, path_type=Path),
+                help="A folder of clips per label, an archive of one, or a CSV that lists clips.",
+            ),
+            click.option("--artists", type=FILE, help="A CSV of who plays on each clip."),
+            click.option(
+                "--split", type=click.Choice(SPLITS), default=DEFAULTS.split, help=SPLIT_HELP
+            ),
+            click.option(
+                "--folds", type=click.IntRange(min=2), default=DEFAULTS.folds, help="Of kfold."
+            ),
+            click.option(
+                "--fold",
+                type=click.IntRange(min=0),
+                default=DEFAULTS.fold,
+                help="Of kfold, from 0.",
+            ),
+            click.option(
+                "--teacher",
+                "soft_labels",
+                type=FILE,
+                multiple=True,
+                help="Soft labels to learn from as well: an .npz as training/teacher.py describes.",
+            ),
+            click.option(
+                "--teacher-embedding",
+                "embeddings",
+                type=FILE,
+                multiple=True,
+                help="A teacher's embeddings to learn from as well, likewise.",
+            ),
+            click.option(
+                "--unlabelled", type=FOLDER, help="More music, to learn from a teacher alone."
+            ),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def options_of_method(command: Any) -> Any:
+    """How it is learned."""
+    methods = "; ".join(f"{name}: {method.what}" for name, method in METHODS.items())
+    for option in reversed(
+        (
+            click.option(
+                "--method",
+                type=click.Choice(tuple(METHODS)),
+                default=DEFAULTS.method,
+                help=f"What learns. {methods}.",
+            ),
+            click.option(
+                "--model", default=DEFAULTS.model, help="Where it begins: name, folder or hub id."
+            ),
+            click.option(
+                "--shape",
+                type=click.Choice(sorted(SHAPES)),
+                default=DEFAULTS.shape,
+                help="Of a network from scratch.",
+            ),
+            click.option("--head", type=click.Choice(HEADS), show_default=OWN, help="Its layers."),
+            click.option(
+                "--new-head", is_flag=True, help="With full: for labels that the model has not."
+            ),
+            click.option("--epochs", type=POSITIVE, show_default=OWN, help="Times through it all."),
+            click.option("--steps", type=COUNT, help="Batches, instead of epochs."),
+            click.option("--batch-size", type=COUNT, show_default=OWN, help="Windows."),
+            click.option(
+                "--learning-rate", type=POSITIVE, show_default=OWN, help="After the warm-up."
+            ),
+            click.option(
+                "--weight-decay", type=click.FloatRange(min=0), show_default=OWN, help="Per step."
+            ),
+            click.option(
+                "--augment",
+                callback=kinds_of_augmentation,
+                metavar="KIND,...",
+                show_default=OWN,
+                help=f"How crops are changed: none, or some of {', '.join(AUGMENTATION)}.",
+            ),
+        )
+    ):
+        command = option(command)
+    return command
 
 
 @click.command(context_settings={"show_default": True})
-@click.option("--data", type=FOLDER, required=True, help="A folder of clips per label.")
+@options_of_data
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Checkpoint to write.")
-@click.option("--model", default=DEFAULTS.model, help="Trained further: name, folder or hub id.")
-@click.option("--scratch", type=click.Choice(sorted(SCRATCH)), help="Or a new network's shape.")
-@click.option("--split", type=click.Choice(SPLITS), default=DEFAULTS.split, help=SPLIT_HELP)
-@click.option("--epochs", type=POSITIVE, default=DEFAULTS.epochs, help="Times through all clips.")
-@click.option("--steps", type=click.IntRange(min=1), help="Batches, instead of epochs.")
+@options_of_method
 @click.option(
-    "--batch-size", type=click.IntRange(min=2), default=DEFAULTS.batch_size, help="Windows."
+    "--keep",
+    type=click.Choice(KEEP),
+    default=DEFAULTS.keep,
+    help="Which weights: those best on the valid part, or the last.",
 )
 @click.option(
-    "--learning-rate",
-    type=POSITIVE,
-    show_default="0.0001, from scratch 0.001",
-    help="At its highest, after the warm-up.",
+    "--refit",
+    is_flag=True,
+    help="In the end, train anew on train and valid together, for as many steps as were kept.",
 )
 @click.option(
-    "--teacher",
-    "soft_labels",
-    type=FILE,
-    multiple=True,
-    help="Soft labels to learn from as well: an .npz as training/teacher.py describes.",
+    "--search",
+    type=click.IntRange(min=0),
+    default=DEFAULTS.search,
+    metavar="TRIALS",
+    help="Try as many sets of learning rate, weight decay, batch size and, unless only the head "
+    "learns, augmentation; then train by the best on the valid part. What is given stays fixed.",
 )
-@click.option(
-    "--teacher-embedding",
-    "embeddings",
-    type=FILE,
-    multiple=True,
-    help="A teacher's embeddings to learn from as well, likewise.",
-)
-@click.option("--unlabelled", type=FOLDER, help="More music, to learn from the teacher alone.")
+@click.option("--resume", is_flag=True, help="Go on with the run in --out that was stopped.")
 @click.option("--seed", type=int, default=DEFAULTS.seed, help="Of weights, crops and split.")
 @click.option("--device", type=click.Choice(DEVICES), default=DEFAULTS.device, help="To train on.")
 @click.option(
     "--precision", type=click.Choice(PRECISIONS), default=DEFAULTS.precision, help="To train in."
 )
-def main(**chosen: Any) -> None:
-    """Train an AST genre classifier on folders of clips, with a folder per label."""
-    options = FinetuneOptions(**chosen)
+@click.pass_context
+def main(context: click.Context, /, **chosen: Any) -> None:
+    """Train an AST genre classifier on labelled music."""
+    source = context.get_parameter_source
+    explicit = {name for name in chosen if source(name) is ParameterSource.COMMANDLINE}
     try:
+        options = start_or_resume(chosen, explicit)
         finetune(options, command_line(sys.argv[1:]))
     except TaggerError as error:
         raise click.ClickException(str(error)) from error

@@ -132,7 +132,7 @@ def curves_png(
     if best is not None:
         what = best_by.removeprefix("valid_").replace("_", " ")
         figure.suptitle(
-            f"best epoch {best['epoch']:g}: validation {what} {best[best_by]:.3f}", fontsize=11
+            f"best epoch {best['epoch']:.3g}: validation {what} {best[best_by]:.3f}", fontsize=11
         )
     _save(figure, path)
 

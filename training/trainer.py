@@ -2,80 +2,113 @@
 
 from __future__ import annotations
 
-import tempfile
-import time
+import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
-from torch.utils.data import WeightedRandomSampler
+from torch import Tensor, nn
+from torch.nn.functional import nll_loss
+from torch.utils.data import Dataset, SequentialSampler
+from torch.utils.tensorboard import SummaryWriter
+from tqdm import tqdm
 from transformers import (
-    ASTForAudioClassification,
     PrinterCallback,
     Trainer,
     TrainerCallback,
+    TrainerControl,
     TrainingArguments,
 )
+from transformers.integrations import TensorBoardCallback
 
 from tagger.fbank import Fbank
-from tagger.model import DEFAULT_MODEL, choose_device, choose_precision
 from tagger.types import FrontEnd
-from training.augment import Augmentation, FeatureAugmenter
-from training.crops import CropDataset, draw_weights
-from training.student import LossWeights, Student, WeightAverage, student_losses
+from training.augment import FeatureAugmenter
+from training.optimizer import make_optimizer
+from training.options import Method
+from training.student import LossWeights, WeightAverage, student_losses
+
+JUDGED = 30  # times in a run, at most
+LOGGED = 4  # times between two judgements
+AVERAGE = "average.safetensors"
+
+# Is told the share of the run that is done and the accuracy at each judgement; true ends the run.
+Watch = Callable[[float, float], bool]
 
 
 @dataclass(frozen=True, slots=True)
-class FinetuneOptions:
-    """Everything that decides how a run turns out."""
+class Judged:
+    """What a run is judged by on its way: windows, and the clip that each belongs to.
 
-    data: Path
-    out: Path
-    split: str = "filtered"
-    model: str = DEFAULT_MODEL  # trained further, all layers
-    scratch: str | None = None  # or a new network of this shape
-    epochs: float = 60.0  # one epoch draws as many windows as the clips hold
-    steps: int | None = None  # instead of epochs
-    batch_size: int = 32
-    learning_rate: float | None = None  # by default what suits a new or a trained network
-    weight_decay: float = 0.05
-    warmup: float = 0.05  # share of the steps
-    average: float = 0.998  # decay of the average of the weights, per step
-    balance: float = 0.7
-    seed: int = 0
-    soft_labels: tuple[Path, ...] = ()
-    embeddings: tuple[Path, ...] = ()
-    unlabelled: Path | None = None
-    device: str = "auto"
-    precision: str = "auto"
-    augmentation: Augmentation = field(default_factory=Augmentation)
-    losses: LossWeights = field(default_factory=LossWeights)
+    `inputs` is `(windows, samples)`, or `(windows, hidden)` of a frozen network; `clips`
+    `(windows,)` counts from 0; `truth` `(clips,)` has the labels' indices.
+    """
+
+    inputs: Tensor
+    clips: Tensor
+    truth: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Loop:
+    """How long and by what numbers a run goes."""
+
+    method: Method
+    steps: int
+    epoch_steps: float  # steps in one epoch
+    batch: int  # windows in a step, of each process
+    processes: int
+    seed: int
+    device: torch.device
+    precision: torch.dtype
+    keep: str
+    folder: Path  # of its own checkpoints and curves
 
     @property
-    def peak_learning_rate(self) -> float:
-        """What was asked for; else little for trained weights, which would be lost by more."""
-        return self.learning_rate or (1e-4 if self.scratch is None else 1e-3)
+    def draws(self) -> int:
+        """Crops in the whole run, of all processes."""
+        return self.steps * self.batch * self.processes
 
 
-class DistillTrainer(Trainer):
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """A run's outcome: the module with the weights to keep, and how it came to them."""
+
+    module: nn.Module
+    steps: int  # that the weights have seen
+    history: list[dict[str, float]]  # as training.plots wants it
+
+
+class RunTrainer(Trainer):
     """Computes features, augments them, and compares the outputs with labels and teachers."""
 
     def __init__(
-        self,
-        student: Student,
-        arguments: TrainingArguments,
-        crops: CropDataset,
-        front_end: FrontEnd,
-        options: FinetuneOptions,
+        self, student: nn.Module, crops: Dataset[Any], judged: Judged | None, loop: Loop
     ) -> None:
-        super().__init__(model=student, args=arguments, train_dataset=crops)
-        self.options = options
-        self.fbank = Fbank(front_end).to(arguments.device)
-        self.augmenter = FeatureAugmenter(options.augmentation, front_end)
+        super().__init__(model=student, args=training_arguments(loop), train_dataset=crops)
+        self.control: TrainerControl
+        self.loop = loop
+        self.judged = judged
+        self.average = WeightAverage(student, loop.method.average)
+        self.average.module.to(self.args.device)
+        self.prepare_features: Callable[[Tensor], Tensor] = lambda features: features
+        self.augmenter: FeatureAugmenter | None = None
         self.losses: list[dict[str, Tensor]] = []  # of the steps since the last report
+
+    def hear(self, front_end: FrontEnd, augmenter: FeatureAugmenter) -> None:
+        """Take waveforms instead of features that are ready."""
+        self.prepare_features = Fbank(front_end).to(self.args.device)
+        self.augmenter = augmenter
+
+    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
+        """AdamW, or Muon beside it."""
+        method = self.loop.method
+        self.optimizer: torch.optim.Optimizer = make_optimizer(
+            self.model, method.learning_rate, method.weight_decay, muon=method.muon
+        )
+        return self.optimizer
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Report the mean of each loss beside what the Trainer reports."""
@@ -84,10 +117,9 @@ class DistillTrainer(Trainer):
         self.losses.clear()
         super().log(logs, start_time)
 
-    def _get_train_sampler(self, train_dataset: Any = None) -> WeightedRandomSampler:
-        crops = self.train_dataset
-        weights = draw_weights(crops.sounds, self.options.balance)
-        return WeightedRandomSampler(weights.tolist(), windows_per_epoch(crops))
+    def _get_train_sampler(self, train_dataset: Any = None) -> SequentialSampler:
+        # A crop's number decides everything about it, its place in the order included.
+        return SequentialSampler(self.train_dataset)
 
     def compute_loss(
         self,
@@ -96,107 +128,210 @@ class DistillTrainer(Trainer):
         return_outputs: bool = False,
         num_items_in_batch: Any = None,
     ) -> Any:
-        """The loss of one batch of crops, augmented."""
+        """The loss of one batch."""
         targets = dict(inputs)
+        features = targets.pop("inputs")
         with torch.no_grad(), torch.autocast(self.args.device.type, enabled=False):
-            features = self.fbank(targets.pop("waveforms"))  # (batch, frames, mel_bins)
-            features = self.augmenter.colour(features)
-            features, other, share = self.augmenter.mix(features)
-            features = self.augmenter.mask(features)
-        mixed = {name: share * of + (1 - share) * of[other] for name, of in targets.items()}
+            features = self.prepare_features(
+                features
+            )  # (batch, frames, mel_bins) or (batch, hidden)
+            if self.augmenter is not None:
+                features = self.augmenter.colour(features)
+                features, other, share = self.augmenter.mix(features)
+                features = self.augmenter.mask(features)
+                targets = {of: share * x + (1 - share) * x[other] for of, x in targets.items()}
         outputs = model(features)
-        losses = student_losses(outputs, mixed, self.options.losses)
+        losses = student_losses(outputs, targets, LossWeights())
         self.losses.append({name: loss.detach() for name, loss in losses.items()})
         loss = torch.stack(list(losses.values())).sum()
         return (loss, outputs) if return_outputs else loss
 
+    @torch.inference_mode()
+    def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
+        """Judge the averaged weights: each clip by the mean probability over its windows."""
+        judged = self.judged
+        if judged is None:
+            raise ValueError("there is nothing to judge by")
+        scores = []
+        for inputs in torch.split(judged.inputs, self.args.eval_batch_size):
+            features = self.prepare_features(inputs.to(self.args.device))
+            with self.autocast_smart_context_manager():
+                logits = self.average.module(features)["logits"]
+            scores.append(logits.softmax(dim=-1).cpu())
+        every = torch.cat(scores)  # (windows, labels)
+        clips = len(judged.truth)
+        sums = torch.zeros(clips, every.shape[1]).index_add_(0, judged.clips, every)
+        means = sums / judged.clips.bincount(minlength=clips)[:, None]  # (clips, labels)
+        right = (means.argmax(dim=-1) == judged.truth).float()
+        recalls = [right[judged.truth == label].mean() for label in torch.unique(judged.truth)]
+        metrics = {
+            "eval_loss": float(nll_loss(means.clamp_min(1e-9).log(), judged.truth)),
+            "eval_accuracy": float(right.mean()),
+            "eval_balanced_accuracy": float(torch.stack(recalls).mean()),
+        }
+        self.log(metrics)
+        self.control = self.callback_handler.on_evaluate(
+            self.args, self.state, self.control, metrics
+        )
+        return metrics
 
-class Averaging(TrainerCallback):
-    """Updates the average of the weights after each step."""
 
-    def __init__(self, average: WeightAverage, student: Student) -> None:
-        self.average = average
-        self.student = student
+class Rhythm(TrainerCallback):
+    """When a run reports, is judged and saves itself; keeps the average of its weights."""
 
-    def on_step_end(self, args: Any, state: Any, control: Any, **rest: Any) -> None:
-        """One step is done."""
-        self.average.update(self.student.network)
-
-
-class Progress(TrainerCallback):
-    """Tells the loss, and about how long it will take, at the Trainer's logging steps."""
-
-    def __init__(self, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, trainer: RunTrainer, say: Callable[[str], None], watch: Watch | None = None
+    ) -> None:
+        self.trainer = trainer
         self.say = say
-        self.begin = time.monotonic()
+        self.watch = watch
+        loop = trainer.loop
+        times = min(JUDGED, max(1, round(loop.steps / loop.epoch_steps)), loop.steps)
+        self.judged = {math.ceil(loop.steps * time / times) for time in range(1, times + 1)}
+        often = min(LOGGED * times, loop.steps)
+        self.logged = {math.ceil(loop.steps * time / often) for time in range(1, often + 1)}
+        self.bar: tqdm[Any] | None = None
 
-    def on_log(self, args: Any, state: Any, control: Any, **rest: Any) -> None:
-        """The Trainer logged something."""
-        logged = rest.get("logs") or {}
-        losses = {name: float(of) for name, of in logged.items() if name.startswith("loss")}
-        if losses:
-            passed = time.monotonic() - self.begin
-            left = passed * (state.max_steps / state.global_step - 1)
-            self.say(
-                f"step {state.global_step}/{state.max_steps}  "
-                + "  ".join(f"{name} {value:.3f}" for name, value in losses.items())
-                + f"  {passed / 60:.1f} min, {left / 60:.1f} to go"
+    def on_train_begin(self, args: Any, state: Any, control: Any, **rest: Any) -> None:
+        """The bar begins where the run does, or goes on."""
+        if state.is_world_process_zero:
+            # disable=None: no bar where nobody looks, such as a log file.
+            self.bar = tqdm(
+                total=state.max_steps, initial=state.global_step, disable=None, unit="step"
             )
 
+    def on_step_end(self, args: Any, state: Any, control: Any, **rest: Any) -> Any:
+        """One step is done."""
+        self.trainer.average.update(self.trainer.model)
+        step = state.global_step
+        control.should_log = step in self.logged or step in self.judged
+        control.should_evaluate = step in self.judged and self.trainer.judged is not None
+        control.should_save = step in self.judged and self.watch is None
+        if self.bar is not None:
+            self.bar.update(1)
+        return control
 
-def windows_per_epoch(crops: CropDataset) -> int:
-    """As many crops as whole windows fit into all sounds, end to end; at least one for each."""
-    seconds = sum(sound.seconds for sound in crops.sounds)
-    return max(len(crops), round(seconds * crops.plan.rate / crops.plan.samples))
+    def on_log(self, args: Any, state: Any, control: Any, **rest: Any) -> None:
+        """The mean loss since the last report."""
+        logs = rest.get("logs") or {}
+        if self.bar is not None and "loss" in logs:
+            self.bar.set_postfix(loss=f"{float(logs['loss']):.3f}")
+
+    def on_evaluate(self, args: Any, state: Any, control: Any, **rest: Any) -> Any:
+        """One line for each judgement; whoever watches may end the run."""
+        metrics = rest.get("metrics") or {}
+        if self.watch is not None:
+            share = state.global_step / state.max_steps
+            control.should_training_stop |= self.watch(share, metrics["eval_accuracy"])
+        if self.bar is not None:
+            self.bar.clear()
+            epoch = state.global_step / self.trainer.loop.epoch_steps
+            losses = [row["loss"] for row in state.log_history if "loss" in row]
+            self.say(
+                f"epoch {epoch:.1f}, step {state.global_step}/{state.max_steps}: loss "
+                f"{losses[-1] if losses else math.nan:.3f}, valid accuracy "
+                f"{metrics['eval_accuracy']:.3f}, valid loss {metrics['eval_loss']:.3f}"
+            )
+        return control
+
+    def on_save(self, args: Any, state: Any, control: Any, **rest: Any) -> None:
+        """The average is written last: a checkpoint that has it is whole."""
+        if state.is_world_process_zero:
+            self.trainer.average.save(
+                Path(args.output_dir, f"checkpoint-{state.global_step}", AVERAGE)
+            )
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **rest: Any) -> None:
+        """The run is over."""
+        if self.bar is not None:
+            self.bar.close()
 
 
-def training_arguments(options: FinetuneOptions, scratch_folder: str) -> TrainingArguments:
-    """The Trainer's part of the options: it writes no checkpoint, and reports to us alone."""
-    device = choose_device(options.device)
-    precision = choose_precision(options.precision, device)
+def training_arguments(loop: Loop) -> TrainingArguments:
+    """The Trainer's part of the options. `Rhythm` says when it reports, is judged and saves."""
+    never = 10**9
+    method = loop.method
     return TrainingArguments(
-        output_dir=scratch_folder,
-        per_device_train_batch_size=options.batch_size,
-        num_train_epochs=options.epochs,
-        max_steps=options.steps or -1,
-        learning_rate=options.peak_learning_rate,
+        output_dir=str(loop.folder),
+        per_device_train_batch_size=loop.batch,
+        per_device_eval_batch_size=loop.batch,
+        max_steps=loop.steps,
+        learning_rate=method.learning_rate,
         lr_scheduler_type="cosine",
-        warmup_steps=options.warmup,
-        weight_decay=options.weight_decay,
+        warmup_steps=method.warmup,
+        weight_decay=method.weight_decay,
         max_grad_norm=1.0,
-        bf16=precision == torch.bfloat16,
-        fp16=precision == torch.float16,
-        use_cpu=device.type == "cpu",
-        seed=options.seed,
-        logging_steps=20,
-        save_strategy="no",
+        bf16=loop.precision == torch.bfloat16,
+        fp16=loop.precision == torch.float16,
+        use_cpu=loop.device.type == "cpu",
+        seed=loop.seed,
+        logging_steps=never,
+        save_strategy="steps",
+        save_steps=never,
+        save_total_limit=2,
+        metric_for_best_model="accuracy",
+        greater_is_better=True,
         report_to="none",
         disable_tqdm=True,
         remove_unused_columns=False,
-        dataloader_pin_memory=device.type == "cuda",
+        dataloader_pin_memory=loop.device.type == "cuda",
+        ddp_find_unused_parameters=False,
     )
 
 
-def train_student(
-    network: ASTForAudioClassification,
-    crops: CropDataset,
-    front_end: FrontEnd,
-    options: FinetuneOptions,
+def train(
+    student: nn.Module,
+    crops: Dataset[Any],
+    judged: Judged | None,
+    loop: Loop,
+    hears: tuple[FrontEnd, FeatureAugmenter] | None,
     say: Callable[[str], None],
-) -> ASTForAudioClassification:
-    """Train a network on crops; returns the average of its weights over the run, in float32.
+    watch: Watch | None = None,
+) -> Trained:
+    """Train a student, from the run's last whole checkpoint if it has one.
 
-    The number of steps is fixed beforehand and nothing is chosen on the way, so that the validation
-    part stays unseen.
+    `hears` is how waveforms become features; None where the inputs are features already. A run
+    that is watched writes no checkpoints.
     """
-    average = WeightAverage(network, options.average)
-    student = Student(network, crops.teachers.means, options.augmentation.patch_drop)
-    with tempfile.TemporaryDirectory() as folder:
-        trainer = DistillTrainer(
-            student, training_arguments(options, folder), crops, front_end, options
-        )
-        trainer.remove_callback(PrinterCallback)
-        trainer.add_callback(Averaging(average, student))
-        trainer.add_callback(Progress(say))
-        trainer.train()
-    return average.network
+    trainer = RunTrainer(student, crops, judged, loop)
+    if hears is not None:
+        trainer.hear(*hears)
+    trainer.remove_callback(PrinterCallback)
+    trainer.add_callback(Rhythm(trainer, say, watch))
+    if trainer.is_world_process_zero():
+        # Its own default names the folder after the machine.
+        writer = SummaryWriter(str(loop.folder / "tensorboard"))
+        trainer.add_callback(TensorBoardCallback(writer))
+    last = last_checkpoint(loop.folder)
+    if last is not None:
+        say(f"going on from step {last.name.rpartition('-')[2]}")
+        trainer.average.load(last / AVERAGE)
+    trainer.train(resume_from_checkpoint=str(last) if last else None)
+    steps, best = trainer.state.global_step, trainer.state.best_global_step
+    if loop.keep == "best" and best and best != steps:
+        steps = best
+        trainer.average.load(loop.folder / f"checkpoint-{best}" / AVERAGE)
+    return Trained(trainer.average.module.cpu(), steps, history(trainer.state.log_history, loop))
+
+
+def last_checkpoint(folder: Path) -> Path | None:
+    """The newest checkpoint of a run that was written to its end."""
+    whole = [path.parent for path in folder.glob(f"checkpoint-*/{AVERAGE}")]
+    return max(whole, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
+
+
+def history(logs: list[dict[str, float]], loop: Loop) -> list[dict[str, float]]:
+    """A row for each judgement: epoch, mean training loss since the last one, and the scores."""
+    rows: list[dict[str, float]] = []
+    losses: list[float] = []
+    for log in logs:
+        if "loss" in log:
+            losses.append(log["loss"])
+        if "eval_loss" in log:
+            row = {"epoch": log["step"] / loop.epoch_steps, "step": log["step"]}
+            if losses:
+                row["train_loss"] = sum(losses) / len(losses)
+            scores = ("loss", "accuracy", "balanced_accuracy")
+            rows.append(row | {f"valid_{name}": log[f"eval_{name}"] for name in scores})
+            losses = []
+    return rows

@@ -1,0 +1,251 @@
+"""A search for hyperparameters: Optuna's trials, each a run that the valid part judges."""
+
+from __future__ import annotations
+
+import copy
+import gc
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import optuna
+import sqlalchemy
+import torch
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
+from optuna.trial import FrozenTrial, TrialState
+
+from training.errors import Diverged, TrainingError
+from training.options import METHODS, SEED_AUGMENTATION, STUDY, FinetuneOptions
+from training.run import Heard, Start, train_network
+from training.splits import Split
+from training.trainer import Watch
+
+LEARNING_RATES = 5.0  # times the method's own, up and down
+WEIGHT_DECAYS = (1e-3, 0.3)
+BATCH_SIZES = (16, 32, 64)
+UNPRUNED = 5  # trials that run to their end in any case
+WARM_UP = 0.25  # share of a run in which it is not pruned
+
+Train = Callable[[FinetuneOptions, Path, Watch], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Searched:
+    """What a search found, as metrics.json has it."""
+
+    trials: int
+    best: dict[str, Any]  # of `FinetuneOptions`
+    value: float  # its accuracy on the valid part
+    pruned: int
+
+
+@dataclass(slots=True)
+class Judgements:
+    """Hands a trial's accuracies to Optuna, and ends a run that is worse than most were by then."""
+
+    trial: optuna.Trial
+    accuracies: list[float] = field(default_factory=list)
+    pruned: bool = False
+
+    def __call__(self, share: float, accuracy: float) -> bool:
+        """Take one judgement at a share of the run; whether the run shall end."""
+        # By their number, not by step: trials of another batch size have other steps.
+        self.trial.report(accuracy, len(self.accuracies))
+        self.accuracies.append(accuracy)
+        self.pruned = WARM_UP <= share < 1 and self.trial.should_prune()
+        return self.pruned
+
+
+def check_search(options: FinetuneOptions, split: Split) -> None:
+    """Raise `TrainingError` if a search was asked for that cannot be."""
+    if not options.search:
+        return
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise TrainingError("--search runs in one process: leave out torchrun")
+    if not split.valid:
+        raise TrainingError(f"--search needs a valid part, the {options.split} split has none")
+    if not search_space(options):
+        raise TrainingError("--search has nothing to look for: all that it varies was given")
+
+
+def search(
+    options: FinetuneOptions, start: Start, heard: Heard, folder: Path, say: Callable[[str], None]
+) -> Searched:
+    """The best of `options.search` trials, of which `folder` keeps the study.
+
+    A search that was killed goes on with the trial that it was in; one that is over is not
+    repeated. Raises `TrainingError` if the study cannot be read.
+    """
+
+    def train(chosen: FinetuneOptions, place: Path, watch: Watch) -> None:
+        gc.collect()  # the trial before: a Trainer is in circles with its callbacks
+        anew = replace(start, network=copy.deepcopy(start.network))
+        train_network(chosen, anew, heard, place, lambda _: None, watch=watch)
+
+    found = run_trials(options, train, folder, say)
+    gc.collect()
+    return found
+
+
+def run_trials(
+    options: FinetuneOptions, train: Train, folder: Path, say: Callable[[str], None]
+) -> Searched:
+    """As `search`, with any way to train by options in a folder that is removed afterwards."""
+    with opened_study(folder / STUDY, options.method) as study:
+        for killed in study.get_trials(states=[TrialState.RUNNING]):
+            study.tell(killed.number, state=TrialState.FAIL)
+        done = len(finished(study))
+        if done:
+            say(f"going on with the search: {done} of {options.search} trials are done")
+        for number in range(done + 1, options.search + 1):
+            outcome = run_trial(study, options, train, folder / f"trial-{number}", number)
+            params = finished(study)[-1].params
+            best, value = best_trial(study)
+            say(
+                f"trial {number}/{options.search}: {outcome}, {in_words(params)} "
+                f"(best so far {value:.3f}, trial {best})"
+            )
+        best, value = best_trial(study)
+        trials = finished(study)
+        found = trials[best - 1].params
+        say(f"of {len(trials)} trials the best is trial {best}: {in_words(found)}")
+        pruned = sum(trial.state == TrialState.PRUNED for trial in trials)
+        return Searched(len(trials), as_options(found), value, pruned)
+
+
+def run_trial(
+    study: optuna.Study, options: FinetuneOptions, train: Train, folder: Path, number: int
+) -> str:
+    """Train by what Optuna proposes, and store how well it did; that in words.
+
+    Raises `KeyboardInterrupt` and what else stops a run; the trial then stays unfinished.
+    """
+    space = search_space(options)
+    # Seeded by its number: after a kill the same trial is proposed again, and then those that
+    # would have followed, not the first ones once more.
+    seed = Random(f"{options.seed} {number}").getrandbits(32)
+    study.sampler = optuna.samplers.TPESampler(seed=seed)
+    if number == 1:
+        own = as_params(options)
+        study.enqueue_trial({name: own[name] for name in space})
+    trial = study.ask(space)
+    # The last weights: a trial is gone when it ends, and needs no checkpoint to go back to.
+    chosen = replace(options, **as_options(trial.params), keep="last")
+    judgements = Judgements(trial)
+    failed = ""
+    try:
+        train(chosen, folder, judgements)
+    except Diverged:
+        failed = "diverged"
+    except torch.OutOfMemoryError:
+        failed = "out of memory"
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    if failed:
+        study.tell(trial, 0.0)
+        return failed
+    seen = judgements.accuracies
+    if judgements.pruned:
+        study.tell(trial, state=TrialState.PRUNED)
+        return f"pruned at valid accuracy {seen[-1]:.3f}"
+    value = max(seen) if options.keep == "best" else seen[-1]
+    study.tell(trial, value)
+    return f"valid accuracy {value:.3f}"
+
+
+@contextmanager
+def opened_study(path: Path, name: str) -> Iterator[optuna.Study]:
+    """A study in an SQLite file, made if it is not there. Raises `TrainingError`."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        url = sqlalchemy.URL.create("sqlite", database=str(path.absolute()))
+        storage = optuna.storages.RDBStorage(url.render_as_string())
+        study = optuna.create_study(
+            study_name=name,
+            storage=storage,
+            load_if_exists=True,
+            direction="maximize",
+            pruner=optuna.pruners.MedianPruner(n_startup_trials=UNPRUNED),
+        )
+    except (sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.OptunaError) as error:
+        reason = str(error).splitlines()[0]
+        raise TrainingError(f"the search cannot be read: {path}: {reason}") from error
+    try:
+        yield study
+    finally:
+        storage.remove_session()
+        storage.engine.dispose()
+
+
+def finished(study: optuna.Study) -> list[FrozenTrial]:
+    """The trials that came to a result, pruned ones included, in their order."""
+    return study.get_trials(states=[TrialState.COMPLETE, TrialState.PRUNED])
+
+
+def best_trial(study: optuna.Study) -> tuple[int, float]:
+    """The number, from 1, and accuracy of the best trial that was not pruned; the first of equals.
+
+    There is one: the first trials are not pruned.
+    """
+    complete = {
+        number: float(trial.value or 0.0)
+        for number, trial in enumerate(finished(study), 1)
+        if trial.state == TrialState.COMPLETE
+    }
+    best = max(complete, key=lambda number: complete[number])
+    return best, complete[best]
+
+
+def search_space(options: FinetuneOptions) -> dict[str, BaseDistribution]:
+    """What is varied, and how far: only what the options leave to the method."""
+    method = METHODS[options.method]
+    own = method.learning_rate
+    sets = [names(kinds) for kinds in ((), method.augment, SEED_AUGMENTATION)]
+    space: dict[str, BaseDistribution] = {
+        "learning_rate": FloatDistribution(own / LEARNING_RATES, own * LEARNING_RATES, log=True),
+        "weight_decay": FloatDistribution(*WEIGHT_DECAYS, log=True),
+        "batch_size": CategoricalDistribution(BATCH_SIZES),
+    }
+    if not method.frozen:
+        space["augment"] = CategoricalDistribution(tuple(dict.fromkeys(sets)))
+    return {name: values for name, values in space.items() if getattr(options, name) is None}
+
+
+def as_params(options: FinetuneOptions) -> dict[str, Any]:
+    """The method's own figures, as Optuna stores them."""
+    method = METHODS[options.method]
+    return {
+        "learning_rate": method.learning_rate,
+        "weight_decay": method.weight_decay,
+        "batch_size": method.batch_size,
+        "augment": names(method.augment),
+    }
+
+
+def as_options(params: dict[str, Any]) -> dict[str, Any]:
+    """A trial's parameters as fields of `FinetuneOptions`."""
+    if "augment" not in params:
+        return dict(params)
+    kinds = params["augment"]
+    return params | {"augment": () if kinds == names(()) else tuple(kinds.split(","))}
+
+
+def names(kinds: tuple[str, ...]) -> str:
+    """A set of augmentations as the command line has it."""
+    return ",".join(kinds) or "none"
+
+
+def in_words(params: dict[str, Any]) -> str:
+    """A trial's parameters for a line on the terminal."""
+    return ", ".join(
+        f"{name.replace('_', ' ')} {value:.2g}"
+        if isinstance(value, float)
+        else f"{name.replace('_', ' ')} {value}"
+        for name, value in params.items()
+    )
