@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from transformers import ASTForAudioClassification
 
 from training.card import CardFacts, write_card
 from training.crops import Teachers
@@ -22,7 +23,7 @@ from training.learned import learned_warning, read_learned
 from training.methods import edit_config, save_checkpoint
 from training.options import RUN, STUDY, FinetuneOptions
 from training.results import Measured, calibrate, scores_of, write_results
-from training.run import Heard, Start, make_start, train_network
+from training.run import Heard, Start, fit_logistic_head, make_start, train_network
 from training.search import Searched, check_search, search
 from training.splits import PARTS, Split, make_split
 from training.teacher import read_embeddings, read_soft_labels
@@ -65,7 +66,7 @@ def finetune(options: FinetuneOptions, command: str) -> None:
         searched = search(options, start, heard, options.out / RUN, say)
         options = replace(options, **searched.best)
 
-    network, trained = train_network(options, start, heard, options.out / RUN, say)
+    network, trained = learn(options, start, heard, options.out / RUN)
     measured_at = options.out / RUN / "measured" if options.refit else options.out
     measured = Measured()
     learned = ["train"]
@@ -78,14 +79,23 @@ def finetune(options: FinetuneOptions, command: str) -> None:
         both = replace(heard, train=[*heard.train, *heard.valid], valid=())
         anew = make_start(options, labels, say)
         last = replace(options, keep="last")
-        network, _ = train_network(
-            last, anew, both, options.out / RUN / "refit", say, trained.steps
-        )
+        network, _ = learn(last, anew, both, options.out / RUN / "refit", trained.steps)
         if is_first():
             save_checkpoint(network, start.front_end, options.out, start.dtype)
             describe_checkpoint(options.out, learned, options, start, measured)
     if is_first():
         write_down(options, command, split, learned, start, measured, trained, searched)
+
+
+def learn(
+    options: FinetuneOptions, start: Start, heard: Heard, folder: Path, steps: int | None = None
+) -> tuple[ASTForAudioClassification, Trained]:
+    """Train a network by the options, and fit its head in the end if they say so."""
+    network, trained = train_network(options, start, heard, folder, say, steps)
+    if options.logistic_head:
+        say("fitting the head by logistic regression")
+        fit_logistic_head(options, replace(start, network=network), heard)
+    return network, trained
 
 
 def begin_run(options: FinetuneOptions, command: str) -> str:

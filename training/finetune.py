@@ -85,108 +85,77 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 POSITIVE = click.FloatRange(min=0, min_open=True)
 COUNT = click.IntRange(min=1)
 OWN = "the method's own"
-
-
-def options_of_data(command: Any) -> Any:
-    """What is learned from."""
-    for option in reversed(
-        (
-            click.option(
-                "--data",
-                type=click.Path(exists=True, path_type=Path),
-                help="A folder of clips per label, an archive of one, or a CSV that lists clips.",
-            ),
-            click.option("--artists", type=FILE, help="A CSV of who plays on each clip."),
-            click.option(
-                "--split", type=click.Choice(SPLITS), default=DEFAULTS.split, help=SPLIT_HELP
-            ),
-            click.option(
-                "--folds", type=click.IntRange(min=2), default=DEFAULTS.folds, help="Of kfold."
-            ),
-            click.option(
-                "--fold",
-                type=click.IntRange(min=0),
-                default=DEFAULTS.fold,
-                help="Of kfold, from 0.",
-            ),
-            click.option(
-                "--teacher",
-                "soft_labels",
-                type=FILE,
-                multiple=True,
-                help="Soft labels to learn from as well: an .npz as training/teacher.py describes.",
-            ),
-            click.option(
-                "--teacher-embedding",
-                "embeddings",
-                type=FILE,
-                multiple=True,
-                help="A teacher's embeddings to learn from as well, likewise.",
-            ),
-            click.option(
-                "--unlabelled", type=FOLDER, help="More music, to learn from a teacher alone."
-            ),
-        )
-    ):
-        command = option(command)
-    return command
-
-
-def options_of_method(command: Any) -> Any:
-    """How it is learned."""
-    methods = "; ".join(f"{name}: {method.what}" for name, method in METHODS.items())
-    for option in reversed(
-        (
-            click.option(
-                "--method",
-                type=click.Choice(tuple(METHODS)),
-                default=DEFAULTS.method,
-                help=f"What learns. {methods}.",
-            ),
-            click.option(
-                "--model", default=DEFAULTS.model, help="Where it begins: name, folder or hub id."
-            ),
-            click.option(
-                "--shape",
-                type=click.Choice(sorted(SHAPES)),
-                default=DEFAULTS.shape,
-                help="Of a network from scratch.",
-            ),
-            click.option("--head", type=click.Choice(HEADS), show_default=OWN, help="Its layers."),
-            click.option(
-                "--new-head", is_flag=True, help="With full: for labels that the model has not."
-            ),
-            click.option("--epochs", type=POSITIVE, show_default=OWN, help="Times through it all."),
-            click.option("--steps", type=COUNT, help="Batches, instead of epochs."),
-            click.option("--batch-size", type=COUNT, show_default=OWN, help="Windows."),
-            click.option(
-                "--learning-rate", type=POSITIVE, show_default=OWN, help="After the warm-up."
-            ),
-            click.option(
-                "--weight-decay", type=click.FloatRange(min=0), show_default=OWN, help="Per step."
-            ),
-            click.option(
-                "--augment",
-                callback=kinds_of_augmentation,
-                metavar="KIND,...",
-                show_default=OWN,
-                help=f"How crops are changed: none, or some of {', '.join(AUGMENTATION)}.",
-            ),
-        )
-    ):
-        command = option(command)
-    return command
+WHAT = "; ".join(f"{name}: {method.what}" for name, method in METHODS.items())
 
 
 @click.command(context_settings={"show_default": True})
-@options_of_data
+@click.option(
+    "--data",
+    type=click.Path(exists=True, path_type=Path),
+    help="A folder of clips per label, an archive of one, or a CSV that lists clips.",
+)
+@click.option("--artists", type=FILE, help="A CSV of who plays on each clip.")
+@click.option("--split", type=click.Choice(SPLITS), default=DEFAULTS.split, help=SPLIT_HELP)
+@click.option("--folds", type=click.IntRange(min=2), default=DEFAULTS.folds, help="Of kfold.")
+@click.option(
+    "--fold",
+    type=click.IntRange(min=0),
+    default=DEFAULTS.fold,
+    help="Of kfold, from 0.",
+)
+@click.option(
+    "--teacher",
+    "soft_labels",
+    type=FILE,
+    multiple=True,
+    help="Soft labels to learn from as well: an .npz as training/teacher.py describes.",
+)
+@click.option(
+    "--teacher-embedding",
+    "embeddings",
+    type=FILE,
+    multiple=True,
+    help="A teacher's embeddings to learn from as well, likewise.",
+)
+@click.option("--unlabelled", type=FOLDER, help="More music, to learn from a teacher alone.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Checkpoint to write.")
-@options_of_method
+@click.option(
+    "--method",
+    type=click.Choice(tuple(METHODS)),
+    default=DEFAULTS.method,
+    help=f"What learns. {WHAT}.",
+)
+@click.option("--model", default=DEFAULTS.model, help="Where it begins: name, folder or hub id.")
+@click.option(
+    "--shape",
+    type=click.Choice(sorted(SHAPES)),
+    default=DEFAULTS.shape,
+    help="Of a network from scratch.",
+)
+@click.option("--head", type=click.Choice(HEADS), show_default=OWN, help="Its layers.")
+@click.option("--new-head", is_flag=True, help="With full: for labels that the model has not.")
+@click.option("--epochs", type=POSITIVE, show_default=OWN, help="Times through it all.")
+@click.option("--steps", type=COUNT, help="Batches, instead of epochs.")
+@click.option("--batch-size", type=COUNT, show_default=OWN, help="Windows.")
+@click.option("--learning-rate", type=POSITIVE, show_default=OWN, help="After the warm-up.")
+@click.option("--weight-decay", type=click.FloatRange(min=0), show_default=OWN, help="Per step.")
+@click.option(
+    "--augment",
+    callback=kinds_of_augmentation,
+    metavar="KIND,...",
+    show_default=OWN,
+    help=f"How crops are changed: none, or some of {', '.join(AUGMENTATION)}.",
+)
 @click.option(
     "--keep",
     type=click.Choice(KEEP),
     default=DEFAULTS.keep,
     help="Which weights: those best on the valid part, or the last.",
+)
+@click.option(
+    "--logistic-head",
+    is_flag=True,
+    help="Then fit the linear head anew by logistic regression, all labels weighing the same.",
 )
 @click.option(
     "--refit",

@@ -90,6 +90,10 @@ def pretrained_network(
             delattr(config, stale)
     if head == "linear" and had == "mlp":
         del config.mlp_hidden
+    # Its table of the head's weights that do not fit, and a bar for a second's work, tell nobody
+    # anything: that is what was asked for.
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
     network: ASTForAudioClassification = head_class(head).from_pretrained(
         info.folder,
         config=config,

@@ -97,6 +97,7 @@ class FinetuneOptions:
     augment: tuple[str, ...] | None = None
     balance: float = 0.7  # 1 draws all labels as often, 0 all seconds
     keep: str = "best"
+    logistic_head: bool = False
     refit: bool = False
     search: int = 0  # trials for the figures that are None, before the run itself
     soft_labels: tuple[Path, ...] = ()

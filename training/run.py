@@ -7,10 +7,9 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import ASTForAudioClassification, set_seed
 
 from tagger.model import ModelInfo, choose_device, choose_precision, find_model
@@ -32,6 +31,7 @@ from training.features import (
     pooled_outputs,
 )
 from training.gtzan import Sound
+from training.head import fit_head
 from training.methods import (
     merged,
     pretrained_network,
@@ -114,6 +114,17 @@ def check_head(info: ModelInfo, labels: tuple[str, ...], options: FinetuneOption
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What the loop needs of a method."""
+
+    student: nn.Module
+    crops: CropDataset | FeatureDataset
+    epoch: int  # windows
+    judged: Tensor  # inputs of the windows to judge by
+    hears: tuple[FrontEnd, FeatureAugmenter] | None = None  # None where inputs are features
+
+
 def train_network(
     options: FinetuneOptions,
     start: Start,
@@ -128,63 +139,96 @@ def train_network(
     `steps` fixes how long, in place of the options. A run that `watch` looks on, and may end, is
     one of several with the same features, kept in the folder above; it writes no checkpoints.
     """
-    method = options.trained_by
-    waveform_kinds = [kind for kind in method.augment if kind in KINDS]
-    augmentation = only(method.augment)
-    material = Material(
+    set_seed(options.seed)
+    material = make_material(options, start, heard)
+    windows, clips = spread_windows(heard.valid, start.plan)
+    if options.trained_by.frozen:
+        kept_in = folder if watch is None else folder.parent
+        task = head_task(options, start, material, replace(material, sounds=heard.valid), kept_in)
+    else:
+        task = whole_task(options, start, material, windows)
+    loop = make_loop(options, task.epoch, steps, folder)
+    task.crops.total = loop.draws
+    truth = torch.tensor([heard.labels.index(sound.clip.label) for sound in heard.valid])
+    judged = Judged(task.judged, clips, truth) if heard.valid else None
+    trained = train(task.student, task.crops, judged, loop, task.hears, say, watch)
+    if not options.trained_by.frozen:
+        return merged(trained.module.network), trained
+    start.network.classifier = trained.module.classifier
+    return merged(start.network.cpu()), trained
+
+
+def make_material(options: FinetuneOptions, start: Start, heard: Heard) -> Material:
+    """What crops are cut from, with the changes of waveforms that were asked for."""
+    kinds = [kind for kind in options.trained_by.augment if kind in KINDS]
+    return Material(
         heard.train,
         heard.labels,
         start.plan,
         heard.teachers,
-        WaveformAugmenter(waveform_kinds, start.plan.rate) if waveform_kinds else None,
-        augmentation.speed,
+        WaveformAugmenter(kinds, start.plan.rate) if kinds else None,
+        only(options.trained_by.augment).speed,
     )
-    set_seed(options.seed)
+
+
+def head_task(
+    options: FinetuneOptions, start: Start, learned: Material, judged: Material, kept_in: Path
+) -> Task:
+    """A head alone, on what the frozen network makes of every window, computed once and kept."""
     device = choose_device(options.device)
     precision = choose_precision(options.precision, device)
-    inputs, clips = spread_windows(heard.valid, start.plan)
-    truth = torch.tensor([heard.labels.index(sound.clip.label) for sound in heard.valid])
+    network = start.network.to(device).eval().requires_grad_(False)
+    digest = digest_of(network.audio_spectrogram_transformer)
+    changes = options.trained_by.augment
+    passes = AUGMENTED_PASSES if changes else 0
 
-    if method.frozen:
-        network = start.network.to(device).eval().requires_grad_(False)
+    def outputs(windows: Tensor) -> Tensor:
+        return pooled_outputs(network, start.front_end, windows, device, precision)
 
-        def outputs(windows: Tensor) -> Tensor:
-            return pooled_outputs(network, start.front_end, windows, device, precision)
-
-        passes = AUGMENTED_PASSES if method.augment else 0
-        settings = (passes, options.seed, method.augment, precision)
-        fingerprint = digest_of(network.audio_spectrogram_transformer)
-        kept_in = folder if watch is None else folder.parent
-        features, rows = kept_features(
-            kept_in / FEATURES,
-            features_key(material, fingerprint, *settings),
-            lambda: compute_features(material, passes, options.seed, outputs, "features"),
+    features, sounds = kept_features(
+        kept_in / FEATURES,
+        features_key(learned, digest, passes, options.seed, changes, precision),
+        lambda: compute_features(learned, passes, options.seed, outputs, "features"),
+    )
+    inputs, clips = spread_windows(judged.sounds, start.plan)
+    if judged.sounds:
+        windows = torch.split(inputs, BATCH)
+        inputs, _ = kept_features(
+            kept_in / JUDGED_FEATURES,
+            features_key(judged, digest, precision),
+            lambda: (torch.cat([outputs(some) for some in windows]), clips.tolist()),
         )
-        if heard.valid:
-            windows = torch.split(inputs, BATCH)
-            inputs, _ = kept_features(
-                kept_in / JUDGED_FEATURES,
-                features_key(replace(material, sounds=heard.valid), fingerprint, precision),
-                lambda: (torch.cat([outputs(some) for some in windows]), clips.tolist()),
-            )
-        crops: Any = FeatureDataset(features, rows, material, options.balance, options.seed)
-        student: Any = HeadStudent(network.classifier.requires_grad_(True))
-        hears = None
-    else:
-        crops = CropDataset(material, options.balance, options.seed, 0)
-        network = with_dora(start.network) if options.method == "dora" else start.network
-        student = Student(network, heard.teachers.means, augmentation.patch_drop)
-        hears = (start.front_end, FeatureAugmenter(augmentation, start.front_end))
+    crops = FeatureDataset(features, sounds, learned, options.balance, options.seed)
+    student = HeadStudent(network.classifier.requires_grad_(True))
+    return Task(student, crops, len(crops), inputs)
 
-    epoch = len(crops) if method.frozen else material.windows
-    loop = make_loop(options, epoch, steps, folder)
-    crops.total = loop.draws
-    judged = Judged(inputs, clips, truth) if heard.valid else None
-    trained = train(student, crops, judged, loop, hears, say, watch)
-    if method.frozen:
-        network.classifier = trained.module.classifier
-        return merged(network.cpu()), trained
-    return merged(trained.module.network), trained
+
+def whole_task(options: FinetuneOptions, start: Start, material: Material, windows: Tensor) -> Task:
+    """The whole network, or DoRA's share of it, on random crops."""
+    augmentation = only(options.trained_by.augment)
+    network = with_dora(start.network) if options.method == "dora" else start.network
+    return Task(
+        Student(network, material.teachers.means, augmentation.patch_drop),
+        CropDataset(material, options.balance, options.seed, 0),
+        material.windows,
+        windows,
+        (start.front_end, FeatureAugmenter(augmentation, start.front_end)),
+    )
+
+
+def fit_logistic_head(options: FinetuneOptions, start: Start, heard: Heard) -> None:
+    """Fit the head of the trained network that `start` holds, see `training.head`."""
+    device = choose_device(options.device)
+    network = start.network.to(device).eval()
+    labelled = [sound for sound in heard.train if sound.clip.label]
+    material = Material(labelled, heard.labels, start.plan)
+
+    def outputs(windows: Tensor) -> Tensor:
+        return pooled_outputs(network, start.front_end, windows, device, torch.float32)
+
+    features, sounds = compute_features(material, 0, options.seed, outputs, "head")
+    owned = [heard.labels.index(sound.clip.label) for sound in labelled]
+    fit_head(network.cpu(), features, torch.tensor(owned)[sounds])
 
 
 def make_loop(options: FinetuneOptions, epoch: int, steps: int | None, folder: Path) -> Loop:
