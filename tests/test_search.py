@@ -22,6 +22,7 @@ from training import finetune, run
 from training.errors import Diverged, TrainingError
 from training.gtzan import Clip
 from training.options import METHODS, STUDY, FinetuneOptions
+from training.rhythm import Watch
 from training.search import (
     BATCH_SIZES,
     LEARNING_RATES,
@@ -35,7 +36,6 @@ from training.search import (
     search_space,
 )
 from training.splits import Split
-from training.trainer import Watch
 
 JUDGEMENTS = 8
 

@@ -48,6 +48,7 @@ def test_bad_input_stops_before_training_with_one_line(data: Path, tmp_path: Pat
         ("clips are not in", ("--data", single.parent / "clips", "--teacher", teacher)),
         ("trains only a head", ("--data", data, *linear, "--teacher", teacher)),
         ("--unlabelled needs --teacher", ("--data", data, "--unlabelled", single)),
+        ("fits a linear head", ("--data", data, "--logistic-head", "--head", "mlp")),
         ("holds holiday.jpg", ("--data", data, "--out", full)),
         ("no model 'nothing'", ("--data", data, "--method", "full", "--model", "nothing")),
         ("no unfinished run", ("--data", data, "--resume")),

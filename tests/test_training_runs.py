@@ -47,7 +47,10 @@ def how(folder: Path, method: str) -> tuple[str, ...]:
         for option in (kind, folder / f"{name}.npz")
     ]
     arguments = {
-        "scratch": (*TINY, "--steps", 14, "--refit", *teachers, "--unlabelled", folder / "music"),
+        "scratch": (
+            *(*TINY, "--steps", 14, "--refit", "--logistic-head"),
+            *(*teachers, "--unlabelled", folder / "music"),
+        ),
         "linear": (
             *(*SMALL, "--method", "linear", "--model", folder / "ast"),
             *("--epochs", 6, "--augment", "speed,echo"),
@@ -78,7 +81,7 @@ def steps_done(out: Path) -> list[int]:
 # Killed and resumed
 
 STEP = "training.trainer:RunTrainer.compute_loss"
-SAVED = "training.trainer:Rhythm.on_save"
+SAVED = "training.rhythm:Rhythm.on_save"
 MOMENTS = {
     "scratch": [
         Moment(STEP),  # before anything is saved

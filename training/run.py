@@ -41,8 +41,9 @@ from training.methods import (
     with_dora,
 )
 from training.options import FinetuneOptions
+from training.rhythm import Watch
 from training.student import HeadStudent, Student
-from training.trainer import Judged, Loop, Trained, Watch, train
+from training.trainer import Judged, Loop, Trained, train
 from training.waveforms import KINDS, WaveformAugmenter
 
 JUDGED_WINDOWS = 4  # of each clip, on the way; the figures of the end take the tagger's own
@@ -79,8 +80,11 @@ def make_start(
 ) -> Start:
     """The network as it is before training; equal for equal seeds.
 
-    Raises `TrainingError` where the labels are not those of a head that is to be trained further.
+    Raises `TrainingError` where the labels are not those of a head that is to be trained further,
+    or the head is none that can be fitted as asked.
     """
+    if options.logistic_head and options.trained_by.head != "linear":
+        raise TrainingError("--logistic-head fits a linear head, not that of --head mlp")
     set_seed(options.seed)
     if options.method == "scratch":
         network = scratch_network(options.shape, labels, options.trained_by.head)

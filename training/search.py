@@ -21,9 +21,9 @@ from optuna.trial import FrozenTrial, TrialState
 
 from training.errors import Diverged, TrainingError
 from training.options import METHODS, SEED_AUGMENTATION, STUDY, FinetuneOptions
+from training.rhythm import Watch
 from training.run import Heard, Start, train_network
 from training.splits import Split
-from training.trainer import Watch
 
 LEARNING_RATES = 5.0  # times the method's own, up and down
 WEIGHT_DECAYS = (1e-3, 0.3)
