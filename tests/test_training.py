@@ -21,9 +21,10 @@ from safetensors.numpy import load_file
 
 from tagger.model import BUNDLED, find_model, load_model
 from training import evaluate, run
-from training.app import CHECKPOINT_FILES, OPTIONS, RESULT_FILES, RUN
-from training.card import command_line
+from training.app import CHECKPOINT_FILES, RESULT_FILES
+from training.finetune import command_line
 from training.gtzan import find_clips
+from training.options import OPTIONS, RUN
 
 BACKBONE = "audio_spectrogram_transformer."
 METHODS: dict[str, tuple[str, ...]] = {

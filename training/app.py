@@ -21,7 +21,7 @@ from training.features import FEATURES, JUDGED_FEATURES
 from training.gtzan import Clip, find_clips, find_unlabelled, read_sounds
 from training.learned import learned_warning, read_learned
 from training.methods import edit_config, save_checkpoint
-from training.options import RUN, STUDY, FinetuneOptions
+from training.options import OPTIONS, RUN, STUDY, FinetuneOptions
 from training.results import Measured, calibrate, scores_of, write_results
 from training.run import Heard, Start, fit_logistic_head, make_start, train_network
 from training.search import Searched, check_search, search
@@ -29,7 +29,6 @@ from training.splits import PARTS, Split, make_split
 from training.teacher import read_embeddings, read_soft_labels
 from training.trainer import Trained
 
-OPTIONS = "options.json"  # in that folder, as long as the run is not finished
 CHECKPOINT_FILES = {"config.json", "model.safetensors", "preprocessor_config.json", "README.md"}
 RESULT_FILES = {"metrics.json", "learning-curve.png", "confusion.png"}
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -102,10 +101,3 @@ def write_card(
 def _section(lead: str, scores: Scores) -> str:
     lines = "\n".join(f"    {line}".rstrip() for line in describe(scores).splitlines())
     return f"{lead.strip()}\n\n{lines}"
-
-
-def command_line(arguments: Sequence[str]) -> str:
-    """The command for the card; of an absolute path only the last two parts, cards get public."""
-    words = [word for argument in arguments for word in argument.split("=", 1)]
-    shown = ["/".join(Path(w).parts[-2:]) if Path(w).is_absolute() else w for w in words]
-    return shlex.join(["python", "training/finetune.py", *shown])

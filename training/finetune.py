@@ -7,7 +7,9 @@ run that was killed goes on with `--resume`.
 
 from __future__ import annotations
 
+import shlex
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,16 +19,15 @@ from click.core import ParameterSource
 
 from tagger.errors import TaggerError
 from tagger.types import DEVICES, PRECISIONS, FrontEnd
-from training.app import OPTIONS, check_output, finetune
-from training.card import command_line
 from training.errors import TrainingError
-from training.methods import SHAPES
 from training.options import (
     FEATURE_AUGMENTATION,
     HEADS,
     KEEP,
     METHODS,
+    OPTIONS,
     RUN,
+    SHAPES,
     FinetuneOptions,
     difference,
     load_options,
@@ -42,6 +43,8 @@ def start_or_resume(chosen: dict[str, Any], explicit: set[str]) -> FinetuneOptio
 
     Raises `TrainingError` if what is asked for is not what an unfinished run was started with.
     """
+    from training.app import check_output
+
     resume = chosen.pop("resume")
     if not resume:
         if chosen["data"] is None:
@@ -59,6 +62,13 @@ def start_or_resume(chosen: dict[str, Any], explicit: set[str]) -> FinetuneOptio
         flag = next(of.opts[0] for of in main.params if of.name == other)
         raise TrainingError(f"the run in {out} was started with another {flag}")
     return replace(asked, out=out)
+
+
+def command_line(arguments: Sequence[str]) -> str:
+    """The command for the card; of an absolute path only the last two parts, cards get public."""
+    words = [word for argument in arguments for word in argument.split("=", 1)]
+    shown = ["/".join(Path(w).parts[-2:]) if Path(w).is_absolute() else w for w in words]
+    return shlex.join(["python", "training/finetune.py", *shown])
 
 
 def kinds_of_augmentation(
@@ -179,6 +189,8 @@ WHAT = "; ".join(f"{name}: {method.what}" for name, method in METHODS.items())
 @click.pass_context
 def main(context: click.Context, /, **chosen: Any) -> None:
     """Train an AST genre classifier on labelled music."""
+    from training.app import finetune  # torch and transformers take seconds, --help must not
+
     source = context.get_parameter_source
     explicit = {name for name in chosen if source(name) is ParameterSource.COMMANDLINE}
     try:

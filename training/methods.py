@@ -17,24 +17,12 @@ from tagger.heads import ASTWithMlpHead
 from tagger.model import ModelInfo
 from tagger.types import FrontEnd
 from training.errors import Diverged
+from training.options import SHAPES
 
 # Standard deviations of new weights. With AST's 0.02 a network this narrow gives its mean output
 # for hundreds of steps: after 90 of 32 windows its error is 0.98 of the variance, against 0.93.
 INITIAL = 0.05
 INITIAL_POSITION = 0.2
-
-# Widths of a network that is trained from nothing.
-SHAPES: dict[str, dict[str, int]] = {
-    # 3.3 M parameters on 16 x 8 patches of 2.575 s: fits a wheel, and 2 cores. Wide and flat: as
-    # good as 6 layers of 192 after as many steps, and each step is a tenth faster.
-    "small": {
-        "hidden_size": 256,
-        "num_hidden_layers": 4,
-        "num_attention_heads": 4,
-        "max_length": 256,
-    },
-    "tiny": {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "max_length": 64},
-}
 
 DORA_LAYERS = 2  # the last ones
 DORA_RANK = 2
