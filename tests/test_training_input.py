@@ -37,6 +37,7 @@ def test_bad_input_stops_before_training_with_one_line(data: Path, tmp_path: Pat
     deaf = write_clips(tmp_path / "deaf")
     for path in (deaf / "tone").iterdir():
         path.write_bytes(b"RIFF")
+    known = ("--data", data, "--teacher", write_teacher(tmp_path / "known.npz", data))
     linear = ("--method", "linear", "--model", save_ast(tmp_path / "ast", LABELS, layers=1))
     cases: list[tuple[str, tuple[object, ...]]] = [
         ("--data is missing", ()),
@@ -48,6 +49,8 @@ def test_bad_input_stops_before_training_with_one_line(data: Path, tmp_path: Pat
         ("clips are not in", ("--data", single.parent / "clips", "--teacher", teacher)),
         ("trains only a head", ("--data", data, *linear, "--teacher", teacher)),
         ("--unlabelled needs --teacher", ("--data", data, "--unlabelled", single)),
+        ("holds a clip of the valid or test part", (*known, "--unlabelled", data)),
+        ("--augment mixup changes features", (*("--data", data), *linear, "--augment", "mixup")),
         ("fits a linear head", ("--data", data, "--logistic-head", "--head", "mlp")),
         ("holds holiday.jpg", ("--data", data, "--out", full)),
         ("no model 'nothing'", ("--data", data, "--method", "full", "--model", "nothing")),

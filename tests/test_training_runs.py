@@ -90,7 +90,7 @@ MOMENTS = {
         Moment(SAVED, time=2, damage="run/checkpoint-*/optimizer.pt"),
         Moment("transformers.trainer:Trainer._save_rng_state"),
         Moment("training.app:save_checkpoint"),  # after the last step
-        Moment("training.app:calibrate"),
+        Moment("training.app:judge"),
         Moment(STEP, time=2),  # of the training anew
         Moment("training.app:write_down"),
     ],

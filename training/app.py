@@ -19,10 +19,10 @@ from training.crops import Teachers
 from training.errors import TrainingError
 from training.features import FEATURES, JUDGED_FEATURES
 from training.gtzan import Clip, find_clips, find_unlabelled, read_sounds
-from training.learned import learned_warning, read_learned
+from training.learned import learned_warning
 from training.methods import edit_config, save_checkpoint
 from training.options import OPTIONS, RUN, STUDY, FinetuneOptions
-from training.results import Measured, calibrate, scores_of, write_results
+from training.results import Measured, judge, write_results
 from training.run import Heard, Start, fit_logistic_head, make_start, train_network
 from training.search import Searched, check_search, search
 from training.splits import PARTS, Split, make_split
@@ -51,15 +51,14 @@ def finetune(options: FinetuneOptions, command: str) -> None:
     """
     split = choose_clips(options)
     check_search(options, split)
-    labels = check_labels(split)
-    start = make_start(options, labels, say)
-    warning = suspect(options, start, split)
-    if warning:
-        say(warning)
+    start = make_start(options, check_labels(split), say)
+    labels = start.labels
     heard = decode(options, split, labels, start)
     if is_first():
         command = begin_run(options, command)
     tell_size(start, heard)
+    if warning := suspect(options, start, split):
+        say(warning)
     searched = None
     if options.search:
         searched = search(options, start, heard, options.out / RUN, say)
@@ -71,7 +70,9 @@ def finetune(options: FinetuneOptions, command: str) -> None:
     learned = ["train"]
     if is_first():
         save_checkpoint(network, start.front_end, measured_at, start.dtype)
-        measured = judge(measured_at, split, learned, options, start)
+        measured = judge(measured_at, split, options.device, say)
+        describe_checkpoint(measured_at, learned, options, start, measured)
+        tell_scores(measured)
     if options.refit:
         say(f"training anew on train and valid together, {trained.steps} steps")
         learned = ["train", "valid"]
@@ -127,12 +128,7 @@ def suspect(options: FinetuneOptions, start: Start, split: Split) -> str | None:
     if start.info is None:
         return None
     every = [clip for part in (*map(split.part, PARTS), split.left_out) for clip in part]
-    return learned_warning(start.info, every, [*split.valid, *split.test], drawn(options))
-
-
-def drawn(options: FinetuneOptions) -> dict[str, int]:
-    """The numbers that the split is drawn by."""
-    return {"seed": options.seed, "folds": options.folds, "fold": options.fold}
+    return learned_warning(start.info, every, [*split.valid, *split.test], options.draw)
 
 
 def check_labels(split: Split) -> tuple[str, ...]:
@@ -160,7 +156,7 @@ def decode(options: FinetuneOptions, split: Split, labels: tuple[str, ...], star
     if options.unlabelled is not None:
         if not (options.soft_labels or options.embeddings):
             raise TrainingError("--unlabelled needs --teacher or --teacher-embedding to learn from")
-        clips += find_unlabelled(options.unlabelled)
+        clips += unlabelled_clips(options.unlabelled, split)
     taught = [*clips, *split.valid] if options.refit else clips
     teachers = read_teachers(options, taught)
     learned = read_sounds(clips, start.plan, say)
@@ -171,6 +167,16 @@ def decode(options: FinetuneOptions, split: Split, labels: tuple[str, ...], star
     if split.valid and not valid:
         raise TrainingError("no clip of the validation part can be decoded")
     return Heard(labels, learned, valid, teachers)
+
+
+def unlabelled_clips(folder: Path, split: Split) -> list[Clip]:
+    """More music. Raises `TrainingError` if it holds a clip that the model is to be judged on."""
+    judged = {clip.path.resolve() for clip in (*split.valid, *split.test)}
+    clips = find_unlabelled(folder)
+    both = [clip.path for clip in clips if clip.path.resolve() in judged]
+    if both:
+        raise TrainingError(f"--unlabelled holds a clip of the valid or test part: {both[0]}")
+    return clips
 
 
 def read_teachers(options: FinetuneOptions, clips: Sequence[Clip]) -> Teachers:
@@ -195,19 +201,12 @@ def tell_size(start: Start, heard: Heard) -> None:
     )
 
 
-def judge(
-    folder: Path, split: Split, learned: Sequence[str], options: FinetuneOptions, start: Start
-) -> Measured:
-    """Calibrate a checkpoint on the valid part, and measure it on what it did not learn from."""
-    if split.valid:
-        calibrate(folder, split.valid)
-    measured = Measured(scores_of(folder, split.valid), scores_of(folder, split.test))
-    describe_checkpoint(folder, learned, options, start, measured)
+def tell_scores(measured: Measured) -> None:
+    """One line for each part."""
     for name, scores in (("valid", measured.valid), ("test", measured.test)):
         if scores is not None:
             low, high = scores.interval
             say(f"{name}: accuracy {scores.accuracy:.3f} ({low:.3f} to {high:.3f}), n = {scores.n}")
-    return measured
 
 
 def describe_checkpoint(
@@ -218,10 +217,9 @@ def describe_checkpoint(
     measured: Measured,
 ) -> None:
     """Write into config.json what was learned from, and the temperature found on the valid part."""
-    own = {"split": options.split, "parts": list(learned), **drawn(options)}
+    own = {"split": options.split, "parts": list(learned), **options.draw}
     # Clips that the network began with stay known to it.
-    known = read_learned(start.info) if start.info is not None else []
-    told: dict[str, Any] = {"learned_from": [*(row for row in known if row != own), own]}
+    told: dict[str, Any] = {"learned_from": [*(row for row in start.known if row != own), own]}
     if measured.valid is not None:
         told["temperature"] = measured.valid.temperature
     edit_config(folder, told)
@@ -238,12 +236,14 @@ def write_down(
     searched: Searched | None,
 ) -> None:
     """Figures, pictures and card; then the run's own checkpoints have done their work."""
+    warning = suspect(options, start, split) or ""
     told: dict[str, Any] = {
         "command": command,
         "method": options.method,
         "split": options.split,
         "learned_from": list(learned),
         "steps": trained.steps,
+        "warning": warning,
     }
     if searched is not None:
         told["search"] = asdict(searched)
@@ -258,6 +258,7 @@ def write_down(
         method=options.trained_by.what,
         split=options.split,
         learned=tuple(learned),
+        warning=warning,
         chosen=options.keep == "best" and bool(trained.history),
         trials=searched.trials if searched is not None else 0,
     )

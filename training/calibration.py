@@ -10,7 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize_scalar  # type: ignore[import-untyped]
 
 BINS = 15  # as Guo et al. have it
-TEMPERATURES = (1 / 20, 20.0)  # beyond these a probability is one label's alone, or nobody's
+TEMPERATURES = (1 / 4, 4.0)
+PRIOR = 0.3  # standard deviation of log T before any clip was heard, around log 1
 SMALLEST = float(np.finfo(np.float32).smallest_subnormal)
 GRID = 25  # temperatures tried before the search, so that it begins at the deepest valley
 
@@ -80,11 +81,14 @@ def fit_temperature(
 
     Temperature scaling (Guo et al. 2017), but of the clip's probability, which is a mean over
     windows: that is what the tagger reports. Arguments are those of `negative_log_likelihood`. It
-    is 1 where no other temperature is better. Raises `ValueError` without clips.
+    is 1 where no other temperature is better. A few clips that all happen to be right would make
+    it tiny, and every tag certain: what they say is weighed against `PRIOR`. Raises `ValueError`
+    without clips.
     """
 
     def loss(logarithm: float) -> float:
-        return negative_log_likelihood(log_probabilities, truth, exp(logarithm))
+        unlikely = (logarithm / PRIOR) ** 2 / 2 / max(1, len(truth))
+        return negative_log_likelihood(log_probabilities, truth, exp(logarithm)) + unlikely
 
     # With a mean over windows the loss may have several valleys; the search finds one.
     grid = np.linspace(log(TEMPERATURES[0]), log(TEMPERATURES[1]), GRID)

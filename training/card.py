@@ -32,10 +32,9 @@ parameters. Made by `training/finetune.py` of tag-genres ({method}):
 
 {measured}
 """
-CHOSEN = (
-    "Its best epoch was chosen on these clips, and its temperature fitted to them, which flatters "
-    "a little. "
-)
+CHOSEN = "Its best epoch was chosen on these clips, which flatters. "
+FITTED = "Its temperature was fitted to them: log loss and calibration error flatter a little. "
+
 SEARCHED = "Its hyperparameters were chosen on these clips as the best of {trials} trials. "
 REFITTED = (
     "The figures are those of a twin that had not heard these clips: the same training on the "
@@ -58,6 +57,7 @@ class CardFacts:
     split: str
     learned: tuple[str, ...]  # parts
     chosen: bool  # whether the weights were chosen on the valid part
+    warning: str  # where the network began with clips that it is judged on; else empty
     trials: int = 0  # by which the hyperparameters were chosen on the valid part
 
 
@@ -75,10 +75,11 @@ def write_card(
     learned = f"{len(clips)} clips, the {parts} {noun} of the {facts.split} split: " + ", ".join(
         f"{label} {count}" for label, count in sorted(counts.items())
     )
-    sections = []
+    sections = [facts.warning] if facts.warning else []
     if valid is not None:
         notes = CHOSEN if facts.chosen else ""
         notes += SEARCHED.format(trials=facts.trials) if facts.trials else ""
+        notes += FITTED
         notes += REFITTED if "valid" in facts.learned else ""
         sections.append(_section("On the validation part. " + notes, valid))
     if test is not None:

@@ -17,6 +17,7 @@ from typing import Any
 import click
 import numpy as np
 from numpy.typing import NDArray
+from tqdm import tqdm
 
 from tagger.cli import window_count
 from tagger.dataset import load_windows
@@ -123,7 +124,8 @@ def window_log_probabilities(
     heard: list[Heard] = []
     failures: list[Failure] = []
     rows = score_windows(decoded, model, options.batch_size)
-    for index, group in groupby(rows, key=itemgetter(0)):
+    groups = groupby(rows, key=itemgetter(0))
+    for index, group in tqdm(groups, total=len(tracks), unit="clip", disable=None):
         of_clip = list(group)
         predicted = average_windows(tracks[index], of_clip, info.labels)
         if isinstance(predicted, Failure):
@@ -250,6 +252,7 @@ def say(message: str) -> None:
 
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+SEED = click.IntRange(0, 2**32 - 1)
 OUTPUT = click.Path(dir_okay=False, path_type=Path)
 DEFAULTS = EvaluateOptions(data=Path())
 
@@ -272,7 +275,7 @@ DEFAULTS = EvaluateOptions(data=Path())
 @click.option("--artists", type=FILE, help="A CSV of who plays on each clip, for --split artist.")
 @click.option("--folds", type=click.IntRange(min=2), default=DEFAULTS.folds, help="Of kfold.")
 @click.option("--fold", type=click.IntRange(min=0), default=DEFAULTS.fold, help="Of kfold, from 0.")
-@click.option("--seed", type=int, default=DEFAULTS.seed, help="Of a split that is drawn.")
+@click.option("--seed", type=SEED, default=DEFAULTS.seed, help="Of a split that is drawn.")
 @click.option("--windows", default="8", callback=window_count, help="Per clip, or 'all'.")
 @click.option("--confusion", type=OUTPUT, help="Draw the confusion matrix: a PNG.")
 @click.option("--json", "figures", type=OUTPUT, help="Write all figures: a JSON file.")

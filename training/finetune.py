@@ -92,6 +92,7 @@ def kinds_of_augmentation(
 AUGMENTATION = (*KINDS, *FEATURE_AUGMENTATION)
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+SEED = click.IntRange(0, 2**32 - 1)
 POSITIVE = click.FloatRange(min=0, min_open=True)
 COUNT = click.IntRange(min=1)
 OWN = "the method's own"
@@ -181,7 +182,7 @@ WHAT = "; ".join(f"{name}: {method.what}" for name, method in METHODS.items())
     "learns, augmentation; then train by the best on the valid part. What is given stays fixed.",
 )
 @click.option("--resume", is_flag=True, help="Go on with the run in --out that was stopped.")
-@click.option("--seed", type=int, default=DEFAULTS.seed, help="Of weights, crops and split.")
+@click.option("--seed", type=SEED, default=DEFAULTS.seed, help="Of weights, crops and split.")
 @click.option("--device", type=click.Choice(DEVICES), default=DEFAULTS.device, help="To train on.")
 @click.option(
     "--precision", type=click.Choice(PRECISIONS), default=DEFAULTS.precision, help="To train in."

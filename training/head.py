@@ -28,7 +28,7 @@ def fit_head(network: ASTForAudioClassification, features: Tensor, labels: Tenso
     if not isinstance(head.dense, nn.Linear):
         raise TrainingError("logistic regression can only fit a linear head")
     normal = layer_norm(features, features.shape[1:], eps=head.layernorm.eps).numpy()
-    mean, deviation = normal.mean(axis=0), np.maximum(normal.std(axis=0), 1e-6)
+    mean, deviation = normal.mean(axis=0), np.maximum(normal.std(axis=0), 1e-3)
     fitted = LogisticRegression(
         C=STRENGTH / len(normal), class_weight="balanced", max_iter=2000
     ).fit((normal - mean) / deviation, labels.numpy())

@@ -59,19 +59,21 @@ def scratch_front_end(network: ASTForAudioClassification) -> FrontEnd:
 
 
 def pretrained_network(
-    info: ModelInfo, labels: tuple[str, ...], head: str, *, new_head: bool
+    info: ModelInfo, labels: tuple[str, ...], head: str | None, *, new_head: bool
 ) -> ASTForAudioClassification:
     """The network of a checkpoint, in float32.
 
-    The head is new where that is asked for, where the labels are not the checkpoint's, or where it
-    has one of the other kind.
+    `head` is one of `training.options.HEADS`, or None for the kind that the checkpoint has. It is
+    new where that is asked for, where the labels are not the checkpoint's, or where it has one of
+    the other kind.
     """
     config = transformers.AutoConfig.from_pretrained(info.folder, local_files_only=True)
     had = "mlp" if getattr(config, "mlp_hidden", None) else "linear"
+    head = head or had
+    config.problem_type = None  # every method learns one label a clip
     if new_head or info.labels != labels or had != head:
         config.num_labels = len(labels)
         config.id2label, config.label2id = label_maps(labels).values()
-        config.problem_type = None
     # What a checkpoint says of itself does not hold for what will be made of it.
     for stale in ("temperature", "learned_from"):
         if hasattr(config, stale):

@@ -132,6 +132,11 @@ class FinetuneOptions:
         return replace(method, **changed)
 
     @property
+    def draw(self) -> dict[str, int]:
+        """The numbers that the split is drawn by."""
+        return {"seed": self.seed, "folds": self.folds, "fold": self.fold}
+
+    @property
     def makes_new_head(self) -> bool:
         """Whether training begins with a head that knows nothing."""
         return self.new_head or self.method not in ("full", "scratch")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,14 +11,12 @@ from typing import Any
 from tagger.model import find_model, load_model
 from tagger.types import PredictOptions
 from training.calibration import fit_temperature
-from training.errors import TrainingError
-from training.evaluate import measure, window_log_probabilities
-from training.gtzan import Clip
-from training.methods import edit_config
+from training.evaluate import window_log_probabilities
 from training.plots import confusion_png, curves_png
-from training.scores import Scores
+from training.scores import Scores, score_clips
+from training.splits import Split
 
-AS_CARD = PredictOptions(device="cpu", precision="float32")  # the same figures on every machine
+AS_TAGGED = PredictOptions()
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,25 +27,29 @@ class Measured:
     test: Scores | None = None
 
 
-def calibrate(folder: Path, clips: Sequence[Clip]) -> None:
-    """Fit the temperature on clips that were not learned from, and store it in the checkpoint."""
-    model = load_model(find_model(str(folder.absolute())), AS_CARD.device, AS_CARD.precision)
-    heard, _ = window_log_probabilities(clips, model, AS_CARD)
-    if not heard:
-        raise TrainingError("no clip of the validation part can be decoded")
-    temperature = fit_temperature(
-        [windows for _, windows in heard],
-        [model.info.labels.index(clip.label) for clip, _ in heard],
-    )
-    edit_config(folder, {"temperature": round(temperature, 4)})
+def judge(folder: Path, split: Split, device: str, say: Callable[[str], None]) -> Measured:
+    """Hear the valid and test clips as the tagger would, and score a checkpoint on them.
 
-
-def scores_of(folder: Path, clips: Sequence[Clip]) -> Scores | None:
-    """What `evaluate.py` says of a checkpoint on these clips."""
-    if not clips:
-        return None
-    model = load_model(find_model(str(folder.absolute())), AS_CARD.device, AS_CARD.precision)
-    return measure(clips, model, AS_CARD, [clip.label for clip in clips]).scores
+    The temperature is fitted to the valid part; what it changes is in the scores, but not yet in
+    the checkpoint.
+    """
+    model = load_model(find_model(str(folder.absolute())), device, "float32")
+    temperature = 1.0
+    scores: dict[str, Scores] = {}
+    for part in ("valid", "test"):
+        clips = split.part(part)
+        heard, failures = window_log_probabilities(clips, model, AS_TAGGED) if clips else ([], [])
+        for failure in failures:
+            say(f"left out: {failure.path}: {failure.reason}")
+        if not heard:
+            continue
+        windows = [logs for _, logs in heard]
+        if part == "valid":
+            truth = [model.info.labels.index(clip.label) for clip, _ in heard]
+            temperature = round(fit_temperature(windows, truth), 4)
+        labels = [clip.label for clip, _ in heard]
+        scores[part] = score_clips(labels, windows, model.info.labels, temperature)
+    return Measured(**scores)
 
 
 def write_results(

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -32,6 +33,7 @@ from training.features import (
 )
 from training.gtzan import Sound
 from training.head import fit_head
+from training.learned import read_learned
 from training.methods import (
     merged,
     pretrained_network,
@@ -40,12 +42,13 @@ from training.methods import (
     stored_dtype,
     with_dora,
 )
-from training.options import FinetuneOptions
+from training.options import FEATURE_AUGMENTATION, FinetuneOptions
 from training.rhythm import Watch
 from training.student import HeadStudent, Student
 from training.trainer import Judged, Loop, Trained, train
 from training.waveforms import KINDS, WaveformAugmenter
 
+FEATURES_ONLY = frozenset(FEATURE_AUGMENTATION) - {"speed"}
 JUDGED_WINDOWS = 4  # of each clip, on the way; the figures of the end take the tagger's own
 
 
@@ -57,6 +60,7 @@ class Start:
     network: ASTForAudioClassification
     front_end: FrontEnd
     info: ModelInfo | None  # of the checkpoint; None from scratch
+    known: tuple[dict[str, Any], ...]  # what it learned from, see `training.learned`
     dtype: torch.dtype  # in which the weights are saved
 
     @property
@@ -85,22 +89,33 @@ def make_start(
     """
     if options.logistic_head and options.trained_by.head != "linear":
         raise TrainingError("--logistic-head fits a linear head, not that of --head mlp")
+    unheard = set(options.trained_by.augment) & FEATURES_ONLY
+    if options.trained_by.frozen and unheard:
+        raise TrainingError(
+            f"--augment {min(unheard)} changes features on their way into the network, which "
+            f"--method {options.method} computes once: leave it out"
+        )
     set_seed(options.seed)
     if options.method == "scratch":
         network = scratch_network(options.shape, labels, options.trained_by.head)
         front_end = scratch_front_end(network)
-        return _on_device(options, Start(labels, network, front_end, None, torch.float16))
+        return _on_device(options, Start(labels, network, front_end, None, (), torch.float16))
     info = find_model(options.model, say)
     check_head(info, labels, options)
-    network = pretrained_network(
-        info, labels, options.trained_by.head, new_head=options.makes_new_head
-    )
+    known = tuple(read_learned(info))
+    if set(labels) == set(info.labels):
+        labels = info.labels  # in the order that its head has them
+    head = None if options.head is None and not options.makes_new_head else options.trained_by.head
+    network = pretrained_network(info, labels, head, new_head=options.makes_new_head)
     dtype = stored_dtype(info.folder)
-    return _on_device(options, Start(labels, network, info.front_end, info, dtype))
+    return _on_device(options, Start(labels, network, info.front_end, info, known, dtype))
 
 
 def _on_device(options: FinetuneOptions, start: Start) -> Start:
-    if choose_device(options.device).type == "cpu":
+    device = choose_device(options.device)
+    if device.type == "cuda" and "LOCAL_RANK" in os.environ:
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))  # else all processes use the first
+    if device.type == "cpu" and not options.trained_by.frozen:
         # There the backward pass of fused attention takes half of a step: 0.9 s against 0.6 s for
         # 64 windows on 2 cores.
         start.network.set_attn_implementation("eager")
@@ -109,7 +124,7 @@ def _on_device(options: FinetuneOptions, start: Start) -> Start:
 
 def check_head(info: ModelInfo, labels: tuple[str, ...], options: FinetuneOptions) -> None:
     """Raise `TrainingError` if a head for other labels would be replaced without being asked."""
-    if options.makes_new_head or info.labels == labels:
+    if options.makes_new_head or set(info.labels) == set(labels):
         return
     unknown = sorted(set(labels) - set(info.labels)) or sorted(set(info.labels) - set(labels))
     raise TrainingError(
@@ -125,7 +140,7 @@ class Task:
     student: nn.Module
     crops: CropDataset | FeatureDataset
     epoch: int  # windows
-    judged: Tensor  # inputs of the windows to judge by
+    judged: Judged | None
     hears: tuple[FrontEnd, FeatureAugmenter] | None = None  # None where inputs are features
 
 
@@ -145,17 +160,15 @@ def train_network(
     """
     set_seed(options.seed)
     material = make_material(options, start, heard)
-    windows, clips = spread_windows(heard.valid, start.plan)
+    judged = replace(material, sounds=heard.valid)
     if options.trained_by.frozen:
         kept_in = folder if watch is None else folder.parent
-        task = head_task(options, start, material, replace(material, sounds=heard.valid), kept_in)
+        task = head_task(options, start, material, judged, kept_in)
     else:
-        task = whole_task(options, start, material, windows)
+        task = whole_task(options, start, material, judged)
     loop = make_loop(options, task.epoch, steps, folder)
     task.crops.total = loop.draws
-    truth = torch.tensor([heard.labels.index(sound.clip.label) for sound in heard.valid])
-    judged = Judged(task.judged, clips, truth) if heard.valid else None
-    trained = train(task.student, task.crops, judged, loop, task.hears, say, watch)
+    trained = train(task.student, task.crops, task.judged, loop, task.hears, say, watch)
     if not options.trained_by.frozen:
         return merged(trained.module.network), trained
     start.network.classifier = trained.module.classifier
@@ -204,10 +217,18 @@ def head_task(
         )
     crops = FeatureDataset(features, sounds, learned, options.balance, options.seed)
     student = HeadStudent(network.classifier.requires_grad_(True))
-    return Task(student, crops, len(crops), inputs)
+    return Task(student, crops, len(crops), judged_by(judged, inputs, clips))
 
 
-def whole_task(options: FinetuneOptions, start: Start, material: Material, windows: Tensor) -> Task:
+def judged_by(material: Material, inputs: Tensor, clips: Tensor) -> Judged | None:
+    """What the run is judged by on its way, if there is anything."""
+    truth = [material.labels.index(sound.clip.label) for sound in material.sounds]
+    return Judged(inputs, clips, torch.tensor(truth)) if truth else None
+
+
+def whole_task(
+    options: FinetuneOptions, start: Start, material: Material, judged: Material
+) -> Task:
     """The whole network, or DoRA's share of it, on random crops."""
     augmentation = only(options.trained_by.augment)
     network = with_dora(start.network) if options.method == "dora" else start.network
@@ -215,7 +236,7 @@ def whole_task(options: FinetuneOptions, start: Start, material: Material, windo
         Student(network, material.teachers.means, augmentation.patch_drop),
         CropDataset(material, options.balance, options.seed, 0),
         material.windows,
-        windows,
+        judged_by(judged, *spread_windows(judged.sounds, start.plan)),
         (start.front_end, FeatureAugmenter(augmentation, start.front_end)),
     )
 

@@ -28,6 +28,10 @@ from training.options import Method
 from training.rhythm import AVERAGE, Rhythm, Watch
 from training.student import LossWeights, WeightAverage, student_losses
 
+WHOLE = ("model.safetensors", "optimizer.pt", "scheduler.pt", "trainer_state.json")
+CROPPERS = 4  # processes that cut crops for a GPU; a crop is the same whoever cuts it
+PATIENCE = 6 * 3600  # s that processes wait for the first one, which judges between two trainings
+
 
 @dataclass(frozen=True, slots=True)
 class Judged:
@@ -146,9 +150,7 @@ class RunTrainer(Trainer):
         scores = []
         for inputs in torch.split(judged.inputs, self.args.eval_batch_size):
             features = self.prepare_features(inputs.to(self.args.device))
-            with self.autocast_smart_context_manager():
-                logits = self.average.module(features)["logits"]
-            scores.append(logits.softmax(dim=-1).cpu())
+            scores.append(self.average.module(features)["logits"].softmax(dim=-1).cpu())
         every = torch.cat(scores)  # (windows, labels)
         clips = len(judged.truth)
         sums = torch.zeros(clips, every.shape[1]).index_add_(0, judged.clips, every)
@@ -171,7 +173,7 @@ def training_arguments(loop: Loop) -> TrainingArguments:
     """The Trainer's part of the options. `Rhythm` says when it reports, is judged and saves."""
     never = 10**9
     method = loop.method
-    return TrainingArguments(
+    arguments = TrainingArguments(
         output_dir=str(loop.folder),
         per_device_train_batch_size=loop.batch,
         per_device_eval_batch_size=loop.batch,
@@ -195,8 +197,14 @@ def training_arguments(loop: Loop) -> TrainingArguments:
         disable_tqdm=True,
         remove_unused_columns=False,
         dataloader_pin_memory=loop.device.type == "cuda",
+        dataloader_num_workers=CROPPERS if loop.device.type == "cuda" else 0,
         ddp_find_unused_parameters=False,
+        ddp_timeout=PATIENCE,
     )
+    # Of several GPUs that one process sees it uses one: the Trainer would spread batches over all
+    # of them (DataParallel), and run out of crops. torchrun starts a process for each.
+    arguments._n_gpu = min(arguments.n_gpu, 1)
+    return arguments
 
 
 def train(
@@ -236,7 +244,9 @@ def train(
 
 def last_checkpoint(folder: Path) -> Path | None:
     """The newest checkpoint of a run that was written to its end."""
-    whole = [path.parent for path in folder.glob(f"checkpoint-*/{AVERAGE}")]
+    found = [path.parent for path in folder.glob(f"checkpoint-*/{AVERAGE}")]
+    # A kill while an old one was being deleted may have left any of its files.
+    whole = [path for path in found if all((path / name).exists() for name in WHOLE)]
     return max(whole, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
 
 
