@@ -21,6 +21,7 @@ from training import evaluate
 from training.errors import TrainingError
 from training.gtzan import Clip, find_clips
 from training.labels import LabelMatch, match_labels
+from training.scores import Scores
 from training.splits import make_split
 
 FLOAT32 = PredictOptions(windows=None, workers=0, device="cpu", precision="float32")
@@ -55,6 +56,15 @@ def run(*arguments: object) -> Result:
     return CliRunner().invoke(evaluate.main, list(map(str, arguments)))
 
 
+def judged(
+    clips: list[Clip], folder: Path, options: PredictOptions
+) -> tuple[Scores, list[Failure]]:
+    """Scores of a checkpoint on clips, and the clips that could not be decoded."""
+    model = load_model(find_model(str(folder)), options.device, options.precision)
+    measured = evaluate.measure(clips, model, options, [clip.label for clip in clips])
+    return measured.scores, measured.failures
+
+
 def test_evaluate_prints_the_scores_of_the_taggers_predictions(
     data: Path, checkpoint: Edit
 ) -> None:
@@ -83,7 +93,7 @@ def test_what_is_evaluated_is_what_is_tagged(
     damaged = tmp_path / "damaged.wav"
     damaged.write_bytes(b"no audio")
     clips = [*find_clips(data), Clip(damaged, "noise", "damaged")]
-    scores, failures = evaluate.evaluate(clips, str(folder), FLOAT32)
+    scores, failures = judged(clips, folder, FLOAT32)
     assert [failure.path for failure in failures] == [damaged]
     model = load_model(find_model(str(folder)), "cpu", "float32")
     tracks = [Track(clip.path, clip.path.stat().st_size, 0) for clip in clips]
@@ -230,7 +240,7 @@ def test_figures_and_confusions_are_written(data: Path, checkpoint: Edit, tmp_pa
     assert picture.read_bytes().startswith(b"\x89PNG")
     told = json.loads((tmp_path / "figures.json").read_text())
     clips = make_split(find_clips(data), "kfold", folds=2, fold=1).valid
-    scores, _ = evaluate.evaluate(clips, str(folder), PredictOptions(8, 16, 0, "cpu", "float32"))
+    scores, _ = judged(clips, folder, PredictOptions(8, 16, 0, "cpu", "float32"))
     assert len(clips) == told["n"] == 4
     for name, value in json.loads(json.dumps(asdict(scores))).items():
         assert told[name] == value
@@ -266,5 +276,5 @@ def test_a_short_clip_fills_a_window(checkpoint: Edit, tmp_path: Path) -> None:
     for label in LABELS:
         (data / label).mkdir(parents=True)
         soundfile.write(data / label / "short.wav", np.full(RATE // 10, 0.1), RATE)
-    scores, failures = evaluate.evaluate(find_clips(data), str(checkpoint(FOUR)), FLOAT32)
+    scores, failures = judged(find_clips(data), checkpoint(FOUR), FLOAT32)
     assert (scores.n, scores.windows, failures) == (2, 2, [])

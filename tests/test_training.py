@@ -24,6 +24,7 @@ from training import evaluate, run
 from training.app import CHECKPOINT_FILES, RESULT_FILES
 from training.finetune import command_line
 from training.gtzan import find_clips
+from training.learned import read_learned
 from training.options import OPTIONS, RUN
 
 BACKBONE = "audio_spectrogram_transformer."
@@ -280,6 +281,7 @@ def test_scripts_explain_themselves(tmp_path: Path) -> None:
 # The bundled checkpoint
 
 SMALL_MODEL = BUNDLED / "gtzan-small"
+TWIN = "training/checkpoints/gtzan-small-train"
 
 
 def test_bundled_checkpoint_is_small_and_complete() -> None:
@@ -291,12 +293,21 @@ def test_bundled_checkpoint_is_small_and_complete() -> None:
 
 
 @pytest.mark.skipif(not (DATA / "gtzan").is_dir(), reason="GTZAN is not here (shared/data/gtzan)")
-def test_bundled_card_states_what_evaluate_measures() -> None:
-    result = CliRunner().invoke(evaluate.main, ["--data", str(DATA / "gtzan" / "genres")])
-    assert result.exit_code == 0, result.output
+def test_bundled_card_states_what_evaluate_measures_of_its_twin(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(ROOT)
+    data = str(DATA / "gtzan" / "genres")
+    result = CliRunner().invoke(evaluate.main, ["--data", data, "--model", TWIN])
+    assert result.exit_code == 0 and "warning" not in result.stderr, result.output
     card = (SMALL_MODEL / "README.md").read_text()
     for line in result.stdout.splitlines():
         assert line.rstrip() in card
+
+
+def test_the_bundled_checkpoint_and_its_twin_say_what_they_learned_from() -> None:
+    rows = [read_learned(find_model(name)) for name in ("gtzan-small", str(ROOT / TWIN))]
+    assert [row["parts"] for (row,) in rows] == [["train", "valid"], ["train"]]
 
 
 def test_the_card_does_not_tell_where_the_data_lay() -> None:

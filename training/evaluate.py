@@ -70,18 +70,6 @@ class Evaluation:
     left_out: int  # clips whose label the model does not have
 
 
-def evaluate(
-    clips: Sequence[Clip], model_name: str, options: PredictOptions
-) -> tuple[Scores, list[Failure]]:
-    """Scores of a model on clips, and the clips that could not be decoded; see `measure`.
-
-    Raises `CheckpointError`, and `TrainingError` if nothing could be predicted.
-    """
-    model = load_model(find_model(model_name, say), options.device, options.precision)
-    measured = measure(clips, model, options, [clip.label for clip in clips])
-    return measured.scores, measured.failures
-
-
 def measure(
     clips: Sequence[Clip], model: GenreModel, options: PredictOptions, labels: Sequence[str]
 ) -> Evaluation:

@@ -99,7 +99,7 @@ class FinetuneOptions:
     split: str = "filtered"
     folds: int = 5
     fold: int = 0
-    method: str = "full"
+    method: str = "linear"
     model: str = DEFAULT_MODEL  # where training starts, but from scratch
     shape: str = "small"  # of a network from scratch
     head: str | None = None
