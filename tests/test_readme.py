@@ -57,7 +57,7 @@ def test_every_option_that_is_named_exists(option: str) -> None:
     }
     scripts = (ROOT / "training").glob("*.py")
     known |= {name for path in scripts for name in re.findall(r'"(--[a-z-]+)"', path.read_text())}
-    assert option in known | {"--help", "--index-url"}
+    assert option in known | {"--help", "--index-url", "--nproc-per-node"}  # pip, torchrun
 
 
 def test_columns_actions_and_exit_codes_are_all_explained() -> None:
