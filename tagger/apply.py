@@ -1,128 +1,203 @@
-"""Write what the policy chose into files, journalled and verified, and take it back."""
+"""Write genres into files, journalled and verified: what the policy chose, or what a person did."""
 
 from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import FrameType
 
 from tagger.audio import digest_packets
+from tagger.edits import Edit, split_genres
 from tagger.errors import ChangedSince, TagError, UnsupportedFormat
-from tagger.genres import Policy, decide
-from tagger.replace import check_replaceable, replacing
-from tagger.state import Change, State
-from tagger.tags import other_tags, read_fields, read_genres, restore_fields, write_genres
-from tagger.types import Action, Outcome, Prediction, Track
+from tagger.genres import Policy, decide, rank_genres
+from tagger.model import ModelInfo
+from tagger.provenance import is_own, make_note
+from tagger.replace import check_replaceable, replacing, settle
+from tagger.state import State
+from tagger.tags import other_tags, read_fields, read_genres, read_tag, write_genres
+from tagger.types import Action, Outcome, Prediction, TagInfo, Track, WriteOptions
 
 
-def read_outcome(prediction: Prediction) -> Outcome:
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """How one run changes files. `model` is what the genres come from, if not from a person."""
+
+    state: State
+    run: int = 0  # in the journal; 0 in a dry run
+    options: WriteOptions = field(default_factory=WriteOptions)
+    model: ModelInfo | None = None
+    dry_run: bool = False
+
+
+def tag_of(track: Track, state: State) -> TagInfo:
+    """What the tag of a track holds; read only if the file is not as it was at the last reading.
+
+    Raises `TagError`.
+    """
+    tag = state.find_tag(track)
+    if tag is None:
+        tag = read_tag(track.path)
+        state.save_tag(track, tag)
+    return tag
+
+
+def read_outcome(prediction: Prediction, policy: Policy, state: State) -> Outcome:
     """What was predicted for a track beside the genres its tag has; nothing is written."""
     try:
-        existing = read_genres(prediction.track.path)
+        existing = tag_of(prediction.track, state).genres
     except TagError:
         existing = ()
-    return Outcome(prediction.track.path, Action.PREDICTED, "", prediction, existing)
+    ranked = tuple(rank_genres(prediction, policy))
+    return Outcome(prediction.track.path, Action.PREDICTED, "", prediction, existing, ranked=ranked)
 
 
 def write_outcome(
-    prediction: Prediction, policy: Policy, state: State, run: int, *, dry_run: bool
+    prediction: Prediction, policy: Policy, writer: Writer, *, source: str = ""
 ) -> Outcome:
-    """Decide by the policy and write; a file that cannot be written is a failed outcome."""
-    path = prediction.track.path
-    existing: tuple[str, ...] = ()
+    """Decide by the policy and write; a file that cannot be written is a failed outcome.
 
-    def outcome(action: Action, reason: str = "", genres: Iterable[str] = ()) -> Outcome:
-        return Outcome(path, action, reason, prediction, existing, tuple(genres))
-
-    try:
-        existing = read_genres(path)
-        decision = decide(prediction, existing, policy)
-        if decision.action is not Action.WOULD_WRITE:
-            return outcome(decision.action, decision.reason)
-        if dry_run:
-            check_replaceable(path)
-            return outcome(Action.WOULD_WRITE, decision.reason, decision.genres)
-        with uninterrupted():
-            _write(prediction.track, decision.genres, state, run)
-        return outcome(Action.WRITTEN, decision.reason, decision.genres)
-    except UnsupportedFormat as error:
-        return outcome(Action.PREDICTED, f"not taggable: {error}")
-    except TagError as error:
-        return outcome(Action.FAILED, str(error))
-    except OSError as error:
-        return outcome(Action.FAILED, error.strerror or "cannot be written")
-
-
-def undo_change(change: Change, state: State, run: int, *, dry_run: bool) -> Outcome:
-    """Put back the genre fields that a file had before one change.
-
-    A file that changed since is left alone and failed; one that never took the change is unchanged.
+    `source` says where the prediction comes from, if not from the track alone.
     """
-    path = change.old.path
+    track = prediction.track
+    ranked = tuple(rank_genres(prediction, policy))
+    outcome = Outcome(track.path, Action.FAILED, "", prediction, ranked=ranked)
     try:
-        now = _identify(path)
-        # Where a file system keeps coarse times, old and new may look alike: then put it back.
-        if now == change.old != change.new or state.is_restored(change, now):
-            if not dry_run:
-                state.mark_undone(change, run, now)
-            return Outcome(path, Action.UNCHANGED, "it never took the change")
-        if now != change.new:
-            raise ChangedSince("it changed since that run; its tag is left alone", path)
-        if change.after and read_genres(path) != change.after:
-            raise ChangedSince("its genre changed since that run; it is left alone", path)
-        if dry_run:
-            check_replaceable(path)
-            return Outcome(path, Action.WOULD_WRITE)
-        with uninterrupted():
-            fields = change.before
-            after = _replace(now, lambda scratch: restore_fields(scratch, fields), (), state, run)
-            state.mark_undone(change, run, after)
-        return Outcome(path, Action.WRITTEN)
-    except TagError as error:
-        return Outcome(path, Action.FAILED, str(error))
-    except OSError as error:
-        return Outcome(path, Action.FAILED, (error.strerror or "cannot be written").lower())
+        tag = tag_of(track, writer.state)
+        decision = decide(prediction, tag, policy)
+        if decision.action is Action.WOULD_WRITE:
+            # Only what the file says now counts before it is changed.
+            now = identify(track.path)
+            tag = read_tag(track.path)
+            decision = decide(prediction, tag, policy)
+        outcome = replace(outcome, existing=tag.genres, reason=_joined(decision.reason, source))
+        if decision.action is not Action.WOULD_WRITE:
+            return replace(outcome, action=decision.action)
+        if now != track:
+            raise ChangedSince("it changed since it was predicted; run again", track.path)
+        note = _note(decision.genres, tag, ranked, writer)
+        return _write(
+            replace(outcome, genres=decision.genres), now, replace(tag, note=note), writer
+        )
+    except UnsupportedFormat as error:
+        return replace(outcome, action=Action.PREDICTED, reason=f"not taggable: {error}")
+    except (TagError, OSError) as error:
+        return replace(outcome, action=Action.FAILED, reason=reason_of(error), genres=())
 
 
-def _write(track: Track, genres: tuple[str, ...], state: State, run: int) -> None:
-    if _identify(track.path) != track:
-        raise ChangedSince("it changed since it was predicted; run again", track.path)
-    _replace(track, lambda scratch: write_genres(scratch, genres), genres, state, run)
+def edit_outcome(edit: Edit, writer: Writer) -> Outcome:
+    """Write what a person put into a report, if it differs from what the file has."""
+    outcome = Outcome(edit.path, Action.FAILED)
+    try:
+        now = identify(edit.path)
+        tag = read_tag(edit.path)
+        outcome = replace(outcome, existing=tag.genres)
+        if edit.problem:
+            raise TagError(edit.problem, edit.path)
+        if tag.genres == edit.genres:
+            return replace(outcome, action=Action.UNCHANGED, reason="it has just that")
+        # A report cannot tell one genre with a ";" in it from two.
+        now_told = split_genres(";".join(tag.genres))
+        if edit.before is not None and now_told != edit.before:
+            raise ChangedSince(
+                f"its genre changed since the report, to {'; '.join(tag.genres) or 'none'}; "
+                "make a new report, or keep only `path` and `genre` in this one",
+                edit.path,
+            )
+        changed = writer.state.has_changed(now)
+        reason = "the file has changed since it was predicted" if changed else ""
+        wanted = replace(outcome, genres=edit.genres, reason=reason)
+        return _write(wanted, now, replace(tag, note=""), writer)
+    except (TagError, OSError) as error:
+        return replace(outcome, reason=reason_of(error))
 
 
-def _replace(
-    old: Track, edit: Callable[[Path], None], after: Iterable[str], state: State, run: int
+def reason_of(error: TagError | OSError) -> str:
+    """Why a file could not be written, in a few words."""
+    if isinstance(error, OSError):
+        return (error.strerror or "cannot be written").lower()
+    return str(error)
+
+
+def identify(path: Path) -> Track:
+    """The file as it is now."""
+    return Track.of(path, path.stat())
+
+
+def _joined(*reasons: str) -> str:
+    return "; ".join(filter(None, reasons))
+
+
+def _note(
+    genres: tuple[str, ...], tag: TagInfo, ranked: Sequence[tuple[str, float]], writer: Writer
+) -> str:
+    """What our own field shall say; nothing where it is neither wanted nor there."""
+    if writer.model is None or not (writer.options.provenance or tag.note):
+        return ""
+    # Genres that are appended to a person's must not make those pass for ours later.
+    persons = () if is_own(tag) else tag.genres
+    info = writer.model
+    return make_note(
+        [genre for genre in genres if genre not in persons],
+        # Where a checkpoint lies is nobody's business who gets the file.
+        model=info.folder.name if info.folder == Path(info.name) else info.name,
+        fingerprint=info.fingerprint,
+        confidence=ranked[0][1],
+    )
+
+
+def _write(outcome: Outcome, old: Track, tag: TagInfo, writer: Writer) -> Outcome:
+    """Write the genres of an outcome, and the note of `tag`, into the file that was `old`."""
+    if writer.dry_run:
+        check_replaceable(outcome.path, writer.options)
+        return replace(outcome, action=Action.WOULD_WRITE)
+    with uninterrupted():
+        new = replace_tag(
+            old, lambda scratch: write_genres(scratch, outcome.genres, tag.note), writer
+        )
+        writer.state.save_tag(new, replace(tag, genres=outcome.genres))
+    return replace(outcome, action=Action.WRITTEN)
+
+
+def replace_tag(
+    old: Track, edit: Callable[[Path], None], writer: Writer, reverts: int | None = None
 ) -> Track:
-    """Edit a copy, see that only the genre differs, journal it, and let it replace the file."""
+    """Edit a copy, see that only the genre differs, journal it, and let it replace the file.
+
+    `reverts` is the entry of the journal that this takes back. Returns the file as it is then.
+    """
     path = old.path
     before, others, packets = read_fields(path), other_tags(path), digest_packets(path)
     entry, new = 0, old
     try:
-        with replacing(path) as scratch:
-            if _identify(path) != old:
+        with replacing(path, writer.options) as scratch:
+            now = identify(path)
+            if (now, now.ctime_ns) != (old, old.ctime_ns):
                 raise ChangedSince("another program changed the file meanwhile; run again", path)
             edit(scratch)
             _compare("tag", others, other_tags(scratch), path)
             _compare("audio", packets, digest_packets(scratch), path)
-            status = scratch.stat()
-            new = Track(path, status.st_size, status.st_mtime_ns)
-            entry = state.record(run, before, after, old, new)
+            new = Track.of(path, settle(path, scratch, writer.options))
+            entry = writer.state.record(
+                writer.run, before, read_genres(scratch), (old, new), reverts
+            )
     except BaseException:
-        if entry and not _may_be(path, new):
-            state.forget(entry, old, new)
+        if entry and not _may_be(path, new, old):
+            writer.state.forget(entry, old, new)
         raise
-    return new
+    return identify(path)
 
 
-def _may_be(path: Path, track: Track) -> bool:
+def _may_be(path: Path, new: Track, old: Track) -> bool:
     """Whether a file became that; a network file system may report an error for what it did."""
     try:
-        return _identify(path) == track
+        now = identify(path)
     except OSError:
         return True
+    return now == new and now.ctime_ns != old.ctime_ns
 
 
 def _compare(what: str, before: object, after: object, path: Path) -> None:
@@ -133,11 +208,6 @@ def _compare(what: str, before: object, after: object, path: Path) -> None:
         changed = sorted(k for k in {*before, *after} if before.get(k) != after.get(k))
         detail = f" ({', '.join(changed[:3])})"
     raise TagError(f"writing would change its {what}{detail}, so it was not written", path)
-
-
-def _identify(path: Path) -> Track:
-    status = path.stat()
-    return Track(path, status.st_size, status.st_mtime_ns)
 
 
 @contextmanager

@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
-import signal
-import sys
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any
 
 import click
 
 from tagger import __version__
-from tagger.errors import TaggerError
+from tagger.albums import BY
+from tagger.commands import OTHER_COMMANDS
+from tagger.console import Console, end, ended_well, explained, print_lines, summary_lines
 from tagger.genres import ON_EXISTING, Policy
 from tagger.model import DEFAULT_MODEL
-from tagger.report import printable
-from tagger.types import DEVICES, PRECISIONS, Action, PredictOptions
+from tagger.options import (
+    MainCommand,
+    Rules,
+    a_number,
+    config_option,
+    made,
+    window_count,
+    writing_options,
+)
+from tagger.rules import Vocabulary, load_aliases, load_tree, load_whitelist
+from tagger.types import DEVICES, PRECISIONS, PredictOptions, WriteOptions
 
-if TYPE_CHECKING:
-    from tagger.app import Summary
-
-T = TypeVar("T")
 OPTIONS = PredictOptions()
 POLICY = Policy()
-EXIT_NOTHING_DONE, EXIT_SOME_FAILED, EXIT_INTERRUPTED = 1, 3, 130
 EXAMPLES = """\b
 Examples:
   tag-genres ~/Music                          predict, list in genres.csv, change nothing
@@ -40,86 +41,34 @@ Exit codes: 0 all done, 1 nothing could be done, 2 wrong usage,
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Console:
-    """Messages and bars on stderr; stdout is for data."""
-
-    quiet: bool = False
-    verbose: bool = False
-
-    def say(self, message: str) -> None:
-        """Show one line, unless quiet."""
-        if not self.quiet:
-            click.echo(printable(message), err=True)
-
-    def detail(self, message: str) -> None:
-        """Show one line if verbose, without tearing a bar."""
-        if self.verbose:
-            from tqdm import tqdm
-
-            tqdm.write(printable(message), file=sys.stderr)
-
-    def bar(self, items: Iterable[T], total: int, label: str) -> Iterator[T]:
-        """Pass the items on behind a progress bar; none when quiet or not on a terminal."""
-        from tqdm import tqdm
-
-        hidden = self.quiet or not sys.stderr.isatty()
-        yield from tqdm(items, label, total or None, leave=False, unit=" tracks", disable=hidden)
-
-
-def window_count(ctx: click.Context, param: click.Parameter, value: str) -> int | None:
-    """What `--windows` stands for: a positive number, or None for "all"."""
-    if value == "all":
-        return None
-    if value.isdecimal() and int(value) > 0:
-        return int(value)
-    raise click.BadParameter(f"{value!r} is neither a positive number nor 'all'")
-
-
-class MainCommand(click.Command):
-    """The main command; a first word that names another one runs that instead."""
-
-    def make_context(
-        self,
-        info_name: str | None,
-        args: list[str],
-        parent: click.Context | None = None,
-        **extra: Any,
-    ) -> click.Context:
-        """Hand over to the other command, if one is named."""
-        other = OTHER_COMMANDS.get(args[0]) if args else None
-        if other is not None:
-            return other.make_context(f"{info_name} {args[0]}", args[1:], parent, **extra)
-        return super().make_context(info_name, args, parent, **extra)
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run whichever command the context is for."""
-        return super().invoke(ctx) if ctx.command is self else ctx.command.invoke(ctx)
-
-
-state_option = click.option(
-    "--state",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="File that remembers predictions and writes.  [default: in your state folder]",
+@click.command(
+    cls=MainCommand,
+    others=OTHER_COMMANDS,
+    epilog=EXAMPLES,
+    context_settings={"max_content_width": 100},
 )
-
-
-@click.command(cls=MainCommand, epilog=EXAMPLES, context_settings={"max_content_width": 100})
 @click.argument(
     "paths", nargs=-1, required=True, metavar="PATH...", type=click.Path(path_type=Path)
 )
 @click.option("--write-tags", is_flag=True, help="Write the genre into each file's own tag.")
-@click.option("--dry-run", is_flag=True, help="Say what would be written; change no file.")
+@click.option(
+    "--explain", is_flag=True, help="Show for each track how its genre comes about; write nothing."
+)
 @click.option(
     "--on-existing",
     type=click.Choice(ON_EXISTING),
     default=POLICY.on_existing,
     show_default=True,
-    help="What to do with a track that has a genre.",
+    help="What to do with a track that has a genre; replace-own replaces what an earlier run "
+    "wrote with --provenance, and keeps the rest.",
+)
+@click.option(
+    "--protect", multiple=True, metavar="GENRE", help="Leave a track alone that has this genre."
 )
 @click.option(
     "--min-confidence",
     type=click.FloatRange(0, 1),
+    callback=a_number,
     default=POLICY.min_confidence,
     show_default=True,
     help="Below it a track is unsure, and not written.",
@@ -129,11 +78,49 @@ state_option = click.option(
     type=click.IntRange(min=1),
     default=POLICY.top,
     show_default=True,
-    help="At most so many genres a track; further ones need half the confidence of the best.",
+    help="At most so many genres a track.",
+)
+@click.option(
+    "--ratio",
+    type=click.FloatRange(0, 1),
+    callback=a_number,
+    default=POLICY.ratio,
+    show_default=True,
+    help="Of the best confidence, what a further genre must reach.",
+)
+@click.option(
+    "--aliases",
+    type=Rules(load_aliases),
+    help="TOML file: a genre = its other spellings, plain or /regex/.",
+)
+@click.option(
+    "--whitelist",
+    type=Rules(load_whitelist),
+    help="Text file with a genre a line; no other one is written.",
+)
+@click.option(
+    "--tree",
+    type=Rules(load_tree),
+    help="TOML file: a genre = those below it; or beets' genres-tree.yaml. A genre that is not on "
+    "the whitelist goes up to the nearest one that is.",
+)
+@click.option(
+    "--with-parents", is_flag=True, help="Write the genre above each one in the tree as well."
+)
+@click.option(
+    "--by",
+    type=click.Choice(BY),
+    default="track",
+    show_default=True,
+    help="What gets one genre: each track, each album (compilations stay by track), or folder.",
+)
+@click.option(
+    "--provenance",
+    is_flag=True,
+    help="Add a field TAG_GENRES to the tag that says which model wrote the genre.",
 )
 @click.option(
     "--csv",
-    "csv_file",
     type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
     default=Path("genres.csv"),
     show_default=True,
@@ -180,121 +167,40 @@ state_option = click.option(
     type=click.IntRange(min=0),
     help="Processes that decode; 0 decodes in the main one.  [default: half of the cores]",
 )
-@state_option
-@click.option("--quiet", is_flag=True, help="No progress and no summary.")
-@click.option("--verbose", is_flag=True, help="A line for every track.")
+@writing_options
+@config_option
 @click.version_option(__version__)
-def main(
-    paths: tuple[Path, ...],
-    write_tags: bool,
-    dry_run: bool,
-    on_existing: str,
-    min_confidence: float,
-    top: int,
-    csv_file: Path,
-    all_probabilities: bool,
-    model: str,
-    windows: int | None,
-    device: str,
-    precision: str,
-    batch_size: int,
-    workers: int | None,
-    state: Path | None,
-    quiet: bool,
-    verbose: bool,
-) -> None:
+def main(**given: Any) -> None:
     """Predict the genre of every track under each PATH, and write it if asked.
 
     A trained Audio Spectrogram Transformer hears several windows of each track; the mean of its
     predictions goes into a CSV report and, with --write-tags, into the file's own tag. Nothing else
     in a file changes, and every write can be undone. What is predicted once is remembered: a second
-    run goes on where the first stopped. `tag-genres undo --help` tells how to go back.
+    run goes on where the first stopped. Other commands: `tag-genres apply --help` writes what you
+    edited in the report, `tag-genres undo --help` tells how to go back.
     """
-    if min_confidence != min_confidence:  # NaN passes click's range
-        raise click.BadParameter("not a number", param_hint="--min-confidence")
-    console = Console(quiet, verbose)
-    with _ended_well():
-        from tagger.app import TagRequest, tag_library
+    console = Console(
+        given["quiet"], given["verbose"], diff=given["dry_run"] and str(given["csv"]) != "-"
+    )
+    vocabulary = made(Vocabulary, {name: v for name, v in given.items() if v is not None})
+    if (given["tree"] is not None) and not (given["whitelist"] or given["with_parents"]):
+        raise click.UsageError("--tree does nothing without --whitelist or --with-parents")
+    with ended_well():
+        from tagger.app import TagRequest, explain_library, tag_library
 
-        request = TagRequest(
-            paths=paths,
-            model=model,
-            write_tags=write_tags,
-            dry_run=dry_run,
-            csv=csv_file,
-            all_probabilities=all_probabilities,
-            state=state,
-            policy=Policy(on_existing, min_confidence, top),
-            options=PredictOptions(windows, batch_size, workers, device, precision),
+        request = made(
+            TagRequest,
+            {
+                **given,
+                "policy": made(Policy, {**given, "vocabulary": vocabulary}),
+                "options": made(PredictOptions, given),
+                "writing": made(WriteOptions, given),
+            },
         )
+        if given["explain"]:
+            print_lines(
+                line for track in explain_library(request, console) for line in explained(track)
+            )
+            return
         summary = tag_library(request, console)
-    for line in _summarise(summary, request.csv):
-        console.say(line)
-    sys.exit(EXIT_SOME_FAILED if summary.actions[Action.FAILED] else 0)
-
-
-@click.command()
-@click.option("--run", type=int, help="Number of a run.  [default: the last with tags to undo]")
-@click.option("--dry-run", is_flag=True, help="Say what would be put back; change no file.")
-@state_option
-@click.option("--quiet", is_flag=True, help="Errors only.")
-def undo(run: int | None, dry_run: bool, state: Path | None, quiet: bool) -> None:
-    """Put back the genres that a run replaced.
-
-    A file that changed since is left alone and named. Exit codes are those of tag-genres.
-    """
-    console = Console(quiet)
-    with _ended_well():
-        from tagger.app import undo_run
-
-        number, outcomes = undo_run(run, state, console, dry_run=dry_run)
-    done = sum(outcome.action in (Action.WRITTEN, Action.WOULD_WRITE) for outcome in outcomes)
-    failed = [outcome for outcome in outcomes if outcome.action is Action.FAILED]
-    verb = "would put back" if dry_run else "put back"
-    console.say(f"run {number}: {verb} the genre of {done:,} file{'s' * (done != 1)}")
-    for outcome in failed:
-        click.echo(printable(f"failed: {outcome.path}: {outcome.reason}"), err=True)
-    sys.exit(EXIT_SOME_FAILED if failed else 0)
-
-
-OTHER_COMMANDS: dict[str, click.Command] = {"undo": undo}
-
-
-@contextmanager
-def _ended_well() -> Iterator[None]:
-    """Turn errors that a user can mend, and Ctrl-C, into one line and an exit code."""
-    # `docker stop` and shutdowns end a run as gently as Ctrl-C does.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    except TaggerError as error:
-        click.echo(printable(f"tag-genres: {error}"), err=True)
-        sys.exit(EXIT_NOTHING_DONE)
-    except KeyboardInterrupt:
-        again = "all finished work is kept; run the same command again to go on"
-        click.echo(f"\ninterrupted: {again}", err=True)
-        sys.exit(EXIT_INTERRUPTED)
-
-
-def _summarise(summary: Summary, csv_file: Path) -> Iterator[str]:
-    """The closing lines of a run."""
-    actions = summary.actions
-    counted = [f"{a.value.replace('-', ' ')} {actions[a]:,}" for a in Action if actions[a]]
-    genres = [f"{genre} {count:,}" for genre, count in summary.genres.most_common(3)]
-    if len(summary.genres) > 3:
-        genres.append(f"{len(summary.genres) - 3} more")
-    yield " · ".join(counted)
-    if genres:
-        yield f"heard: {' · '.join(genres)}"
-    if summary.untaggable:
-        yield f"skipped: {summary.untaggable:,} that cannot be tagged (predicted only)"
-    for outcome in summary.failures:
-        yield f"failed: {outcome.path}: {outcome.reason}"
-    if actions[Action.FAILED] > len(summary.failures):
-        hidden = actions[Action.FAILED] - len(summary.failures)
-        where = "the report" if str(csv_file) == "-" else csv_file
-        yield f"failed: {hidden:,} more (see `reason` in {where})"
-    if str(csv_file) != "-":
-        yield f"report: {csv_file}"
-    if summary.how_to_undo:
-        yield summary.how_to_undo
+    end(console, summary, summary_lines(summary, request.csv))

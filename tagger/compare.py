@@ -1,4 +1,4 @@
-"""All that a tag holds besides the genre, in a form that is equal before and after a write."""
+"""What a tag holds besides genre and note, in a form that is equal before and after a write."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ import mutagen.flac
 import mutagen.mp4
 
 from tagger import blocks, ilst
-from tagger.families import Family, read_ape, read_tag
+from tagger.families import Family, parse_id3, read_ape
+from tagger.provenance import FIELD
 
 _mutagen: Any = mutagen  # half of it is untyped
 
 
 def other_parts(file: IO[bytes], media: Any, family: Family) -> dict[str, str]:
-    """All that the tags hold besides the genre, and the stream's figures."""
+    """All that the tags hold besides the genre and our note, and the stream's figures."""
     found = {f"info:{name}": str(getattr(media.info, name, "")) for name in _INFO}
     if family.id3 == blocks.FRONT:
         del found["info:length"]  # of an MP3 without a Xing header: guessed from the file's size
@@ -32,7 +33,17 @@ def other_parts(file: IO[bytes], media: Any, family: Family) -> dict[str, str]:
     return found
 
 
-_GENRE_FRAME = re.compile(rb"TCON|TCO(?![A-Z])")
+# By patterns of its own, not by what chooses the parts to keep: a fault there must show here.
+_LETTERS = rb"\0?".join(re.escape(bytes([letter])) for letter in FIELD.encode())  # UTF-16 too
+_OWN_FRAME = re.compile(
+    rb"TCON|TCO(?![A-Z])|(TXX.{3}|TXX.{7}(.{4})?)[\0-\3](\xff\0?\xfe|\xfe\xff)?\0?%b\0" % _LETTERS,
+    re.DOTALL,
+)
+_OWN_ITEM = re.compile(
+    rb".{4}(\xa9gen|gnre|----.{4}mean\0{4}com\.apple\.iTunes.{4}name\0{4}%b(.{4}data|\Z))"
+    % FIELD.encode(),
+    re.DOTALL,
+)
 _INFO = ("length", "sample_rate", "channels", "bits_per_sample", "codec")
 
 
@@ -41,9 +52,8 @@ def _digest(data: bytes | str) -> str:
 
 
 def _other_frames(file: IO[bytes], place: blocks.Place) -> dict[str, str]:
-    tag = read_tag(file, place)
-    # Not `tag.others`, by which frames are chosen to be kept: a fault there must show here.
-    kept = [frame for frame in tag.frames if not _GENRE_FRAME.match(frame)]
+    tag = parse_id3(file, place)
+    kept = [frame for frame in tag.frames if not _OWN_FRAME.match(frame)]
     found = {f"id3:{i}:{frame[:4]!r}": _digest(frame) for i, frame in enumerate(kept)}
     if found:
         found["id3:version"] = f"2.{tag.major}"
@@ -69,7 +79,7 @@ def _other_trailers(file: IO[bytes]) -> dict[str, str]:
     found = {
         f"ape:{key}": _digest(f"{value.kind} {value.value!r}")
         for key, value in read_ape(file).items()
-        if key.casefold() != "genre"
+        if key.casefold() not in ("genre", FIELD.casefold())
     }
     file.seek(blocks.trailers(file))
     if data := file.read():
@@ -78,13 +88,14 @@ def _other_trailers(file: IO[bytes]) -> dict[str, str]:
 
 
 def _other_values(file: IO[bytes], media: Any, family: Family) -> dict[str, str]:
-    """What Vorbis comments, MP4 or ASF hold besides the genre, and the other blocks of a FLAC."""
+    """What Vorbis comments, MP4 or ASF hold besides, and the other blocks of a FLAC."""
     if isinstance(media, _mutagen.mp4.MP4):
-        kept = [item for item in ilst.items(file) if item[0] not in ilst.GENRE]
+        kept = [item for item in ilst.items(file) if not _OWN_ITEM.match(item[1])]
         return {f"item:{i}:{name!r}": _digest(data) for i, (name, data) in enumerate(kept)}
     tags = media.tags if media.tags is not None else {}
     pairs = list(tags) if isinstance(tags, list) else list(tags.items())
-    pairs = [(key, value) for key, value in pairs if key.casefold() != family.field.casefold()]
+    own = (family.field.casefold(), FIELD.casefold())
+    pairs = [(key, value) for key, value in pairs if key.casefold() not in own]
     found = {f"tag:{key}": "" for key, _ in pairs}
     for key, value in pairs:
         found[f"tag:{key}"] += f"{value}\0" if isinstance(value, str) else _digest(repr(value))

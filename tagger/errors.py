@@ -10,7 +10,9 @@
     │   ├── UnsupportedFormat   the container holds no tags that we can write
     │   ├── HardLinked          replacing the file would split it from its other names
     │   └── ChangedSince        the file is not the one that was predicted or written
+    ├── ConfigError         a config file, or a list of genres, cannot be used
     ├── StateError          the state file cannot be opened or is newer than this program
+    │   └── DamagedState        it is ours, and its content is broken
     └── ReportError         the report cannot be written
 
 A message says what happened and what to do. An error about one file carries its path.
@@ -63,8 +65,16 @@ class ChangedSince(TagError):
     """The file on disk is not the one that was predicted or written."""
 
 
+class ConfigError(TaggerError):
+    """A config file, or a file of aliases, of allowed genres or of their tree, cannot be used."""
+
+
 class StateError(TaggerError):
     """The state file cannot be opened, or a newer version of this program made it."""
+
+
+class DamagedState(StateError):
+    """The state file is one of ours, and its content is broken."""
 
 
 class ReportError(TaggerError):

@@ -1,4 +1,4 @@
-"""An ID3v2 tag as bytes, split into its frames, of which only the genre is ever replaced.
+"""An ID3v2 tag as bytes, split into its frames; only the genre and our note are ever replaced.
 
 mutagen's save drops frames that it cannot parse, turns ID3v2.2 into 2.3 and forgets frame flags.
 Here every other frame keeps its bytes and the tag its version. Source: id3.org, 2.2 to 2.4.
@@ -9,8 +9,16 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from io import BytesIO
+from typing import Any
+
+import mutagen
+import mutagen.id3
 
 from tagger.errors import TagError
+from tagger.provenance import FIELD
+
+_mutagen: Any = mutagen  # half of it is untyped
 
 NEW_PADDING = 1024  # bytes kept free in a tag that must grow, so that the next edit need not
 
@@ -40,16 +48,28 @@ class Id3:
 
     @property
     def others(self) -> tuple[bytes, ...]:
-        """The frames that are not the genre."""
+        """The frames that are neither the genre nor our note."""
         names = _GENRE_NAMES[self.major]
-        return tuple(frame for frame in self.frames if frame[: len(names[0])] not in names)
+        kept = (frame for frame in self.frames if frame[: len(names[0])] not in names)
+        return tuple(frame for frame in kept if not self._is_note(frame))
 
-    def with_genre(self, values: Sequence[str] | None) -> Id3:
-        """Return the tag with one genre frame of these raw values, or with none."""
-        # First: a reader that stumbles over another frame has seen it by then.
-        genre = () if values is None else (_genre_frame(self, values),)
+    def with_fields(self, genre: Sequence[str] | None, note: Sequence[str] | None) -> Id3:
+        """Return the tag with one frame of these raw values for each of the two, or with none."""
+        # First: a reader that stumbles over another frame has seen them by then.
+        new: list[bytes] = []
+        if genre is not None:
+            new.append(_text_frame(self, _GENRE_NAMES[self.major][0], genre))
+        if note is not None:
+            new.append(_text_frame(self, b"TXX" if self.major == 2 else b"TXXX", (FIELD, *note)))
         rest = self.rest if self.rest.strip(b"\0") else b""
-        return replace(self, frames=(*genre, *self.others), rest=rest)
+        return replace(self, frames=(*new, *self.others), rest=rest)
+
+    def _is_note(self, frame: bytes) -> bool:
+        """Whether mutagen reads a frame as our note, whatever its encoding and flags."""
+        if not frame.startswith(b"TXX"):
+            return False
+        alone = BytesIO(replace(self, frames=(frame,), rest=b"").to_bytes())
+        return f"TXXX:{FIELD}" in _mutagen.id3.ID3(alone, translate=False, load_v1=False)
 
     def to_bytes(self) -> bytes:
         """The whole tag, as long as the one that was read if that is possible."""
@@ -141,7 +161,7 @@ def _split(body: bytes, major: int, *, synchsafe: bool) -> tuple[tuple[bytes, ..
     return tuple(frames), body[at:]
 
 
-def _genre_frame(tag: Id3, values: Sequence[str]) -> bytes:
+def _text_frame(tag: Id3, name: bytes, values: Sequence[str]) -> bytes:
     """Latin-1 where that is enough, else UTF-8, or UTF-16 before ID3v2.4."""
     encoding, codec, mark, end = 3, "utf-8", b"", b"\0"
     if all(value.isascii() for value in values):
@@ -150,6 +170,6 @@ def _genre_frame(tag: Id3, values: Sequence[str]) -> bytes:
         encoding, codec, mark, end = 1, "utf-16-le", b"\xff\xfe", b"\0\0"
     data = bytes([encoding]) + b"".join(mark + value.encode(codec) + end for value in values)
     if tag.major == 2:
-        return b"TCO" + len(data).to_bytes(3, "big") + data
+        return name + len(data).to_bytes(3, "big") + data
     size = to_synchsafe(len(data)) if tag.synchsafe else len(data).to_bytes(4, "big")
-    return b"TCON" + size + b"\0\0" + data
+    return name + size + b"\0\0" + data

@@ -1,4 +1,4 @@
-"""The tag list of an MP4 as bytes, of which only the genre is ever replaced.
+"""The tag list of an MP4 as bytes, of which only the genre and our note are ever replaced.
 
 mutagen's save renders every item anew: it relabels pictures, merges repeated items and forgets what
 it could not read. Here the other items keep their bytes; mutagen puts the list into the file and
@@ -7,6 +7,7 @@ corrects the offsets of the audio.
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Iterator, Sequence
 from typing import IO, Any
@@ -15,9 +16,16 @@ import mutagen
 import mutagen.mp4
 
 from tagger.errors import TagError
+from tagger.provenance import FIELD
 
 GENRE = (b"\xa9gen", b"gnre")  # the name, and the number that old iTunes wrote
+MEAN = "com.apple.iTunes"  # who defines the name of a freeform item
 UTF8 = 1  # type of a data atom
+_NOTE = re.compile(
+    rb".{4}----.{4}mean.{4}%b.{4}name.{4}%b(.{4}data|\Z)"
+    % (re.escape(MEAN.encode()), FIELD.encode()),
+    re.DOTALL,
+)
 
 _mutagen: Any = mutagen  # half of it is untyped
 
@@ -34,19 +42,30 @@ def items(file: IO[bytes]) -> Iterator[tuple[bytes, bytes]]:
         yield atom.name, file.read(atom.length)
 
 
-def put_genres(file: IO[bytes], media: Any, genres: Sequence[str] | None) -> None:
-    """Replace the genre of the list by these values, or remove it."""
+def put_items(
+    file: IO[bytes], media: Any, genres: Sequence[str] | None, note: Sequence[str] | None
+) -> None:
+    """Replace the genre and our note by these values, or remove them."""
     found = list(items(file))
     unread = "©gen" not in (media.tags or {})
     if unread and any(name in GENRE for name, _ in found):
         raise TagError("its genre cannot be read, and would be lost; remove it first")
-    atom = _mutagen.mp4.Atom.render
-    kept = b"".join(data for name, data in found if name not in GENRE)
+    kept = b"".join(data for name, data in found if name not in GENRE and not _NOTE.match(data))
     if genres is not None:
-        head = struct.pack(">2I", UTF8, 0)  # type, locale
-        values = (atom(b"data", head + genre.encode()) for genre in genres)
-        kept += atom(GENRE[0], b"".join(values))
+        kept += _atom(GENRE[0], _data(genres))
+    if note is not None:
+        head = _atom(b"mean", bytes(4) + MEAN.encode()) + _atom(b"name", bytes(4) + FIELD.encode())
+        kept += _atom(b"----", head + _data(note))
     file.seek(0)
     # mutagen's own save does no more than this with the list that it renders.
     save = _mutagen.mp4.MP4Tags()._MP4Tags__save
-    save(file, _mutagen.mp4.Atoms(file), atom(b"ilst", kept), None)
+    save(file, _mutagen.mp4.Atoms(file), _atom(b"ilst", kept), None)
+
+
+def _atom(name: bytes, data: bytes) -> bytes:
+    return bytes(_mutagen.mp4.Atom.render(name, data))
+
+
+def _data(values: Sequence[str]) -> bytes:
+    head = struct.pack(">2I", UTF8, 0)  # type, locale
+    return b"".join(_atom(b"data", head + value.encode()) for value in values)

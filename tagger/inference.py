@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import groupby
 from operator import itemgetter
 
@@ -27,7 +28,10 @@ def predict_tracks(
     decoded = load_windows(tracks, plan, workers=workers, spawn=model.device.type != "cpu")
     rows = score_windows(decoded, model, options.batch_size)
     for index, of_track in groupby(rows, key=itemgetter(0)):
-        yield average_windows(tracks[index], list(of_track), model.info.labels)
+        result = average_windows(tracks[index], list(of_track), model.info.labels)
+        if isinstance(result, Prediction):
+            result = replace(result, multi_label=model.info.multi_label)
+        yield result
 
 
 def score_windows(items: Iterable[Item], model: GenreModel, batch_size: int) -> Iterator[Row]:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import unicodedata
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from tagger.types import Failure, Track
+
+Key = tuple[int, int, str, str]
 
 # fmt: off
 SUFFIXES = frozenset([
@@ -29,9 +32,10 @@ def find_tracks(paths: Iterable[Path]) -> Iterator[Track | Failure]:
 
     In folders, files are chosen by suffix and hidden ones are left out; a file that is named itself
     is taken whatever it is called. Links are followed, paths are those of the real files, and a
-    file reached twice counts once. What cannot be read is a `Failure` with its path as found.
+    file reached twice counts once, by the spelling that was met first. What cannot be read is a
+    `Failure` with its path as found.
     """
-    seen: set[str] = set()
+    seen: set[Key] = set()
     for path in paths:
         given = os.path.abspath(path)
         if not os.path.lexists(given):
@@ -40,7 +44,7 @@ def find_tracks(paths: Iterable[Path]) -> Iterator[Track | Failure]:
             yield from _visit(given, seen)
 
 
-def _visit(given: str, seen: set[str]) -> Iterator[Track | Failure]:
+def _visit(given: str, seen: set[Key]) -> Iterator[Track | Failure]:
     """Depth first, with a stack of its own: folders may lie deeper than Python recurses."""
     stack: list[Iterator[str]] = [iter([given])]
     while stack:
@@ -55,7 +59,7 @@ def _visit(given: str, seen: set[str]) -> Iterator[Track | Failure]:
             yield found
 
 
-def _look_at(path: str, seen: set[str], *, named: bool) -> Track | Failure | list[str] | None:
+def _look_at(path: str, seen: set[Key], *, named: bool) -> Track | Failure | list[str] | None:
     """What one path is: a track, a failure, a folder's entries to visit, or nothing of interest."""
     is_music = named or os.path.splitext(path)[1].lower() in SUFFIXES
     try:
@@ -68,16 +72,28 @@ def _look_at(path: str, seen: set[str], *, named: bool) -> Track | Failure | lis
     is_folder = stat.S_ISDIR(status.st_mode)
     if is_folder and os.path.islink(path) and _contains(real, os.path.dirname(path)):
         return Failure(Path(path), "a link to a folder that holds it", lasting=False)
-    if real in seen or not (is_folder or is_music):
+    key = _key(real, status)
+    if key in seen or not (is_folder or is_music):
         return None
-    seen.add(real)
+    seen.add(key)
     if is_folder:
         return _list_folder(real)
     if not stat.S_ISREG(status.st_mode):
         return Failure(Path(real), "not a regular file", lasting=False)
     if not os.access(real, os.R_OK):
         return Failure(Path(real), "permission denied", lasting=False)
-    return Track(Path(real), status.st_size, status.st_mtime_ns)
+    return Track.of(Path(real), status)
+
+
+def _key(real: str, status: os.stat_result) -> Key:
+    """Equal for two paths of one file that differ only in case or in Unicode normalisation.
+
+    Where those make different files, the inode differs. Hard links share it, and may be in one
+    folder: for them the spelling counts. Folders have none, though their count of links is high.
+    """
+    folded = unicodedata.normalize("NFC", real.casefold())
+    linked = status.st_nlink > 1 and not stat.S_ISDIR(status.st_mode)
+    return status.st_dev, status.st_ino, folded, real if linked else ""
 
 
 def _list_folder(folder: str) -> list[str] | Failure:

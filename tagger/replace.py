@@ -1,72 +1,122 @@
 """A file changes only by replacement: a finished copy takes its place in one step, or nothing does.
 
 Used for music and for reports alike. A kill at any moment leaves the old file or the new one, and
-at worst a hidden scratch copy beside it.
+at worst a hidden scratch file beside it, which `clear_scratch` removes.
 """
 
 from __future__ import annotations
 
+import errno
 import os
+import re
 import secrets
 import shutil
+import signal
+import stat
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tagger.errors import ChangedSince, HardLinked, TagError
+from tagger.types import WriteOptions
+
+with suppress(ImportError):  # Windows has none
+    import fcntl
 
 SCRATCH_PREFIX = ".tag-genres-"
+# Nothing tells whether a file of that name is still in use, so it is never cleared.
+UNLOCKED_PREFIX = f"{SCRATCH_PREFIX}unlocked-"
+SCRATCH = re.compile(re.escape(SCRATCH_PREFIX) + r"[0-9a-f]{16}(\.[^.]+)?")
+DEFAULTS = WriteOptions()
+# Other attributes belong to the system: a security label, for one, follows from the folder.
+KEPT_ATTRIBUTES = ("user.", "system.posix_acl_")
+# Here a lease is refused for want of a delegation or an oplock too, which says nothing of writers.
+UNSURE_OF_WRITERS = frozenset(["nfs", "nfs4", "cifs", "smb3"])
 
 
-def check_replaceable(path: Path) -> os.stat_result:
+def check_replaceable(path: Path, options: WriteOptions = DEFAULTS) -> os.stat_result:
     """The file's status, if a copy may take its place. Raises `TagError` with the reason if not."""
     status = path.stat()
-    if status.st_nlink > 1:
+    if status.st_nlink > 1 and not options.break_hardlinks:
         raise HardLinked(
-            f"hard-linked: {status.st_nlink - 1} more of its names would keep the old file", path
+            f"hard-linked: {status.st_nlink - 1} more of its names would keep the old file; "
+            "--break-hardlinks accepts that",
+            path,
         )
     if not os.access(path, os.W_OK):
         raise TagError("the file is read-only", path)
     if not os.access(path.parent, os.W_OK):
         raise TagError("its folder is read-only", path)
+    _check_unused(path)
     return status
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, options: WriteOptions = DEFAULTS) -> Iterator[Path]:
     """Yield a copy of `path` beside it; when the block ends without an error, it takes its place.
 
-    The copy has the suffix, mode, owner and extended attributes of the file. If the block raises,
-    or the file was changed meanwhile (`ChangedSince`), the copy is deleted and the file stays as it
-    was.
+    The copy has the suffix, mode, owner, extended attributes and access list of the file, and at no
+    moment may more people read it. What size and times the new file will have, `settle` tells
+    inside the block. If the block raises, or the file was changed meanwhile (`ChangedSince`), the
+    copy is deleted and the file stays as it was. Raises `TagError` for what cannot be kept.
     """
-    before = check_replaceable(path)
-    scratch = scratch_beside(path)
-    try:
-        shutil.copyfile(path, scratch)
-        shutil.copystat(path, scratch)
-        _take_owner(scratch, before)
+    before = check_replaceable(path, options)
+    with _scratch_file(path, 0o600) as scratch:
+        _copy(path, scratch, before)
         yield scratch
+        settle(path, scratch, options)
         sync(scratch)
         if _version(path.stat()) != _version(before):
             raise ChangedSince("another program changed the file meanwhile; run again", path)
+        _check_unused(path)
         os.replace(scratch, path)
-    except BaseException:
-        scratch.unlink(missing_ok=True)
-        raise
-    # The change is done and journalled; some network file systems know no fsync of a folder.
-    with suppress(OSError):
-        sync(path.parent)
+    _sync_folder(path.parent)
 
 
-def _version(status: os.stat_result) -> tuple[int, ...]:
-    """What differs between two versions of a file, even if a program put its times back."""
-    return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+def settle(path: Path, scratch: Path, options: WriteOptions = DEFAULTS) -> os.stat_result:
+    """Make an edited copy ready to take the place of `path`; its status, as the new file's will be.
+
+    Only the time of the status change (ctime) still moves, when the copy takes the place.
+    """
+    wanted = path.stat()
+    mode = stat.S_IMODE(wanted.st_mode)
+    if stat.S_IMODE(scratch.stat().st_mode) != mode:
+        scratch.chmod(mode)  # writing clears the setuid bits
+    if options.keep_mtime:
+        os.utime(scratch, ns=(wanted.st_atime_ns, wanted.st_mtime_ns))
+    return scratch.stat()
 
 
-def scratch_beside(path: Path) -> Path:
-    """A fresh hidden name in the same folder, with the same suffix."""
-    return path.with_name(f"{SCRATCH_PREFIX}{secrets.token_hex(8)}{path.suffix}")
+@contextmanager
+def replaced_by(target: Path) -> Iterator[Path]:
+    """Yield a new empty file beside `target`; when the block ends without an error, it is `target`.
+
+    If the block raises, the new file is deleted, and `target` stays as it was, or stays missing.
+    """
+    with _scratch_file(target, 0o666) as scratch:
+        yield scratch
+        sync(scratch)
+        os.replace(scratch, target)
+    _sync_folder(target.parent)
+
+
+def clear_scratch(folder: Path) -> int:
+    """Remove the scratch files that killed runs left in a folder, and return how many.
+
+    Those of a living run, on this or another machine, are locked and stay, as does what cannot be
+    removed. Where files cannot be locked, nothing is removed.
+    """
+    try:
+        with os.scandir(folder) as entries:
+            found = [
+                entry.path
+                for entry in entries
+                if SCRATCH.fullmatch(entry.name) and entry.is_file(follow_symlinks=False)
+            ]
+    except OSError:
+        return 0
+    return sum(map(_remove_unlocked, found))
 
 
 def sync(path: Path) -> None:
@@ -80,12 +130,167 @@ def sync(path: Path) -> None:
         os.close(handle)
 
 
-def _take_owner(scratch: Path, wanted: os.stat_result) -> None:
+def _sync_folder(folder: Path) -> None:
+    # The change is done and journalled; some network file systems know no fsync of a folder.
+    with suppress(OSError):
+        sync(folder)
+
+
+# --- scratch files --------------------------------------------------------------------------------
+
+
+def scratch_beside(path: Path, prefix: str = SCRATCH_PREFIX) -> Path:
+    """A fresh hidden name in the same folder, with the same suffix."""
+    return path.with_name(f"{prefix}{secrets.token_hex(8)}{path.suffix}")
+
+
+@contextmanager
+def _scratch_file(target: Path, mode: int) -> Iterator[Path]:
+    """A new file beside `target`, locked where that works, and deleted if the block raises."""
+    scratch, lock = _create(target, mode)
+    try:
+        yield scratch
+    except BaseException:
+        # The error that led here says more than one about the copy would.
+        with suppress(OSError):
+            scratch.unlink()
+        raise
+    finally:
+        if lock is not None:
+            # What a disk reports so late, `sync` has reported before.
+            with suppress(OSError):
+                os.close(lock)
+
+
+def _create(target: Path, mode: int) -> tuple[Path, int | None]:
+    """A new file, and the descriptor that holds its lock; none for a name that is never cleared."""
+    new = os.O_CREAT | os.O_EXCL | os.O_RDWR
+    scratch = scratch_beside(target)
+    handle = os.open(scratch, new, mode)
+    if _lock(handle, scratch):
+        return scratch, handle
+    os.close(handle)
+    scratch.unlink(missing_ok=True)
+    scratch = scratch_beside(target, UNLOCKED_PREFIX)
+    os.close(os.open(scratch, new, mode))
+    return scratch, None
+
+
+def _lock(handle: int, scratch: Path) -> bool:
+    """Lock a new scratch file until `handle` is closed; false if `clear_scratch` was faster.
+
+    False also where files cannot be locked, or only so that nobody else could write to them.
+    """
+    if sys.platform == "win32":
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # Over SMB, Linux makes it a lock that keeps out every other descriptor, the editor's too.
+        # This finds that out, and whether the name is still there.
+        with scratch.open("r+b", buffering=0) as other:
+            other.write(b"\0")
+        os.ftruncate(handle, 0)
+    except OSError:
+        return False
+    return True
+
+
+def _remove_unlocked(scratch: str) -> bool:
+    if sys.platform == "win32":
+        return False
+    with suppress(OSError):
+        # Shared and for reading: the file may take its place just now, and must not seem written
+        # to. The flags are for what the name may have become.
+        handle = os.open(scratch, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            os.unlink(scratch)
+            return True
+        finally:
+            os.close(handle)
+    return False
+
+
+# --- the copy -------------------------------------------------------------------------------------
+
+
+def _copy(path: Path, scratch: Path, before: os.stat_result) -> None:
+    """Content first and permissions last, so that nobody reads what the file does not show them."""
+    shutil.copyfile(path, scratch)
+    _take_owner(path, scratch, before)
+    wanted = _attributes(path)
+    if sys.platform == "linux":
+        # The default access list of a folder gives new files one that the old file may not have.
+        for name in _attributes(scratch).keys() - wanted.keys():
+            os.removexattr(scratch, name)
+    shutil.copystat(path, scratch)  # passes over attributes that it may not set
+    if _attributes(scratch) != wanted:
+        raise TagError("its extended attributes or access list cannot be kept", path)
+
+
+def _take_owner(path: Path, scratch: Path, wanted: os.stat_result) -> None:
     status = scratch.stat()
     if os.name == "nt" or (status.st_uid, status.st_gid) == (wanted.st_uid, wanted.st_gid):
         return
     try:
         os.chown(scratch, wanted.st_uid, wanted.st_gid)
     except PermissionError:
-        raise TagError("it belongs to another user, and a replaced file would not") from None
-    os.chmod(scratch, wanted.st_mode & 0o7777)  # a change of owner clears the setuid bits
+        raise TagError("it belongs to another user, and a replaced file would not", path) from None
+
+
+def _attributes(path: Path) -> dict[str, bytes]:
+    """The extended attributes that a replaced file must keep, access lists among them."""
+    if sys.platform != "linux":
+        return {}
+    try:
+        names = os.listxattr(path)
+    except OSError as error:
+        if error.errno == errno.ENOTSUP:
+            return {}
+        raise
+    return {name: os.getxattr(path, name) for name in names if name.startswith(KEPT_ATTRIBUTES)}
+
+
+# --- other programs -------------------------------------------------------------------------------
+
+
+def _version(status: os.stat_result) -> tuple[int, ...]:
+    """What differs between two versions of a file, even if a program put its times back."""
+    return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
+def _check_unused(path: Path) -> None:
+    """Raise `TagError` if a program has the file open for writing, as far as the system tells.
+
+    Linux grants a read lease only on a file that nobody writes to.
+    """
+    if sys.platform != "linux":
+        return
+    try:
+        handle = os.open(path, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        # Who opens the file in this instant breaks the lease, and the signal for that would be
+        # SIGIO, which ends a process. SIGURG is ignored.
+        fcntl.fcntl(handle, fcntl.F_SETSIG, signal.SIGURG)
+        fcntl.fcntl(handle, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+        fcntl.fcntl(handle, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    except OSError as error:
+        if error.errno == errno.EAGAIN and _file_system(handle) not in UNSURE_OF_WRITERS:
+            raise TagError(
+                "another program has it open for writing; run again when that is done", path
+            ) from None
+    finally:
+        os.close(handle)
+
+
+def _file_system(handle: int) -> str:
+    """The type of the file system that an open file is on; "" where the system does not tell."""
+    device = os.fstat(handle).st_dev
+    number = f" {os.major(device)}:{os.minor(device)} "
+    with suppress(OSError):
+        for mount in Path("/proc/self/mountinfo").read_text(errors="replace").split("\n"):
+            if number in mount:
+                return mount.partition(" - ")[2].split()[0]
+    return ""

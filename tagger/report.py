@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import IO
 
 from tagger.errors import ReportError
-from tagger.genres import rank_genres
 from tagger.library import SUFFIXES
-from tagger.replace import scratch_beside, sync
+from tagger.replace import replaced_by
 from tagger.types import Outcome
 
 COLUMNS = (
     "path", "genre", "confidence", "agreement", "second", "second_confidence", "third",
     "third_confidence", "windows", "seconds", "existing_genre", "action", "reason", "model",
+    "new_genre", "heard",
 )  # fmt: skip
 STDOUT = Path("-")
 CHUNK_ROWS = 1000
@@ -30,6 +30,7 @@ UNSAFE = re.compile(
 # An apostrophe in front makes a spreadsheet take the cell as text. A text that has apostrophes in
 # that place gets one more, so that taking one off always gives the text back.
 FORMULA = re.compile(r"'*[=+\-@]")
+ESCAPE = r"x[0-9a-f]{2}|u[0-9a-f]{4}"  # what stands behind the backslash of an escape
 
 Cell = str | float | int | None
 
@@ -65,18 +66,26 @@ def check_target(target: Path) -> None:
 
 
 def csv_text(text: str) -> str:
-    r"""Text that a CSV reader gives back and a spreadsheet does not run.
+    r"""Text that a CSV reader gives back and a spreadsheet does not run; see `plain_text`.
 
-    What is not printable, and bytes of file names that are not UTF-8, become `\xNN` or `\uNNNN`; a
-    text that looks so already has its backslash written as `\x5c`. Newlines stay.
+    What is not printable becomes `\xNN` below 0x80 and `\uNNNN` above; `\x80` to `\xff` stand for
+    bytes of file names that are not UTF-8. A text that looks so already has its backslash written
+    as `\x5c`. Newlines stay.
     """
     escaped = printable(text, keep="\n")
     return f"'{escaped}" if FORMULA.match(escaped) else escaped
 
 
+def plain_text(cell: str) -> str:
+    """The text of which `csv_text` made this cell: its exact inverse."""
+    if cell.startswith("'") and FORMULA.match(cell):
+        cell = cell[1:]
+    return re.sub(rf"\\({ESCAPE})", _unescape, cell)
+
+
 def printable(text: str, keep: str = "") -> str:
     r"""Text without anything that a terminal would obey; see `csv_text` for the escapes."""
-    escaped = re.sub(r"\\(?=x[0-9a-f]{2}|u[0-9a-f]{4})", r"\\x5c", text)
+    escaped = re.sub(rf"\\(?={ESCAPE})", r"\\x5c", text)
     if "\n" not in keep:
         escaped = escaped.replace("\n", r"\x0a")
     return UNSAFE.sub(_escape, escaped)
@@ -85,28 +94,36 @@ def printable(text: str, keep: str = "") -> str:
 def _escape(match: re.Match[str]) -> str:
     code = ord(match[0])
     if 0xDC80 <= code <= 0xDCFF:  # how Python keeps a byte of a name that is not UTF-8
-        code -= 0xDC00
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+        return f"\\x{code - 0xDC00:02x}"
+    return f"\\x{code:02x}" if code < 0x80 else f"\\u{code:04x}"
+
+
+def _unescape(match: re.Match[str]) -> str:
+    code = int(match[1][1:], 16)
+    is_byte = match[1].startswith("x") and code >= 0x80
+    return chr(0xDC00 + code if is_byte else code)
 
 
 def _row(outcome: Outcome, model: str, labels: Sequence[str]) -> list[Cell]:
-    cells: list[Cell] = [csv_text(os.fspath(outcome.path))]
+    best: list[Cell] = []
+    for name, share in outcome.ranked[:3]:
+        best += [csv_text(name), round(share, 4)]
+    best += [None] * (6 - len(best))
     prediction = outcome.prediction
     if prediction is None:
-        cells += [None] * 9
+        agreement = windows = seconds = None
+        shares: list[Cell] = [None] * len(labels)
     else:
-        best: list[tuple[str | None, float | None]] = [*rank_genres(prediction)[:3]]
-        best += [(None, None)] * (3 - len(best))
-        (genre, confidence), second, third = best
-        for name, share in ((genre, confidence), second, third):
-            cells += [name and csv_text(name), share and round(share, 4)]
-        cells.insert(3, round(prediction.agreement, 4))
-        cells += [prediction.windows, round(prediction.seconds, 2)]
-    cells += [csv_text("; ".join(outcome.existing)), outcome.action.value, csv_text(outcome.reason)]
-    cells.append(csv_text(model))
-    if prediction is None:
-        return cells + [None] * len(labels)
-    return cells + [round(share, 6) for share in prediction.probabilities[: len(labels)]]
+        agreement, windows = round(prediction.agreement, 4), prediction.windows
+        seconds = round(prediction.seconds, 2)
+        shares = [round(share, 6) for share in prediction.probabilities[: len(labels)]]
+    existing, after = ("; ".join(genres) for genres in (outcome.existing, outcome.after))
+    done = [csv_text(existing), outcome.action.value, csv_text(outcome.reason), csv_text(model)]
+    heard = best[0]
+    return [
+        csv_text(os.fspath(outcome.path)), *best[:2], agreement, *best[2:], windows, seconds,
+        *done, csv_text(after), heard, *shares,
+    ]  # fmt: skip
 
 
 @contextmanager
@@ -124,15 +141,11 @@ def _opened(target: Path) -> Iterator[IO[str]]:
             with target.open("w", encoding="utf-8", newline="") as file:
                 yield file
             return
-        scratch = scratch_beside(target)
-        try:
-            with scratch.open("w", encoding="utf-8", newline="") as file:
-                yield file
-            sync(scratch)
-            os.replace(scratch, target)
-        except BaseException:
-            scratch.unlink(missing_ok=True)
-            raise
+        with (
+            replaced_by(target) as scratch,
+            scratch.open("w", encoding="utf-8", newline="") as file,
+        ):
+            yield file
     except OSError as error:
         reason = error.strerror or error
         raise ReportError(

@@ -1,5 +1,7 @@
 """The genre of one file: read it, write it, put it back; nothing else in the file changes.
 
+Beside the genre stands our own field, the note, see `provenance`.
+
 Files are edited in place: a caller passes a private copy, which is worthless after an error.
 """
 
@@ -17,18 +19,12 @@ import mutagen.id3
 from tagger import blocks
 from tagger.compare import other_parts
 from tagger.errors import TagError, UnsupportedFormat
-from tagger.families import (
-    FAMILIES,
-    IGNR,
-    Family,
-    get_fields,
-    has_tags,
-    holds_one_value,
-    main_field,
-    put_fields,
-)
+from tagger.families import APE_GENRE, IGNR, Family, load, read_tags, recognise
 from tagger.genres import unique_names
-from tagger.types import GenreFields
+from tagger.keys import APE, first_text, is_set
+from tagger.provenance import FIELD
+from tagger.rawfields import NOTE, get_fields, has_tags, put_fields
+from tagger.types import GenreFields, TagInfo
 
 JOIN = "; "  # between genres where ID3 before 2.4 allows one value; "/" and "," are parts of names
 V1_UNKNOWN = 255  # the genre byte of ID3v1 for a name that is not in its list
@@ -45,26 +41,44 @@ def read_genres(path: Path) -> tuple[str, ...]:
     the ID3v2 tag, then APEv2, then ID3v1; in a WAV the ID3 chunk, then RIFF INFO.
     Raises `UnsupportedFormat` if the container holds no tags, else `TagError` if it is damaged.
     """
+    return read_tag(path).genres
+
+
+def read_tag(path: Path) -> TagInfo:
+    """Genres as `read_genres` gives them, and what else a run must know of a tag, read at once.
+
+    All but the genres is that of the main tag; of several values the first counts, and one that is
+    not text is taken for "". Raises as `read_genres` does.
+    """
     with _opened(path, "rb") as (file, media, family):
-        joined = holds_one_value(file, family)
-        for field, values in get_fields(file, media, family).items():
-            if names := _names(field, values, joined=joined):
-                return names
-        return ()
+        tags = read_tags(file, media, family)
+        fields = get_fields(file, family, tags)
+        note = "".join(fields.pop(NOTE, ())[:1])
+        names = (_names(*item, joined=tags.has_one_genre) for item in fields.items())
+        return TagInfo(
+            genres=next(filter(None, names), ()),
+            note=note,
+            album=first_text(tags.main, tags.keys.album),
+            album_artist=first_text(tags.main, tags.keys.album_artist),
+            artist=first_text(tags.main, tags.keys.artist),
+            compilation=is_set(tags.main, tags.keys.compilation),
+        )
 
 
 def read_fields(path: Path) -> GenreFields:
     """The genre fields as they are stored, for `restore_fields`. Raises as `read_genres` does."""
     with _opened(path, "rb") as (file, media, family):
-        return GenreFields(get_fields(file, media, family), has_tags(file, media, family))
+        fields = get_fields(file, family, read_tags(file, media, family))
+        return GenreFields(fields, has_tags(file, media, family))
 
 
-def write_genres(path: Path, genres: Sequence[str]) -> None:
-    """Store genres, best first, and read them back.
+def write_genres(path: Path, genres: Sequence[str], note: str = "") -> None:
+    """Store genres, best first, and the note in our own field, and read both back.
 
     Several stay separate values; in ID3v2.3 and 2.2 they are one value, joined by "; ". A file
     without a tag gets one: ID3v2.4, with what an ID3v1 block says, which it would hide otherwise.
-    An older tag at the end is updated, never added.
+    An older tag at the end is updated, never added. The note goes to the main tag only; "" removes
+    it.
     Raises as `read_genres` does, and `TagError` for no genre, for a name that readers would take
     for something else (a number, a leading "(", control characters), and for a file that would lose
     other tags or does not read back as written.
@@ -75,9 +89,13 @@ def write_genres(path: Path, genres: Sequence[str]) -> None:
     for name in wanted:
         _check_name(name, path)
     with _opened(path, "r+b") as (file, media, family):
-        fields = [main_field(file, family), *get_fields(file, media, family)]
-        values = dict.fromkeys(fields, wanted)
-        if holds_one_value(file, family):
+        tags = read_tags(file, media, family)
+        main = APE_GENRE if tags.keys is APE else family.field
+        values = dict.fromkeys([main, *get_fields(file, family, tags)], wanted)
+        values.pop(NOTE, None)
+        if note:
+            values[NOTE] = (note,)
+        if tags.has_one_genre:
             values["TCON"] = (JOIN.join(wanted),)
         if IGNR in family.older and blocks.read_info(file):
             values[IGNR] = (f"{JOIN.join(wanted)}\0".encode().decode("latin-1"),)
@@ -86,8 +104,18 @@ def write_genres(path: Path, genres: Sequence[str]) -> None:
             known = next((number for number in numbers if number is not None), V1_UNKNOWN)
             values["id3v1"] = (str(known),)
         put_fields(file, media, family, values)
-    if (stored := read_genres(path)) != wanted:
-        raise TagError(f"{wanted} would read back as {stored}; choose other names", path)
+    stored = read_tag(path)
+    if stored.genres != wanted:
+        raise TagError(f"{wanted} would read back as {stored.genres}; choose other names", path)
+    if stored.note != note:
+        raise TagError(f"its field {FIELD} would not read back as written", path)
+
+
+def field_genres(fields: GenreFields) -> tuple[str, ...]:
+    """The names that raw fields stand for, as `read_genres` would give them."""
+    raw = ((field, values) for field, values in fields.values.items() if field != NOTE)
+    names = (_names(field, values, joined=True) for field, values in raw)
+    return next(filter(None, names), ())
 
 
 def restore_fields(path: Path, fields: GenreFields) -> None:
@@ -97,7 +125,7 @@ def restore_fields(path: Path, fields: GenreFields) -> None:
 
 
 def other_tags(path: Path) -> dict[str, str]:
-    """All in the tags but the genre, and the stream's figures: equal before and after a write.
+    """All in the tags but genre and note, and the stream's figures: equal before and after a write.
 
     Text is kept, anything else as a digest. The audio itself is not compared here.
     """
@@ -136,14 +164,14 @@ def _opened(path: Path, mode: str) -> Iterator[tuple[IO[bytes], Any, Family]]:
     """The open file, mutagen's view of it, and its family; foreign errors become `TagError`."""
     try:
         with path.open(mode) as file:
-            media = _mutagen.File(path)
-            family = next((row for row in FAMILIES if isinstance(media, row.types)), None)
-            if media is None:
+            kind, family = recognise(file, path)
+            if kind is None:
                 raise UnsupportedFormat(
                     "not recognised: the file is empty or damaged, of a kind that holds no tags, "
                     "or its suffix does not fit its content",
                     path,
                 )
+            media = None if family is None else load(file, kind, family)
             if family is None or _is_adts(file, family):
                 raise UnsupportedFormat(
                     f"{path.suffix or 'these'} files hold no tags that can be written safely; "

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 
@@ -15,6 +16,14 @@ class Track:
     path: Path  # absolute
     size: int  # bytes
     mtime_ns: int
+    # Not part of what a prediction belongs to: it moves with a rename or a new mode. But no program
+    # can put it back, so what is remembered of a tag belongs to it too.
+    ctime_ns: int = field(default=0, compare=False)
+
+    @classmethod
+    def of(cls, path: Path, status: os.stat_result) -> Track:
+        """What a file's status says of it."""
+        return cls(path, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +49,7 @@ class Prediction:
     agreement: float
     windows: int
     seconds: float  # decoded length of the track
+    multi_label: bool = False  # each label has a probability of its own; they do not sum to one
 
     @property
     def ranked(self) -> list[tuple[str, float]]:
@@ -49,11 +59,24 @@ class Prediction:
 
 
 @dataclass(frozen=True, slots=True)
+class TagInfo:
+    """What a run must know of one file's tag; a text that the tag does not have is ""."""
+
+    genres: tuple[str, ...] = ()
+    note: str = ""  # our own field, see `tagger.provenance`
+    album: str = ""
+    album_artist: str = ""
+    artist: str = ""
+    compilation: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class GenreFields:
     """The genre fields of one file as they are stored, enough to put them back.
 
     `values` maps a field ("TCON", "id3v1", "ape:Genre", "GENRE", "©gen" ...) to its raw values; a
-    field that the file does not have is missing. `has_tags` is false where there is no tag block.
+    field that the file does not have is missing. Our own field of provenance is among them, as
+    "note". `has_tags` is false where there is no tag block.
     """
 
     values: Mapping[str, tuple[str, ...]]
@@ -110,6 +133,15 @@ class PredictOptions:
     precision: str = "auto"  # one of PRECISIONS
 
 
+@dataclass(frozen=True, slots=True)
+class WriteOptions:
+    """How files are written; the defaults are the safe choices."""
+
+    keep_mtime: bool = False  # players then do not notice the change
+    break_hardlinks: bool = False  # a replaced file leaves its other names with the old content
+    provenance: bool = False  # add our own field; one that is there is kept in step anyway
+
+
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 
@@ -135,4 +167,10 @@ class Outcome:
     reason: str = ""
     prediction: Prediction | None = None
     existing: tuple[str, ...] = ()  # genres in the file before this run
-    genres: tuple[str, ...] = ()  # what the policy chose
+    genres: tuple[str, ...] = ()  # written, or to be written; () where the tag stays as it is
+    ranked: tuple[tuple[str, float], ...] = ()  # (genre, confidence), best first
+
+    @property
+    def after(self) -> tuple[str, ...]:
+        """Genres in the file after this run (a dry run: after what it would write)."""
+        return self.genres or self.existing

@@ -73,6 +73,7 @@ if not Path(SCRIPT[0]).exists():
 
 def environment(home: Path) -> dict[str, str]:
     state = {"HOME": str(home), "XDG_STATE_HOME": str(home / "state"), "HF_HOME": str(home / "hf")}
+    state["XDG_CONFIG_HOME"] = str(home / "config")
     return {**os.environ, **state, "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT)}
 
 

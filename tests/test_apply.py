@@ -16,13 +16,14 @@ import soundfile
 from containers import KINDS, make
 
 from tagger import apply
-from tagger.apply import read_outcome, undo_change, uninterrupted, write_outcome
+from tagger.apply import Writer, read_outcome, uninterrupted, write_outcome
 from tagger.audio import digest_packets
 from tagger.errors import TagError
 from tagger.genres import Policy
 from tagger.state import State
 from tagger.tags import read_fields, read_genres, write_genres
 from tagger.types import Action, Prediction, Track
+from tagger.undo import undo_changes
 
 ROOT = Path(__file__).parents[1]
 POLICY = Policy()
@@ -54,20 +55,12 @@ def predicted(path: Path, jazz: float = 0.75) -> Prediction:
     return Prediction(identify(path), ("jazz", "rock"), (jazz, 1 - jazz), 1.0, 8, 1.0)
 
 
-def write(
-    path: Path, state: State, run: int, policy: Policy = POLICY, jazz: float = 0.75, **options
-):
-    return write_outcome(
-        predicted(path, jazz), policy, state, run, **{"dry_run": False, **options}
-    )  # fmt: skip
+def write(path: Path, state: State, run: int, policy: Policy = POLICY, jazz: float = 0.75):
+    return write_outcome(predicted(path, jazz), policy, Writer(state, run))
 
 
-def undo(state: State, run: int, **options):
-    by = state.begin_run("undo")
-    return [
-        undo_change(change, state, by, **{"dry_run": False, **options})
-        for change in state.changes(run)
-    ]
+def undo(state: State, run: int):
+    return list(undo_changes(state.changes(run), Writer(state, state.begin_run("undo"))))
 
 
 def bits(path: Path) -> tuple[str, int]:
@@ -92,7 +85,7 @@ def test_every_container_takes_a_genre_and_gives_it_back(kind, tmp_path, state):
     fields, audio = read_fields(path), digest_packets(path)
     run = state.begin_run("tag")
     outcome = write(path, state, run)
-    assert (outcome.action, outcome.reason) == (Action.WRITTEN, "")
+    assert (outcome.action, outcome.reason) == (Action.WRITTEN, "it has no genre")
     assert read_genres(path) == ("Jazz",)
     assert [item.action for item in undo(state, run)] == [Action.WRITTEN]
     assert read_fields(path) == fields
@@ -107,7 +100,7 @@ def test_a_prediction_still_holds_after_our_own_write(song, state):
 
 def test_a_dry_run_writes_nothing(song, state):
     before, run = bits(song), state.begin_run("tag")
-    outcome = write(song, state, run, dry_run=True)
+    outcome = write_outcome(predicted(song), POLICY, Writer(state, dry_run=True))
     assert (outcome.action, outcome.genres) == (Action.WOULD_WRITE, ("Jazz",))
     assert bits(song) == before
     assert state.changes(run) == []
@@ -131,7 +124,7 @@ def test_what_the_policy_leaves_alone_is_not_touched(song, state, policy, jazz, 
 def test_a_file_that_changed_since_it_was_predicted_is_left_alone(song, state):
     prediction = predicted(song)
     os.utime(song, ns=(1, 1))
-    outcome = write_outcome(prediction, POLICY, state, state.begin_run("tag"), dry_run=False)
+    outcome = write_outcome(prediction, POLICY, Writer(state, state.begin_run("tag")))
     assert (outcome.action, read_genres(song)) == (Action.FAILED, ())
     assert "changed since" in outcome.reason
 
@@ -139,7 +132,7 @@ def test_a_file_that_changed_since_it_was_predicted_is_left_alone(song, state):
 def test_a_file_that_is_gone_is_a_failed_outcome(song, state):
     prediction = predicted(song)
     song.unlink()
-    outcome = write_outcome(prediction, POLICY, state, state.begin_run("tag"), dry_run=False)
+    outcome = write_outcome(prediction, POLICY, Writer(state, state.begin_run("tag")))
     assert outcome.action is Action.FAILED
     assert "no such file" in outcome.reason.lower()
 
@@ -152,9 +145,9 @@ def test_a_container_without_tags_is_predicted_and_no_failure(tmp_path, state):
     assert outcome.reason.startswith("not taggable")
 
 
-def test_without_writing_the_genres_that_are_there_are_reported(song):
+def test_without_writing_the_genres_that_are_there_are_reported(song, state):
     write_genres(song, ["Polka", "Ska"])
-    outcome = read_outcome(predicted(song))
+    outcome = read_outcome(predicted(song), POLICY, state)
     assert (outcome.action, outcome.existing, outcome.genres) == (
         Action.PREDICTED,
         ("Polka", "Ska"),
@@ -165,26 +158,26 @@ def test_without_writing_the_genres_that_are_there_are_reported(song):
 # --- what is verified -----------------------------------------------------------------------------
 
 
-def retitled(path: Path, genres: object) -> None:
+def retitled(path: Path, genres: object, note: str = "") -> None:
     write_genres(path, list(genres))
     media = mutagen.File(path, easy=True)
     media["title"] = ["something else"]
     media.save()
 
 
-def resounded(path: Path, genres: object) -> None:
+def resounded(path: Path, genres: object, note: str = "") -> None:
     write_genres(path, list(genres))
     data = bytearray(path.read_bytes())
     data[-600:-590] = b"\x55" * 10
     path.write_bytes(data)
 
 
-def cut(path: Path, genres: object) -> None:
+def cut(path: Path, genres: object, note: str = "") -> None:
     write_genres(path, list(genres))
     os.truncate(path, path.stat().st_size - 2000)
 
 
-def broken(path: Path, genres: object) -> None:
+def broken(path: Path, genres: object, note: str = "") -> None:
     raise TagError("cannot be written", path)
 
 
@@ -207,7 +200,7 @@ def test_an_undo_that_would_change_anything_else_is_refused(song, state, monkeyp
     run = state.begin_run("tag")
     write(song, state, run)
     before = bits(song)
-    monkeypatch.setattr(apply, "restore_fields", lambda path, fields: damage(path, ["Polka"]))
+    monkeypatch.setattr("tagger.undo.restore_fields", lambda path, fields: damage(path, ["Polka"]))
     assert [item.action for item in undo(state, run)] == [Action.FAILED]
     assert bits(song) == before
     assert len(state.changes(run)) == 1
@@ -346,7 +339,7 @@ def test_undo_works_where_times_are_too_coarse_to_tell(song, state, monkeypatch)
     assert read_genres(song) == ("Ska!",)
 
 
-def _at_zero(path: Path, genres: tuple[str, ...]) -> None:
+def _at_zero(path: Path, genres: tuple[str, ...], note: str) -> None:
     write_genres(path, genres)
     os.utime(path, (0, 0))
 
@@ -367,8 +360,9 @@ def test_a_genre_that_is_set_while_the_copy_is_prepared_is_kept(song, state, mon
 def test_a_dry_undo_changes_nothing(song, state):
     run = state.begin_run("tag")
     write(song, state, run)
-    before = bits(song)
-    assert [item.action for item in undo(state, run, dry_run=True)] == [Action.WOULD_WRITE]
+    before, rehearsal = bits(song), Writer(state, dry_run=True)
+    outcomes = list(undo_changes(state.changes(run), rehearsal))
+    assert [item.action for item in outcomes] == [Action.WOULD_WRITE]
     assert bits(song) == before
     assert len(state.changes(run)) == 1
 
@@ -376,7 +370,7 @@ def test_a_dry_undo_changes_nothing(song, state):
 CRASHED = """
 import os, signal, sys
 from pathlib import Path
-from tagger.apply import write_outcome
+from tagger.apply import Writer, write_outcome
 from tagger.genres import Policy
 from tagger.state import State
 from tagger.types import Prediction, Track
@@ -386,7 +380,7 @@ track = Track(path, status.st_size, status.st_mtime_ns)
 os.replace = lambda *arguments: os.kill(os.getpid(), signal.SIGKILL)
 with State(Path(sys.argv[2])) as state:
     prediction = Prediction(track, ("jazz", "rock"), (0.75, 0.25), 1.0, 8, 1.0)
-    write_outcome(prediction, Policy(), state, state.begin_run("tag"), dry_run=False)
+    write_outcome(prediction, Policy(), Writer(state, state.begin_run("tag")))
 """
 
 
@@ -416,7 +410,7 @@ def test_an_interrupt_waits_for_the_end_of_the_block(number):
 
 
 def test_an_interrupt_during_a_write_leaves_a_finished_file(song, state, monkeypatch):
-    def interrupted(path: Path, genres: object) -> None:
+    def interrupted(path: Path, genres: object, note: str) -> None:
         signal.raise_signal(signal.SIGINT)
         write_genres(path, list(genres))
 

@@ -23,7 +23,7 @@ from tagger.tags import other_tags, read_fields, read_genres, write_genres
 
 ISSUE_COLUMNS = (
     "path,genre,confidence,agreement,second,second_confidence,third,third_confidence,windows,"
-    "seconds,existing_genre,action,reason,model"
+    "seconds,existing_genre,action,reason,model,new_genre,heard"
 )
 
 

@@ -5,7 +5,10 @@ import os
 import subprocess
 import sys
 import tempfile
+import unicodedata
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -64,6 +67,11 @@ def test_a_track_knows_its_size_and_time(root):
     assert list(find_tracks([root])) == [Track((root / "a.mp3").resolve(), 5, 123_456_789)]
 
 
+def test_a_track_knows_when_its_status_changed(root):
+    put(root, "a.mp3")
+    assert [item.ctime_ns for item in find_tracks([root])] == [(root / "a.mp3").stat().st_ctime_ns]
+
+
 @pytest.mark.parametrize("suffix", sorted(SUFFIXES))
 def test_suffixes_of_music_count_in_any_case(root, suffix):
     put(root, "a" + suffix, "b" + suffix.upper())
@@ -101,6 +109,67 @@ def test_what_is_given_twice_counts_once(root):
     put(root, "a.mp3", "b/c.mp3")
     paths = [root / "b", root / "a.mp3", root, root / "b" / ".." / "b", root]
     assert names(root, *paths) == ["b/c.mp3", "a.mp3"]
+
+
+@pytest.fixture
+def any_spelling(root, monkeypatch):
+    """Make the system take a path in any case and normalisation, as macOS and Windows do.
+
+    Like theirs, `realpath` answers in the spelling that it was asked in.
+    """
+
+    def folded(path: str) -> str:
+        return unicodedata.normalize("NFC", unicodedata.normalize("NFD", path).casefold())
+
+    def stored(path: str | Path) -> str:
+        actual = os.fspath(root)
+        for part in os.path.relpath(path, root).split(os.sep):
+            names = {folded(name): name for name in os.listdir(actual)} if part != "." else {}
+            actual = os.path.join(actual, names.get(folded(part), part))
+        return actual
+
+    def taking_any(module: ModuleType, *names: str, **others: object) -> SimpleNamespace:
+        def any_path(name: str) -> Callable[..., object]:
+            return lambda path, *rest: getattr(module, name)(stored(path), *rest)
+
+        return SimpleNamespace(**{**vars(module), **{n: any_path(n) for n in names}, **others})
+
+    path = taking_any(os.path, "lexists", realpath=lambda path, strict: os.path.normpath(path))
+    monkeypatch.setattr(library, "os", taking_any(os, "stat", "access", "listdir", path=path))
+
+
+SPELLINGS = [
+    ("Music/Song.mp3", "music/SONG.MP3"),
+    (unicodedata.normalize("NFC", "Café/Ü.mp3"), unicodedata.normalize("NFD", "Café/Ü.mp3")),
+    (unicodedata.normalize("NFC", "CAFÉ.mp3"), unicodedata.normalize("NFD", "café.mp3")),
+]
+
+
+@pytest.mark.parametrize(("stored", "other"), SPELLINGS)
+def test_two_spellings_of_one_file_count_once_by_the_first(root, any_spelling, stored, other):
+    put(root, stored)
+    assert names(root, root / other, root / stored) == [other]
+
+
+def test_two_spellings_of_one_folder_count_once(root, any_spelling):
+    put(root, "Music/a.mp3", "Music/CD/b.mp3")
+    assert names(root, root / "Music", root / "music") == ["Music/CD/b.mp3", "Music/a.mp3"]
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_files_whose_names_differ_only_in_spelling_are_two_where_the_system_says_so(root, spelling):
+    put(root, *spelling)
+    if len({(root / name).stat().st_ino for name in spelling}) == 1:
+        pytest.skip("this file system takes them for one")
+    assert sorted(names(root)) == sorted(spelling)
+
+
+def test_hard_links_whose_names_differ_only_in_case_are_two(root):
+    put(root, "song.mp3")
+    if (root / "SONG.mp3").exists():
+        pytest.skip("this file system takes them for one")
+    os.link(root / "song.mp3", root / "SONG.mp3")
+    assert names(root) == ["SONG.mp3", "song.mp3"]
 
 
 def test_paths_may_be_relative(root, monkeypatch):

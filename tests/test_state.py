@@ -127,7 +127,7 @@ def test_a_failure_is_remembered_until_file_or_decoders_change(state):
 
 def test_a_change_comes_back_with_the_fields_it_replaced(state):
     run = state.begin_run("tag", "small")
-    state.record(run, BEFORE, ("Jazz",), TRACK, LATER)
+    state.record(run, BEFORE, ("Jazz",), (TRACK, LATER))
     (change,) = state.changes(run)
     assert (change.old, change.new, change.after) == (TRACK, LATER, ("Jazz",))
     assert (dict(change.before.values), change.before.has_tags) == (dict(BEFORE.values), True)
@@ -137,7 +137,7 @@ def test_a_change_comes_back_with_the_fields_it_replaced(state):
 @pytest.mark.parametrize("values", [{}, {"GENRE": ("Ä/\udcff\n", "")}, {"id3v1": ("255",)}])
 def test_fields_of_any_text_come_back(state, values, has_tags):
     run = state.begin_run("tag")
-    state.record(run, GenreFields(values, has_tags), (), TRACK, LATER)
+    state.record(run, GenreFields(values, has_tags), (), (TRACK, LATER))
     before = state.changes(run)[0].before
     assert (before.values, before.has_tags) == (values, has_tags)
 
@@ -146,13 +146,13 @@ def test_changes_come_last_first(state):
     run = state.begin_run("tag")
     tracks = [replace(TRACK, path=Path(f"/music/{number}.mp3")) for number in range(3)]
     for track in tracks:
-        state.record(run, BEFORE, (), track, replace(track, size=1))
+        state.record(run, BEFORE, (), (track, replace(track, size=1)))
     assert [change.old for change in state.changes(run)] == tracks[::-1]
 
 
 def test_a_prediction_goes_with_the_file_when_its_tag_is_written(state):
     state.save_prediction(predicted(), *KNOWN)
-    state.record(state.begin_run("tag"), BEFORE, (), TRACK, LATER)
+    state.record(state.begin_run("tag"), BEFORE, (), (TRACK, LATER))
     assert state.find_prediction(LATER, *KNOWN) == predicted(LATER)
     assert state.find_prediction(TRACK, *KNOWN) is None
 
@@ -160,7 +160,7 @@ def test_a_prediction_goes_with_the_file_when_its_tag_is_written(state):
 def test_a_change_that_was_not_made_leaves_no_trace(state):
     state.save_prediction(predicted(), *KNOWN)
     run = state.begin_run("tag")
-    entry = state.record(run, BEFORE, (), TRACK, LATER)
+    entry = state.record(run, BEFORE, (), (TRACK, LATER))
     state.forget(entry, TRACK, LATER)
     assert state.changes(run) == []
     assert state.find_prediction(TRACK, *KNOWN) == predicted()
@@ -169,7 +169,7 @@ def test_a_change_that_was_not_made_leaves_no_trace(state):
 
 def test_what_is_undone_is_not_there_to_undo_again(state):
     run = state.begin_run("tag")
-    state.record(run, BEFORE, (), TRACK, LATER)
+    state.record(run, BEFORE, (), (TRACK, LATER))
     state.mark_undone(state.changes(run)[0], state.begin_run("undo"), LATEST)
     assert state.changes(run) == []
     assert state.last_run() is None
@@ -179,8 +179,8 @@ def test_the_last_run_is_the_latest_that_wrote_and_was_not_undone(state):
     first, second = state.begin_run("tag"), state.begin_run("tag")
     state.begin_run("tag")  # wrote nothing
     assert state.last_run() is None
-    state.record(first, BEFORE, (), TRACK, LATER)
-    state.record(second, BEFORE, (), LATER, LATEST)
+    state.record(first, BEFORE, (), (TRACK, LATER))
+    state.record(second, BEFORE, (), (LATER, LATEST))
     assert state.last_run() == second
     state.mark_undone(state.changes(second)[0], state.begin_run("undo"), replace(LATER, mtime_ns=7))
     assert state.last_run() == first
@@ -188,8 +188,8 @@ def test_the_last_run_is_the_latest_that_wrote_and_was_not_undone(state):
 
 def test_when_the_second_run_is_undone_the_first_can_be_undone_in_turn(state):
     first, second = state.begin_run("tag"), state.begin_run("tag")
-    state.record(first, BEFORE, ("Jazz",), TRACK, LATER)
-    state.record(second, GenreFields({"TCON": ("Jazz",)}, True), ("Rock",), LATER, LATEST)
+    state.record(first, BEFORE, ("Jazz",), (TRACK, LATER))
+    state.record(second, GenreFields({"TCON": ("Jazz",)}, True), ("Rock",), (LATER, LATEST))
     now = replace(LATER, mtime_ns=LATEST.mtime_ns + 1)  # the first run's content, but a new time
     state.mark_undone(state.changes(second)[0], state.begin_run("undo"), now)
     (change,) = state.changes(first)
@@ -266,7 +266,7 @@ with State(Path(sys.argv[1])) as state:
     run = state.begin_run("tag")
     for number in range(40):
         old = Track(Path(f"/music/{run}/{number}.mp3"), 1, 1)
-        state.record(run, GenreFields({}, False), ("Jazz",), old, Track(old.path, 2, 2))
+        state.record(run, GenreFields({}, False), ("Jazz",), (old, Track(old.path, 2, 2)))
 """
 
 

@@ -21,7 +21,16 @@ from mutagen.mp4 import MP4
 
 from tagger import ilst
 from tagger.errors import TagError, UnsupportedFormat
-from tagger.tags import other_tags, read_fields, read_genres, restore_fields, write_genres
+from tagger.families import recognise
+from tagger.tags import (
+    other_tags,
+    read_fields,
+    read_genres,
+    read_tag,
+    restore_fields,
+    write_genres,
+)
+from tagger.types import TagInfo
 
 GENRES = ("Drum & Bass", "Tiếng Việt", "Folk, World, & Country")
 STARTS = ("no tag block", "no genre", "one genre", "several genres")
@@ -149,6 +158,124 @@ def test_mutagen_finds_the_tag_where_it_looks_for_it(sound):
     field = "TCON" if isinstance(tags, id3.ID3) else names.get(type(tags).__name__, "Genre")
     values = tags[field].text if field == "TCON" else tags[field]
     assert tuple(map(str, values)) == GENRES
+
+
+def test_a_file_is_taken_for_what_mutagen_takes_it_for(sound):
+    for suffix in (sound.suffix, *containers.SUFFIX.values(), ".aac", ".mid", ""):
+        sound = sound.rename(sound.with_name(f"sound{suffix}"))
+        try:
+            expected = mutagen.File(sound)
+        except mutagen.MutagenError:
+            continue  # mutagen chose a type that cannot be loaded, and does not say which
+        with sound.open("rb") as file:
+            assert recognise(file, sound)[0] in (type(expected), expected)
+
+
+# --- what else is read ----------------------------------------------------------------------------
+
+ALBUM_KEYS = {
+    "ID3": ("TALB", "TPE2", "TPE1", "TCMP"),
+    "VComment": ("ALBUM", "ALBUMARTIST", "ARTIST", "COMPILATION"),
+    "MP4Tags": ("©alb", "aART", "©ART", "cpil"),
+    "APEv2": ("Album", "Album Artist", "Artist", "Compilation"),
+    "ASFTags": ("WM/AlbumTitle", "WM/AlbumArtist", "Author", "WM/IsCompilation"),
+}
+ALBUM = TagInfo(("Jazz",), "", "Blüte", "Various", "Anna", True)
+
+
+def set_by_mutagen(path: Path, values: dict[str, object]) -> None:
+    media = mutagen.File(path)
+    if media.tags is None:
+        media.add_tags()
+    for key, value in values.items():
+        if isinstance(media.tags, id3.ID3):
+            media.tags.add(getattr(id3, key)(encoding=3, text=value))
+        else:
+            media.tags[key] = value
+    media.save()
+
+
+def album_keys(path: Path) -> tuple[str, ...]:
+    """The names of album, album artist, artist and compilation in the tag of a file."""
+    media = mutagen.File(path)
+    if media.tags is None:
+        media.add_tags()
+    bases = {kind.__name__ for kind in type(media.tags).__mro__}
+    return next(keys for base, keys in ALBUM_KEYS.items() if base in bases)
+
+
+def test_album_and_artists_are_read(sound):
+    write_genres(sound, ["Jazz"])
+    keys = album_keys(sound)
+    yes = True if keys[3] in ("cpil", "WM/IsCompilation") else ["1"]
+    values = dict(zip(keys, (["Blüte"], ["Various"], [" Anna ", "Bert"], yes), strict=True))
+    set_by_mutagen(sound, values)
+    assert read_tag(sound) == ALBUM
+
+
+def test_what_a_tag_does_not_have_is_empty(sound):
+    write_genres(sound, ["Jazz"])
+    assert read_tag(sound) == TagInfo(("Jazz",))
+
+
+def test_without_any_tag_all_is_empty(sound):
+    prepare(sound, "no tag block")
+    assert read_tag(sound) == TagInfo()
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("1", True), ("true", True), ("0", False), ("", False)]
+)
+@pytest.mark.parametrize("kind", ["mp3", "flac", "wavpack", "wma"])
+def test_a_compilation_is_marked_by_one_or_true(tmp_path, kind, text, value):
+    path = make(kind, tmp_path)
+    set_by_mutagen(path, {album_keys(path)[3]: [text]})
+    assert read_tag(path).compilation is value
+
+
+@pytest.mark.parametrize("value", [True, False])
+@pytest.mark.parametrize("kind", ["m4a", "wma"])
+def test_a_compilation_may_be_a_truth_value(tmp_path, kind, value):
+    path = make(kind, tmp_path)
+    set_by_mutagen(path, {album_keys(path)[3]: value})
+    assert read_tag(path).compilation is value
+
+
+@pytest.mark.parametrize(
+    ("kind", "key"),
+    [("flac", "album artist"), ("opus", "Album Artist"), ("wavpack", "AlbumArtist")],
+)
+def test_an_album_artist_has_two_spellings(tmp_path, kind, key):
+    path = make(kind, tmp_path)
+    set_by_mutagen(path, {key: ["Various"]})
+    assert read_tag(path).album_artist == "Various"
+
+
+def test_an_album_of_id3v2_2_is_read(tmp_path):
+    frames = [frame2(b"TAL", b"\0A"), frame2(b"TP2", b"\0B"), frame2(b"TP1", b"\0C\0D")]
+    path = with_front(tmp_path, id3_tag(2, b"".join(frames) + frame2(b"TCP", b"\x001")))
+    assert read_tag(path) == TagInfo((), "", "A", "B", "C", True)
+
+
+def test_an_mp3_tagged_by_ape_alone_has_its_album_from_there(tmp_path):
+    path = with_front(tmp_path, b"", ape_tag(Album="A", Artist="C", Genre="Rock", Compilation="1"))
+    assert read_tag(path) == TagInfo(("Rock",), "", "A", "", "C", True)
+
+
+@pytest.mark.parametrize("kind", ["wma", "wavpack"])
+def test_an_album_that_is_not_text_is_empty(tmp_path, kind):
+    path = make(kind, tmp_path)
+    set_by_mutagen(path, {album_keys(path)[0]: b"\xff\1", album_keys(path)[2]: ["Anna"]})
+    assert read_tag(path) == TagInfo(artist="Anna")
+
+
+def test_an_ape_genre_that_is_not_text_is_not_lost(tmp_path):
+    path = make("wavpack", tmp_path)
+    set_by_mutagen(path, {"Genre": b"\xff\1"})
+    before = path.read_bytes()
+    with pytest.raises(TagError, match="not text"):
+        write_genres(path, ["Jazz"])
+    assert path.read_bytes() == before
 
 
 # --- names ----------------------------------------------------------------------------------------
@@ -650,8 +777,9 @@ def test_damage_is_never_another_exception(tmp_path, kind, data):
         )
     path.write_bytes(content[: data.draw(st.integers(0, len(content)))])
     try:
-        write_genres(path, ["Jazz"])
-        assert read_genres(path) == ("Jazz",)
+        write_genres(path, ["Jazz"], "note")
+        tag = read_tag(path)
+        assert (tag.genres, tag.note) == (("Jazz",), "note")
     except TagError:
         pass
 
@@ -669,12 +797,12 @@ def test_real_files_are_refused_unchanged_or_written_and_undone(tmp_path, origin
     path.write_bytes(original.read_bytes())
     try:
         genres, fields, others = read_genres(path), read_fields(path), other_tags(path)
-        write_genres(path, GENRES)
+        write_genres(path, GENRES, "note")
     except TagError as error:
         assert error.path == path
         assert path.read_bytes() == original.read_bytes()
         return
-    assert read_genres(path) == GENRES
+    assert (read_tag(path).genres, read_tag(path).note) == (GENRES, "note")
     assert other_tags(path) == others
     assert sound_of(original) in (
         sound_of(path),

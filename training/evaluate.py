@@ -19,11 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from tagger.cli import window_count
 from tagger.dataset import load_windows
 from tagger.errors import TaggerError
 from tagger.inference import average_windows, choose_workers, score_windows
 from tagger.model import DEFAULT_MODEL, GenreModel, find_model, load_model
+from tagger.options import window_count
 from tagger.types import DEVICES, PRECISIONS, Failure, PredictOptions, Track
 from training.calibration import SMALLEST, without_temperature
 from training.errors import TrainingError

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from tagger.genres import GENRE_NAMES
+from tagger.names import GTZAN_NAMES
 from training.errors import TrainingError
 
 # Names of one genre that differ by more than case, blanks, signs and a "music" at the end, which
@@ -60,7 +60,7 @@ def match_labels(data: Iterable[str], model: Sequence[str], *, multi_label: bool
 
 def plain_name(label: str) -> str:
     """Letters and digits alone, without case: "Hip-Hop" and "hip hop" are "hiphop"."""
-    spelled = GENRE_NAMES.get(label, label).casefold()
+    spelled = GTZAN_NAMES.get(label, label).casefold()
     return "".join(sign for sign in spelled if sign.isalnum())
 
 

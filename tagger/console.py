@@ -1,0 +1,176 @@
+"""What a person sees: messages and bars on stderr, data on stdout, and how a command ends."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn, TypeVar
+
+import click
+
+from tagger.errors import TaggerError
+from tagger.report import printable
+from tagger.types import Action, Failure, Outcome
+
+if TYPE_CHECKING:
+    from tagger.app import Explanation, Summary
+    from tagger.journal import Run
+
+T = TypeVar("T")
+EXIT_NOTHING_DONE, EXIT_SOME_FAILED, EXIT_INTERRUPTED = 1, 3, 130
+SHOWN_GENRES = 10  # of an explanation
+
+
+@dataclass(frozen=True, slots=True)
+class Console:
+    """Messages and bars on stderr; with `diff`, what would change on stdout."""
+
+    quiet: bool = False
+    verbose: bool = False
+    diff: bool = False
+
+    def say(self, message: str) -> None:
+        """Show one line, unless quiet."""
+        if not self.quiet:
+            click.echo(printable(message), err=True)
+
+    def outcome(self, outcome: Outcome) -> None:
+        """Show what became of a track, without tearing a bar."""
+        if self.verbose or (self.diff and outcome.action in (Action.WOULD_WRITE, Action.FAILED)):
+            from tqdm import tqdm
+
+            stream = sys.stdout if self.diff else sys.stderr
+            with tqdm.external_write_mode(file=stream):
+                for line in diff_lines(outcome) if self.diff else [_line(outcome)]:
+                    click.echo(line, file=stream)
+
+    def bar(self, items: Iterable[T], total: int, label: str) -> Iterator[T]:
+        """Pass the items on behind a progress bar; none when quiet or not on a terminal."""
+        from tqdm import tqdm
+
+        hidden = self.quiet or not sys.stderr.isatty()
+        yield from tqdm(items, label, total or None, leave=False, unit=" tracks", disable=hidden)
+
+
+def _line(outcome: Outcome) -> str:
+    best = outcome.ranked[0][0] if outcome.ranked else ""
+    detail = "; ".join(outcome.genres) or outcome.reason or best
+    return printable(f"{outcome.action.value}: {outcome.path}: {detail}")
+
+
+def diff_lines(outcome: Outcome) -> Iterator[str]:
+    """One track as in a diff: path, genres before, genres after with confidence and reason."""
+    yield click.style(printable(str(outcome.path)), bold=True)
+    before = printable("; ".join(outcome.existing))
+    if outcome.action is not Action.WOULD_WRITE:
+        told = printable(f"  {before or '(no genre)'}   {outcome.action.value}: {outcome.reason}")
+        yield click.style(told, fg="yellow" if outcome.action is Action.FAILED else None)
+        return
+    if before:
+        yield click.style(f"- {before}", fg="red")
+    after = printable("; ".join(outcome.genres)) or "(no genre)"
+    confidence = f"{outcome.ranked[0][1]:.2f}" if outcome.ranked else ""
+    why = "  ".join(filter(None, (confidence, printable(outcome.reason))))
+    yield click.style(f"+ {after}", fg="green") + (f"   {why}" if why else "")
+
+
+def explained(track: Explanation | Failure) -> Iterator[str]:
+    """What was heard in one track, each rule that was applied, and what would be written."""
+    yield click.style(printable(str(track.path)), bold=True)
+    if isinstance(track, Failure):
+        yield printable(f"  failed: {track.reason}")
+        return
+    yield printable(f"  tag:    {'; '.join(track.tag.genres) or '(no genre)'}")
+    scores = [f"{genre} {share:.2f}" for genre, share in track.ranked[:SHOWN_GENRES]]
+    of = f" ({track.source})" if track.source else ""
+    yield printable(f"  heard:  {' · '.join(scores) or 'nothing that the whitelist has'}{of}")
+    for step in track.decision.steps:
+        yield printable(f"  rule:   {step}")
+    decision = track.decision
+    if decision.genres:
+        yield printable(f"  result: would write {'; '.join(decision.genres)}")
+    else:
+        yield printable(f"  result: {decision.action.value}: {decision.reason}")
+
+
+def summary_lines(summary: Summary, csv: Path | None) -> Iterator[str]:
+    """The closing lines of a run; `csv` is its report."""
+    actions = summary.actions
+    yield " · ".join(f"{a.value.replace('-', ' ')} {actions[a]:,}" for a in Action if actions[a])
+    genres = [f"{genre} {count:,}" for genre, count in summary.genres.most_common(3)]
+    if len(summary.genres) > 3:
+        genres.append(f"{len(summary.genres) - 3} more")
+    if genres:
+        yield f"heard: {' · '.join(genres)}"
+    if summary.untaggable:
+        yield f"skipped: {summary.untaggable:,} that cannot be tagged (predicted only)"
+    where = csv if csv and str(csv) != "-" else "the report"
+    yield from failure_lines(summary, f"see `reason` in {where}" if csv else "--verbose shows them")
+    if csv and str(csv) != "-":
+        yield f"report: {csv}"
+    if summary.how_to_undo:
+        yield summary.how_to_undo
+
+
+def undo_lines(what: str, summary: Summary) -> Iterator[str]:
+    """The closing lines of an undo."""
+    actions = summary.actions
+    planned = actions[Action.WOULD_WRITE]
+    done = planned or actions[Action.WRITTEN]
+    verb = "would put back" if planned else "put back"
+    yield f"{what}: {verb} the genre of {done:,} file{'s' * (done != 1)}"
+    yield from failure_lines(summary, "--verbose shows them")
+    if actions[Action.WRITTEN]:
+        yield f"this is run {summary.run}, and can be undone as well"
+
+
+def failure_lines(summary: Summary, seen: str) -> Iterator[str]:
+    """The first failures, and where the others are."""
+    for outcome in summary.failures:
+        yield f"failed: {outcome.path}: {outcome.reason}"
+    if hidden := summary.actions[Action.FAILED] - len(summary.failures):
+        yield f"failed: {hidden:,} more ({seen})"
+
+
+def run_lines(runs: Iterable[Run]) -> Iterator[str]:
+    """A table of the runs that changed tags."""
+    yield f"{'run':>4}  {'when (UTC)':<16}  {'what':<5}  {'files':>7}  {'undone':>7}  by"
+    for run in runs:
+        when = run.started[:16].replace("T", " ")
+        undone = run.files - run.standing
+        yield printable(
+            f"{run.id:>4}  {when:<16}  {run.kind:<5}  {run.files:>7,}  {undone:>7,}  {run.model}"
+        )
+
+
+def print_lines(lines: Iterable[str]) -> None:
+    """Data, on stdout."""
+    for line in lines:
+        click.echo(line)
+
+
+def end(console: Console, summary: Summary, lines: Iterable[str]) -> NoReturn:
+    """Show the closing lines and leave with the exit code for the summary."""
+    for line in lines:
+        console.say(line)
+    sys.exit(EXIT_SOME_FAILED if summary.actions[Action.FAILED] else 0)
+
+
+@contextmanager
+def ended_well() -> Iterator[None]:
+    """Turn errors that a user can mend, and Ctrl-C, into one line and an exit code."""
+    # `docker stop` and shutdowns end a run as gently as Ctrl-C does.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    except TaggerError as error:
+        click.echo(printable(f"tag-genres: {error}"), err=True)
+        sys.exit(EXIT_NOTHING_DONE)
+    except KeyboardInterrupt:
+        again = "all finished work is kept; run the same command again to go on"
+        click.echo(f"\ninterrupted: {again}", err=True)
+        sys.exit(EXIT_INTERRUPTED)

@@ -1,0 +1,224 @@
+"""The SQLite file behind the state: opened, checked, brought up to date, and locked by one run.
+
+Whatever SQLite reports is a `StateError` with what to do.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, contextmanager, suppress
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeVar
+
+from tagger.errors import DamagedState, StateError
+
+Self = TypeVar("Self", bound="Database")
+
+APPLICATION = 0x74616767  # "tagg": tells our databases from those of other programs
+MAGIC = b"SQLite format 3\0"
+APPLICATION_AT = 68  # byte of the header: https://www.sqlite.org/fileformat.html
+BESIDE = ("-wal", "-shm")  # what SQLite keeps next to a database
+POLL_SECONDS = 0.5
+
+# Paths are kept as bytes: file names need not be text.
+TABLES = """
+CREATE TABLE models (fingerprint TEXT PRIMARY KEY, name TEXT NOT NULL, labels TEXT NOT NULL);
+CREATE TABLE predictions (
+    path BLOB NOT NULL, fingerprint TEXT NOT NULL, plan TEXT NOT NULL,
+    size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL,
+    probabilities BLOB NOT NULL, agreement REAL NOT NULL,
+    windows INTEGER NOT NULL, seconds REAL NOT NULL,
+    PRIMARY KEY (path, fingerprint, plan)
+) WITHOUT ROWID;
+CREATE TABLE failures (
+    path BLOB NOT NULL, fingerprint TEXT NOT NULL, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL,
+    decoders TEXT NOT NULL, reason TEXT NOT NULL,
+    PRIMARY KEY (path, fingerprint)
+) WITHOUT ROWID;
+CREATE TABLE runs (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    kind TEXT NOT NULL, started TEXT NOT NULL, model TEXT NOT NULL
+);
+CREATE TABLE journal (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, run INTEGER NOT NULL REFERENCES runs, path BLOB NOT NULL,
+    before TEXT NOT NULL, after TEXT NOT NULL,
+    old_size INTEGER NOT NULL, old_mtime_ns INTEGER NOT NULL,
+    new_size INTEGER NOT NULL, new_mtime_ns INTEGER NOT NULL,
+    undone_by INTEGER REFERENCES runs
+);
+CREATE INDEX journal_by_path ON journal (path);
+CREATE INDEX journal_by_run ON journal (run)
+"""
+# What tags hold is remembered; an undo says which change it reverts, and can be undone itself.
+# Undos of before say nothing of the genres that they left ('null').
+TAGS_AND_REVERTS = """
+ALTER TABLE models ADD COLUMN multi_label INTEGER NOT NULL DEFAULT 0;
+CREATE TABLE tags (
+    path BLOB PRIMARY KEY, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL,
+    ctime_ns INTEGER NOT NULL, info TEXT NOT NULL
+) WITHOUT ROWID;
+ALTER TABLE journal ADD COLUMN reverts INTEGER REFERENCES journal;
+UPDATE journal SET after = 'null', reverts = (
+    SELECT id FROM journal AS change
+    WHERE change.undone_by = journal.run AND change.path = journal.path
+) WHERE run IN (SELECT id FROM runs WHERE kind = 'undo')
+"""
+MIGRATIONS = (TABLES, TAGS_AND_REVERTS)  # the script that leads from each version to the next
+VERSION = len(MIGRATIONS)
+
+
+class Database:
+    """An open state file; a context manager.
+
+    `ours` says that the place alone tells whose file it is. Raises `DamagedState` for a file of
+    ours that is broken, and `StateError` for one that cannot be used; both leave it as it is.
+    """
+
+    def __init__(self, path: Path, *, ours: bool = False) -> None:
+        self.path = path
+        self._ours = ours
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._check_kind()
+            self._db = sqlite3.connect(path, timeout=60, isolation_level=None)
+        except (OSError, sqlite3.Error) as error:
+            raise StateError(self._advice(error)) from error
+        try:
+            self._prepare()
+        except BaseException:
+            self._db.close()
+            raise
+
+    def _check_kind(self) -> None:
+        """Refuse what is no database: SQLite would write over a file of a few bytes."""
+        if not self.path.is_file():
+            return
+        with self.path.open("rb") as file:
+            header = file.read(100)
+        if header and not header.startswith(MAGIC):
+            kind = DamagedState if self._ours else StateError
+            raise kind(self._advice("it is no state file"))
+        owner = header[APPLICATION_AT : APPLICATION_AT + 4]
+        self._ours |= owner == APPLICATION.to_bytes(4, "big")
+
+    def _prepare(self) -> None:
+        # Everything is refused before the first write: the path may be another program's file.
+        owner, version, tables = self.do(
+            "SELECT * FROM pragma_application_id, pragma_user_version, "
+            "(SELECT count(*) FROM sqlite_master)"
+        ).fetchone()
+        if tables and owner != APPLICATION:
+            raise StateError(self._advice("it is the database of another program"))
+        if version > VERSION:
+            raise StateError(
+                f"a newer version of tag-genres made {self.path}; "
+                "upgrade, or name another file by --state"
+            )
+        if (found := self.do("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
+            raise DamagedState(self._advice(found))
+        self.do("PRAGMA journal_mode = WAL")
+        self.do("PRAGMA synchronous = FULL")
+        if version < VERSION:
+            self._migrate()
+        with self.transaction():  # a read-only place is told now, and not after an hour
+            pass
+
+    def _migrate(self) -> None:
+        with self.transaction():
+            # Another run may have done it while this one waited.
+            version = self.do("PRAGMA user_version").fetchone()[0]
+            for script in MIGRATIONS[version:]:
+                for statement in script.split(";"):
+                    self.do(statement)
+            self.do(f"PRAGMA application_id = {APPLICATION}")
+            self.do(f"PRAGMA user_version = {VERSION}")
+
+    def __enter__(self: Self) -> Self:
+        """Itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the file."""
+        self._db.close()
+
+    def do(self, statement: str, values: Iterable[Any] = ()) -> sqlite3.Cursor:
+        """Run one statement of SQL."""
+        try:
+            return self._db.execute(statement, tuple(values))
+        except sqlite3.OperationalError as error:  # locked, read-only, full
+            raise StateError(self._advice(error)) from error
+        except sqlite3.Error as error:
+            damaged = self._ours and type(error) is sqlite3.DatabaseError
+            raise (DamagedState if damaged else StateError)(self._advice(error)) from error
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All that the block does, or nothing of it."""
+        self.do("BEGIN IMMEDIATE")
+        try:
+            yield
+            self.do("COMMIT")
+        except BaseException:
+            with suppress(sqlite3.Error):
+                self._db.rollback()
+            raise
+
+    @contextmanager
+    def alone(self, tell: Callable[[str], None]) -> Iterator[None]:
+        """Let one run at a time pass, so that none predicts or writes what another is at.
+
+        The lock is SQLite's own, on an empty file beside the state, and ends with the process.
+        `tell` hears it if there is another run to wait for.
+        """
+        try:
+            lock = sqlite3.connect(f"{self.path}-lock", timeout=0, isolation_level=None)
+        except sqlite3.Error as error:
+            raise StateError(self._advice(error)) from error
+        with closing(lock):
+            told = False
+            while not _is_locked(lock, self._advice):
+                if not told:
+                    tell(f"another run is at work with {self.path}; waiting until it is done")
+                    told = True
+                time.sleep(POLL_SECONDS)
+            yield
+
+    def _advice(self, error: Exception | str) -> str:
+        return f"the state file {self.path} cannot be used ({error}); name another by --state"
+
+
+def _is_locked(lock: sqlite3.Connection, advice: Callable[[Exception], str]) -> bool:
+    """Whether the lock is now ours."""
+    try:
+        lock.execute("BEGIN EXCLUSIVE")
+    except sqlite3.OperationalError as error:
+        if "locked" in str(error):
+            return False
+        raise StateError(advice(error)) from error
+    return True
+
+
+def set_aside(path: Path) -> Path:
+    """Rename a damaged state file, and what SQLite keeps beside it; where it is now."""
+    now = datetime.now().strftime("%Y%m%d-%H%M%S")
+    aside = path.with_name(f"{path.name}.damaged-{now}")
+    try:
+        for end in ("", *BESIDE):
+            if end == "" or os.path.exists(f"{path}{end}"):
+                os.rename(f"{path}{end}", f"{aside}{end}")
+    except OSError as error:
+        raise StateError(
+            f"the state file {path} is damaged, and cannot be moved aside ({error.strerror}); "
+            "name another by --state"
+        ) from error
+    return aside

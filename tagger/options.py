@@ -1,0 +1,142 @@
+"""What the commands share: how options are read from words, from a config file, and into values."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from tagger.config import check_keys, default_config, read_config
+from tagger.errors import ConfigError
+
+T = TypeVar("T")
+
+
+class MainCommand(click.Command):
+    """The main command; a first word that names another one runs that instead."""
+
+    def __init__(self, *args: Any, others: Mapping[str, click.Command], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.others = others
+
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: Any,
+    ) -> click.Context:
+        """Hand over to the other command, if one is named."""
+        other = self.others.get(args[0]) if args else None
+        if other is not None:
+            return other.make_context(f"{info_name} {args[0]}", args[1:], parent, **extra)
+        return super().make_context(info_name, args, parent, **extra)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run whichever command the context is for."""
+        return super().invoke(ctx) if ctx.command is self else ctx.command.invoke(ctx)
+
+
+class Rules(click.ParamType[Any]):
+    """A file of rules, or in a config file the rules themselves."""
+
+    name = "file"
+
+    def __init__(self, load: Callable[[Any], object]) -> None:
+        self.load = load
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """What the loader makes of it."""
+        try:
+            return self.load(Path(value).expanduser() if isinstance(value, str) else value)
+        except ConfigError as error:
+            self.fail(str(error), param, ctx)
+
+
+def made(kind: Callable[..., T], given: Mapping[str, Any]) -> T:
+    """A dataclass from options: each sets the field of its name."""
+    return kind(**{f.name: given[f.name] for f in fields(kind) if f.name in given})  # type: ignore[arg-type]
+
+
+def window_count(ctx: click.Context, param: click.Parameter, value: str) -> int | None:
+    """What `--windows` stands for: a positive number, or None for "all"."""
+    if value == "all":
+        return None
+    if value.isdecimal() and int(value) > 0:
+        return int(value)
+    raise click.BadParameter(f"{value!r} is neither a positive number nor 'all'")
+
+
+def a_number(ctx: click.Context, param: click.Parameter, value: float) -> float:
+    """The value; NaN passes click's ranges."""
+    if math.isnan(value):
+        raise click.BadParameter("not a number")
+    return value
+
+
+def absolute(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
+    """The given path or paths as the state file has them: absolute, links resolved."""
+    if isinstance(value, tuple):
+        return tuple(absolute(ctx, param, path) for path in value)
+    return None if value is None else value.resolve()
+
+
+def _read_config(ctx: click.Context, param: click.Parameter, value: Path | None) -> None:
+    """Make a config file the source of what the command line does not say."""
+    path = value or default_config()
+    if value is None and not path.exists():
+        return
+    try:
+        config = read_config(path)
+        if isinstance(ctx.command, MainCommand):  # the others need only some of what it knows
+            check_keys(config, {option.name or "" for option in ctx.command.params}, path)
+    except ConfigError as error:
+        raise click.UsageError(str(error)) from error
+    several = {p.name for p in ctx.command.params if isinstance(p, click.Option) and p.multiple}
+    ctx.default_map = {
+        name: [value] if name in several and not isinstance(value, list) else value
+        for name, value in config.items()
+    }
+
+
+config_option = click.option(
+    "--config",
+    type=click.Path(path_type=Path, dir_okay=False),
+    callback=_read_config,
+    is_eager=True,
+    expose_value=False,
+    help="TOML file with defaults for these options.  [default: tag-genres/config.toml in your "
+    "config folder]",
+)
+state_option = click.option(
+    "--state",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="File that remembers predictions and writes.  [default: in your state folder]",
+)
+dry_run_option = click.option(
+    "--dry-run", is_flag=True, help="Show what would be changed; change no file."
+)
+quiet_option = click.option("--quiet", is_flag=True, help="No progress and no summary.")
+verbose_option = click.option("--verbose", is_flag=True, help="A line for every track.")
+keep_mtime_option = click.option(
+    "--keep-mtime", is_flag=True, help="Keep the files' time of modification."
+)
+hardlinks_option = click.option(
+    "--break-hardlinks",
+    is_flag=True,
+    help="Write hard-linked files too; their other names keep the old content.",
+)
+
+
+def writing_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """What every command that changes files takes."""
+    for option in (
+        verbose_option, quiet_option, state_option, hardlinks_option, keep_mtime_option,
+        dry_run_option,
+    ):  # fmt: skip
+        command = option(command)
+    return command

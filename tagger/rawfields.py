@@ -1,0 +1,170 @@
+"""The raw genre fields of a file, and our own field beside them: read, and made what is given.
+
+mutagen reads everything, and writes Vorbis comments, MP4, ASF and APEv2. An ID3v2 tag is edited as
+bytes, see `id3v2`; so what stands behind it (APEv2, Lyrics3, ID3v1) is not touched either.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from io import BytesIO
+from typing import IO, Any
+
+import mutagen
+import mutagen.apev2
+import mutagen.flac
+import mutagen.mp4
+
+from tagger import blocks, ilst
+from tagger.errors import TagError
+from tagger.families import (
+    APE_GENRE,
+    IGNR,
+    Family,
+    Tags,
+    is_ape_alone,
+    new_id3,
+    parse_id3,
+    read_ape,
+)
+from tagger.keys import APE, texts
+
+NOTE = "note"  # our own field, in whatever tag is the main one
+Values = tuple[str, ...]
+
+_mutagen: Any = mutagen  # half of it is untyped
+
+
+def get_fields(file: IO[bytes], family: Family, tags: Tags) -> dict[str, Values]:
+    """Raw values of each genre field that is there, the one that counts most first, and the note.
+
+    Raises `TagError` for a genre that is not text.
+    """
+    fields: dict[str, Values] = {}
+    if tags.main is not tags.ape and family.field in tags.main:
+        fields[family.field] = texts(tags.main, family.field)
+    if "Genre" in tags.ape:
+        fields[APE_GENRE] = texts(tags.ape, "Genre")
+        if not fields[APE_GENRE]:
+            raise TagError("its APEv2 genre is not text, and would be lost; remove it first")
+    if "id3v1" in family.older and (block := blocks.read_v1(file)):
+        fields["id3v1"] = (str(block[-1]),)
+    if IGNR in family.older and (raw := dict(blocks.read_info(file)).get(b"IGNR")) is not None:
+        fields[IGNR] = (raw.decode("latin-1"),)  # byte for byte, whatever its encoding
+    if note := texts(tags.main, tags.keys.note):
+        fields[NOTE] = note
+    return fields
+
+
+def put_fields(
+    file: IO[bytes],
+    media: Any,
+    family: Family,
+    fields: Mapping[str, Values],
+    *,
+    keep_empty: bool = True,
+) -> None:
+    """Make the fields what is given; without `keep_empty`, remove a tag with nothing else."""
+    note = fields.get(NOTE)
+    ape_alone = family.has_ape and is_ape_alone(file, family, read_ape(file))
+    if "id3v1" in fields and blocks.read_v1(file):
+        file.seek(-1, 2)
+        file.write(bytes([int(fields["id3v1"][0])]))
+    if family.has_ape:
+        is_main = family.keys is APE
+        changes = {"Genre": fields.get(APE_GENRE)}
+        if is_main or ape_alone:
+            changes[APE.note] = note
+        _put_ape(file, changes, keep_empty=keep_empty or not is_main)
+    if family.id3 is not None:
+        frames = fields.get("TCON"), None if ape_alone else note
+        _put_id3(file, family.id3, frames, keep_empty=keep_empty)
+    elif not family.has_ape:
+        changes = {family.field: fields.get(family.field), family.keys.note: note}
+        _put_values(file, media, changes, keep_empty=keep_empty)
+    if IGNR in family.older:
+        info = fields.get(IGNR)
+        blocks.put_info(file, b"IGNR", info[0].encode("latin-1") if info else None)
+
+
+def has_tags(file: IO[bytes], media: Any, family: Family) -> bool:
+    """Whether the tag block that is written to is there."""
+    if family.id3 is not None:
+        return bool(blocks.read_id3(file, family.id3))
+    if family.has_ape:
+        start, stop = blocks.find_ape(file)
+        return start < stop
+    # mutagen cannot remove the list of an MP4, only empty it
+    empty = isinstance(media, _mutagen.mp4.MP4) and not media.tags
+    return media.tags is not None and not empty
+
+
+# --- one kind of tag each; `None` removes a field ------------------------------------------------
+
+
+def _put_id3(
+    file: IO[bytes],
+    place: blocks.Place,
+    changes: tuple[Values | None, Values | None],
+    *,
+    keep_empty: bool,
+) -> None:
+    if not blocks.read_id3(file, place) and changes == (None, None):
+        return
+    tag = parse_id3(file, place).with_fields(*changes)
+    made = new_id3(file, place)
+    removable = not keep_empty and not tag.rest and tag.frames in ((), made.frames)
+    blocks.place_id3(file, place, b"" if removable else tag.to_bytes())
+
+
+def _put_ape(file: IO[bytes], changes: Mapping[str, Values | None], *, keep_empty: bool) -> None:
+    (start, stop), tags = blocks.find_ape(file), read_ape(file)
+    if all(values is None and key not in tags for key, values in changes.items()):
+        return  # a tag without such a field keeps its bytes
+    _change(tags, changes)
+    new = BytesIO()
+    if len(tags) > 0 or keep_empty:
+        tags.save(new)
+    blocks.splice(file, start, stop, new.getvalue())
+
+
+def _put_values(
+    file: IO[bytes], media: Any, changes: Mapping[str, Values | None], *, keep_empty: bool
+) -> None:
+    if media.tags is None and not any(changes.values()):
+        return
+    if isinstance(media, _mutagen.mp4.MP4):
+        genre, note = changes.values()
+        ilst.put_items(file, media, genre, note)
+        return
+    if media.tags is None:
+        media.add_tags()
+    if hasattr(media.tags, "vendor"):
+        _check_comments(file, media.tags)
+    _change(media.tags, changes)
+    if isinstance(media, _mutagen.flac.FLAC) and not keep_empty and not media.tags:
+        media.metadata_blocks.remove(media.tags)  # its delete() would remove the padding as well
+    file.seek(0)
+    media.save(file)
+
+
+def _change(tags: Any, changes: Mapping[str, Values | None]) -> None:
+    for key, values in changes.items():
+        if values is not None:
+            tags[key] = list(values)
+        elif key in tags:
+            del tags[key]
+
+
+def _check_comments(file: IO[bytes], comments: Any) -> None:
+    """Refuse Vorbis comments that mutagen replaced at reading: to save them would lose them."""
+    file.seek(0)
+    head = file.read(1 << 24)
+    if any("?" in key and f"{key}=".encode() not in head for key, _ in comments):
+        raise TagError("the name of a Vorbis comment is not ASCII and would be lost; mend it first")
+    replaced = sum(value.count("\ufffd") for _, value in comments)
+    if replaced and head.count("\ufffd".encode()) < replaced:
+        raise TagError("a Vorbis comment is not UTF-8 and would be lost; mend it first")
+    if any(re.fullmatch(r"unknown\d+", key) for key, _ in comments):
+        raise TagError("a Vorbis comment has no name and would be lost; mend it first")

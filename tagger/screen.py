@@ -1,0 +1,26 @@
+"""How a command talks to a person while it works; `console` is one of them, silence another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Protocol, TypeVar
+
+from tagger.types import Outcome
+
+T = TypeVar("T")
+
+
+class Screen(Protocol):
+    """How a command talks to a person while it works."""
+
+    def say(self, message: str) -> None:
+        """Show one line."""
+        ...
+
+    def outcome(self, outcome: Outcome) -> None:
+        """Show what became of one track, to those who want to see it."""
+        ...
+
+    def bar(self, items: Iterable[T], total: int, label: str) -> Iterable[T]:
+        """Pass the items on, and show how many of `total` have come."""
+        ...
