@@ -85,7 +85,8 @@ class Explanation:
     path: Path
     tag: TagInfo
     source: str  # what the prediction is a mean of, if not of the track alone
-    ranked: list[tuple[str, float]]  # (genre, confidence), best first
+    labels: list[tuple[str, float]]  # what the model heard: (label, probability), best first
+    ranked: list[tuple[str, float]]  # what the policy makes of it: (genre, confidence)
     decision: Decision
 
 
@@ -164,7 +165,7 @@ def explain_library(request: TagRequest, screen: Screen) -> Iterator[Explanation
             prediction, source = albums.of(prediction, tag)
             ranked = rank_genres(prediction, request.policy)
             decision = decide(prediction, tag, request.policy)
-            yield Explanation(item.path, tag, source, ranked, decision)
+            yield Explanation(item.path, tag, source, prediction.ranked, ranked, decision)
 
 
 def clear_folders(folders: Iterable[Path]) -> None:

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from tagger import __version__
 from tagger.albums import BY
 from tagger.commands import OTHER_COMMANDS
-from tagger.console import Console, end, ended_well, explained, print_lines, summary_lines
+from tagger.console import Console, end, end_explained, ended_well, summary_lines
 from tagger.genres import ON_EXISTING, Policy
 from tagger.model import DEFAULT_MODEL
 from tagger.options import (
@@ -183,8 +184,12 @@ def main(**given: Any) -> None:
         given["quiet"], given["verbose"], diff=given["dry_run"] and str(given["csv"]) != "-"
     )
     vocabulary = made(Vocabulary, {name: v for name, v in given.items() if v is not None})
-    if (given["tree"] is not None) and not (given["whitelist"] or given["with_parents"]):
+    source = click.get_current_context().get_parameter_source("tree")
+    is_typed = source is ParameterSource.COMMANDLINE  # a config may keep it for later
+    if is_typed and not (given["whitelist"] or given["with_parents"]):
         raise click.UsageError("--tree does nothing without --whitelist or --with-parents")
+    if given["with_parents"] and given["tree"] is None:
+        raise click.UsageError("--with-parents needs --tree, which says what they are")
     with ended_well():
         from tagger.app import TagRequest, explain_library, tag_library
 
@@ -198,9 +203,6 @@ def main(**given: Any) -> None:
             },
         )
         if given["explain"]:
-            print_lines(
-                line for track in explain_library(request, console) for line in explained(track)
-            )
-            return
+            end_explained(explain_library(request, console))
         summary = tag_library(request, console)
     end(console, summary, summary_lines(summary, request.csv))

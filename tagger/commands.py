@@ -21,9 +21,7 @@ from tagger.types import WriteOptions
 
 
 @click.command()
-@click.argument(
-    "file", metavar="FILE.csv", type=click.Path(path_type=Path, dir_okay=False, exists=True)
-)
+@click.argument("file", metavar="FILE.csv", type=click.Path(path_type=Path))
 @click.option("--all", "every", is_flag=True, help="Write the rows that nobody edited as well.")
 @writing_options
 @config_option

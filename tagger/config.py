@@ -12,8 +12,8 @@ from tagger.rules import read_toml
 
 # What a run shall do to files, or where it finds its options, must be seen in the command.
 COMMAND_LINE_ONLY = ("write-tags", "dry-run", "explain", "config")
-# These hold names, or the name of a file that does.
-MAY_BE_FILES = ("aliases", "whitelist", "tree")
+# These hold the name of a file, the first three unless they hold the rules themselves.
+MAY_BE_FILES = ("aliases", "whitelist", "tree", "state")
 
 
 def default_config() -> Path:
@@ -26,9 +26,9 @@ def default_config() -> Path:
 def read_config(path: Path) -> dict[str, Any]:
     """Options as click's `default_map` takes them: "min-confidence" becomes "min_confidence".
 
-    Where aliases, whitelist or tree name a file, it becomes a `Path`, seen from the folder of the
-    config file. Raises `ConfigError` for a file that cannot be read or is no TOML, and for options
-    that belong on the command line.
+    Where aliases, whitelist, tree or state name a file, it becomes a `Path`, seen from the folder
+    of the config file. Raises `ConfigError` for a file that cannot be read or is no TOML, and for
+    options that belong on the command line.
     """
     config = {}
     for name, value in read_toml(path).items():

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn, TypeVar
+from typing import IO, TYPE_CHECKING, NoReturn, TypeVar
 
 import click
 
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 EXIT_NOTHING_DONE, EXIT_SOME_FAILED, EXIT_INTERRUPTED = 1, 3, 130
-SHOWN_GENRES = 10  # of an explanation
+SHOWN_SCORES, LEAST_SCORE = 10, 0.005  # of an explanation
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +46,9 @@ class Console:
             from tqdm import tqdm
 
             stream = sys.stdout if self.diff else sys.stderr
-            with tqdm.external_write_mode(file=stream):
-                for line in diff_lines(outcome) if self.diff else [_line(outcome)]:
-                    click.echo(line, file=stream)
+            lines = diff_lines(outcome) if self.diff else [_line(outcome)]
+            with tqdm.external_write_mode(file=stream), going_on_without_reader(stream):
+                print_lines(lines, stream)
 
     def bar(self, items: Iterable[T], total: int, label: str) -> Iterator[T]:
         """Pass the items on behind a progress bar; none when quiet or not on a terminal."""
@@ -58,7 +60,7 @@ class Console:
 
 def _line(outcome: Outcome) -> str:
     best = outcome.ranked[0][0] if outcome.ranked else ""
-    detail = "; ".join(outcome.genres) or outcome.reason or best
+    detail = "; ".join(outcome.genres) or outcome.reason or best or "(no genre)"
     return printable(f"{outcome.action.value}: {outcome.path}: {detail}")
 
 
@@ -67,8 +69,9 @@ def diff_lines(outcome: Outcome) -> Iterator[str]:
     yield click.style(printable(str(outcome.path)), bold=True)
     before = printable("; ".join(outcome.existing))
     if outcome.action is not Action.WOULD_WRITE:
-        told = printable(f"  {before or '(no genre)'}   {outcome.action.value}: {outcome.reason}")
-        yield click.style(told, fg="yellow" if outcome.action is Action.FAILED else None)
+        told = printable(f"{outcome.action.value}: {outcome.reason}")
+        line = "   ".join(filter(None, (before, told)))
+        yield click.style(f"  {line}", fg="yellow" if outcome.action is Action.FAILED else None)
         return
     if before:
         yield click.style(f"- {before}", fg="red")
@@ -85,9 +88,9 @@ def explained(track: Explanation | Failure) -> Iterator[str]:
         yield printable(f"  failed: {track.reason}")
         return
     yield printable(f"  tag:    {'; '.join(track.tag.genres) or '(no genre)'}")
-    scores = [f"{genre} {share:.2f}" for genre, share in track.ranked[:SHOWN_GENRES]]
     of = f" ({track.source})" if track.source else ""
-    yield printable(f"  heard:  {' · '.join(scores) or 'nothing that the whitelist has'}{of}")
+    yield printable(f"  labels: {_scores(track.labels)}{of}")
+    yield printable(f"  genres: {_scores(track.ranked) or 'none that the whitelist has'}")
     for step in track.decision.steps:
         yield printable(f"  rule:   {step}")
     decision = track.decision
@@ -97,10 +100,16 @@ def explained(track: Explanation | Failure) -> Iterator[str]:
         yield printable(f"  result: {decision.action.value}: {decision.reason}")
 
 
+def _scores(ranked: Iterable[tuple[str, float]]) -> str:
+    told = (f"{name} {share:.2f}" for name, share in ranked if share >= LEAST_SCORE)
+    return " · ".join(islice(told, SHOWN_SCORES))
+
+
 def summary_lines(summary: Summary, csv: Path | None) -> Iterator[str]:
     """The closing lines of a run; `csv` is its report."""
     actions = summary.actions
-    yield " · ".join(f"{a.value.replace('-', ' ')} {actions[a]:,}" for a in Action if actions[a])
+    counts = [f"{a.value.replace('-', ' ')} {actions[a]:,}" for a in Action if actions[a]]
+    yield " · ".join(counts) or "nothing to do"
     genres = [f"{genre} {count:,}" for genre, count in summary.genres.most_common(3)]
     if len(summary.genres) > 3:
         genres.append(f"{len(summary.genres) - 3} more")
@@ -147,10 +156,20 @@ def run_lines(runs: Iterable[Run]) -> Iterator[str]:
         )
 
 
-def print_lines(lines: Iterable[str]) -> None:
-    """Data, on stdout."""
+def print_lines(lines: Iterable[str], stream: IO[str] | None = None) -> None:
+    """Data, on stdout or another stream."""
     for line in lines:
-        click.echo(line)
+        click.echo(line, file=stream)
+
+
+@contextmanager
+def going_on_without_reader(stream: IO[str]) -> Iterator[None]:
+    """Let the run go on when whoever reads the stream has seen enough, as `head` does."""
+    try:
+        yield
+    except BrokenPipeError:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), stream.fileno())
 
 
 def end(console: Console, summary: Summary, lines: Iterable[str]) -> NoReturn:
@@ -158,6 +177,15 @@ def end(console: Console, summary: Summary, lines: Iterable[str]) -> NoReturn:
     for line in lines:
         console.say(line)
     sys.exit(EXIT_SOME_FAILED if summary.actions[Action.FAILED] else 0)
+
+
+def end_explained(tracks: Iterable[Explanation | Failure]) -> NoReturn:
+    """Show how each track comes to its genre, and leave with the exit code."""
+    failed = False
+    for track in tracks:
+        print_lines(explained(track))
+        failed = failed or isinstance(track, Failure)
+    sys.exit(EXIT_SOME_FAILED if failed else 0)
 
 
 @contextmanager

@@ -154,6 +154,8 @@ def _reason_to_keep(tag: TagInfo, policy: Policy, steps: list[str]) -> str:
     if policy.on_existing == "replace-own" and not is_own(tag):
         steps.append(f"on-existing replace-own: {_joined(tag.genres)} is from elsewhere")
         return "its genre is not one that tag-genres wrote"
+    if policy.on_existing != "append":
+        steps.append(f"on-existing {policy.on_existing}: {_joined(tag.genres)} may be replaced")
     return ""
 
 
@@ -174,9 +176,16 @@ def _reason_to_doubt(ranked: Sequence[tuple[str, float]], policy: Policy, steps:
     best, confidence = ranked[0]
     sure = confidence >= policy.min_confidence
     relation = "reaches" if sure else "is below"
-    line = f"{best} at {confidence:.2f} {relation} {policy.min_confidence:g}"
+    line = f"{best} at {_told(confidence, policy.min_confidence)} {relation} "
+    line += f"{policy.min_confidence:g}"
     steps.append(f"min-confidence: {line}")
     return "" if sure else line
+
+
+def _told(share: float, bound: float) -> str:
+    """A share with as many digits as show on which side of a bound it is."""
+    digits = (f"{share:.{count}f}" for count in (2, 4, 6))
+    return next((d for d in digits if (float(d) < bound) == (share < bound)), str(share))
 
 
 def _choose(

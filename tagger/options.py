@@ -6,11 +6,11 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeGuard, TypeVar
 
 import click
 
-from tagger.config import check_keys, default_config, read_config
+from tagger.config import COMMAND_LINE_ONLY, check_keys, default_config, read_config
 from tagger.errors import ConfigError
 
 T = TypeVar("T")
@@ -90,17 +90,43 @@ def _read_config(ctx: click.Context, param: click.Parameter, value: Path | None)
     path = value or default_config()
     if value is None and not path.exists():
         return
+    options = {p.name or "": p for p in ctx.command.params if _may_be_configured(p)}
     try:
         config = read_config(path)
         if isinstance(ctx.command, MainCommand):  # the others need only some of what it knows
-            check_keys(config, {option.name or "" for option in ctx.command.params}, path)
+            check_keys(config, options, path)
     except ConfigError as error:
         raise click.UsageError(str(error)) from error
-    several = {p.name for p in ctx.command.params if isinstance(p, click.Option) and p.multiple}
     ctx.default_map = {
-        name: [value] if name in several and not isinstance(value, list) else value
-        for name, value in config.items()
+        name: _as_typed(options[name], given, path)
+        for name, given in config.items()
+        if name in options
     }
+
+
+def _may_be_configured(param: click.Parameter) -> TypeGuard[click.Option]:
+    """Whether it is an option that can be a habit, and is found by its long name."""
+    name = (param.name or "").replace("_", "-")
+    habit = not param.is_eager and name not in COMMAND_LINE_ONLY
+    return isinstance(param, click.Option) and habit and f"--{name}" in param.opts
+
+
+def _as_typed(option: click.Option, given: Any, path: Path) -> Any:
+    """A value of a config file as a person would have typed it, for click to check."""
+    if isinstance(option.type, Rules):
+        return given
+    items = given if option.multiple and isinstance(given, list) else [given]
+    kinds: tuple[type, ...] = (bool,) if option.is_flag else (str, int, float, Path)
+    # To Python, true and false are whole numbers as well.
+    if any(not isinstance(it, kinds) or isinstance(it, bool) != option.is_flag for it in items):
+        name = (option.name or "").replace("_", "-")
+        wanted = "true or false" if option.is_flag else "a text or a number"
+        raise click.UsageError(f"{path}: {name} must be {wanted}, not {given!r}")
+    if option.is_flag:
+        return given
+    # click takes 1.5 for a whole number, but not "1.5".
+    typed = [str(item) for item in items]
+    return typed if option.multiple else typed[0]
 
 
 config_option = click.option(

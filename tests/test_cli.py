@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+import pty
+import re
 import shutil
 import sqlite3
+import struct
 import subprocess
 import sys
+import termios
+from contextlib import suppress
 from pathlib import Path
 
+import mutagen
 import pytest
 from click.testing import CliRunner
-from conftest import LIBRARY, Run
+from conftest import LIBRARY, SCRIPT, Run, environment
+from known import JAZZ, ROCK, know, rows_of, song, state_of
 
 from tagger.app import Summary
 from tagger.cli import main
 from tagger.console import summary_lines
+from tagger.tags import read_genres
 from tagger.types import Action, Outcome
 
 
@@ -161,3 +171,356 @@ def test_what_was_written_before_the_report_failed_can_be_undone(
     again = run("undo", "--run", 1)
     assert again.returncode == 1 and "nothing to undo" in again.stderr
     assert run("undo", "--run", 2).returncode == 0  # that was the undo itself
+
+
+# --- a config file --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def home(run: Run, tmp_path: Path) -> Path:
+    """Where `run` runs; it has a library with a track without a genre and one with Polka."""
+    paths = [song(tmp_path / "Music" / "a.flac"), song(tmp_path / "Music" / "b.flac", "Polka")]
+    home = tmp_path / "home"
+    know(home, paths, ROCK)
+    return home
+
+
+def configure(home: Path, text: str, **files: str) -> Path:
+    """The config file that is read where none is named, and files beside it."""
+    folder = home / "config" / "tag-genres"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in {"config.toml": text, **files}.items():
+        (folder / name.replace("_", ".")).write_text(content, encoding="utf-8")
+    return folder / "config.toml"
+
+
+def planned(run: Run, home: Path, *options: object) -> list[str]:
+    """The genres that a dry run plans for the two tracks."""
+    done = run(home.parent / "Music", "--dry-run", "--csv", "-", *options)
+    assert done.returncode == 0, done.stderr
+    rows = rows_of(done.stdout)
+    return [rows["a.flac"]["new_genre"], rows["b.flac"]["new_genre"]]
+
+
+def test_the_config_in_the_users_folder_sets_defaults(run: Run, home: Path) -> None:
+    configure(home, 'on-existing = "append"\ntop = 2\nmin-confidence = 0.6\nwindows = 8\n')
+    assert planned(run, home) == ["Rock; Metal", "Polka; Rock; Metal"]
+
+
+def test_the_command_line_wins_over_the_config(run: Run, home: Path) -> None:
+    configure(home, 'on-existing = "append"\ntop = 2\nprotect = ["Polka"]\n')
+    options = ("--on-existing", "replace", "--top", 1, "--protect", "Ska")
+    assert planned(run, home, *options) == ["Rock", "Rock"]
+
+
+def test_a_config_that_is_named_takes_the_place_of_the_users(run: Run, home: Path) -> None:
+    configure(home, "top = 3\nratio = 0\n")
+    (home / "other.toml").write_text("top = 2\n")
+    assert planned(run, home, "--config", "other.toml") == ["Rock; Metal", "Polka"]
+
+
+def test_rules_may_stand_in_the_config_itself(run: Run, home: Path) -> None:
+    configure(
+        home,
+        'whitelist = ["Prog", "Loud"]\ntop = 2\n[aliases]\nProg = "rock"\n'
+        '[tree]\nLoud = ["Metal"]\n',
+    )
+    assert planned(run, home) == ["Prog; Loud", "Polka"]
+
+
+def test_files_of_rules_lie_beside_the_config(run: Run, home: Path) -> None:
+    text = 'aliases = "a.toml"\nwhitelist = "w.txt"\ntree = "t.yaml"\ntop = 2\n'
+    files = {"a_toml": 'Prog = "rock"', "w_txt": "Prog\nLoud", "t_yaml": "- Loud:\n  - Metal\n"}
+    configure(home, text, **files)
+    assert planned(run, home) == ["Prog; Loud", "Polka"]
+
+
+def test_one_protected_genre_needs_no_list(run: Run, home: Path) -> None:
+    configure(home, 'protect = "polka"\non-existing = "replace"\n')
+    assert planned(run, home) == ["Rock", "Polka"]
+
+
+def test_undo_and_apply_use_the_state_of_the_config(run: Run, home: Path) -> None:
+    own = shutil.move(state_of(home), home / "own.db")
+    configure(home, f'state = "{own}"\ntop = 2\ncsv = "r.csv"\n')
+    assert run(home.parent / "Music", "--write-tags").returncode == 0
+    assert (home / "r.csv").exists() and not state_of(home).exists()
+    report = (home / "r.csv").read_text().replace("a.flac,Rock,", "a.flac,Bop,")
+    (home / "r.csv").write_text(report)
+    assert run("apply", "r.csv").returncode == 0
+    assert "2 files" not in run("undo", "--list").stdout
+    undone = run("undo")
+    assert "run 2: put back the genre of 1 file" in undone.stderr, undone.stderr
+    assert read_genres(home.parent / "Music" / "a.flac") == ("Rock", "Metal")
+
+
+def test_what_is_no_habit_is_not_taken_from_a_config_by_undo(run: Run, home: Path) -> None:
+    music = home.parent / "Music"
+    for options in (["--on-existing", "append"], ["--on-existing", "replace"]):
+        assert run(music, "--write-tags", *options).returncode == 0
+    configure(home, 'runs = 1\nlisting = true\npaths = ["/elsewhere"]\nold_place = "/a"\n')
+    refused = run("undo")
+    assert refused.returncode == 2 and "write old-place, not old_place" in refused.stderr
+    configure(home, 'runs = 1\nlisting = true\npaths = ["/elsewhere"]\n')
+    assert "run 2: put back" in run("undo").stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("top = \n", "config.toml is not valid TOML"),
+        ("minconfidence = 1\n", "there is no option minconfidence; did you mean min-confidence?"),
+        ("min_confidence = 1\n", "write min-confidence, not min_confidence"),
+        ("write-tags = true\n", "write-tags is not taken from a config file"),
+        ("dry-run = true\n", "dry-run is not taken from a config file"),
+        ("version = true\n", "there is no option version"),
+        ('paths = "/music"\n', "there is no option paths"),
+        ("colour = true\n", "known: on-existing, protect, min-confidence, top, ratio,"),
+        ('min-confidence = "high"\n', "'high' is not a valid float"),
+        ("min-confidence = nan\n", "--min-confidence': not a number"),
+        ("min-confidence = [0.5]\n", "min-confidence must be a text or a number, not [0.5]"),
+        ("top = 1.5\n", "'1.5' is not a valid integer"),
+        ("csv = true\n", "csv must be a text or a number, not True"),
+        ('quiet = "no"\n', "quiet must be true or false, not 'no'"),
+        ("protect = [true]\n", "protect must be a text or a number, not [True]"),
+        ("state = {}\n", "state must be a text or a number"),
+        ('on-existing = "erase"\n', "'erase' is not one of"),
+        ('aliases = "no.toml"\n', "no.toml' cannot be read (No such file"),
+        ('[aliases]\nRock = ["/(/"]\n', "'/(/' is no regular expression"),
+        ("whitelist = [1]\n", "1 is no name of a genre"),
+    ],
+)
+def test_a_wrong_config_is_one_line_and_exit_code_2(
+    run: Run, home: Path, text: str, message: str
+) -> None:
+    configure(home, text)
+    done = run(home.parent / "Music", "--csv", "-")
+    assert done.returncode == 2, done.stderr
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("Error: ") and message in last
+    assert "Traceback" not in done.stderr and done.stdout == ""
+
+
+def test_a_config_that_is_named_must_be_there(run: Run, home: Path) -> None:
+    done = run(home.parent / "Music", "--config", "none.toml")
+    assert done.returncode == 2 and "'none.toml' cannot be read" in done.stderr
+
+
+# --- why a track gets what it gets ----------------------------------------------------------------
+
+
+def test_explain_shows_scores_each_rule_and_the_result(run: Run, home: Path) -> None:
+    (home / "w.txt").write_text("Rock\nPop\n")
+    (home / "t.toml").write_text('Rock = ["Metal"]\n')
+    options = ("--whitelist", "w.txt", "--tree", "t.toml", "--top", 2, "--protect", "polka")
+    done = run(home.parent / "Music", "--explain", *options)
+    assert done.returncode == 0, done.stderr
+    a, b = (home.parent / "Music" / name for name in ("a.flac", "b.flac"))
+    assert (
+        done.stdout
+        == f"""{a}
+  tag:    (no genre)
+  labels: rock 0.60 · metal 0.35 · pop 0.05
+  genres: Rock 0.95 · Pop 0.05
+  rule:   on-existing: it has no genre
+  rule:   whitelist: Rock is on it
+  rule:   whitelist: Metal is not on it; its parent Rock is
+  rule:   min-confidence: Rock at 0.95 reaches 0.5
+  rule:   ratio: Pop at 0.05 is below 0.5 of the best, 0.95
+  result: would write Rock
+{b}
+  tag:    Polka
+  labels: rock 0.60 · metal 0.35 · pop 0.05
+  genres: Rock 0.95 · Pop 0.05
+  rule:   protect: it has Polka
+  result: kept: it has Polka, which is protected
+"""
+    )
+
+
+def test_explain_touches_no_file_and_no_report(run: Run, home: Path) -> None:
+    music = home.parent / "Music"
+    (home / "genres.csv").write_text("mine")
+    before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in music.iterdir()}
+    assert run(music, "--explain", "--write-tags", "--on-existing", "replace").returncode == 0
+    assert {p: (p.read_bytes(), p.stat().st_mtime_ns) for p in music.iterdir()} == before
+    assert (home / "genres.csv").read_text() == "mine"
+    assert "nothing to undo" in run("undo").stderr
+
+
+def test_explain_names_files_that_fail_and_ends_with_3(run: Run, home: Path) -> None:
+    music = home.parent / "Music"
+    (music / "c.flac").symlink_to("gone.flac")
+    done = run(music / "a.flac", music / "c.flac", "--explain")
+    assert done.returncode == 3, done.stderr
+    assert "result: would write Rock" in done.stdout
+    assert f"{music / 'c.flac'}\n  failed: " in done.stdout
+
+
+def test_explain_says_of_which_album_the_scores_are_the_mean(run: Run, home: Path) -> None:
+    music = home.parent / "Music"
+    know(home, [music / "b.flac"], JAZZ)
+    done = run(music, "--explain", "--by", "album", "--min-confidence", 0.4)
+    assert done.stdout.count("(mean of 2 tracks of its folder)") == 2
+    assert done.stdout.count("genres: Jazz 0.40 · Rock 0.30") == 2
+    assert "result: would write Jazz" in done.stdout
+
+
+# --- what would change ----------------------------------------------------------------------------
+
+
+def test_a_dry_run_shows_path_before_after_confidence_and_reason(run: Run, home: Path) -> None:
+    done = run(home.parent / "Music", "--dry-run", "--on-existing", "append")
+    a, b = (home.parent / "Music" / name for name in ("a.flac", "b.flac"))
+    assert done.stdout == (
+        f"{a}\n+ Rock   0.60  it has no genre\n"
+        f"{b}\n- Polka\n+ Polka; Rock   0.60  added to Polka, as Polka; Rock\n"
+    )
+    assert "would write 2" in done.stderr and "undo with" not in done.stderr
+    rows = rows_of((home / "genres.csv").read_text())
+    assert [rows[name]["new_genre"] for name in ("a.flac", "b.flac")] == ["Rock", "Polka; Rock"]
+
+
+def test_with_the_report_on_stdout_a_dry_run_shows_nothing_else_there(run: Run, home: Path) -> None:
+    done = run(home.parent / "Music", "--dry-run", "--csv", "-")
+    assert done.stdout.startswith("path,genre,")
+    assert len(done.stdout.splitlines()) == 3
+
+
+def test_a_dry_run_shows_what_stays_only_if_asked(run: Run, home: Path) -> None:
+    music = home.parent / "Music"
+    assert "b.flac" not in run(music, "--dry-run").stdout
+    told = run(music, "--dry-run", "--verbose").stdout
+    assert f"{music / 'b.flac'}\n  Polka   kept: it has a genre\n" in told
+
+
+def test_a_dry_run_names_files_that_cannot_be_written(run: Run, home: Path) -> None:
+    music = home.parent / "Music"
+    os.link(music / "a.flac", home / "other.flac")
+    done = run(music, "--dry-run")
+    assert done.returncode == 3
+    assert f"{music / 'a.flac'}\n  failed: hard-linked: 1 more of its names" in done.stdout
+
+
+def test_dry_runs_of_undo_and_apply_show_the_same_and_change_nothing(run: Run, home: Path) -> None:
+    music = home.parent / "Music"
+    assert run(music, "--write-tags", "--on-existing", "replace").returncode == 0
+    before = {path: path.read_bytes() for path in music.iterdir()}
+    undo = run("undo", "--dry-run")
+    assert undo.returncode == 0
+    assert undo.stdout == (
+        f"{music / 'b.flac'}\n- Rock\n+ Polka\n{music / 'a.flac'}\n- Rock\n+ (no genre)\n"
+    )
+    (home / "e.csv").write_text(f"path,genre\n{music / 'a.flac'},Bop; Swing\n")
+    apply = run("apply", "e.csv", "--dry-run")
+    assert apply.returncode == 0
+    assert apply.stdout == f"{music / 'a.flac'}\n- Rock\n+ Bop; Swing\n"
+    assert {path: path.read_bytes() for path in music.iterdir()} == before
+    assert run("undo", "--list").stdout.count("\n") == 2  # the head, and the first run
+
+
+def test_a_reader_that_has_seen_enough_of_a_dry_run_does_not_end_it(run: Run, home: Path) -> None:
+    music = home.parent / "Music"
+    with subprocess.Popen(
+        [*SCRIPT, str(music), "--dry-run", "--on-existing", "replace"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=home,
+        env=environment(home),
+    ) as process:
+        assert process.stdout is not None and process.stderr is not None
+        process.stdout.close()
+        messages = process.stderr.read()
+    assert process.returncode == 0, messages
+    assert "would write 2" in messages
+    assert rows_of((home / "genres.csv").read_text()).keys() == {"a.flac", "b.flac"}
+
+
+# --- on a terminal --------------------------------------------------------------------------------
+
+
+def on_a_terminal(home: Path, *arguments: object) -> str:
+    """All that the console script sends to a terminal of 120 columns."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 120, 0, 0))
+    process = subprocess.Popen(
+        [*SCRIPT, *map(str, arguments)],
+        stdout=theirs,
+        stderr=theirs,
+        cwd=home,
+        env={**environment(home), "TERM": "xterm"},
+    )
+    os.close(theirs)
+    sent = b""
+    with suppress(OSError):  # how Linux says that the other side has closed it
+        while part := os.read(ours, 65536):
+            sent += part
+    os.close(ours)
+    assert process.wait(60) == 0, sent
+    return sent.decode()
+
+
+def seen(sent: str) -> list[str]:
+    """The lines that stand on the terminal in the end, without their colours."""
+    lines = []
+    for line in re.sub(r"\x1b\[\d*m", "", sent).replace("\r\n", "\n").split("\n"):
+        shown = ""
+        for part in line.split("\r"):
+            shown = part + shown[len(part) :]
+        lines.append(shown.rstrip())
+    return lines
+
+
+def test_the_diff_is_coloured_on_a_terminal_alone(run: Run, home: Path) -> None:
+    arguments = (home.parent / "Music", "--dry-run", "--on-existing", "replace")
+    sent = on_a_terminal(home, *arguments)
+    assert "\x1b[31m- Polka\x1b[0m" in sent and "\x1b[32m+ Rock\x1b[0m" in sent
+    assert "\x1b" not in run(*arguments).stdout
+
+
+def test_the_diff_and_the_bar_do_not_tear_each_other(run: Run, home: Path) -> None:
+    music = home.parent / "Music"
+    paths = [Path(shutil.copy(music / "a.flac", music / f"c{n}.flac")) for n in range(20)]
+    know(home, paths, ROCK)
+    sent = on_a_terminal(home, music, "--dry-run")
+    assert "reporting:" in sent  # there was a bar
+    lines = seen(sent)
+    assert not [line for line in lines if "reporting" in line or "scanning" in line]
+    for path in paths:
+        assert lines[lines.index(str(path)) + 1] == "+ Rock   0.60  it has no genre"
+
+
+def test_terminal_escapes_of_names_and_tags_are_shown_harmlessly(run: Run, home: Path) -> None:
+    music = home.parent / "Music"
+    evil = song(music / "\x1b[2J\n\u202egnp.flac")
+    media = mutagen.File(evil)
+    media["genre"] = ["\x1b]0;owned\x07Polka\x9b2J"]
+    media.save()
+    know(home, [evil], ROCK)
+    replace = ("--on-existing", "replace")
+    sheet = home / "\x1b[2J.csv"
+    sheet.write_text(f"path,genre\n{music / 'a.flac'},Bop\n")
+    shown = [
+        run(music, "--dry-run", *replace),
+        run(music, "--explain", *replace),
+        run(music, "--write-tags", "--verbose", *replace),
+        run("undo", "--dry-run"),
+        run("undo", "--verbose"),
+        run("apply", sheet, "--verbose"),
+        run("undo", "--list"),
+    ]
+    for done in shown:
+        assert done.returncode == 0, done.stderr
+        told = done.stdout + done.stderr
+        assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e]", told), repr(told)
+    assert r"- \x1b]0;owned\x07Polka\u009b2J" in shown[0].stdout
+    assert r"tag:    \x1b]0;owned" in shown[1].stdout
+    assert r"\x1b[2J\x0a\u202egnp.flac: Rock" in shown[2].stderr
+    assert r"\x1b[2J.csv" in shown[-1].stdout
+
+
+def test_what_an_undo_took_away_is_said_in_words(run: Run, home: Path) -> None:
+    music = home.parent / "Music"
+    assert run(music, "--write-tags").returncode == 0
+    assert f"written: {music / 'a.flac'}: (no genre)" in run("undo", "--verbose").stderr

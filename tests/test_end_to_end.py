@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import os
 import shutil
 import signal
@@ -11,25 +12,24 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import mutagen
 import numpy as np
 import pytest
 from conftest import DATA, LIBRARY, SCRIPT, Run, environment
 from containers import KINDS, make, packets
+from known import JAZZ, ROCK, bundled, know, rows_of, song
 
 from tagger.errors import TagError
-from tagger.tags import other_tags, read_fields, read_genres, write_genres
+from tagger.tags import other_tags, read_fields, read_genres, read_tag, write_genres
 
 ISSUE_COLUMNS = (
     "path,genre,confidence,agreement,second,second_confidence,third,third_confidence,windows,"
     "seconds,existing_genre,action,reason,model,new_genre,heard"
 )
-
-
-def rows_of(text: str) -> dict[str, dict[str, str]]:
-    """Rows of a report by file name."""
-    return {Path(row["path"]).name: row for row in csv.DictReader(io.StringIO(text))}
 
 
 def test_the_example_library_is_predicted_with_the_bundled_model(run: Run, tmp_path: Path) -> None:
@@ -255,6 +255,368 @@ def test_python_gives_the_predictions_of_the_report(
     for prediction, row in zip(predictions, rows, strict=True):
         told = [float(row[label]) for label in prediction.labels]
         np.testing.assert_allclose(told, prediction.probabilities, atol=1e-6)
+
+
+# --- from here on, what the model heard is chosen by the test: no run needs torch -----------------
+
+
+@pytest.fixture
+def music(run: Run, tmp_path: Path) -> Path:
+    """Three tracks in which the model heard rock: without a genre, with one, with two."""
+    music = tmp_path / "Music"
+    paths = [
+        song(music / "a.flac"),
+        song(music / "b.mp3", "Polka", kind="mp3"),
+        song(music / "sub" / "c.m4a", "Ska", "Dub", kind="m4a"),
+    ]
+    know(tmp_path / "home", paths, ROCK)
+    return music
+
+
+def genres_in(music: Path) -> dict[str, tuple[str, ...]]:
+    return {path.name: read_genres(path) for path in music.rglob("*.*")}
+
+
+NONE_YET = {"a.flac": (), "b.mp3": ("Polka",), "c.m4a": ("Ska", "Dub")}
+ALL_ROCK = dict.fromkeys(NONE_YET, ("Rock",))
+
+
+def write_all(run: Run, music: Path, *options: object) -> None:
+    done = run(music, "--write-tags", "--on-existing", "replace", *options)
+    assert done.returncode == 0, done.stderr
+
+
+def albums(run: Run, root: Path, by: str, *options: object) -> dict[str, dict[str, str]]:
+    """Rows of a run over an album of two discs and a compilation; jazz is heard in few tracks."""
+    music, known = root / "Music", []
+    for place, album, artist, heard in [
+        ("Live/CD1/live1.flac", "Live (Disc 1)", "Yes", ROCK),
+        ("Live/CD1/live2.flac", "Live (Disc 1)", "Yes", JAZZ),
+        ("Live/CD2/live3.flac", "Live [CD2]", "Yes", ROCK),
+        ("Now/now1.flac", "Now", "Various Artists", JAZZ),
+        ("Now/now2.flac", "Now", "Various Artists", ROCK),
+    ]:
+        path = song(music / place)
+        media = mutagen.File(path)
+        media.update({"album": [album], "albumartist": [artist]})
+        media.save()
+        known.append((path, heard))
+    write_genres(music / "Live/CD1/live2.flac", ["Polka"])
+    for path, heard in known:
+        know(root / "home", [path], heard)
+    done = run(music, "--write-tags", "--by", by, "--min-confidence", 0, "--csv", "-", *options)
+    assert done.returncode == 0 and "5 known from earlier runs" in done.stderr, done.stderr
+    return rows_of(done.stdout)
+
+
+def test_by_album_its_discs_get_one_genre_and_compilations_theirs_by_track(
+    run: Run, tmp_path: Path
+) -> None:
+    rows = albums(run, tmp_path, "album", "--on-existing", "replace")
+    wanted = {f"live{n}.flac": ("Rock",) for n in (1, 2, 3)}
+    wanted |= {"now1.flac": ("Jazz",), "now2.flac": ("Rock",)}
+    assert genres_in(tmp_path / "Music") == wanted
+    means = {name for name, row in rows.items() if "mean of 3 tracks of its album" in row["reason"]}
+    assert means == {"live1.flac", "live2.flac", "live3.flac"}
+    assert {rows[name]["confidence"] for name in means} == {"0.4"}
+
+
+def test_by_album_genres_that_are_there_are_kept(run: Run, tmp_path: Path) -> None:
+    row = albums(run, tmp_path, "album")["live2.flac"]
+    assert (row["action"], row["new_genre"], row["heard"]) == ("kept", "Polka", "Rock")
+
+
+def test_by_folder_a_compilation_is_a_folder_like_any_other(run: Run, tmp_path: Path) -> None:
+    rows = albums(run, tmp_path, "folder", "--on-existing", "replace")
+    assert genres_in(tmp_path / "Music")["now2.flac"] == ("Jazz",)
+    assert rows["now2.flac"]["reason"] == "it has no genre; mean of 2 tracks of its folder"
+
+
+# --- reports that a person edited -----------------------------------------------------------------
+
+
+def edited(report: Path, changes: dict[str, str], delimiter: str = ",", start: str = "") -> None:
+    """Save a report as a spreadsheet does, with other genres for some files."""
+    rows = list(csv.DictReader(io.StringIO(report.read_text(encoding="utf-8"))))
+    for row in rows:
+        row["genre"] = changes.get(Path(row["path"]).name, row["genre"])
+    with report.open("w", encoding="utf-8", newline="") as file:
+        file.write(start)
+        table = csv.DictWriter(file, list(rows[0]), delimiter=delimiter, lineterminator="\r\n")
+        table.writeheader()
+        table.writerows(rows)
+
+
+@pytest.mark.parametrize(("delimiter", "start"), [(",", ""), (";", "\ufeff"), ("\t", "\ufeff")])
+def test_an_edited_report_is_planned_applied_and_undone(
+    run: Run, music: Path, delimiter: str, start: str
+) -> None:
+    report = music.parent / "home" / "genres.csv"
+    assert run(music, "--write-tags").returncode == 0
+    written = genres_in(music)
+    edited(report, {"a.flac": "Bop; Swing", "c.m4a": ""}, delimiter, start)
+
+    planned = run("apply", report, "--dry-run")
+    assert planned.returncode == 0 and "would write 1" in planned.stderr
+    assert genres_in(music) == written
+    applied = run("apply", report)
+    assert applied.returncode == 0, applied.stderr
+    assert "written 1 · unchanged 2\nundo with: tag-genres undo --run 2\n" in applied.stderr
+    assert genres_in(music) == written | {"a.flac": ("Bop", "Swing")}
+    undone = run("undo")
+    assert undone.returncode == 0 and "run 2: put back the genre of 1 file" in undone.stderr
+    assert genres_in(music) == written
+
+
+def test_a_report_without_writing_can_be_applied_whole(run: Run, music: Path) -> None:
+    assert run(music).returncode == 0
+    done = run("apply", music.parent / "home" / "genres.csv", "--all")
+    assert done.returncode == 0, done.stderr
+    assert genres_in(music) == ALL_ROCK
+
+
+def test_what_changed_since_the_report_is_left_alone_and_named(run: Run, music: Path) -> None:
+    report = music.parent / "home" / "genres.csv"
+    assert run(music).returncode == 0
+    edited(report, {"a.flac": "Bop", "b.mp3": "Bop"})
+    write_genres(music / "b.mp3", ["Mine"])
+    done = run("apply", report)
+    assert done.returncode == 3
+    assert f"{music / 'b.mp3'}: its genre changed since the report, to Mine" in done.stderr
+    assert genres_in(music) == NONE_YET | {"a.flac": ("Bop",), "b.mp3": ("Mine",)}
+
+
+def test_what_is_no_report_is_one_line_and_exit_code_1(run: Run, music: Path) -> None:
+    sheet = music.parent / "sheet.csv"
+    sheet.write_text("name,style\na,b\n")
+    for file in (sheet, music / "a.flac"):
+        done = run("apply", file)
+        assert done.returncode == 1 and done.stderr.count("\n") == 1
+        assert done.stderr.startswith(f"tag-genres: {file}")
+
+
+def test_a_report_without_rows_says_that_there_is_nothing_to_do(run: Run, music: Path) -> None:
+    sheet = music.parent / "sheet.csv"
+    sheet.write_text("path,genre\n")
+    done = run("apply", sheet)
+    assert (done.returncode, done.stderr) == (0, "nothing to do\n")
+
+
+# --- undo -----------------------------------------------------------------------------------------
+
+
+def test_undo_lists_the_runs_that_changed_tags(run: Run, music: Path) -> None:
+    write_all(run, music)
+    assert run(music).returncode == 0  # writes nothing, and is no run of the list
+    assert run("undo", "--path", music / "b.mp3").returncode == 0
+    head, first, last = run("undo", "--list").stdout.splitlines()
+    assert head.split() == ["run", "when", "(UTC)", "what", "files", "undone", "by"]
+    assert first.split()[0] == "1" and first.split()[3:] == ["tag", "3", "1", "gtzan-small"]
+    assert last.split()[0] == "2" and last.split()[3:] == ["undo", "1", "0"]
+
+
+def test_two_runs_are_undone_together(run: Run, music: Path) -> None:
+    write_all(run, music)
+    write_all(run, music, "--top", 2)
+    done = run("undo", "--run", 1, "--run", 2)
+    assert done.returncode == 0, done.stderr
+    assert genres_in(music) == NONE_YET
+
+
+def test_a_run_that_a_later_one_wrote_over_is_not_undone_before_that(run: Run, music: Path) -> None:
+    write_all(run, music)
+    write_all(run, music, "--top", 2)
+    done = run("undo", "--run", 1)
+    assert done.returncode == 3
+    assert done.stderr.count("run 2 changed it later; undo that first") == 3
+    assert set(genres_in(music).values()) == {("Rock", "Metal")}
+
+
+def test_only_what_lies_under_a_path_is_undone(run: Run, music: Path) -> None:
+    write_all(run, music)
+    done = run("undo", "--path", os.path.relpath(music / "sub", music.parent / "home"))
+    assert done.returncode == 0, done.stderr
+    assert genres_in(music) == ALL_ROCK | {"c.m4a": ("Ska", "Dub")}
+
+
+def test_the_tags_of_a_library_that_moved_are_taken_back(run: Run, music: Path) -> None:
+    write_all(run, music)
+    new = music.rename(music.parent / "Moved")
+    assert run("undo").returncode == 3  # nothing is where it was
+    moved = ("--from", music, "--to", new)
+    planned = run("undo", *moved, "--dry-run")
+    assert planned.returncode == 0 and str(new / "a.flac") in planned.stdout
+    assert genres_in(new) == ALL_ROCK
+    done = run("undo", *moved)
+    assert done.returncode == 0 and "put back the genre of 3 files" in done.stderr, done.stderr
+    assert genres_in(new) == NONE_YET
+    assert "3 known from earlier runs" in run(new).stderr
+
+
+@pytest.mark.parametrize("given", [("--from", "."), ("--to", ".")])
+def test_the_old_place_and_the_new_one_go_together(run: Run, given: tuple[str, str]) -> None:
+    done = run("undo", *given)
+    assert done.returncode == 2 and "--from and --to go together" in done.stderr
+
+
+def test_an_undo_is_undone_and_that_as_well(run: Run, music: Path) -> None:
+    write_all(run, music)
+    for number, wanted in [(1, NONE_YET), (2, ALL_ROCK), (3, NONE_YET)]:
+        done = run("undo", "--run", number)
+        assert done.returncode == 0, done.stderr
+        assert f"this is run {number + 1}, and can be undone as well" in done.stderr
+        assert genres_in(music) == wanted
+
+
+# --- how files are written ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def every_kind(run: Run, tmp_path: Path) -> dict[str, Path]:
+    """A file of every container that can be made here, of which the model heard rock."""
+    paths = {}
+    for kind in KINDS:
+        folder = _folder(tmp_path / "Music" / kind)
+        try:
+            paths[kind] = make(kind, folder)
+        except pytest.skip.Exception:
+            continue
+        os.utime(paths[kind], ns=(10**18, 10**18 + 7))
+    know(tmp_path / "home", paths.values(), ROCK)
+    return paths
+
+
+def shown_by_ffprobe(path: Path) -> dict[str, str]:
+    command = ["ffprobe", "-v", "error", "-show_format", "-show_streams", "-of", "json", str(path)]
+    told = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+    parts = [told["format"], *told["streams"]]
+    return {key: value for part in parts for key, value in part.get("tags", {}).items()}
+
+
+def test_provenance_is_in_every_container_and_a_second_run_adds_nothing(
+    run: Run, tmp_path: Path, every_kind: dict[str, Path]
+) -> None:
+    music = tmp_path / "Music"
+    write_all(run, music, "--provenance")
+    for kind, path in every_kind.items():
+        note = json.loads(read_tag(path).note)
+        assert note["genres"] == ["Rock"], kind
+        assert (note["model"], note["fingerprint"]) == ("gtzan-small", bundled().fingerprint)
+        assert note["confidence"] == 0.6
+    before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in every_kind.values()}
+    write_all(run, music, "--provenance", "--csv", "again.csv")
+    rows = csv.DictReader(io.StringIO((tmp_path / "home" / "again.csv").read_text()))
+    assert {row["action"] for row in rows} == {"unchanged"}
+    assert {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in before} == before
+
+
+@pytest.mark.skipif(shutil.which("ffprobe") is None, reason="ffprobe is not here")
+def test_other_programs_see_the_provenance(
+    run: Run, tmp_path: Path, every_kind: dict[str, Path]
+) -> None:
+    write_all(run, tmp_path / "Music", "--provenance")
+    del every_kind["dsdiff"]  # FFmpeg does not read its ID3 chunk
+    for kind, path in every_kind.items():
+        shown = {key.casefold(): value for key, value in shown_by_ffprobe(path).items()}
+        assert shown["genre"] == "Rock", kind
+        assert json.loads(shown["tag_genres"])["genres"] == ["Rock"], kind
+
+
+def test_an_undo_takes_the_provenance_back(
+    run: Run, tmp_path: Path, every_kind: dict[str, Path]
+) -> None:
+    before = {path: read_fields(path) for path in every_kind.values()}
+    write_all(run, tmp_path / "Music", "--provenance")
+    assert run("undo").returncode == 0
+    assert {path: read_fields(path) for path in before} == before
+
+
+def test_keep_mtime_keeps_it_and_the_run_after_still_knows_all(
+    run: Run, tmp_path: Path, every_kind: dict[str, Path]
+) -> None:
+    write_all(run, tmp_path / "Music", "--keep-mtime")
+    assert {path.stat().st_mtime_ns for path in every_kind.values()} == {10**18 + 7}
+    assert all(read_genres(path) == ("Rock",) for path in every_kind.values())
+    again = run(tmp_path / "Music", "--write-tags", "--on-existing", "replace")
+    assert f"{len(every_kind)} known from earlier runs" in again.stderr
+    assert f"unchanged {len(every_kind)}" in again.stderr
+    assert run("undo", "--keep-mtime").returncode == 0
+    assert not any(read_genres(path) for path in every_kind.values())
+
+
+def test_without_keep_mtime_players_see_that_a_file_changed(run: Run, music: Path) -> None:
+    before = (music / "a.flac").stat().st_mtime_ns
+    write_all(run, music)
+    assert (music / "a.flac").stat().st_mtime_ns > before
+
+
+def test_a_hard_linked_file_is_written_if_asked_and_its_other_name_keeps_the_old(
+    run: Run, music: Path
+) -> None:
+    other = music.parent / "seeding.mp3"
+    os.link(music / "b.mp3", other)
+    done = run(music, "--write-tags", "--on-existing", "replace")
+    assert done.returncode == 3 and "hard-linked: 1 more of its names" in done.stderr
+    assert read_genres(music / "b.mp3") == read_genres(other) == ("Polka",)
+    write_all(run, music, "--break-hardlinks")
+    assert (read_genres(music / "b.mp3"), read_genres(other)) == (("Rock",), ("Polka",))
+
+
+@contextmanager
+def immutable(*paths: Path) -> Iterator[None]:
+    """Nobody, root included, may write to these; root sees through modes."""
+    command = ["chattr", "+i", *map(str, paths)]
+    if shutil.which("chattr") is None or subprocess.run(command, capture_output=True).returncode:
+        pytest.skip("chattr +i does not work here, and root may write to anything else")
+    try:
+        yield
+    finally:
+        subprocess.run(["chattr", "-i", *map(str, paths)], check=True)
+
+
+@contextmanager
+def unwritable(*paths: Path) -> Iterator[None]:
+    """Files and folders that the user who runs the tests may not write to."""
+    if os.geteuid() == 0:
+        with immutable(*paths):
+            yield
+        return
+    modes = {path: path.stat().st_mode for path in paths}
+    for path in paths:
+        path.chmod(0o555)
+    try:
+        yield
+    finally:
+        for path, mode in modes.items():
+            path.chmod(mode)
+
+
+def test_what_cannot_be_written_says_why_and_all_else_is_written(
+    run: Run, music: Path, tmp_path: Path
+) -> None:
+    locked = song(music / "locked" / "locked.flac")
+    paths = [song(music / f"{name}.flac") for name in ("read-only", "linked", "open")]
+    know(tmp_path / "home", [locked, *paths], ROCK)
+    read_only, linked, opened = paths
+    os.link(linked, tmp_path / "other.flac")
+    before = {path: path.read_bytes() for path in [locked, *paths]}
+    options = ("--write-tags", "--on-existing", "replace", "--csv", "-")
+    with unwritable(read_only, locked.parent), opened.open("r+b"):
+        done = run(music, *options)
+    assert done.returncode == 3, done.stderr
+    rows = rows_of(done.stdout)
+    reasons = {name: row["reason"] for name, row in rows.items() if row["action"] == "failed"}
+    assert reasons.keys() == {path.name for path in before}
+    assert reasons["read-only.flac"] == "the file is read-only"
+    assert reasons["locked.flac"] == "its folder is read-only"
+    assert reasons["linked.flac"].startswith("hard-linked: 1 more of its names")
+    assert reasons["open.flac"].startswith("another program has it open for writing")
+    assert {path: path.read_bytes() for path in before} == before
+    assert all(read_genres(music / name) == ("Rock",) for name in ("a.flac", "b.mp3"))
+    assert not list(music.rglob(".tag-genres-*"))
+    again = run(music, *options, "--break-hardlinks")
+    assert again.returncode == 0, again.stderr
+    assert "written 4 · unchanged 3" in again.stderr
 
 
 @pytest.mark.skipif(not DATA.exists(), reason="the corpus of odd files is not beside the project")
