@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tagger.app import Summary, clear_folders, shown
-from tagger.apply import Writer, edit_outcome
+from tagger.apply import Writer, edit_outcome, forget_unmade
 from tagger.edits import Edit, read_edits
 from tagger.errors import StateError
 from tagger.journal import Change, Run
@@ -48,6 +48,7 @@ def apply_csv(request: ApplyRequest, screen: Screen) -> Summary:
     """Write the genres that a person changed in a report. Raises `ReportError`, `StateError`."""
     edits = read_edits(request.file)
     with open_state(request.state, screen.say) as state, state.alone(screen.say):
+        forget_unmade(state)
         summary = Summary(state=request.state)
         if not request.dry_run:
             summary.run = state.begin_run("apply", request.file.name)
@@ -58,6 +59,8 @@ def apply_csv(request: ApplyRequest, screen: Screen) -> Summary:
             for _ in shown(outcomes, len(edits), "applying", summary, screen):
                 pass
         except BaseException:  # Ctrl-C: what was written so far can be undone too
+            # The file that it came at is written, and was not counted.
+            summary.actions[Action.WRITTEN] = len(state.changes(summary.run))
             if summary.how_to_undo:
                 screen.say(summary.how_to_undo)
             raise
@@ -78,10 +81,11 @@ def undo(request: UndoRequest, screen: Screen) -> tuple[str, Summary]:
     Raises `StateError` if there is nothing to undo.
     """
     with _existing_state(request.state) as state, state.alone(screen.say):
+        if request.dry_run:
+            state.rehearse()
         moves = _moves(request, state)
-        if not request.dry_run:
-            state.relocate(moves)
-        what, changes = _changes(request, state, moves)
+        state.relocate(moves)
+        what, changes = _changes(request, state)
         summary = Summary(state=request.state)
         if not request.dry_run:
             summary.run = state.begin_run("undo")
@@ -112,7 +116,7 @@ def _moves(request: UndoRequest, state: State) -> dict[Path, Track]:
         return {}
     old, new = request.moved
     moves = moved_tracks(state, old, new)
-    if not moves:
+    if not moves and not any(_is_under(path, [new]) for path in state.paths()):
         raise StateError(
             f"no file that was tagged under {old} is now under {new}; "
             "give the folder as it was then, and the folder that holds the same files now"
@@ -120,9 +124,7 @@ def _moves(request: UndoRequest, state: State) -> dict[Path, Track]:
     return moves
 
 
-def _changes(
-    request: UndoRequest, state: State, moves: Mapping[Path, Track]
-) -> tuple[str, list[Change]]:
+def _changes(request: UndoRequest, state: State) -> tuple[str, list[Change]]:
     """Whose changes are to be undone, and the changes, last first."""
     for run in request.runs:
         if not state.has_run(run):
@@ -135,20 +137,11 @@ def _changes(
             raise StateError(f"nothing to undo: no run that wrote tags is in {state.path}")
         runs = request.runs or [last or 0]
         what, found = f"run {', '.join(map(str, runs))}", state.changes(*runs)
-    if request.dry_run:  # else the state knows already where the files are
-        found = [_moved(change, moves) for change in found]
     if request.paths:
         found = [change for change in found if _is_under(change.old.path, request.paths)]
     if not found:
         raise StateError(f"nothing to undo: {what} wrote nothing that still stands")
     return what, found
-
-
-def _moved(change: Change, moves: Mapping[Path, Track]) -> Change:
-    if (now := moves.get(change.old.path)) is None:
-        return change
-    old = replace(change.old, path=now.path)
-    return replace(change, old=old, new=now if now.size == change.new.size else change.new)
 
 
 def _is_under(path: Path, folders: Iterable[Path]) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tagger.albums import Albums
-from tagger.apply import Writer, read_outcome, tag_of, write_outcome
+from tagger.apply import Writer, forget_unmade, read_outcome, tag_of, write_outcome
 from tagger.errors import LibraryError, TagError
 from tagger.genres import Decision, Policy, decide, rank_genres
 from tagger.known import Known, predict_unknown
@@ -120,6 +120,7 @@ def tag_library(request: TagRequest, screen: Screen) -> Summary:
     check_target(request.csv)
     info = find_model(request.model, screen.say)
     with open_state(request.state, screen.say) as state, state.alone(screen.say):
+        forget_unmade(state)
         found = _find(request.paths, screen)
         known = Known(state, info, info.plan(request.options.windows))
         predict_unknown(found, known, request.options, screen)
@@ -138,6 +139,7 @@ def tag_library(request: TagRequest, screen: Screen) -> Summary:
         try:
             write_csv(rows, request.csv, model=info.name, labels=labels)
         except BaseException:  # a full disk or Ctrl-C: what was written so far can be undone too
+            summary.actions[Action.WRITTEN] = len(state.changes(summary.run))
             if summary.how_to_undo:
                 screen.say(summary.how_to_undo)
             raise

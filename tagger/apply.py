@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import FrameType
@@ -15,6 +15,7 @@ from tagger.edits import Edit, split_genres
 from tagger.errors import ChangedSince, TagError, UnsupportedFormat
 from tagger.genres import Policy, decide, rank_genres
 from tagger.model import ModelInfo
+from tagger.names import name_key
 from tagger.provenance import is_own, make_note
 from tagger.replace import check_replaceable, replacing, settle
 from tagger.state import State
@@ -78,7 +79,7 @@ def write_outcome(
             return replace(outcome, action=decision.action)
         if now != track:
             raise ChangedSince("it changed since it was predicted; run again", track.path)
-        note = _note(decision.genres, tag, ranked, writer)
+        note = _note(_ours(decision.genres, tag, policy), tag, ranked, writer)
         return _write(
             replace(outcome, genres=decision.genres), now, replace(tag, note=note), writer
         )
@@ -115,6 +116,18 @@ def edit_outcome(edit: Edit, writer: Writer) -> Outcome:
         return replace(outcome, reason=reason_of(error))
 
 
+def forget_unmade(state: State) -> None:
+    """Take back the last entry of the journal if a kill came before the file was replaced.
+
+    Then the predictions hold for the file again, which the entry had moved to what it would be.
+    """
+    change = state.last_change()
+    if change is not None and change.old != change.new:
+        with suppress(OSError):
+            if identify(change.old.path) == change.old:
+                state.forget(change.id, change.old, change.new)
+
+
 def reason_of(error: TagError | OSError) -> str:
     """Why a file could not be written, in a few words."""
     if isinstance(error, OSError):
@@ -131,19 +144,26 @@ def _joined(*reasons: str) -> str:
     return "; ".join(filter(None, reasons))
 
 
+def _ours(genres: Sequence[str], tag: TagInfo, policy: Policy) -> list[str]:
+    """Of the genres to be written, those that come from the model."""
+    if policy.on_existing != "append" or is_own(tag):
+        return list(genres)
+    # Genres that are appended to a person's must not make those pass for ours later.
+    persons = {name_key(policy.vocabulary.aliased(genre)) for genre in tag.genres}
+    return [genre for genre in genres if name_key(genre) not in persons]
+
+
 def _note(
-    genres: tuple[str, ...], tag: TagInfo, ranked: Sequence[tuple[str, float]], writer: Writer
+    genres: Sequence[str], tag: TagInfo, ranked: Sequence[tuple[str, float]], writer: Writer
 ) -> str:
     """What our own field shall say; nothing where it is neither wanted nor there."""
     if writer.model is None or not (writer.options.provenance or tag.note):
         return ""
-    # Genres that are appended to a person's must not make those pass for ours later.
-    persons = () if is_own(tag) else tag.genres
     info = writer.model
     return make_note(
-        [genre for genre in genres if genre not in persons],
+        genres,
         # Where a checkpoint lies is nobody's business who gets the file.
-        model=info.folder.name if info.folder == Path(info.name) else info.name,
+        model=info.folder.resolve().name if info.folder == Path(info.name) else info.name,
         fingerprint=info.fingerprint,
         confidence=ranked[0][1],
     )

@@ -9,8 +9,9 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from datetime import datetime
+from itertools import chain, count
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
@@ -22,7 +23,7 @@ Self = TypeVar("Self", bound="Database")
 APPLICATION = 0x74616767  # "tagg": tells our databases from those of other programs
 MAGIC = b"SQLite format 3\0"
 APPLICATION_AT = 68  # byte of the header: https://www.sqlite.org/fileformat.html
-BESIDE = ("-wal", "-shm")  # what SQLite keeps next to a database
+BESIDE = ("-journal", "-wal", "-shm")  # what SQLite keeps next to a database
 POLL_SECONDS = 0.5
 
 # Paths are kept as bytes: file names need not be text.
@@ -55,7 +56,8 @@ CREATE INDEX journal_by_path ON journal (path);
 CREATE INDEX journal_by_run ON journal (run)
 """
 # What tags hold is remembered; an undo says which change it reverts, and can be undone itself.
-# Undos of before say nothing of the genres that they left ('null').
+# Undos of before say nothing of the genres that they left ('null'). One that was killed before it
+# could say so is not named by what it reverted, but begins where that ended.
 TAGS_AND_REVERTS = """
 ALTER TABLE models ADD COLUMN multi_label INTEGER NOT NULL DEFAULT 0;
 CREATE TABLE tags (
@@ -63,10 +65,15 @@ CREATE TABLE tags (
     ctime_ns INTEGER NOT NULL, info TEXT NOT NULL
 ) WITHOUT ROWID;
 ALTER TABLE journal ADD COLUMN reverts INTEGER REFERENCES journal;
-UPDATE journal SET after = 'null', reverts = (
+UPDATE journal SET after = 'null', reverts = coalesce((
     SELECT id FROM journal AS change
-    WHERE change.undone_by = journal.run AND change.path = journal.path
-) WHERE run IN (SELECT id FROM runs WHERE kind = 'undo')
+    WHERE change.path = journal.path AND change.undone_by = journal.run
+), (
+    SELECT max(id) FROM journal AS change
+    WHERE change.path = journal.path AND change.id < journal.id AND change.undone_by IS NULL
+    AND change.new_size = journal.old_size AND change.new_mtime_ns = journal.old_mtime_ns
+    AND change.run IN (SELECT id FROM runs WHERE kind = 'tag')
+)) WHERE run IN (SELECT id FROM runs WHERE kind = 'undo')
 """
 MIGRATIONS = (TABLES, TAGS_AND_REVERTS)  # the script that leads from each version to the next
 VERSION = len(MIGRATIONS)
@@ -112,7 +119,7 @@ class Database:
             "SELECT * FROM pragma_application_id, pragma_user_version, "
             "(SELECT count(*) FROM sqlite_master)"
         ).fetchone()
-        if tables and owner != APPLICATION:
+        if owner != APPLICATION and (tables or owner):
             raise StateError(self._advice("it is the database of another program"))
         if version > VERSION:
             raise StateError(
@@ -120,7 +127,7 @@ class Database:
                 "upgrade, or name another file by --state"
             )
         if (found := self.do("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
-            raise DamagedState(self._advice(found))
+            raise DamagedState(self._advice(found.splitlines()[-1]))
         self.do("PRAGMA journal_mode = WAL")
         self.do("PRAGMA synchronous = FULL")
         if version < VERSION:
@@ -136,7 +143,7 @@ class Database:
                 for statement in script.split(";"):
                     self.do(statement)
             self.do(f"PRAGMA application_id = {APPLICATION}")
-            self.do(f"PRAGMA user_version = {VERSION}")
+            self.do(f"PRAGMA user_version = {max(version, VERSION)}")
 
     def __enter__(self: Self) -> Self:
         """Itself."""
@@ -173,52 +180,65 @@ class Database:
                 self._db.rollback()
             raise
 
-    @contextmanager
-    def alone(self, tell: Callable[[str], None]) -> Iterator[None]:
-        """Let one run at a time pass, so that none predicts or writes what another is at.
-
-        The lock is SQLite's own, on an empty file beside the state, and ends with the process.
-        `tell` hears it if there is another run to wait for.
-        """
-        try:
-            lock = sqlite3.connect(f"{self.path}-lock", timeout=0, isolation_level=None)
-        except sqlite3.Error as error:
-            raise StateError(self._advice(error)) from error
-        with closing(lock):
-            told = False
-            while not _is_locked(lock, self._advice):
-                if not told:
-                    tell(f"another run is at work with {self.path}; waiting until it is done")
-                    told = True
-                time.sleep(POLL_SECONDS)
-            yield
+    def alone(self, tell: Callable[[str], None]) -> AbstractContextManager[None]:
+        """See the function of this name."""
+        return alone(self.path, tell)
 
     def _advice(self, error: Exception | str) -> str:
-        return f"the state file {self.path} cannot be used ({error}); name another by --state"
+        return _advice(self.path, error)
 
 
-def _is_locked(lock: sqlite3.Connection, advice: Callable[[Exception], str]) -> bool:
+@contextmanager
+def alone(path: Path, tell: Callable[[str], None]) -> Iterator[None]:
+    """Let one run at a time work with a state file, so that none does what another is at.
+
+    The lock is SQLite's own, on an empty file beside the state, and ends with the process. `tell`
+    hears it if there is another run to wait for.
+    """
+    try:
+        with closing(sqlite3.connect(f"{path}-lock", timeout=0, isolation_level=None)) as lock:
+            if not _is_locked(lock):
+                tell(f"another run is at work with {path}; waiting until it is done")
+                while not _is_locked(lock):
+                    time.sleep(POLL_SECONDS)
+            yield
+    except sqlite3.Error as error:
+        raise StateError(_advice(path, error)) from error
+
+
+def _is_locked(lock: sqlite3.Connection) -> bool:
     """Whether the lock is now ours."""
     try:
         lock.execute("BEGIN EXCLUSIVE")
     except sqlite3.OperationalError as error:
         if "locked" in str(error):
             return False
-        raise StateError(advice(error)) from error
+        raise
     return True
+
+
+def _advice(path: Path, error: Exception | str) -> str:
+    return f"the state file {path} cannot be used ({error}); name another by --state"
 
 
 def set_aside(path: Path) -> Path:
     """Rename a damaged state file, and what SQLite keeps beside it; where it is now."""
     now = datetime.now().strftime("%Y%m%d-%H%M%S")
-    aside = path.with_name(f"{path.name}.damaged-{now}")
+    numbered = chain([""], (f"-{number}" for number in count(2)))
+    names = (path.with_name(f"{path.name}.damaged-{now}{number}") for number in numbered)
+    aside = next(name for name in names if not any(map(os.path.lexists, _with_beside(name))))
     try:
-        for end in ("", *BESIDE):
-            if end == "" or os.path.exists(f"{path}{end}"):
-                os.rename(f"{path}{end}", f"{aside}{end}")
+        # Itself last: a new file must never stand beside what belongs to the old one.
+        for old, new in zip(_with_beside(path), _with_beside(aside), strict=True):
+            if os.path.lexists(old):
+                os.rename(old, new)
     except OSError as error:
         raise StateError(
             f"the state file {path} is damaged, and cannot be moved aside ({error.strerror}); "
             "name another by --state"
         ) from error
     return aside
+
+
+def _with_beside(path: Path) -> list[str]:
+    return [f"{path}{end}" for end in (*BESIDE, "")]

@@ -17,7 +17,12 @@ from typing import Any
 from tagger.database import Database
 from tagger.types import GenreFields, Track
 
-COLUMNS = "id, path, before, after, old_size, old_mtime_ns, new_size, new_mtime_ns"
+COLUMNS = "id, path, before, after, undone_by, old_size, old_mtime_ns, new_size, new_mtime_ns"
+# Tables, and prefixes of their columns, that speak of a file by its size and mtime.
+PREDICTED = ("predictions", "")
+JOURNALLED = (("journal", "old_"), ("journal", "new_"))
+
+Identity = tuple[int, int]  # size and mtime of a file
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +34,7 @@ class Change:
     new: Track
     before: GenreFields
     after: tuple[str, ...] | None  # the genres that it has since; None if that is not known
+    undone_by: int | None = None  # run
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,17 +75,17 @@ class Journal(Database):
                 "new_mtime_ns, reverts) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (run, path, fields, json.dumps(list(after)), *old_state, *new_state, reverts),
             ).lastrowid
-            self._move("predictions", path, old_state, new_state)
+            self._move(PREDICTED, path, old_state, new_state)
         return entry or 0
 
     def forget(self, entry: int, old: Track, new: Track) -> None:
         """Take back an entry whose change was not made after all."""
         with self.transaction():
             self.do("DELETE FROM journal WHERE id = ?", (entry,))
-            self._move("predictions", os.fsencode(old.path), _identity(new), _identity(old))
+            self._move(PREDICTED, os.fsencode(old.path), _identity(new), _identity(old))
 
-    def _move(self, table: str, path: bytes, old: tuple[int, int], new: tuple[int, int]) -> None:
-        prefix = "new_" if table == "journal" else ""
+    def _move(self, columns: tuple[str, str], path: bytes, old: Identity, new: Identity) -> None:
+        table, prefix = columns
         self.do(
             f"UPDATE {table} SET {prefix}size = ?, {prefix}mtime_ns = ? "
             f"WHERE path = ? AND {prefix}size = ? AND {prefix}mtime_ns = ?",
@@ -127,66 +133,115 @@ class Journal(Database):
         )
         return [_change(*row) for row in rows]
 
+    def last_change(self) -> Change | None:
+        """The change that was journalled last, if it was not undone."""
+        row = self.do(f"SELECT {COLUMNS}, undone_by FROM journal ORDER BY id DESC").fetchone()
+        return None if row is None or row[-1] is not None else _change(*row[:-1])
+
     def refreshed(self, change: Change) -> Change:
         """The same entry as it is now: undoing a later change moves what this one left."""
         row = self.do(f"SELECT {COLUMNS} FROM journal WHERE id = ?", (change.id,)).fetchone()
         return _change(*row)
 
     def later_run(self, change: Change) -> int | None:
-        """The last run that wrote to the same file after this, and was not undone."""
+        """The run to be undone first: it wrote to the same file after this, and stands.
+
+        Of an undo, also another one that took back the same.
+        """
         run: int | None = self.do(
-            "SELECT max(run) FROM journal JOIN runs ON runs.id = run "
-            "WHERE path = ? AND journal.id > ? AND kind != 'undo' AND undone_by IS NULL",
-            (os.fsencode(change.old.path), change.id),
+            "SELECT max(run) FROM ("
+            "SELECT run FROM journal JOIN runs ON runs.id = run "
+            "WHERE path = ? AND journal.id > ? AND kind != 'undo' AND undone_by IS NULL "
+            "UNION ALL SELECT reverted.undone_by FROM journal "
+            "JOIN journal AS reverted ON reverted.id = journal.reverts "
+            "WHERE journal.id = ? AND reverted.undone_by != journal.run)",
+            (os.fsencode(change.old.path), change.id, change.id),
         ).fetchone()[0]
         return run
 
-    def is_restored(self, change: Change, now: Track) -> bool:
-        """Whether an undo that was killed before it could say so left the file as `now`."""
+    def reverted(self, change: Change) -> Change | None:
+        """The change that this one took back, if it is an undo."""
         row = self.do(
-            "SELECT 1 FROM journal WHERE reverts = ? AND new_size = ? AND new_mtime_ns = ? "
-            "AND (new_size, new_mtime_ns) != (old_size, old_mtime_ns)",
-            (change.id, *_identity(now)),
+            f"SELECT {COLUMNS} FROM journal WHERE id = (SELECT reverts FROM journal WHERE id = ?)",
+            (change.id,),
         ).fetchone()
-        return row is not None
+        return None if row is None else _change(*row)
+
+    def restored_by(self, change: Change, now: Track) -> int | None:
+        """The undo, if any, that left the file as `now` but was killed before it could say so.
+
+        An undo that was killed before it replaced the file may look like one, too: the content
+        of the file tells.
+        """
+        row = self.do(
+            "SELECT run FROM journal WHERE path = ? AND reverts = ? AND undone_by IS NULL "
+            "AND new_size = ? AND new_mtime_ns = ? ORDER BY id DESC",
+            (os.fsencode(now.path), change.id, *_identity(now)),
+        ).fetchone()
+        return None if row is None else int(row[0])
 
     def mark_undone(self, change: Change, by: int, now: Track) -> None:
         """Note that a change was taken back by run `by`, which left the file as `now`."""
         with self.transaction():
-            self._set_standing(change.id, by)
-            # The file is again what an earlier run left: that run can be undone in turn.
-            path, old, new = os.fsencode(now.path), _identity(change.old), _identity(now)
-            self._move("journal", path, old, new)
+            self._set_standing(change.id, by, now)
 
-    def _set_standing(self, entry: int, undone_by: int | None) -> None:
+    def _set_standing(self, entry: int, undone_by: int | None, now: Track) -> None:
         """An entry stands or was undone; if it is an undo, what it reverts is turned as well."""
-        run, reverts = self.do("SELECT run, reverts FROM journal WHERE id = ?", (entry,)).fetchone()
+        run, reverts, *states = self.do(
+            "SELECT run, reverts, old_size, old_mtime_ns, new_size, new_mtime_ns "
+            "FROM journal WHERE id = ?",
+            (entry,),
+        ).fetchone()
         self.do("UPDATE journal SET undone_by = ? WHERE id = ?", (undone_by, entry))
+        # The file is again what an earlier run left: that run can be undone in turn.
+        size, mtime_ns = states[2:] if undone_by is None else states[:2]
+        for columns in JOURNALLED:
+            self._move(columns, os.fsencode(now.path), (size, mtime_ns), _identity(now))
         if reverts is None:
             return
         was_by = self.do("SELECT undone_by FROM journal WHERE id = ?", (reverts,)).fetchone()[0]
         # An undo that was killed before it replaced the file never turned what it meant to.
         if undone_by is None or was_by == run:
-            self._set_standing(reverts, run if undone_by is None else None)
+            self._set_standing(reverts, run if undone_by is None else None, now)
 
     def relocate(self, moves: Mapping[Path, Track]) -> None:
         """Files were moved: all that is known of an old path holds for the new one.
 
-        Where the size is what we left, the time is taken as it is now: a copy may have lost it.
+        Where only the size is one that we know, the time is taken as it is now: a copy may have
+        lost it. What else the file was at that size, its content has to tell.
         """
         with self.transaction():
             for old, now in moves.items():
                 names = (os.fsencode(now.path), os.fsencode(old))
-                for table in ("predictions", "failures", "tags"):
+                for table in ("predictions", "failures", "tags", "journal"):
                     self.do(f"UPDATE OR REPLACE {table} SET path = ? WHERE path = ?", names)
-                self.do("UPDATE journal SET path = ? WHERE path = ?", names)
-                left = self.do(
-                    "SELECT new_size, new_mtime_ns FROM journal WHERE path = ? ORDER BY id DESC",
-                    names[:1],
-                ).fetchone()
-                if left is not None and left[0] == now.size:
-                    for table in ("predictions", "journal"):
-                        self._move(table, names[0], left, _identity(now))
+                if not self._is_known(now):
+                    for table, prefix in (PREDICTED, *JOURNALLED):
+                        self.do(
+                            f"UPDATE {table} SET {prefix}mtime_ns = ? "
+                            f"WHERE path = ? AND {prefix}size = ?",
+                            (now.mtime_ns, names[0], now.size),
+                        )
+
+    def _is_known(self, now: Track) -> bool:
+        row = self.do(
+            "SELECT 1 FROM journal WHERE path = ? AND "
+            "(?, ?) IN ((old_size, old_mtime_ns), (new_size, new_mtime_ns))",
+            (os.fsencode(now.path), *_identity(now)),
+        ).fetchone()
+        return row is not None
+
+    def rehearse(self) -> None:
+        """From now on work on a copy of the journal, which ends when the state is closed.
+
+        What is known of files by their paths is not there meanwhile.
+        """
+        for table in ("journal", "predictions", "failures", "tags"):
+            rows = "" if table == "journal" else " WHERE false"
+            # A temporary table hides the one of the same name.
+            self.do(f"CREATE TEMP TABLE IF NOT EXISTS {table} AS SELECT * FROM main.{table}{rows}")
+        for column in ("id", "path"):
+            self.do(f"CREATE INDEX IF NOT EXISTS temp.by_{column} ON journal ({column})")
 
     def paths(self) -> Iterable[Path]:
         """Every path that the journal speaks of."""
@@ -194,12 +249,12 @@ class Journal(Database):
         return (Path(os.fsdecode(name)) for (name,) in rows)
 
 
-def _identity(track: Track) -> tuple[int, int]:
+def _identity(track: Track) -> Identity:
     return track.size, track.mtime_ns
 
 
 def _change(
-    entry: int, name: bytes, before: str, after: str, *states: int
+    entry: int, name: bytes, before: str, after: str, undone_by: int | None, *states: int
 ) -> Change:  # fmt: skip
     path = Path(os.fsdecode(name))
     stored: Any = json.loads(before)
@@ -211,4 +266,5 @@ def _change(
         Track(path, *states[2:]),
         GenreFields(fields, stored["has_tags"]),
         None if genres is None else tuple(genres),
+        undone_by,
     )

@@ -14,7 +14,7 @@ from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
 
-from tagger.database import set_aside
+from tagger.database import alone, set_aside
 from tagger.errors import DamagedState
 from tagger.journal import Journal
 from tagger.types import Failure, Prediction, TagInfo, Track
@@ -113,9 +113,17 @@ def open_state(path: Path | None, tell: Callable[[str], None]) -> State:
     try:
         return State(chosen, ours=ours)
     except DamagedState:
-        aside = set_aside(chosen)
-        tell(
-            f"the state file {chosen} is damaged; it is kept as {aside}, and a new one is begun: "
-            "all is predicted again, and what earlier runs wrote cannot be undone from it"
-        )
-        return State(chosen, ours=ours)
+        with alone(chosen, tell):
+            return _begun_anew(chosen, tell, ours=ours)
+
+
+def _begun_anew(path: Path, tell: Callable[[str], None], *, ours: bool) -> State:
+    try:
+        return State(path, ours=ours)  # another run has done it while this one waited
+    except DamagedState:
+        aside = set_aside(path)
+    tell(
+        f"the state file {path} is damaged; it is kept as {aside}, and a new one is begun: "
+        "all is predicted again, and what earlier runs wrote cannot be undone from it"
+    )
+    return State(path, ours=ours)

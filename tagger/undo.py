@@ -7,49 +7,53 @@ from dataclasses import replace
 from pathlib import Path
 
 from tagger.apply import Writer, identify, reason_of, replace_tag, uninterrupted
+from tagger.edits import split_genres
 from tagger.errors import ChangedSince, TagError
 from tagger.journal import Change
 from tagger.replace import check_replaceable
 from tagger.state import State
-from tagger.tags import field_genres, read_fields, read_genres, restore_fields
-from tagger.types import Action, Outcome, Track
+from tagger.tags import field_genres, read_fields, restore_fields
+from tagger.types import Action, GenreFields, Outcome, Track
 
 
 def undo_changes(changes: Iterable[Change], writer: Writer) -> Iterator[Outcome]:
-    """One outcome per change; of one file the last change comes first."""
-    planned: dict[Path, Outcome] = {}
+    """One outcome per change; of one file the last change comes first.
+
+    In a dry run the state rehearses from here on, see `Journal.rehearse`.
+    """
+    if writer.dry_run:
+        writer.state.rehearse()
+    rehearsed: dict[Path, GenreFields] = {}
     for change in changes:
         path = change.old.path
-        if path in planned:
-            # A dry run leaves the file as it is: go on from what it would be by now.
-            genres = field_genres(change.before)
-            outcome = replace(planned[path], existing=planned[path].genres, genres=genres)
-        else:
-            outcome = undo_change(change, writer)
+        outcome = undo_change(change, writer, rehearsed.get(path))
         if outcome.action is Action.WOULD_WRITE:
-            planned[path] = outcome
+            rehearsed[path] = change.before
         yield outcome
 
 
-def undo_change(change: Change, writer: Writer) -> Outcome:
+def undo_change(change: Change, writer: Writer, rehearsed: GenreFields | None = None) -> Outcome:
     """Put back the genre fields that a file had before one change.
 
     A file that changed since is left alone and failed; one that never took the change is unchanged.
+    `rehearsed` are the fields that the file would have by now, in a dry run.
     """
     path, state = change.old.path, writer.state
     outcome = Outcome(path, Action.FAILED)
     try:
-        if not writer.dry_run:
-            change = state.refreshed(change)
+        change = state.refreshed(change)
         now = identify(path)
-        if _is_as_before(change, now, state):
-            if not writer.dry_run:
-                state.mark_undone(change, writer.run, now)
+        fields = rehearsed or read_fields(path)
+        if (reverted := state.reverted(change)) and reverted.undone_by is None:
+            _is_as_before(reverted, now, fields, writer)  # an undo that could not say so itself
+        if _is_as_before(change, now, fields, writer):
             return replace(outcome, action=Action.UNCHANGED, reason="it never took the change")
-        _check_unchanged(change, now, state)
-        outcome = replace(outcome, existing=read_genres(path), genres=field_genres(change.before))
+        genres = field_genres(fields)
+        _check_unchanged(change, now, genres, state)
+        outcome = replace(outcome, existing=genres, genres=field_genres(change.before))
         if writer.dry_run:
             check_replaceable(path, writer.options)
+            state.mark_undone(change, writer.run, now)
             return replace(outcome, action=Action.WOULD_WRITE)
         with uninterrupted():
             after = replace_tag(
@@ -72,22 +76,29 @@ def moved_tracks(state: State, old: Path, new: Path) -> dict[Path, Track]:
     return found
 
 
-def _is_as_before(change: Change, now: Track, state: State) -> bool:
-    """Whether a run was killed before it made the change, or an undo before it could say so."""
-    if state.is_restored(change, now):
-        return True
-    if now != change.old:
-        return False
+def _is_as_before(change: Change, now: Track, fields: GenreFields, writer: Writer) -> bool:
+    """Note, and tell, that a file has not got a change.
+
+    A run was killed before it made the change, or an undo before it could say so.
+    """
+    done_by = writer.state.restored_by(change, now)
     # Where times are kept, or too coarse, old and new look alike: then the content tells.
-    return change.old != change.new or read_fields(change.old.path) == change.before
+    if fields.values != change.before.values or not (done_by or now == change.old):
+        return False
+    writer.state.mark_undone(change, done_by or writer.run, now)
+    return True
 
 
-def _check_unchanged(change: Change, now: Track, state: State) -> None:
+def _check_unchanged(change: Change, now: Track, genres: tuple[str, ...], state: State) -> None:
     """Raise `ChangedSince` unless the file is what the change left."""
     path = change.old.path
     if (later := state.later_run(change)) is not None:
         raise ChangedSince(f"run {later} changed it later; undo that first", path)
     if now != change.new:
         raise ChangedSince("it changed since that run; its tag is left alone", path)
-    if change.after is not None and read_genres(path) != change.after:
+    left = change.after
+    if left is None and (reverted := state.reverted(change)):
+        left = field_genres(reverted.before)
+    # Raw fields do not always tell one genre with a ";" in it from two.
+    if left is not None and split_genres(";".join(left)) != split_genres(";".join(genres)):
         raise ChangedSince("its genre changed since that run; it is left alone", path)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from tagger.errors import StateError
 from tagger.state import State
-from tagger.types import GenreFields, Prediction, Track
+from tagger.types import GenreFields, Prediction, TagInfo, Track
 
 ROOT = Path(__file__).parents[1]
 TRACK = Track(Path("/music/a.mp3"), 1000, 10**18 + 1)
@@ -120,6 +120,47 @@ def test_a_failure_is_remembered_until_file_or_decoders_change(state):
     assert state.find_failure(TRACK, "fingerprint", "soundfile 2") is None
     assert state.find_failure(LATER, "fingerprint", "soundfile 1") is None
     assert state.find_failure(TRACK, "other", "soundfile 1") is None
+
+
+# --- tags -----------------------------------------------------------------------------------------
+
+READ = replace(TRACK, ctime_ns=10**18 + 7)
+TAG = TagInfo(("Jazz", "R\u00e9ggae"), "note", "album", "album artist", "artist", compilation=True)
+
+
+def test_a_tag_comes_back_as_it_was_read(file, state):
+    state.save_tag(READ, TAG)
+    with State(file) as again:
+        assert again.find_tag(READ) == TAG
+
+
+@pytest.mark.parametrize(
+    "change", [{"path": Path("/music/b.mp3")}, {"size": 1}, {"mtime_ns": 1}, {"ctime_ns": 1}]
+)
+def test_a_tag_is_known_for_this_very_version_of_the_file_only(state, change):
+    state.save_tag(READ, TAG)
+    assert state.find_tag(replace(READ, **change)) is None
+
+
+def test_a_tag_that_was_read_anew_takes_the_place_of_the_older(state):
+    state.save_tag(READ, TAG)
+    state.save_tag(replace(READ, ctime_ns=1), TagInfo())
+    assert state.find_tag(READ) is None
+    assert state.find_tag(replace(READ, ctime_ns=1)) == TagInfo()
+
+
+def test_a_file_has_changed_only_if_it_was_predicted_as_another(state):
+    assert not state.has_changed(TRACK)
+    state.save_prediction(predicted(), *KNOWN)
+    assert not state.has_changed(TRACK)
+    assert state.has_changed(LATER)
+
+
+@pytest.mark.parametrize("multi_label", [False, True])
+def test_a_prediction_knows_whether_its_labels_exclude_each_other(state, multi_label):
+    state.add_model("fingerprint", "small", LABELS, multi_label=multi_label)
+    state.save_prediction(predicted(), *KNOWN)
+    assert state.find_prediction(TRACK, *KNOWN).multi_label is multi_label
 
 
 # --- the journal ----------------------------------------------------------------------------------
