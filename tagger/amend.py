@@ -22,7 +22,7 @@ class ApplyRequest:
     """What `tag-genres apply` is asked to do; a row without a genre is left alone in any case."""
 
     file: Path
-    every: bool = False  # write the rows that nobody edited, too
+    every: bool = False  # write the rows that nobody edited, too, where there is no genre
     state: Path | None = None
     dry_run: bool = False
     writing: WriteOptions = field(default_factory=WriteOptions)
@@ -130,11 +130,14 @@ def _changes(request: UndoRequest, state: State) -> tuple[str, list[Change]]:
         if not state.has_run(run):
             raise StateError(f"there is no run {run} in {state.path}; see: tag-genres undo --list")
     if request.paths and not request.runs:
-        what, found = "these paths", state.last_changes()
+        what, found = ", ".join(map(str, request.paths)), state.last_changes()
     else:
         last = state.last_run()
         if not request.runs and last is None:
-            raise StateError(f"nothing to undo: no run that wrote tags is in {state.path}")
+            raise StateError(
+                f"nothing to undo: no run in {state.path} has written tags that still stand; to take "
+                "back an undo, see: tag-genres undo --list"
+            )
         runs = request.runs or [last or 0]
         what, found = f"run {', '.join(map(str, runs))}", state.changes(*runs)
     if request.paths:

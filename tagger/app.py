@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
 from tagger.albums import Albums
 from tagger.apply import Writer, forget_unmade, read_outcome, tag_of, write_outcome
-from tagger.errors import LibraryError, TagError
-from tagger.genres import Decision, Policy, decide, rank_genres
+from tagger.edits import has_edits
+from tagger.errors import LibraryError, ReportError, TagError
+from tagger.genres import Policy, decide
 from tagger.known import Known, predict_unknown
 from tagger.library import NO_SUCH_PATH, find_tracks
 from tagger.model import DEFAULT_MODEL, find_model, load_model
@@ -58,6 +61,7 @@ class Summary:
     genres: Counter[str] = field(default_factory=Counter)  # best genre of each predicted track
     untaggable: int = 0
     failures: list[Outcome] = field(default_factory=list)  # the first few, to be shown
+    noted: list[Outcome] = field(default_factory=list)  # written, but with something to be told
 
     @property
     def how_to_undo(self) -> str:
@@ -72,6 +76,8 @@ class Summary:
         self.actions[outcome.action] += 1
         if outcome.ranked:
             self.genres[outcome.ranked[0][0]] += 1
+        if outcome.prediction is None and outcome.action is Action.WRITTEN and outcome.reason:
+            self.noted.append(outcome)
         if outcome.prediction is not None:
             self.untaggable += outcome.action is Action.PREDICTED and bool(outcome.reason)
         if outcome.action is Action.FAILED and len(self.failures) < 5:
@@ -82,12 +88,10 @@ class Summary:
 class Explanation:
     """Why one track gets what it gets."""
 
-    path: Path
-    tag: TagInfo
-    source: str  # what the prediction is a mean of, if not of the track alone
-    labels: list[tuple[str, float]]  # what the model heard: (label, probability), best first
-    ranked: list[tuple[str, float]]  # what the policy makes of it: (genre, confidence)
-    decision: Decision
+    outcome: Outcome  # of a dry run
+    labels: Sequence[tuple[str, float]] = ()  # what the model heard, best first
+    source: str = ""  # what the labels are a mean of
+    steps: tuple[str, ...] = ()  # each rule that was applied
 
 
 def predict(
@@ -118,6 +122,7 @@ def tag_library(request: TagRequest, screen: Screen) -> Summary:
     Raises `LibraryError` if there is no track, and whatever model and state raise.
     """
     check_target(request.csv)
+    _keep_edits(request.csv, screen)
     info = find_model(request.model, screen.say)
     with open_state(request.state, screen.say) as state, state.alone(screen.say):
         forget_unmade(state)
@@ -146,7 +151,7 @@ def tag_library(request: TagRequest, screen: Screen) -> Summary:
     return summary
 
 
-def explain_library(request: TagRequest, screen: Screen) -> Iterator[Explanation | Failure]:
+def explain_library(request: TagRequest, screen: Screen) -> Iterator[Explanation]:
     """For each track, how the policy comes to what would be written; nothing is."""
     info = find_model(request.model, screen.say)
     with open_state(request.state, screen.say) as state:
@@ -154,20 +159,19 @@ def explain_library(request: TagRequest, screen: Screen) -> Iterator[Explanation
         known = Known(state, info, info.plan(request.options.windows))
         predict_unknown(found, known, request.options, screen)
         albums = _albums(found, known, request.by)
+        rehearsal = Writer(state, options=request.writing, model=info, dry_run=True)
         for item in found:
             prediction = known.prediction(item)
-            if not isinstance(prediction, Prediction):
-                yield prediction
+            if isinstance(prediction, Failure):
+                yield Explanation(Outcome(item.path, Action.FAILED, prediction.reason))
                 continue
-            try:
-                tag = tag_of(prediction.track, state)
-            except TagError as error:
-                yield Failure(item.path, f"not taggable: {error}")
-                continue
+            tag = _tag_or_none(prediction.track, state)
             prediction, source = albums.of(prediction, tag)
-            ranked = rank_genres(prediction, request.policy)
-            decision = decide(prediction, tag, request.policy)
-            yield Explanation(item.path, tag, source, prediction.ranked, ranked, decision)
+            if request.by != "track":
+                source = source or "this track alone"
+            steps = decide(prediction, tag, request.policy).steps
+            outcome = write_outcome(prediction, request.policy, rehearsal)
+            yield Explanation(outcome, prediction.ranked, source, steps)
 
 
 def clear_folders(folders: Iterable[Path]) -> None:
@@ -176,7 +180,30 @@ def clear_folders(folders: Iterable[Path]) -> None:
         clear_scratch(folder)
 
 
+def _keep_edits(report: Path, screen: Screen) -> None:
+    """A report that a person edited is renamed, before a new one takes its place."""
+    if not (report.is_file() and has_edits(report)):
+        return
+    now = datetime.now().strftime("%Y%m%d-%H%M%S")
+    kept = report.with_name(f"{report.stem}.edited-{now}{report.suffix}")
+    try:
+        os.rename(report, kept)
+    except OSError as error:
+        raise ReportError(
+            f"{report} was edited, and cannot be renamed ({error.strerror}); name another by --csv"
+        ) from error
+    screen.say(
+        f"{report} was edited: it is kept as {kept}; tag-genres apply writes what you edited"
+    )
+
+
 def _find(paths: Sequence[Path], screen: Screen) -> list[Track | Failure]:
+    for path in paths:
+        if path.suffix.lower() == ".csv" and path.is_file():
+            raise LibraryError(
+                f"{path} is a report, and no music; to write what you edited in it: "
+                f"tag-genres apply {shlex.quote(str(path))}"
+            )
     found = list(screen.bar(find_tracks(paths), 0, "scanning"))
     if all(isinstance(item, Failure) and item.reason == NO_SUCH_PATH for item in found):
         names = ", ".join(str(path) for path in paths)

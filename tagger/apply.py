@@ -100,6 +100,8 @@ def edit_outcome(edit: Edit, writer: Writer) -> Outcome:
             raise TagError(edit.problem, edit.path)
         if tag.genres == edit.genres:
             return replace(outcome, action=Action.UNCHANGED, reason="it has just that")
+        if tag.genres and not edit.edited:
+            return replace(outcome, action=Action.KEPT, reason="it has a genre")
         # A report cannot tell one genre with a ";" in it from two.
         now_told = split_genres(";".join(tag.genres))
         if edit.before is not None and now_told != edit.before:

@@ -14,8 +14,10 @@ from pathlib import Path
 
 import numpy as np
 
+from tagger import blocks
 from tagger.decoders import DECODERS, SettledError, Source
-from tagger.errors import AudioError, EmptyAudio
+from tagger.errors import AudioError, EmptyAudio, TagError
+from tagger.families import recognise
 from tagger.pyav import TRUNCATED, Samples, open_container
 from tagger.windows import WindowPlan, place_windows
 
@@ -112,19 +114,19 @@ def digest_packets(path: Path) -> str | None:
 
     digest = hashlib.sha256()
     try:
-        with closing(open_container(path)) as container:
-            # FFmpeg takes what follows the last frame of a Monkey's Audio file, tags included, as
-            # part of that frame: there the last packet does not count.
-            last = b""
+        with closing(open_container(path, _audio_end(path))) as container:
             for packet in container.demux(container.streams.audio[0]):
-                if packet.size:  # the very last one is empty: it only ends the stream
-                    digest.update(last)
-                    last = bytes(packet)
-            if container.format.name != "ape":
-                digest.update(last)
-    except (AudioError, av.error.FFmpegError, ValueError):
+                digest.update(bytes(packet))
+    except (AudioError, TagError, OSError, av.error.FFmpegError, ValueError):
         return None
     return digest.hexdigest()
+
+
+def _audio_end(path: Path) -> int | None:
+    """Where tags at the end begin, of which FFmpeg takes some for audio; None if none can be."""
+    with path.open("rb") as file:
+        family = recognise(file, path)[1]
+        return blocks.find_audio_end(file) if family is not None and family.has_ape else None
 
 
 def _one_line(error: Exception) -> str:

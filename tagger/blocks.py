@@ -6,6 +6,7 @@ of a file come, each if it is there: APEv2, then Lyrics3 or an enhanced "TAG+", 
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from tagger import id3v2
 from tagger.errors import TagError
 
 V1_SIZE = 128  # bytes of an ID3v1 block; the last one is the genre
-APE = 3  # bytes before the "TAG" of "APETAGEX", which may stand where an ID3v1 would begin
+APE_SIZE, APE_MARK = 32, b"APETAGEX"  # bytes of an APEv2 header or footer, and how both begin
 AUDIO = (b"data", b"SSND", b"DSD ", b"DST ")  # chunks that hold the sound
 
 
@@ -85,10 +86,15 @@ def is_id3(name: bytes) -> bool:
     return name.upper() == b"ID3 "
 
 
-def chunks(file: IO[bytes], layout: Chunks) -> Iterator[tuple[bytes, int, int]]:
-    """Name, first byte of the header and first byte behind the data of each chunk of a file."""
+def chunks(
+    file: IO[bytes], layout: Chunks, end: int | None = None
+) -> Iterator[tuple[bytes, int, int]]:
+    """Name, first byte of the header and first byte behind the data of each chunk of a file.
+
+    `end` is where to stop if not at the end that the container states.
+    """
     head = 4 + struct.calcsize(layout.size)
-    at, end = head + 4, _end(file, layout)
+    at, end = head + 4, _end(file, layout) if end is None else end
     while at + head <= end:
         file.seek(at)
         header = file.read(head)
@@ -108,6 +114,7 @@ def _end(file: IO[bytes], layout: Chunks) -> int:
 
 def _place_chunk(file: IO[bytes], layout: Chunks, new: bytes) -> None:
     """As `place_id3`; the size of the whole container is corrected as well."""
+    _check_end(file, layout)
     found = list(chunks(file, layout))
     length = file.seek(0, 2)
     head = 4 + struct.calcsize(layout.size)
@@ -130,6 +137,17 @@ def _place_chunk(file: IO[bytes], layout: Chunks, new: bytes) -> None:
     splice(file, start, stop, new)
     file.seek(4)
     file.write(struct.pack(layout.size, end + len(new) - (stop - start) - head))
+
+
+def _check_end(file: IO[bytes], layout: Chunks) -> None:
+    """Refuse tags behind the end of the container; many readers find them, until there are new."""
+    end, length = _end(file, layout), file.seek(0, 2)
+    behind = [name for name, at, _ in chunks(file, layout, length) if at >= end]
+    if any(is_id3(name) or name == b"LIST" for name in behind):
+        raise TagError(
+            "tags stand behind the end that its header states; save it once in a tag editor such "
+            "as Kid3, which mends that, or leave them out: ffmpeg -i OLD -c copy NEW"
+        )
 
 
 def read_info(file: IO[bytes]) -> list[tuple[bytes, bytes]]:
@@ -192,10 +210,10 @@ def info_text(raw: bytes) -> str:
 
 def read_v1(file: IO[bytes]) -> bytes:
     """The ID3v1 block that ends the file, or no byte."""
-    file.seek(max(file.seek(0, 2) - V1_SIZE - APE, 0))
-    data = file.read()
-    block = data[-V1_SIZE:]
-    is_ape = len(data) > V1_SIZE and data[-V1_SIZE - APE :].startswith(b"APETAGEX")
+    file.seek(max(file.seek(0, 2) - V1_SIZE, 0))
+    block = file.read()
+    # In a file that ends with an APEv2 tag, "TAG" is a part of that.
+    is_ape = block[-APE_SIZE:].startswith(APE_MARK)
     return block if len(block) == V1_SIZE and block.startswith(b"TAG") and not is_ape else b""
 
 
@@ -214,22 +232,60 @@ def trailers(file: IO[bytes]) -> int:
         at -= 227
     mark = before(15)
     if mark.endswith(b"LYRICS200") and mark[:6].isdigit():
-        at -= 15 + int(mark[:6])
+        size = 15 + int(mark[:6])
+        at -= size if before(size).startswith(b"LYRICSBEGIN") else 0
     elif mark.endswith(b"LYRICSEND"):
         lyrics = before(5120)
-        at -= len(lyrics) - max(lyrics.rfind(b"LYRICSBEGIN"), 0)
-    return max(at, 0)
+        start = lyrics.rfind(b"LYRICSBEGIN")
+        at -= len(lyrics) - start if start >= 0 else 0
+    return at
 
 
 def find_ape(file: IO[bytes]) -> tuple[int, int]:
     """First byte of the APEv2 tag and the first behind it; equal where there is none."""
     stop = trailers(file)
-    file.seek(max(stop - 32, 0))
-    footer = file.read(32)
-    if stop < 32 or not footer.startswith(b"APETAGEX"):
+    file.seek(max(stop - APE_SIZE, 0))
+    footer = file.read(APE_SIZE)
+    if stop < APE_SIZE or not footer.startswith(APE_MARK):
         return stop, stop
     size, _, flags = struct.unpack("<3I", footer[12:24])
-    start = stop - size - (32 if flags >> 31 else 0)
+    start = stop - size
     if start < 0:
         raise TagError("the APEv2 tag claims to be larger than the file")
+    if flags >> 31 and start >= APE_SIZE:
+        file.seek(start - APE_SIZE)
+        start -= APE_SIZE if file.read(len(APE_MARK)) == APE_MARK else 0
     return start, stop
+
+
+_APE_ITEM = re.compile(rb"(.{4}).{4}[\x20-\x7e]{2,255}\0", re.DOTALL)  # its size, flags and name
+
+
+def find_audio_end(file: IO[bytes]) -> int:
+    """Where the tags at the end of a file begin.
+
+    An APEv2 tag whose items do not add up to its size may begin elsewhere: it counts as audio.
+    """
+    start, stop = find_ape(file)
+    file.seek(start)
+    data = file.read(stop - start)
+    at, end = APE_SIZE if data.startswith(APE_MARK) else 0, len(data) - APE_SIZE
+    while at < end and (item := _APE_ITEM.match(data, at)):
+        at = item.end() + int.from_bytes(item[1], "little")
+    return start if at == end else stop
+
+
+# --- ASF ------------------------------------------------------------------------------------------
+
+_FILE_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")  # the id of that object
+
+
+def correct_size(file: IO[bytes], old: int) -> None:
+    """Let an ASF state the size that it has now, if the one it states was right at `old` bytes."""
+    file.seek(0)
+    found = file.read(1 << 16).find(_FILE_PROPERTIES)
+    file.seek(found + 40)
+    if found >= 0 and file.read(8) == struct.pack("<Q", old):
+        size = file.seek(0, 2)
+        file.seek(found + 40)
+        file.write(struct.pack("<Q", size))

@@ -87,7 +87,7 @@ Exit codes: 0 all done, 1 nothing could be done, 2 wrong usage,
     callback=a_number,
     default=POLICY.ratio,
     show_default=True,
-    help="Of the best confidence, what a further genre must reach.",
+    help="What a further genre must reach, as a share of the confidence of the best.",
 )
 @click.option(
     "--aliases",

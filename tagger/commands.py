@@ -22,7 +22,12 @@ from tagger.types import WriteOptions
 
 @click.command()
 @click.argument("file", metavar="FILE.csv", type=click.Path(path_type=Path))
-@click.option("--all", "every", is_flag=True, help="Write the rows that nobody edited as well.")
+@click.option(
+    "--all",
+    "every",
+    is_flag=True,
+    help="Write the rows that nobody edited as well, where the file has no genre.",
+)
 @writing_options
 @config_option
 def apply(**given: Any) -> None:

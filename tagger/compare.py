@@ -11,7 +11,8 @@ import mutagen.flac
 import mutagen.mp4
 
 from tagger import blocks, ilst
-from tagger.families import Family, parse_id3, read_ape
+from tagger.families import Family, new_ape, parse_id3, read_ape
+from tagger.keys import APE
 from tagger.provenance import FIELD
 
 _mutagen: Any = mutagen  # half of it is untyped
@@ -25,7 +26,7 @@ def other_parts(file: IO[bytes], media: Any, family: Family) -> dict[str, str]:
     if family.id3 is not None:
         found |= _other_frames(file, family.id3)
     if family.has_ape:
-        found |= _other_trailers(file)
+        found |= _other_trailers(file, family)
     if isinstance(family.id3, blocks.Chunks):
         found |= _other_chunks(file, family.id3)
     if family.id3 is None and not family.has_ape:
@@ -75,10 +76,13 @@ def _other_chunks(file: IO[bytes], layout: blocks.Chunks) -> dict[str, str]:
     return found
 
 
-def _other_trailers(file: IO[bytes]) -> dict[str, str]:
+def _other_trailers(file: IO[bytes], family: Family) -> dict[str, str]:
+    ape = read_ape(file)
+    if len(ape) == 0 and family.keys is APE:
+        ape = new_ape(file)
     found = {
         f"ape:{key}": _digest(f"{value.kind} {value.value!r}")
-        for key, value in read_ape(file).items()
+        for key, value in ape.items()
         if key.casefold() not in ("genre", FIELD.casefold())
     }
     file.seek(blocks.trailers(file))

@@ -16,7 +16,7 @@ import click
 
 from tagger.errors import TaggerError
 from tagger.report import printable
-from tagger.types import Action, Failure, Outcome
+from tagger.types import Action, Outcome
 
 if TYPE_CHECKING:
     from tagger.app import Explanation, Summary
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 EXIT_NOTHING_DONE, EXIT_SOME_FAILED, EXIT_INTERRUPTED = 1, 3, 130
+SHOWN_NOTES = 5
 SHOWN_SCORES, LEAST_SCORE = 10, 0.005  # of an explanation
 
 
@@ -61,6 +62,8 @@ class Console:
 def _line(outcome: Outcome) -> str:
     best = outcome.ranked[0][0] if outcome.ranked else ""
     detail = "; ".join(outcome.genres) or outcome.reason or best or "(no genre)"
+    if outcome.genres and outcome.reason:
+        detail += f" ({outcome.reason})"
     return printable(f"{outcome.action.value}: {outcome.path}: {detail}")
 
 
@@ -81,23 +84,21 @@ def diff_lines(outcome: Outcome) -> Iterator[str]:
     yield click.style(f"+ {after}", fg="green") + (f"   {why}" if why else "")
 
 
-def explained(track: Explanation | Failure) -> Iterator[str]:
+def explained(track: Explanation) -> Iterator[str]:
     """What was heard in one track, each rule that was applied, and what would be written."""
-    yield click.style(printable(str(track.path)), bold=True)
-    if isinstance(track, Failure):
-        yield printable(f"  failed: {track.reason}")
-        return
-    yield printable(f"  tag:    {'; '.join(track.tag.genres) or '(no genre)'}")
-    of = f" ({track.source})" if track.source else ""
-    yield printable(f"  labels: {_scores(track.labels)}{of}")
-    yield printable(f"  genres: {_scores(track.ranked) or 'none that the whitelist has'}")
-    for step in track.decision.steps:
+    outcome = track.outcome
+    yield click.style(printable(str(outcome.path)), bold=True)
+    if outcome.prediction is not None:
+        of = f" ({track.source})" if track.source else ""
+        yield printable(f"  tag:    {'; '.join(outcome.existing) or '(no genre)'}")
+        yield printable(f"  labels: {_scores(track.labels)}{of}")
+        yield printable(f"  genres: {_scores(outcome.ranked) or 'none that the whitelist has'}")
+    for step in track.steps:
         yield printable(f"  rule:   {step}")
-    decision = track.decision
-    if decision.genres:
-        yield printable(f"  result: would write {'; '.join(decision.genres)}")
+    if outcome.action is Action.WOULD_WRITE:
+        yield printable(f"  result: would write {'; '.join(outcome.genres)}")
     else:
-        yield printable(f"  result: {decision.action.value}: {decision.reason}")
+        yield printable(f"  result: {outcome.action.value}: {outcome.reason}")
 
 
 def _scores(ranked: Iterable[tuple[str, float]]) -> str:
@@ -112,7 +113,8 @@ def summary_lines(summary: Summary, csv: Path | None) -> Iterator[str]:
     yield " · ".join(counts) or "nothing to do"
     genres = [f"{genre} {count:,}" for genre, count in summary.genres.most_common(3)]
     if len(summary.genres) > 3:
-        genres.append(f"{len(summary.genres) - 3} more")
+        more = len(summary.genres) - 3
+        genres.append(f"{more} more genre{'s' * (more != 1)}")
     if genres:
         yield f"heard: {' · '.join(genres)}"
     if summary.untaggable:
@@ -121,6 +123,8 @@ def summary_lines(summary: Summary, csv: Path | None) -> Iterator[str]:
     yield from failure_lines(summary, f"see `reason` in {where}" if csv else "--verbose shows them")
     if csv and str(csv) != "-":
         yield f"report: {csv}"
+    if actions[Action.WOULD_WRITE]:
+        yield "no file was changed; without --dry-run, they are written"
     if summary.how_to_undo:
         yield summary.how_to_undo
 
@@ -135,10 +139,16 @@ def undo_lines(what: str, summary: Summary) -> Iterator[str]:
     yield from failure_lines(summary, "--verbose shows them")
     if actions[Action.WRITTEN]:
         yield f"this is run {summary.run}, and can be undone as well"
+    elif actions[Action.FAILED]:
+        yield "other runs can be undone by their number, see: tag-genres undo --list"
 
 
 def failure_lines(summary: Summary, seen: str) -> Iterator[str]:
     """The first failures, and where the others are."""
+    for outcome in summary.noted[:SHOWN_NOTES]:
+        yield f"written: {outcome.path}: {outcome.reason}"
+    if len(summary.noted) > SHOWN_NOTES:
+        yield f"written: {len(summary.noted) - SHOWN_NOTES:,} more like this (--verbose shows them)"
     for outcome in summary.failures:
         yield f"failed: {outcome.path}: {outcome.reason}"
     if hidden := summary.actions[Action.FAILED] - len(summary.failures):
@@ -152,7 +162,7 @@ def run_lines(runs: Iterable[Run]) -> Iterator[str]:
         when = run.started[:16].replace("T", " ")
         undone = run.files - run.standing
         yield printable(
-            f"{run.id:>4}  {when:<16}  {run.kind:<5}  {run.files:>7,}  {undone:>7,}  {run.model}"
+            f"{run.id:>4}  {when:<16}  {run.kind:<5}  {run.files:>7,}  {undone:>7,}  {run.source}"
         )
 
 
@@ -179,12 +189,12 @@ def end(console: Console, summary: Summary, lines: Iterable[str]) -> NoReturn:
     sys.exit(EXIT_SOME_FAILED if summary.actions[Action.FAILED] else 0)
 
 
-def end_explained(tracks: Iterable[Explanation | Failure]) -> NoReturn:
+def end_explained(tracks: Iterable[Explanation]) -> NoReturn:
     """Show how each track comes to its genre, and leave with the exit code."""
     failed = False
     for track in tracks:
         print_lines(explained(track))
-        failed = failed or isinstance(track, Failure)
+        failed = failed or track.outcome.action is Action.FAILED
     sys.exit(EXIT_SOME_FAILED if failed else 0)
 
 

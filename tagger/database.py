@@ -108,8 +108,9 @@ class Database:
         with self.path.open("rb") as file:
             header = file.read(100)
         if header and not header.startswith(MAGIC):
-            kind = DamagedState if self._ours else StateError
-            raise kind(self._advice("it is no state file"))
+            if self._ours:
+                raise DamagedState(self._advice("it is damaged"))
+            raise StateError(self._advice("it is no state file"))
         owner = header[APPLICATION_AT : APPLICATION_AT + 4]
         self._ours |= owner == APPLICATION.to_bytes(4, "big")
 

@@ -132,25 +132,26 @@ def read_tags(file: IO[bytes], media: Any, family: Family) -> Tags:
         return Tags(ape, APE, ape)
     if family.id3 is None:
         return Tags(media.tags or {}, family.keys, ape)
-    source = blocks.read_id3(file, family.id3)
+    source = read_id3(file, family.id3)
     frames = _mutagen.id3.ID3(BytesIO(source), translate=False, load_v1=False) if source else {}
     return Tags(frames, family.keys, ape)
 
 
 def is_ape_alone(file: IO[bytes], family: Family, ape: Any) -> bool:
-    """Whether an MP3 is tagged by APEv2 alone.
+    """Whether an MP3 is tagged by APEv2 alone; a new ID3v2 tag would hide all that is in it."""
+    return family.id3 == blocks.FRONT and len(ape) > 0 and not read_id3(file, blocks.FRONT)
 
-    A new ID3v2 tag would hide the title and all else in that one.
-    """
-    if family.id3 != blocks.FRONT or not {"title", "artist", "album"} & {*map(str.lower, ape)}:
-        return False
-    start, stop = blocks.find_id3(file, blocks.FRONT)
-    return start == stop
+
+def read_id3(file: IO[bytes], place: blocks.Place) -> bytes:
+    """The ID3v2 tag; no byte where there is none, or one without any frame, which hides nothing."""
+    source = blocks.read_id3(file, place)
+    tag = id3v2.parse(source) if source else id3v2.Id3()
+    return source if tag.frames or tag.rest.strip(b"\0") else b""
 
 
 def parse_id3(file: IO[bytes], place: blocks.Place) -> id3v2.Id3:
     """The ID3v2 tag as bytes, or the one that would be made where there is none."""
-    if source := blocks.read_id3(file, place):
+    if source := read_id3(file, place):
         return id3v2.parse(source)
     return new_id3(file, place)
 
@@ -158,20 +159,43 @@ def parse_id3(file: IO[bytes], place: blocks.Place) -> id3v2.Id3:
 def new_id3(file: IO[bytes], place: blocks.Place) -> id3v2.Id3:
     """A new ID3v2 tag says what an ID3v1 or a RIFF INFO said, which it hides from many readers."""
     if place == blocks.WAV:
-        info = dict(blocks.read_info(file))
-        texts = {f: blocks.info_text(info[key]) for key, f in _INFO_FRAMES.items() if key in info}
-        return id3v2.from_texts(texts)
-    return id3v2.from_v1(blocks.read_v1(file)) if place == blocks.FRONT else id3v2.Id3()
+        return id3v2.from_texts(_info_texts(dict(blocks.read_info(file))))
+    if place == blocks.FRONT:
+        return id3v2.from_texts(id3v2.v1_texts(blocks.read_v1(file)))
+    return id3v2.Id3()
 
 
+# TagLib shows these frames by the same names as the items.
 _INFO_FRAMES = {
-    b"INAM": b"TIT2",
-    b"IART": b"TPE1",
-    b"IPRD": b"TALB",
-    b"ICRD": b"TDRC",
-    b"ITRK": b"TRCK",
-    b"ICMT": b"COMM",
-}
+    b"INAM": b"TIT2", b"IART": b"TPE1", b"IPRD": b"TALB", b"ICRD": b"TDRC", b"ITRK": b"TRCK",
+    b"IPRT": b"TRCK", b"ICMT": b"COMM", b"IBPM": b"TBPM", b"ICOP": b"TCOP", b"IDIT": b"TDEN",
+    b"IEDT": b"TPE4", b"ILNG": b"TLAN", b"IMED": b"TMED", b"IMUS": b"TCOM", b"IPUB": b"TPUB",
+    b"ISFT": b"TSSE", b"ISRC": b"TSRC", b"ITCH": b"TENC", b"IWRI": b"TEXT", b"PRT1": b"TSST",
+    b"IBSU": b"TXXX:ARTISTWEBPAGE", b"ICNT": b"TXXX:RELEASECOUNTRY", b"IENG": b"TXXX:ARRANGER",
+    b"ISTR": b"TXXX:PERFORMER",
+}  # fmt: skip
+
+
+def _info_texts(info: dict[bytes, bytes]) -> dict[bytes, str]:
+    """The items of a RIFF INFO list, except the genre, by the names of frames."""
+    frames = {key: frame for key, frame in _INFO_FRAMES.items() if key in info}
+    others = [key for key in info if key not in _INFO_FRAMES and key.isalnum() and key != b"IGNR"]
+    frames |= {key: b"TXXX:" + key for key in others}
+    return {frame: blocks.info_text(info[key]) for key, frame in frames.items()}
+
+
+def new_ape(file: IO[bytes]) -> Any:
+    """A new APEv2 tag says what an ID3v1 block said, which it hides from many readers."""
+    tags = _mutagen.apev2.APEv2()
+    for name, text in id3v2.v1_texts(blocks.read_v1(file)).items():
+        tags[_APE_NAMES[name]] = text
+    return tags
+
+
+_APE_NAMES = {
+    b"TIT2": "Title", b"TPE1": "Artist", b"TALB": "Album", b"TDRC": "Year", b"COMM": "Comment",
+    b"TRCK": "Track",
+}  # fmt: skip
 
 
 def read_ape(file: IO[bytes]) -> Any:
@@ -180,7 +204,9 @@ def read_ape(file: IO[bytes]) -> Any:
     if start == stop:
         return _mutagen.apev2.APEv2()
     file.seek(start)
+    # mutagen goes back to a header, which some tags only claim to have.
+    source = BytesIO(bytes(blocks.APE_SIZE) + file.read(stop - start))
     try:
-        return _mutagen.apev2.APEv2(BytesIO(file.read(stop - start)))
+        return _mutagen.apev2.APEv2(source)
     except _mutagen.apev2.APENoHeaderError:  # it has no items
         return _mutagen.apev2.APEv2()

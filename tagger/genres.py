@@ -65,7 +65,9 @@ def decide(prediction: Prediction, tag: TagInfo, policy: Policy) -> Decision:
     heard = ranked = _rank(prediction, _heard(prediction.labels, vocabulary))
     if vocabulary.whitelist:
         ranked = rank_genres(prediction, policy)
-        steps += [_whitelist_step(name, vocabulary) for name in _within_reach(heard, policy)]
+        wanted = {*_within_reach(heard, policy), *_within_reach(ranked, policy)}
+        told = [name for name, _ in heard if {name, vocabulary.admitted(name)} & wanted]
+        steps += [_whitelist_step(name, vocabulary) for name in told]
     if reason := _reason_to_doubt(ranked, policy, steps):
         return Decision(Action.UNSURE, (), reason, tuple(steps))
     chosen = _choose(ranked, policy, steps)
@@ -75,8 +77,10 @@ def decide(prediction: Prediction, tag: TagInfo, policy: Policy) -> Decision:
         steps.append(f"equal: it has just {_joined(chosen)}")
         return Decision(Action.UNCHANGED, (), "it has just that", tuple(steps))
     reason = _reason_to_write(chosen, tag.genres, policy)
-    if chosen != (heard[0][0],):
+    if len(chosen) > 1:
         reason += f", as {_joined(chosen)}"
+    elif chosen[0] != heard[0][0]:
+        reason += f", heard as {heard[0][0]}"
     return Decision(Action.WOULD_WRITE, chosen, reason, tuple(steps))
 
 
@@ -129,7 +133,7 @@ def _rank(prediction: Prediction, genres: Sequence[str | None]) -> list[tuple[st
 
 def _within_reach(ranked: Sequence[tuple[str, float]], policy: Policy) -> list[str]:
     """Genres that number and ratio let through."""
-    floor = policy.ratio * ranked[0][1]
+    floor = policy.ratio * ranked[0][1] if ranked else 0.0
     return [genre for genre, share in ranked[: policy.top] if share >= floor]
 
 
@@ -142,8 +146,9 @@ def _reason_to_keep(tag: TagInfo, policy: Policy, steps: list[str]) -> str:
         steps.append("on-existing: it has no genre")
         return ""
     if policy.protect:
-        protected = {name_key(name) for name in policy.protect}
-        found = [genre for genre in tag.genres if name_key(genre) in protected]
+        aliased = policy.vocabulary.aliased
+        protected = {name_key(aliased(name)) for name in policy.protect}
+        found = [genre for genre in tag.genres if name_key(aliased(genre)) in protected]
         if found:
             steps.append(f"protect: it has {found[0]}")
             return f"it has {found[0]}, which is protected"
@@ -215,7 +220,7 @@ def _append(
 ) -> tuple[str, ...]:
     """What is there, by its canonical names where the user gave aliases, and then what is new."""
     # The user's aliases alone: a list of genres in lower case shall not respell a curated library.
-    kept = [policy.vocabulary.aliased(genre) for genre in existing]
+    kept = unique_names(map(policy.vocabulary.aliased, existing), name_key)
     if existing:
         steps.append(f"on-existing append: {_joined(kept)} stays")
     return unique_names([*kept, *chosen], name_key)

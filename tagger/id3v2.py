@@ -20,6 +20,7 @@ from tagger.provenance import FIELD
 
 _mutagen: Any = mutagen  # half of it is untyped
 
+BLANK = " \t\n\v\f\r\0"  # what fills a field of fixed size; a no-break space is text
 NEW_PADDING = 1024  # bytes kept free in a tag that must grow, so that the next edit need not
 
 UNSYNCHRONISED, EXTENDED, EXPERIMENTAL, FOOTER = 0x80, 0x40, 0x20, 0x10  # flags of a tag
@@ -123,27 +124,28 @@ def parse(source: bytes) -> Id3:
     return Id3(major, kept, major == 4, frames, rest, len(source) - 10)
 
 
-def from_v1(block: bytes) -> Id3:
-    """A new tag that says what an ID3v1 block says, except the genre; empty for no block.
-
-    Without it a new tag with a genre only would hide the title from readers that look no further
-    than ID3v2, as FFmpeg and what is built on it do.
-    """
+def v1_texts(block: bytes) -> dict[bytes, str]:
+    """What an ID3v1 block says, except the genre, by the names of frames; nothing for no block."""
     raw = {b"TIT2": block[3:33], b"TPE1": block[33:63], b"TALB": block[63:93]}
     raw[b"TDRC"], comment = block[93:97], block[97:127]
     if comment[28:29] == b"\0" and comment[29:] > b"\0":  # ID3v1.1
         comment, raw[b"TRCK"] = comment[:28], str(comment[29]).encode()
     raw[b"COMM"] = comment
-    return from_texts({name: text.split(b"\0")[0].decode("latin-1") for name, text in raw.items()})
+    texts = {name: text.split(b"\0")[0].decode("latin-1") for name, text in raw.items()}
+    return {name: text.strip(BLANK) for name, text in texts.items() if text.strip(BLANK)}
 
 
 def from_texts(texts: Mapping[bytes, str]) -> Id3:
-    """A new tag with these text frames; blank ones are left out."""
+    """A new tag with these text frames, without blanks around a text; blank ones are left out.
+
+    The name of a TXXX frame is followed by a ":" and its description.
+    """
     frames = []
-    for name, text in texts.items():
-        if text.strip():
-            head = b"\3eng\0" if name == b"COMM" else b"\3"  # UTF-8
-            data = head + text.strip().encode()
+    for field, text in texts.items():
+        name, _, description = field.partition(b":")
+        head = {b"COMM": b"eng\0", b"TXXX": description + b"\0"}.get(name, b"")
+        data = b"\3" + head + text.strip(BLANK).encode()  # UTF-8
+        if text.strip(BLANK):
             frames.append(name + to_synchsafe(len(data)) + b"\0\0" + data)
     return Id3(frames=tuple(frames))
 

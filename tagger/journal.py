@@ -44,7 +44,7 @@ class Run:
     id: int
     kind: str  # "tag", "apply" or "undo"
     started: str  # ISO 8601, UTC
-    model: str
+    source: str  # the model, the edited report, or of an undo the runs that it took back
     files: int  # that it changed
     standing: int  # of those, not undone since
 
@@ -97,8 +97,11 @@ class Journal(Database):
     def runs(self) -> list[Run]:
         """Every run that changed something, first to last."""
         rows = self.do(
-            "SELECT runs.id, kind, started, model, count(*), sum(undone_by IS NULL) "
-            "FROM runs JOIN journal ON run = runs.id GROUP BY runs.id ORDER BY runs.id"
+            "SELECT runs.id, kind, started, iif(kind = 'undo', 'of run ' || group_concat(DISTINCT "
+            "reverted.run), model), count(*), sum(journal.undone_by IS NULL) "
+            "FROM runs JOIN journal ON journal.run = runs.id "
+            "LEFT JOIN journal AS reverted ON reverted.id = journal.reverts "
+            "GROUP BY runs.id ORDER BY runs.id"
         )
         return [Run(*row) for row in rows]
 

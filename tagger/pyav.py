@@ -152,14 +152,15 @@ class AvSource:
         self._container.close()
 
 
-def open_container(path: Path) -> av.container.InputContainer:
-    """Open a file through PyAV with at least one audio stream in it."""
+def open_container(path: Path, end: int | None = None) -> av.container.InputContainer:
+    """Open a file, or what it holds before byte `end`, with at least one audio stream in it."""
     import av
 
     # FFmpeg would also report to stderr, in the middle of the progress bar.
     av.logging.set_level(av.logging.PANIC)
-    options = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
-    container = av.open(os.fspath(path), options=options, metadata_errors="replace")
+    options = {"format_whitelist": FORMATS, "protocol_whitelist": "file,subfile"}
+    name = os.fspath(path) if end is None else f"subfile,,start,0,end,{end},,:{path}"
+    container = av.open(name, options=options, metadata_errors="replace")
     if not container.streams.audio:
         container.close()
         raise AudioError("no audio stream in it")

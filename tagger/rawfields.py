@@ -13,6 +13,7 @@ from typing import IO, Any
 
 import mutagen
 import mutagen.apev2
+import mutagen.asf
 import mutagen.flac
 import mutagen.mp4
 
@@ -24,9 +25,11 @@ from tagger.families import (
     Family,
     Tags,
     is_ape_alone,
+    new_ape,
     new_id3,
     parse_id3,
     read_ape,
+    read_id3,
 )
 from tagger.keys import APE, texts
 
@@ -76,7 +79,8 @@ def put_fields(
         changes = {"Genre": fields.get(APE_GENRE)}
         if is_main or ape_alone:
             changes[APE.note] = note
-        _put_ape(file, changes, keep_empty=keep_empty or not is_main)
+        made = new_ape(file) if is_main else _mutagen.apev2.APEv2()
+        _put_ape(file, changes, made, keep_empty=keep_empty or not is_main)
     if family.id3 is not None:
         frames = fields.get("TCON"), None if ape_alone else note
         _put_id3(file, family.id3, frames, keep_empty=keep_empty)
@@ -89,12 +93,11 @@ def put_fields(
 
 
 def has_tags(file: IO[bytes], media: Any, family: Family) -> bool:
-    """Whether the tag block that is written to is there."""
+    """Whether the tag block that is written to is there, and is not empty."""
     if family.id3 is not None:
-        return bool(blocks.read_id3(file, family.id3))
+        return bool(read_id3(file, family.id3))
     if family.has_ape:
-        start, stop = blocks.find_ape(file)
-        return start < stop
+        return len(read_ape(file)) > 0
     # mutagen cannot remove the list of an MP4, only empty it
     empty = isinstance(media, _mutagen.mp4.MP4) and not media.tags
     return media.tags is not None and not empty
@@ -110,7 +113,7 @@ def _put_id3(
     *,
     keep_empty: bool,
 ) -> None:
-    if not blocks.read_id3(file, place) and changes == (None, None):
+    if not read_id3(file, place) and changes == (None, None):
         return
     tag = parse_id3(file, place).with_fields(*changes)
     made = new_id3(file, place)
@@ -118,13 +121,18 @@ def _put_id3(
     blocks.place_id3(file, place, b"" if removable else tag.to_bytes())
 
 
-def _put_ape(file: IO[bytes], changes: Mapping[str, Values | None], *, keep_empty: bool) -> None:
+def _put_ape(
+    file: IO[bytes], changes: Mapping[str, Values | None], made: Any, *, keep_empty: bool
+) -> None:
+    """`made` is the tag that is made where there is none."""
     (start, stop), tags = blocks.find_ape(file), read_ape(file)
     if all(values is None and key not in tags for key, values in changes.items()):
         return  # a tag without such a field keeps its bytes
+    if len(tags) == 0:
+        tags.update(made)
     _change(tags, changes)
     new = BytesIO()
-    if len(tags) > 0 or keep_empty:
+    if keep_empty or tags not in ({}, made):
         tags.save(new)
     blocks.splice(file, start, stop, new.getvalue())
 
@@ -138,6 +146,11 @@ def _put_values(
         genre, note = changes.values()
         ilst.put_items(file, media, genre, note)
         return
+    if isinstance(media, _mutagen.flac.FLAC) and not media.tags and read_id3(file, blocks.FRONT):
+        raise TagError(
+            "its tag is an ID3v2, which the genre in a Vorbis comment would hide; "
+            "write it anew with: ffmpeg -i OLD.flac -c copy -map_metadata 0 NEW.flac"
+        )
     if media.tags is None:
         media.add_tags()
     if hasattr(media.tags, "vendor"):
@@ -145,8 +158,11 @@ def _put_values(
     _change(media.tags, changes)
     if isinstance(media, _mutagen.flac.FLAC) and not keep_empty and not media.tags:
         media.metadata_blocks.remove(media.tags)  # its delete() would remove the padding as well
+    size = file.seek(0, 2)
     file.seek(0)
     media.save(file)
+    if isinstance(media, _mutagen.asf.ASF):
+        blocks.correct_size(file, size)
 
 
 def _change(tags: Any, changes: Mapping[str, Values | None]) -> None:

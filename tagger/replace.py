@@ -44,7 +44,8 @@ def check_replaceable(path: Path, options: WriteOptions = DEFAULTS) -> os.stat_r
             "--break-hardlinks accepts that",
             path,
         )
-    if not os.access(path, os.W_OK):
+    # What nobody may write is left alone by root, too.
+    if not status.st_mode & 0o222 or not os.access(path, os.W_OK):
         raise TagError("the file is read-only", path)
     if not os.access(path.parent, os.W_OK):
         raise TagError("its folder is read-only", path)

@@ -76,9 +76,10 @@ def write_genres(path: Path, genres: Sequence[str], note: str = "") -> None:
     """Store genres, best first, and the note in our own field, and read both back.
 
     Several stay separate values; in ID3v2.3 and 2.2 they are one value, joined by "; ". A file
-    without a tag gets one: ID3v2.4, with what an ID3v1 block says, which it would hide otherwise.
-    An older tag at the end is updated, never added. The note goes to the main tag only; "" removes
-    it.
+    without a tag, or with an empty one, gets a new one, which repeats what an ID3v1 block or a RIFF
+    INFO says, since it would hide that; an MP3 tagged by APEv2 alone gets its genre there. An older
+    tag at the end is updated, never added. The note goes to the main tag only; "" removes it.
+
     Raises as `read_genres` does, and `TagError` for no genre, for a name that readers would take
     for something else (a number, a leading "(", control characters), and for a file that would lose
     other tags or does not read back as written.

@@ -61,6 +61,9 @@ def undo_change(change: Change, writer: Writer, rehearsed: GenreFields | None = 
             )
             state.mark_undone(change, writer.run, after)
         return replace(outcome, action=Action.WRITTEN)
+    except FileNotFoundError:
+        reason = "it is gone; after a move of the library: tag-genres undo --from OLD --to NEW"
+        return replace(outcome, reason=reason)
     except (TagError, OSError) as error:
         return replace(outcome, action=Action.FAILED, reason=reason_of(error), genres=())
 

@@ -150,7 +150,7 @@ def test_the_summary_counts_names_failures_and_says_how_to_undo() -> None:
     summary.genres.update({"Rock": 612, "Jazz": 311, "Blues": 204, "Pop": 5, "Metal": 1})
     summary.failures += [Outcome(Path("/music/a.mp3"), Action.FAILED, "truncated")] * 5
     lines = list(summary_lines(summary, Path("genres.csv")))
-    assert "heard: Rock 612 · Jazz 311 · Blues 204 · 2 more" in lines
+    assert "heard: Rock 612 · Jazz 311 · Blues 204 · 2 more genres" in lines
     assert lines[0] == "written 1,402 · kept 3 · failed 7"
     assert "failed: /music/a.mp3: truncated" in lines
     assert "failed: 2 more (see `reason` in genres.csv)" in lines
@@ -354,7 +354,7 @@ def test_explain_names_files_that_fail_and_ends_with_3(run: Run, home: Path) -> 
     done = run(music / "a.flac", music / "c.flac", "--explain")
     assert done.returncode == 3, done.stderr
     assert "result: would write Rock" in done.stdout
-    assert f"{music / 'c.flac'}\n  failed: " in done.stdout
+    assert f"{music / 'c.flac'}\n  result: failed: " in done.stdout
 
 
 def test_explain_says_of_which_album_the_scores_are_the_mean(run: Run, home: Path) -> None:

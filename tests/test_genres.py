@@ -354,7 +354,7 @@ def test_what_the_whitelist_does_not_admit_is_not_written():
 def test_a_parent_in_place_of_what_was_heard_is_named_in_the_reason():
     vocabulary = Vocabulary(whitelist=("Rock",), tree={"Punk": "Rock"})
     decision = decide(predicted(Punk=0.9, jazz=0.1), tagged(), Policy(vocabulary=vocabulary))
-    assert (decision.genres, decision.reason) == (("Rock",), "it has no genre, as Rock")
+    assert (decision.genres, decision.reason) == (("Rock",), "it has no genre, heard as Punk")
 
 
 def test_a_further_genre_needs_a_share_of_the_best_confidence():
