@@ -135,8 +135,8 @@ def _changes(request: UndoRequest, state: State) -> tuple[str, list[Change]]:
         last = state.last_run()
         if not request.runs and last is None:
             raise StateError(
-                f"nothing to undo: no run in {state.path} has written tags that still stand; to take "
-                "back an undo, see: tag-genres undo --list"
+                f"nothing to undo: no run in {state.path} has written tags that still stand; "
+                "to take back an undo, see: tag-genres undo --list"
             )
         runs = request.runs or [last or 0]
         what, found = f"run {', '.join(map(str, runs))}", state.changes(*runs)

@@ -15,6 +15,7 @@ from tagger.console import Console, end, end_explained, ended_well, summary_line
 from tagger.genres import ON_EXISTING, Policy
 from tagger.model import DEFAULT_MODEL
 from tagger.options import (
+    CONFIG_FOUND,
     MainCommand,
     Rules,
     a_number,
@@ -183,6 +184,8 @@ def main(**given: Any) -> None:
     console = Console(
         given["quiet"], given["verbose"], diff=given["dry_run"] and str(given["csv"]) != "-"
     )
+    if config := click.get_current_context().meta.get(CONFIG_FOUND):
+        console.say(f"config: {config}")
     vocabulary = made(Vocabulary, {name: v for name, v in given.items() if v is not None})
     source = click.get_current_context().get_parameter_source("tree")
     is_typed = source is ParameterSource.COMMANDLINE  # a config may keep it for later

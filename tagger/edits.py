@@ -96,7 +96,7 @@ def _decode(path: Path) -> str:
 def has_edits(path: Path) -> bool:
     """Whether a person changed a genre in a report; False for what is no report of ours."""
     try:
-        rows = list(_values(path, _text(path)))
+        rows = list(_values(path, _decode(path)))
     except ReportError:
         return False
     return any("heard" in values and _is_edited(values) for _, values in rows)

@@ -14,6 +14,7 @@ from tagger.config import COMMAND_LINE_ONLY, check_keys, default_config, read_co
 from tagger.errors import ConfigError
 
 T = TypeVar("T")
+CONFIG_FOUND = "tagger.config"  # in the context: the config file, if it was not named
 
 
 class MainCommand(click.Command):
@@ -88,8 +89,11 @@ def absolute(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
 def _read_config(ctx: click.Context, param: click.Parameter, value: Path | None) -> None:
     """Make a config file the source of what the command line does not say."""
     path = value or default_config()
-    if value is None and not path.exists():
-        return
+    if value is None:
+        if not path.exists():
+            return
+        # Rules that nobody typed must not come as a surprise.
+        ctx.meta[CONFIG_FOUND] = path
     options = {p.name or "": p for p in ctx.command.params if _may_be_configured(p)}
     try:
         config = read_config(path)

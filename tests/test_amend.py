@@ -324,7 +324,7 @@ def test_what_was_applied_can_be_undone(home):
 def test_a_run_of_apply_is_listed_by_the_name_of_its_file(home):
     run(home, [{**row, "genre": "Polka"} for row in report(home, song(home))])
     (listed,) = amend.list_runs(home / "state.db")
-    assert (listed.kind, listed.model, listed.files) == ("apply", "genres.csv", 1)
+    assert (listed.kind, listed.source, listed.files) == ("apply", "genres.csv", 1)
 
 
 def test_the_note_goes_when_a_person_chooses_and_comes_back_by_an_undo(home):

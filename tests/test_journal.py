@@ -321,7 +321,7 @@ def test_by_path_again_goes_further_back(home, file):
         assert actions(both(file, paths=[path])) == [W]
         found.append(read_genres(path))
     assert found == [("Rock",), ("Jazz",), ("Polka",)]
-    with pytest.raises(StateError, match="these paths wrote nothing that still stands"):
+    with pytest.raises(StateError, match="wrote nothing that still stands"):
         undo(file, paths=[path])
 
 
