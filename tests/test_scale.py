@@ -1,0 +1,87 @@
+"""Work grows with the files that change: counted, as these machines are too noisy for clocks."""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from known import ROCK, know, song, state_of
+
+from tagger import apply
+from tagger.app import Summary, TagRequest, tag_library
+from tagger.genres import Policy
+from tagger.tags import read_genres, write_genres
+from tagger.types import Action, Outcome
+
+TRACKS = 300
+
+
+class Silent:
+    """A screen that shows nothing."""
+
+    def say(self, message: str) -> None: ...
+    def outcome(self, outcome: Outcome) -> None: ...
+    def bar(self, items: Iterable[Any], total: int, label: str) -> Iterable[Any]:
+        return items
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Path:
+    first = song(tmp_path / "Music" / "0000.flac")
+    tracks = [first, *(first.with_name(f"{number:04}.flac") for number in range(1, TRACKS))]
+    for path in tracks[1:]:
+        shutil.copy(first, path)
+    know(tmp_path, tracks, ROCK)
+    return first.parent
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> Iterator[Counter[str]]:
+    """How often tags are read and files replaced."""
+    counted: Counter[str] = Counter()
+
+    def counting(name: str) -> Callable[..., Any]:
+        real = getattr(apply, name)
+
+        def call(*arguments: Any, **named: Any) -> Any:
+            counted[name] += 1
+            return real(*arguments, **named)
+
+        return call
+
+    for name in ("read_tag", "replacing"):
+        monkeypatch.setattr(apply, name, counting(name))
+    yield counted
+
+
+def run(library: Path, **options: Any) -> Summary:
+    home = library.parent
+    request = TagRequest([library], csv=home / "genres.csv", state=state_of(home), **options)
+    return tag_library(request, Silent())
+
+
+def test_files_that_do_not_change_are_not_opened_again(library: Path, calls: Counter[str]) -> None:
+    options = {"write_tags": True, "policy": Policy(min_confidence=0.9)}
+    assert run(library, **options).actions[Action.UNSURE] == TRACKS
+    assert calls == {"read_tag": TRACKS}
+    calls.clear()
+    assert run(library, **options).actions[Action.UNSURE] == TRACKS
+    assert calls == {}
+
+
+def test_what_is_done_follows_the_files_that_changed(library: Path, calls: Counter[str]) -> None:
+    replace = {"write_tags": True, "policy": Policy("replace")}
+    assert run(library, **replace).actions[Action.WRITTEN] == TRACKS
+    some = sorted(library.iterdir())[:20]
+    for path in some:
+        write_genres(path, ["Polka"])
+    know(library.parent, some, ROCK)
+    calls.clear()
+    summary = run(library, **replace)
+    assert summary.actions == {Action.WRITTEN: 20, Action.UNCHANGED: TRACKS - 20}
+    assert calls == {"read_tag": 2 * 20, "replacing": 20}  # once to decide, once before the write
+    assert all(read_genres(path) == ("Rock",) for path in some)
