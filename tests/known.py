@@ -1,4 +1,4 @@
-"""A library whose predictions a test chose: a run over it needs no model and no torch."""
+"""A library whose predictions a test chose, so that a run needs no model; and a screen."""
 
 from __future__ import annotations
 
@@ -7,17 +7,35 @@ import io
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from containers import make
 
 from tagger.model import DEFAULT_MODEL, ModelInfo, find_model
 from tagger.state import State
 from tagger.tags import write_genres
-from tagger.types import Prediction, PredictOptions, Track
+from tagger.types import Outcome, Prediction, PredictOptions, Track
 
 Shares = Mapping[str, float]
 ROCK: Shares = {"rock": 0.6, "metal": 0.35, "pop": 0.05}
 JAZZ: Shares = {"jazz": 0.8, "blues": 0.2}
+
+
+class Recorder:
+    """A screen that keeps what it is shown."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+        self.outcomes: list[Outcome] = []
+
+    def say(self, message: str) -> None:
+        self.said.append(message)
+
+    def outcome(self, outcome: Outcome) -> None:
+        self.outcomes.append(outcome)
+
+    def bar(self, items: Iterable[Any], total: int, label: str) -> Iterable[Any]:
+        return items
 
 
 @cache

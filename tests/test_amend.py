@@ -5,11 +5,11 @@ from __future__ import annotations
 import csv
 import os
 import signal
-from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 from containers import make, sound
+from known import Recorder
 
 from tagger import amend, apply
 from tagger.amend import ApplyRequest, UndoRequest
@@ -23,23 +23,6 @@ from tagger.types import Action, Outcome, Prediction, Track, WriteOptions
 
 NOTE = make_note(["Jazz"], model="small", fingerprint="print", confidence=0.5)
 Row = dict[str, str]
-
-
-class Recorder:
-    """A screen that keeps what it is shown."""
-
-    def __init__(self) -> None:
-        self.said: list[str] = []
-        self.outcomes: list[Outcome] = []
-
-    def say(self, message: str) -> None:
-        self.said.append(message)
-
-    def outcome(self, outcome: Outcome) -> None:
-        self.outcomes.append(outcome)
-
-    def bar(self, items: Iterable, total: int, label: str) -> Iterable:
-        return items
 
 
 @pytest.fixture

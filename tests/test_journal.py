@@ -14,6 +14,7 @@ from pathlib import Path
 import mutagen
 import pytest
 from containers import sound
+from known import Recorder
 
 from tagger import amend
 from tagger.amend import UndoRequest
@@ -30,23 +31,6 @@ W, F, U, P = Action.WRITTEN, Action.FAILED, Action.UNCHANGED, Action.WOULD_WRITE
 
 class Killed(BaseException):
     """The end of the process."""
-
-
-class Recorder:
-    """A screen that keeps what it is shown."""
-
-    def __init__(self) -> None:
-        self.said: list[str] = []
-        self.outcomes: list[Outcome] = []
-
-    def say(self, message: str) -> None:
-        self.said.append(message)
-
-    def outcome(self, outcome: Outcome) -> None:
-        self.outcomes.append(outcome)
-
-    def bar(self, items: Iterable, total: int, label: str) -> Iterable:
-        return items
 
 
 @pytest.fixture

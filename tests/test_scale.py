@@ -4,29 +4,20 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from known import ROCK, know, song, state_of
+from known import ROCK, Recorder, know, song, state_of
 
 from tagger import apply
 from tagger.app import Summary, TagRequest, tag_library
 from tagger.genres import Policy
 from tagger.tags import read_genres, write_genres
-from tagger.types import Action, Outcome
+from tagger.types import Action
 
 TRACKS = 300
-
-
-class Silent:
-    """A screen that shows nothing."""
-
-    def say(self, message: str) -> None: ...
-    def outcome(self, outcome: Outcome) -> None: ...
-    def bar(self, items: Iterable[Any], total: int, label: str) -> Iterable[Any]:
-        return items
 
 
 @pytest.fixture
@@ -61,7 +52,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Iterator[Counter[str]]:
 def run(library: Path, **options: Any) -> Summary:
     home = library.parent
     request = TagRequest([library], csv=home / "genres.csv", state=state_of(home), **options)
-    return tag_library(request, Silent())
+    return tag_library(request, Recorder())
 
 
 def test_files_that_do_not_change_are_not_opened_again(library: Path, calls: Counter[str]) -> None:
