@@ -53,7 +53,7 @@ def apply_csv(request: ApplyRequest, screen: Screen) -> Summary:
         if not request.dry_run:
             summary.run = state.begin_run("apply", request.file.name)
             clear_folders(edit.path.parent for edit in edits)
-        writer = Writer(state, summary.run, request.writing, dry_run=request.dry_run)
+        writer = Writer(state, summary.run, request.writing)
         outcomes = (_edited(edit, writer, every=request.every) for edit in edits)
         try:
             for _ in shown(outcomes, len(edits), "applying", summary, screen):
@@ -90,7 +90,7 @@ def undo(request: UndoRequest, screen: Screen) -> tuple[str, Summary]:
         if not request.dry_run:
             summary.run = state.begin_run("undo")
             clear_folders(change.old.path.parent for change in changes)
-        writer = Writer(state, summary.run, request.writing, dry_run=request.dry_run)
+        writer = Writer(state, summary.run, request.writing)
         outcomes = undo_changes(changes, writer)
         for _ in shown(outcomes, len(changes), "undoing", summary, screen):
             pass

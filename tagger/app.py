@@ -78,8 +78,7 @@ class Summary:
             self.genres[outcome.ranked[0][0]] += 1
         if outcome.prediction is None and outcome.action is Action.WRITTEN and outcome.reason:
             self.noted.append(outcome)
-        if outcome.prediction is not None:
-            self.untaggable += outcome.action is Action.PREDICTED and bool(outcome.reason)
+        self.untaggable += outcome.action is Action.PREDICTED and bool(outcome.reason)
         if outcome.action is Action.FAILED and len(self.failures) < 5:
             self.failures.append(outcome)
 
@@ -89,8 +88,7 @@ class Explanation:
     """Why one track gets what it gets."""
 
     outcome: Outcome  # of a dry run
-    labels: Sequence[tuple[str, float]] = ()  # what the model heard, best first
-    source: str = ""  # what the labels are a mean of
+    source: str = ""  # what its prediction is a mean of
     steps: tuple[str, ...] = ()  # each rule that was applied
 
 
@@ -129,15 +127,14 @@ def tag_library(request: TagRequest, screen: Screen) -> Summary:
         found = _find(request.paths, screen)
         known = Known(state, info, info.plan(request.options.windows))
         predict_unknown(found, known, request.options, screen)
-        albums = _albums(found, known, request.by)
         summary = Summary(state=request.state)
         writing = request.write_tags and not request.dry_run
         if writing:
             summary.run = state.begin_run("tag", info.name)
             clear_folders(item.path.parent for item in found)
         clear_scratch(request.csv.absolute().parent)
-        writer = Writer(state, summary.run, request.writing, info, not writing)
-        outcomes = _outcomes(found, known, albums, request, writer)
+        writer = Writer(state, summary.run, request.writing, info)
+        outcomes = _outcomes(_judged(found, known, request.by), request, writer)
         label = "writing" if writing else "reporting"
         rows = shown(outcomes, len(found), label, summary, screen)
         labels = info.labels if request.all_probabilities else ()
@@ -158,20 +155,17 @@ def explain_library(request: TagRequest, screen: Screen) -> Iterator[Explanation
         found = _find(request.paths, screen)
         known = Known(state, info, info.plan(request.options.windows))
         predict_unknown(found, known, request.options, screen)
-        albums = _albums(found, known, request.by)
-        rehearsal = Writer(state, options=request.writing, model=info, dry_run=True)
-        for item in found:
-            prediction = known.prediction(item)
+        rehearsal = Writer(state, options=request.writing, model=info)
+        for prediction, source in _judged(found, known, request.by):
             if isinstance(prediction, Failure):
-                yield Explanation(Outcome(item.path, Action.FAILED, prediction.reason))
+                yield Explanation(Outcome(prediction.path, Action.FAILED, prediction.reason))
                 continue
-            tag = _tag_or_none(prediction.track, state)
-            prediction, source = albums.of(prediction, tag)
             if request.by != "track":
                 source = source or "this track alone"
+            tag = _tag_if_any(prediction.track, state)
             steps = decide(prediction, tag, request.policy).steps
             outcome = write_outcome(prediction, request.policy, rehearsal)
-            yield Explanation(outcome, prediction.ranked, source, steps)
+            yield Explanation(outcome, source, steps)
 
 
 def clear_folders(folders: Iterable[Path]) -> None:
@@ -212,18 +206,26 @@ def _find(paths: Sequence[Path], screen: Screen) -> list[Track | Failure]:
     return found
 
 
-def _albums(found: Iterable[Track | Failure], known: Known, by: str) -> Albums:
-    """The tracks that share a prediction; by track, none do."""
+def _judged(
+    found: Sequence[Track | Failure], known: Known, by: str
+) -> Iterator[tuple[Prediction | Failure, str]]:
+    """For each track the prediction that counts and what that is a mean of, or a failure."""
     albums = Albums(by)
     if by != "track":
         for item in found:
             prediction = known.prediction(item)
             if isinstance(prediction, Prediction):
-                albums.add(prediction, _tag_or_none(prediction.track, known.state))
-    return albums
+                albums.add(prediction, _tag_if_any(prediction.track, known.state))
+    for item in found:
+        prediction = known.prediction(item)
+        if by == "track" or isinstance(prediction, Failure):
+            yield prediction, ""
+        else:
+            yield albums.of(prediction, _tag_if_any(prediction.track, known.state))
 
 
-def _tag_or_none(track: Track, state: State) -> TagInfo:
+def _tag_if_any(track: Track, state: State) -> TagInfo:
+    """What the tag of a track holds; nothing, where there is none that can be read."""
     try:
         return tag_of(track, state)
     except TagError:
@@ -231,26 +233,16 @@ def _tag_or_none(track: Track, state: State) -> TagInfo:
 
 
 def _outcomes(
-    found: Iterable[Track | Failure],
-    known: Known,
-    albums: Albums,
-    request: TagRequest,
-    writer: Writer,
+    judged: Iterable[tuple[Prediction | Failure, str]], request: TagRequest, writer: Writer
 ) -> Iterator[Outcome]:
     """One outcome per track and failure, in order; genres are written on the way."""
-    for item in found:
-        prediction = known.prediction(item)
+    for prediction, source in judged:
         if isinstance(prediction, Failure):
             yield Outcome(prediction.path, Action.FAILED, prediction.reason)
-            continue
-        source = ""
-        if request.by != "track":
-            tag = _tag_or_none(prediction.track, known.state)
-            prediction, source = albums.of(prediction, tag)
-        if request.write_tags or request.dry_run:
+        elif request.write_tags or request.dry_run:
             yield write_outcome(prediction, request.policy, writer, source=source)
         else:
-            yield read_outcome(prediction, request.policy, known.state)
+            yield read_outcome(prediction, request.policy, writer.state)
 
 
 def shown(

@@ -28,10 +28,14 @@ class Writer:
     """How one run changes files. `model` is what the genres come from, if not from a person."""
 
     state: State
-    run: int = 0  # in the journal; 0 in a dry run
+    run: int = 0  # in the journal; without one, it is a dry run
     options: WriteOptions = field(default_factory=WriteOptions)
     model: ModelInfo | None = None
-    dry_run: bool = False
+
+    @property
+    def dry_run(self) -> bool:
+        """Whether files stay as they are."""
+        return not self.run
 
 
 def tag_of(track: Track, state: State) -> TagInfo:

@@ -91,7 +91,7 @@ def explained(track: Explanation) -> Iterator[str]:
     if outcome.prediction is not None:
         of = f" ({track.source})" if track.source else ""
         yield printable(f"  tag:    {'; '.join(outcome.existing) or '(no genre)'}")
-        yield printable(f"  labels: {_scores(track.labels)}{of}")
+        yield printable(f"  labels: {_scores(outcome.prediction.ranked)}{of}")
         yield printable(f"  genres: {_scores(outcome.ranked) or 'none that the whitelist has'}")
     for step in track.steps:
         yield printable(f"  rule:   {step}")

@@ -182,7 +182,7 @@ class Database:
             raise
 
     def alone(self, tell: Callable[[str], None]) -> AbstractContextManager[None]:
-        """See the function of this name."""
+        """Work with this file as the only run, see the function `alone`."""
         return alone(self.path, tell)
 
     def _advice(self, error: Exception | str) -> str:
@@ -198,17 +198,17 @@ def alone(path: Path, tell: Callable[[str], None]) -> Iterator[None]:
     """
     try:
         with closing(sqlite3.connect(f"{path}-lock", timeout=0, isolation_level=None)) as lock:
-            if not _is_locked(lock):
+            if not _took(lock):
                 tell(f"another run is at work with {path}; waiting until it is done")
-                while not _is_locked(lock):
+                while not _took(lock):
                     time.sleep(POLL_SECONDS)
             yield
     except sqlite3.Error as error:
         raise StateError(_advice(path, error)) from error
 
 
-def _is_locked(lock: sqlite3.Connection) -> bool:
-    """Whether the lock is now ours."""
+def _took(lock: sqlite3.Connection) -> bool:
+    """Take the lock if nobody has it; whether it is ours."""
     try:
         lock.execute("BEGIN EXCLUSIVE")
     except sqlite3.OperationalError as error:

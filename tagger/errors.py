@@ -13,7 +13,7 @@
     ├── ConfigError         a config file, or a list of genres, cannot be used
     ├── StateError          the state file cannot be opened or is newer than this program
     │   └── DamagedState        it is ours, and its content is broken
-    └── ReportError         the report cannot be written
+    └── ReportError         the report cannot be written, or an edited one not be read
 
 A message says what happened and what to do. An error about one file carries its path.
 """
@@ -78,4 +78,4 @@ class DamagedState(StateError):
 
 
 class ReportError(TaggerError):
-    """The report cannot be written."""
+    """The report cannot be written, or one that was edited cannot be read."""

@@ -111,9 +111,7 @@ def _heard(labels: tuple[str, ...], vocabulary: Vocabulary) -> tuple[str, ...]:
 @lru_cache(maxsize=64)
 def _admitted(labels: tuple[str, ...], vocabulary: Vocabulary) -> tuple[str | None, ...]:
     """The genre that each label may be written as, in one spelling, or None."""
-    genres = [vocabulary.admitted(genre) for genre in _heard(labels, vocabulary)]
-    first: dict[str, str] = {}
-    return tuple(genre and first.setdefault(name_key(genre), genre) for genre in genres)
+    return tuple(map(vocabulary.admitted, _heard(labels, vocabulary)))
 
 
 def _rank(prediction: Prediction, genres: Sequence[str | None]) -> list[tuple[str, float]]:

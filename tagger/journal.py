@@ -138,8 +138,9 @@ class Journal(Database):
 
     def last_change(self) -> Change | None:
         """The change that was journalled last, if it was not undone."""
-        row = self.do(f"SELECT {COLUMNS}, undone_by FROM journal ORDER BY id DESC").fetchone()
-        return None if row is None or row[-1] is not None else _change(*row[:-1])
+        row = self.do(f"SELECT {COLUMNS} FROM journal ORDER BY id DESC").fetchone()
+        change = None if row is None else _change(*row)
+        return change if change is not None and change.undone_by is None else None
 
     def refreshed(self, change: Change) -> Change:
         """The same entry as it is now: undoing a later change moves what this one left."""

@@ -148,7 +148,9 @@ state_option = click.option(
     help="File that remembers predictions and writes.  [default: in your state folder]",
 )
 dry_run_option = click.option(
-    "--dry-run", is_flag=True, help="Show what would be changed; change no file."
+    "--dry-run",
+    is_flag=True,
+    help="Show what would be changed, also in the report; change no music.",
 )
 quiet_option = click.option("--quiet", is_flag=True, help="No progress and no summary.")
 verbose_option = click.option("--verbose", is_flag=True, help="A line for every track.")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from tagger.types import TagInfo
 
-FIELD = "TAG_GENRES"  # its name; each container spells it in its own way, see `tagger.families`
+FIELD = "TAG_GENRES"  # its name; each container spells it in its own way, see `tagger.keys`
 
 
 def make_note(genres: Sequence[str], *, model: str, fingerprint: str, confidence: float) -> str:

@@ -72,7 +72,7 @@ def csv_text(text: str) -> str:
     bytes of file names that are not UTF-8. A text that looks so already has its backslash written
     as `\x5c`. Newlines stay.
     """
-    escaped = printable(text, keep="\n")
+    escaped = _escaped(text)
     return f"'{escaped}" if FORMULA.match(escaped) else escaped
 
 
@@ -83,12 +83,13 @@ def plain_text(cell: str) -> str:
     return re.sub(rf"\\({ESCAPE})", _unescape, cell)
 
 
-def printable(text: str, keep: str = "") -> str:
+def printable(text: str) -> str:
     r"""Text without anything that a terminal would obey; see `csv_text` for the escapes."""
-    escaped = re.sub(rf"\\(?={ESCAPE})", r"\\x5c", text)
-    if "\n" not in keep:
-        escaped = escaped.replace("\n", r"\x0a")
-    return UNSAFE.sub(_escape, escaped)
+    return _escaped(text).replace("\n", r"\x0a")
+
+
+def _escaped(text: str) -> str:
+    return UNSAFE.sub(_escape, re.sub(rf"\\(?={ESCAPE})", r"\\x5c", text))
 
 
 def _escape(match: re.Match[str]) -> str:

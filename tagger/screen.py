@@ -1,4 +1,4 @@
-"""How a command talks to a person while it works; `console` is one of them, silence another."""
+"""How a command talks to a person while it works; `console` does it on a terminal."""
 
 from __future__ import annotations
 
@@ -22,5 +22,5 @@ class Screen(Protocol):
         ...
 
     def bar(self, items: Iterable[T], total: int, label: str) -> Iterable[T]:
-        """Pass the items on, and show how many of `total` have come."""
+        """Pass the items on, and show how many of `total` (0: unknown) have come."""
         ...

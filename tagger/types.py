@@ -37,7 +37,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What the model heard in one track: the mean over its windows.
+    """What the model heard in one track: the mean over its windows (by album, over its tracks).
 
     `probabilities` has one value per label, in the order of `labels`. `agreement` is the share of
     windows whose best label is the best label of the mean.

@@ -104,7 +104,7 @@ def test_a_prediction_still_holds_after_our_own_write(song, state):
 
 def test_a_dry_run_writes_nothing(song, state):
     before, run = bits(song), state.begin_run("tag")
-    outcome = write_outcome(predicted(song), POLICY, Writer(state, dry_run=True))
+    outcome = write_outcome(predicted(song), POLICY, Writer(state))
     assert (outcome.action, outcome.genres) == (Action.WOULD_WRITE, ("Jazz",))
     assert bits(song) == before
     assert state.changes(run) == []
@@ -366,7 +366,7 @@ def test_a_dry_undo_changes_nothing(song, state):
     write(song, state, run)
     before = bits(song)
     with State(state.path) as rehearsing:
-        writer = Writer(rehearsing, dry_run=True)
+        writer = Writer(rehearsing)
         outcomes = list(undo_changes(rehearsing.changes(run), writer))
     assert [item.action for item in outcomes] == [Action.WOULD_WRITE]
     assert bits(song) == before
