@@ -116,7 +116,7 @@ def _moves(request: UndoRequest, state: State) -> dict[Path, Track]:
         return {}
     old, new = request.moved
     moves = moved_tracks(state, old, new)
-    if not moves and not any(_is_under(path, [new]) for path in state.paths()):
+    if not moves and not any(_is_under(change.old.path, [new]) for change in state.last_of_each()):
         raise StateError(
             f"no file that was tagged under {old} is now under {new}; "
             "give the folder as it was then, and the folder that holds the same files now"

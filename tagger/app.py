@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 
 from tagger.albums import Albums
 from tagger.apply import Writer, forget_unmade, read_outcome, tag_of, write_outcome
-from tagger.edits import has_edits
-from tagger.errors import LibraryError, ReportError, TagError
+from tagger.errors import LibraryError, TagError
 from tagger.genres import Policy, decide
 from tagger.known import Known, predict_unknown
 from tagger.library import NO_SUCH_PATH, find_tracks
@@ -120,7 +117,6 @@ def tag_library(request: TagRequest, screen: Screen) -> Summary:
     Raises `LibraryError` if there is no track, and whatever model and state raise.
     """
     check_target(request.csv)
-    _keep_edits(request.csv, screen)
     info = find_model(request.model, screen.say)
     with open_state(request.state, screen.say) as state, state.alone(screen.say):
         forget_unmade(state)
@@ -139,7 +135,7 @@ def tag_library(request: TagRequest, screen: Screen) -> Summary:
         rows = shown(outcomes, len(found), label, summary, screen)
         labels = info.labels if request.all_probabilities else ()
         try:
-            write_csv(rows, request.csv, model=info.name, labels=labels)
+            write_csv(rows, request.csv, screen.say, model=info.name, labels=labels)
         except BaseException:  # a full disk or Ctrl-C: what was written so far can be undone too
             summary.actions[Action.WRITTEN] = len(state.changes(summary.run))
             if summary.how_to_undo:
@@ -172,23 +168,6 @@ def clear_folders(folders: Iterable[Path]) -> None:
     """Remove what killed runs left beside the tracks."""
     for folder in dict.fromkeys(folders):
         clear_scratch(folder)
-
-
-def _keep_edits(report: Path, screen: Screen) -> None:
-    """A report that a person edited is renamed, before a new one takes its place."""
-    if not (report.is_file() and has_edits(report)):
-        return
-    now = datetime.now().strftime("%Y%m%d-%H%M%S")
-    kept = report.with_name(f"{report.stem}.edited-{now}{report.suffix}")
-    try:
-        os.rename(report, kept)
-    except OSError as error:
-        raise ReportError(
-            f"{report} was edited, and cannot be renamed ({error.strerror}); name another by --csv"
-        ) from error
-    screen.say(
-        f"{report} was edited: it is kept as {kept}; tag-genres apply writes what you edited"
-    )
 
 
 def _find(paths: Sequence[Path], screen: Screen) -> list[Track | Failure]:

@@ -129,6 +129,9 @@ def forget_unmade(state: State) -> None:
     """
     change = state.last_change()
     if change is not None and change.old != change.new:
+        undone = state.reverted(change)
+        if undone is not None and undone.undone_by is not None:
+            return  # an undo that was finished; the file was put back by somebody else
         with suppress(OSError):
             if identify(change.old.path) == change.old:
                 state.forget(change.id, change.old, change.new)

@@ -87,7 +87,8 @@ class Database:
     """
 
     def __init__(self, path: Path, *, ours: bool = False) -> None:
-        self.path = path
+        # By its own name: a link to it must not bring a second lock.
+        self.path = path = Path(os.path.realpath(path))
         self._ours = ours
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -197,7 +198,9 @@ def alone(path: Path, tell: Callable[[str], None]) -> Iterator[None]:
     hears it if there is another run to wait for.
     """
     try:
-        with closing(sqlite3.connect(f"{path}-lock", timeout=0, isolation_level=None)) as lock:
+        with closing(
+            sqlite3.connect(f"{os.path.realpath(path)}-lock", timeout=0, isolation_level=None)
+        ) as lock:
             if not _took(lock):
                 tell(f"another run is at work with {path}; waiting until it is done")
                 while not _took(lock):

@@ -93,22 +93,7 @@ def _decode(path: Path) -> str:
     raise ReportError(f"{path} is no CSV, or in no encoding we know; save it as CSV in UTF-8", path)
 
 
-def has_edits(path: Path) -> bool:
-    """Whether a person changed a genre in a report; False for what is no report of ours."""
-    try:
-        rows = list(_values(path, _decode(path)))
-    except ReportError:
-        return False
-    return any("heard" in values and _is_edited(values) for _, values in rows)
-
-
 def _parse(path: Path, text: str) -> Iterator[Edit]:
-    for row, values in _values(path, text):
-        yield _edit(path, row, values)
-
-
-def _values(path: Path, text: str) -> Iterator[tuple[int, dict[str, str]]]:
-    """Number and cells, by their columns, of each row that names a path."""
     separator, names = _find_header(path, text)
     columns = {name: names.index(name) for name in COLUMNS if name in names}
     rows = _rows(path, text, separator, strict=True)
@@ -116,7 +101,7 @@ def _values(path: Path, text: str) -> Iterator[tuple[int, dict[str, str]]]:
     for row, cells in rows:
         values = {name: cells[at] for name, at in columns.items() if at < len(cells)}
         if values.get("path", "").strip():
-            yield row, values
+            yield _edit(path, row, values)
 
 
 def _find_header(path: Path, text: str) -> tuple[str, list[str]]:
@@ -164,13 +149,9 @@ def _edit(path: Path, row: int, values: Mapping[str, str]) -> Edit:
     held = "new_genre" if values.get("action") == Action.WRITTEN.value else "existing_genre"
     known = "action" in values and held in values
     before = split_genres(plain_text(values[held])) if known else None
-    return Edit(row, track, genres, _is_edited(values), before)
-
-
-def _is_edited(values: Mapping[str, str]) -> bool:
     # Spreadsheets may leave out empty cells at the end of a row: then nothing was heard.
-    genre, heard = (split_genres(plain_text(values.get(name, ""))) for name in ("genre", "heard"))
-    return genre != heard
+    edited = genres != split_genres(plain_text(values.get("heard", "")))
+    return Edit(row, track, genres, edited, before)
 
 
 def split_genres(text: str) -> tuple[str, ...]:

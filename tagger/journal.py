@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -247,10 +247,13 @@ class Journal(Database):
         for column in ("id", "path"):
             self.do(f"CREATE INDEX IF NOT EXISTS temp.by_{column} ON journal ({column})")
 
-    def paths(self) -> Iterable[Path]:
-        """Every path that the journal speaks of."""
-        rows = self.do("SELECT DISTINCT path FROM journal").fetchall()
-        return (Path(os.fsdecode(name)) for (name,) in rows)
+    def last_of_each(self) -> list[Change]:
+        """The last change of each file that nobody has undone, be it an undo or not."""
+        rows = self.do(
+            f"SELECT {COLUMNS} FROM journal WHERE id IN "
+            "(SELECT max(id) FROM journal WHERE undone_by IS NULL GROUP BY path)"
+        )
+        return [_change(*row) for row in rows]
 
 
 def _identity(track: Track) -> Identity:

@@ -37,6 +37,8 @@ UNSURE_OF_WRITERS = frozenset(["nfs", "nfs4", "cifs", "smb3"])
 
 def check_replaceable(path: Path, options: WriteOptions = DEFAULTS) -> os.stat_result:
     """The file's status, if a copy may take its place. Raises `TagError` with the reason if not."""
+    if path.is_symlink():
+        raise TagError("it is a link now; name the file that it leads to", path)
     status = path.stat()
     if status.st_nlink > 1 and not options.break_hardlinks:
         raise HardLinked(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from itertools import islice
 from pathlib import Path
 from typing import IO
@@ -36,18 +38,24 @@ Cell = str | float | int | None
 
 
 def write_csv(
-    outcomes: Iterable[Outcome], target: Path, *, model: str, labels: Sequence[str] = ()
+    outcomes: Iterable[Outcome],
+    target: Path,
+    tell: Callable[[str], None] = lambda message: None,
+    *,
+    model: str,
+    labels: Sequence[str] = (),
 ) -> None:
     """Write one row per outcome, in order, as they come; `target` may be `STDOUT`.
 
     `labels` adds a column for the probability of each. Memory does not grow with the rows. Until
-    the last row is written an older report stays as it was. Raises `ReportError`.
+    the last row is written an older report stays as it was; one that a person edited, or what is no
+    report, is renamed then, and `tell` hears it. Raises `ReportError`.
     """
     import pandas as pd
 
     header = [*COLUMNS, *(csv_text(label) for label in labels)]
     rows = (_row(outcome, model, labels) for outcome in outcomes)
-    with _opened(target) as file:
+    with _opened(target, tell) as file:
         pd.DataFrame([header]).to_csv(file, index=False, header=False, lineterminator="\n")
         while chunk := list(islice(rows, CHUNK_ROWS)):
             frame = pd.DataFrame(chunk, dtype=object)
@@ -127,8 +135,26 @@ def _row(outcome: Outcome, model: str, labels: Sequence[str]) -> list[Cell]:
     ]  # fmt: skip
 
 
+def _is_as_written(path: Path) -> bool:
+    """Whether a file is a report of ours in which nobody changed a genre or added a column."""
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = csv.reader(file, strict=True)
+            if next(rows)[: len(COLUMNS)] != list(COLUMNS):
+                return False
+            genre, heard = COLUMNS.index("genre"), COLUMNS.index("heard")
+            for row in rows:
+                if row[genre] != row[heard]:
+                    return False
+                for share in filter(None, row[len(COLUMNS) :]):  # of a label; else not ours
+                    float(share)
+    except (ValueError, IndexError, StopIteration, csv.Error):
+        return False
+    return True
+
+
 @contextmanager
-def _opened(target: Path) -> Iterator[IO[str]]:
+def _opened(target: Path, tell: Callable[[str], None]) -> Iterator[IO[str]]:
     """Standard output, or a temporary file that takes the target's place at the end."""
     try:
         if target == STDOUT:
@@ -142,11 +168,14 @@ def _opened(target: Path) -> Iterator[IO[str]]:
             with target.open("w", encoding="utf-8", newline="") as file:
                 yield file
             return
-        with (
-            replaced_by(target) as scratch,
-            scratch.open("w", encoding="utf-8", newline="") as file,
-        ):
-            yield file
+        with replaced_by(target) as scratch:
+            with scratch.open("w", encoding="utf-8", newline="") as file:
+                yield file
+            if target.exists() and not _is_as_written(target):
+                now = datetime.now().strftime("%Y%m%d-%H%M%S")
+                kept = target.with_name(f"{target.stem}.kept-{now}{target.suffix}")
+                os.rename(target, kept)
+                tell(f"{target} was edited, or is no report: it is kept as {kept}")
     except OSError as error:
         reason = error.strerror or error
         raise ReportError(

@@ -69,14 +69,24 @@ def undo_change(change: Change, writer: Writer, rehearsed: GenreFields | None = 
 
 
 def moved_tracks(state: State, old: Path, new: Path) -> dict[Path, Track]:
-    """Files of the journal that lay under `old`, are gone there, and lie under `new` now."""
+    """Files of the journal that lay under `old`, are gone there, and lie under `new` now.
+
+    A file there of another size, or one that is as it was before (in a backup), is not that.
+    """
     found = {}
-    for path in state.paths():
+    for change in state.last_of_each():
+        path = change.old.path
         if path.is_relative_to(old) and not path.exists():
             moved = new / path.relative_to(old)
-            if moved.is_file():
-                found[path] = identify(moved)
+            if moved.is_file() and _is_left_by(change, now := identify(moved)):
+                found[path] = now
     return found
+
+
+def _is_left_by(change: Change, now: Track) -> bool:
+    sizes = now.size == change.new.size
+    as_before = (now.size, now.mtime_ns) == (change.old.size, change.old.mtime_ns)
+    return sizes and (not as_before or change.old == change.new)
 
 
 def _is_as_before(change: Change, now: Track, fields: GenreFields, writer: Writer) -> bool:

@@ -216,10 +216,59 @@ def test_a_failure_in_the_middle_leaves_an_older_report_and_nothing_else(tmp_pat
     assert list(tmp_path.iterdir()) == [target]
 
 
-def test_an_older_report_is_replaced(tmp_path):
-    (tmp_path / "genres.csv").write_text("older")
+@pytest.mark.parametrize("labels", [(), ("jazz", "rock")])
+def test_an_older_report_is_replaced(tmp_path, labels):
+    older = outcome("older.mp3"), Outcome(Path("/music/x.mp3"), Action.FAILED, "gone")
+    written(tmp_path, *older, labels=labels)
     assert "older" not in written(tmp_path, outcome())
     assert [path.name for path in tmp_path.iterdir()] == ["genres.csv"]
+
+
+def with_another_genre(text: str) -> str:
+    return text.replace(",Jazz,", ",Polka,", 1)
+
+
+def with_a_column(text: str) -> str:
+    first, *rest = text.splitlines()
+    return "\n".join([f"{first},mine", *(f"{row},a note" for row in rest), ""])
+
+
+def as_excel_saves_it(text: str) -> str:
+    return "\ufeff" + text.replace(",", ";").replace("\n", "\r\n")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        with_another_genre,
+        with_a_column,
+        as_excel_saves_it,
+        lambda text: "path,genre\n/music/a.mp3,Polka\n",
+        lambda text: "SQLite format 3\0",
+        lambda text: "",
+    ],
+)
+def test_what_is_no_report_as_it_was_written_is_kept_beside_the_new_one(tmp_path, change):
+    target, told = tmp_path / "genres.csv", []
+    edited = change(written(tmp_path, outcome()))
+    target.write_bytes(edited.encode())
+    write_csv([outcome()], target, told.append, model="small")
+    (kept,) = tmp_path.glob("genres.kept-*.csv")
+    assert kept.read_bytes() == edited.encode()
+    assert len(told) == 1 and kept.name in told[0]
+
+
+def test_what_a_person_saves_while_a_run_is_at_work_is_kept(tmp_path):
+    target = tmp_path / "genres.csv"
+    before = written(tmp_path, outcome())
+
+    def outcomes():
+        yield outcome()
+        target.write_text(with_another_genre(before))
+
+    write_csv(outcomes(), target, model="small")
+    (kept,) = tmp_path.glob("genres.kept-*.csv")
+    assert "Polka" in kept.read_text()
 
 
 def test_a_place_that_does_not_exist_is_a_report_error_before_the_first_row(tmp_path):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import csv
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 from conftest import Run
 from known import JAZZ, know, song
 
+from tagger.state import State
 from tagger.tags import read_genres
 
 
@@ -55,7 +57,7 @@ def test_a_report_that_was_edited_is_kept_by_the_next_run(
     edit(report, a="Ska")
     edited = report.read_bytes()
     done = run(music)
-    (kept,) = report.parent.glob("genres.edited-*.csv")
+    (kept,) = report.parent.glob("genres.kept-*.csv")
     assert done.returncode == 0 and str(kept.name) in done.stderr
     assert kept.read_bytes() == edited
     assert report.read_bytes() != edited
@@ -132,3 +134,33 @@ def test_an_undo_after_a_move_says_how(run: Run, music: Path) -> None:
     done = run("undo")
     assert done.returncode == 3
     assert "tag-genres undo --from OLD --to NEW" in done.stderr
+
+
+def test_an_undo_leaves_a_link_that_took_the_place_of_a_file(run: Run, music: Path) -> None:
+    assert run(music, "--write-tags").returncode == 0
+    elsewhere = (music / "a.flac").rename(music.with_name("elsewhere.flac"))
+    (music / "a.flac").symlink_to(elsewhere)
+    done = run("undo")
+    assert done.returncode == 3 and "it is a link now" in done.stderr
+    assert (music / "a.flac").is_symlink() and read_genres(elsewhere) == ("Jazz",)
+
+
+def test_a_backup_of_the_old_files_is_not_where_the_library_moved(
+    run: Run, music: Path, tmp_path: Path
+) -> None:
+    backup = shutil.copytree(music, tmp_path / "backup")  # with its times
+    assert run(music, "--write-tags").returncode == 0
+    moved = music.rename(tmp_path / "moved")
+    wrong = run("undo", "--from", music, "--to", backup)
+    assert wrong.returncode == 1 and "is now under" in wrong.stderr
+    assert run("undo", "--from", music, "--to", moved).returncode == 0
+    assert read_genres(moved / "a.flac") == ()
+
+
+def test_a_link_to_the_state_brings_no_second_lock(run: Run, music: Path, tmp_path: Path) -> None:
+    state = tmp_path / "real.sqlite3"
+    assert run(music, "--state", state).returncode in (0, 3)
+    link = tmp_path / "link.sqlite3"
+    link.symlink_to(state)
+    with State(link) as opened:
+        assert opened.path == state
