@@ -30,7 +30,7 @@ def scores(windows: np.ndarray) -> np.ndarray:
 class StubModel:
     """Has of a `GenreModel` what inference uses, and remembers the sizes of its batches."""
 
-    info = SimpleNamespace(labels=LABELS)
+    info = SimpleNamespace(labels=LABELS, multi_label=False)
     device = torch.device("cpu")
 
     def __init__(self) -> None:
