@@ -74,6 +74,11 @@ def place_id3(file: IO[bytes], place: Place, new: bytes) -> None:
         _place_chunk(file, place, new)
         return
     start, stop = find_id3(file, place)
+    if start == stop and place == DSF and start != file.seek(0, 2):
+        raise TagError(
+            "its header points at no ID3 tag and not at the end of the file, so that a new tag "
+            "would damage it; mend that pointer (bytes 20 to 27; 0 stands for none) first"
+        )
     splice(file, start, stop, new)
     if place == DSF:
         size = file.seek(0, 2)
@@ -126,6 +131,14 @@ def _place_chunk(file: IO[bytes], layout: Chunks, new: bytes) -> None:
             "write it anew with: ffmpeg -i OLD -c copy -map_metadata 0 NEW"
         )
     last = found[-1][2]
+    room = max(_end(file, layout) - (last + last % 2), 0)
+    file.seek(last + last % 2)
+    rest = file.read(room)
+    if len(rest) >= head and rest.strip(b"\0"):  # may be chunks at an odd place
+        raise TagError(
+            "its chunks are not in line (the byte that fills up one of odd size may be missing); "
+            "mend that first, or leave out what follows the audio: ffmpeg -i OLD -c copy NEW"
+        )
     if last % 2 and last == length:  # the padding byte was forgotten
         length += file.write(b"\0")
     absent = (layout.new_id, last + last % 2, last)
@@ -261,31 +274,22 @@ def find_ape(file: IO[bytes]) -> tuple[int, int]:
 _APE_ITEM = re.compile(rb"(.{4}).{4}[\x20-\x7e]{2,255}\0", re.DOTALL)  # its size, flags and name
 
 
+def read_ape_items(file: IO[bytes]) -> list[bytes] | None:
+    """Each item of the APEv2 tag as bytes; `None` if they do not add up to the size of the tag."""
+    start, stop = find_ape(file)
+    file.seek(start)
+    data = file.read(stop - start)[:-APE_SIZE]
+    at, found = APE_SIZE if data.startswith(APE_MARK) else 0, []
+    while at < len(data) and (item := _APE_ITEM.match(data, at)):
+        start, at = at, item.end() + int.from_bytes(item[1], "little")
+        found.append(data[start:at])
+    return found if at == len(data) else None
+
+
 def find_audio_end(file: IO[bytes]) -> int:
     """Where the tags at the end of a file begin.
 
     An APEv2 tag whose items do not add up to its size may begin elsewhere: it counts as audio.
     """
     start, stop = find_ape(file)
-    file.seek(start)
-    data = file.read(stop - start)
-    at, end = APE_SIZE if data.startswith(APE_MARK) else 0, len(data) - APE_SIZE
-    while at < end and (item := _APE_ITEM.match(data, at)):
-        at = item.end() + int.from_bytes(item[1], "little")
-    return start if at == end else stop
-
-
-# --- ASF ------------------------------------------------------------------------------------------
-
-_FILE_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")  # the id of that object
-
-
-def correct_size(file: IO[bytes], old: int) -> None:
-    """Let an ASF state the size that it has now, if the one it states was right at `old` bytes."""
-    file.seek(0)
-    found = file.read(1 << 16).find(_FILE_PROPERTIES)
-    file.seek(found + 40)
-    if found >= 0 and file.read(8) == struct.pack("<Q", old):
-        size = file.seek(0, 2)
-        file.seek(found + 40)
-        file.write(struct.pack("<Q", size))
+    return stop if read_ape_items(file) is None else start

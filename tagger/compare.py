@@ -11,7 +11,7 @@ import mutagen.flac
 import mutagen.mp4
 
 from tagger import blocks, ilst
-from tagger.families import Family, new_ape, parse_id3, read_ape
+from tagger.families import Family, new_ape, parse_id3, render_ape_items
 from tagger.keys import APE
 from tagger.provenance import FIELD
 
@@ -77,14 +77,17 @@ def _other_chunks(file: IO[bytes], layout: blocks.Chunks) -> dict[str, str]:
 
 
 def _other_trailers(file: IO[bytes], family: Family) -> dict[str, str]:
-    ape = read_ape(file)
-    if len(ape) == 0 and family.keys is APE:
-        ape = new_ape(file)
-    found = {
-        f"ape:{key}": _digest(f"{value.kind} {value.value!r}")
-        for key, value in ape.items()
-        if key.casefold() not in ("genre", FIELD.casefold())
-    }
+    # As stored, not as mutagen reads them: what it passes over must show here.
+    items = blocks.read_ape_items(file)
+    if items == [] and family.keys is APE:
+        items = render_ape_items(new_ape(file))
+    start, stop = blocks.find_ape(file)
+    file.seek(start)
+    found = {"ape": _digest(file.read(stop - start))} if items is None else {}
+    for item in sorted(items or []):
+        key = item[8:].partition(b"\0")[0].decode()
+        if key.casefold() not in ("genre", FIELD.casefold()):
+            found[f"ape:{key}"] = found.get(f"ape:{key}", "") + _digest(item)
     file.seek(blocks.trailers(file))
     if data := file.read():
         found["end"] = _digest(data[:-1])  # the last byte is the genre of ID3v1

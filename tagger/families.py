@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -210,3 +211,12 @@ def read_ape(file: IO[bytes]) -> Any:
         return _mutagen.apev2.APEv2(source)
     except _mutagen.apev2.APENoHeaderError:  # it has no items
         return _mutagen.apev2.APEv2()
+
+
+def render_ape_items(tags: Any) -> list[bytes]:
+    """The items of an APEv2 tag as mutagen would save them."""
+    found = []
+    for key, value in tags.items():
+        data = bytes(value._write())
+        found.append(struct.pack("<2I", len(data), value.kind << 1) + f"{key}\0".encode() + data)
+    return found

@@ -29,7 +29,13 @@ _NAME[4] = _NAME[3]
 # Programs that turned 2.2 into 2.3 left the short name behind, filled up. TCOM is another frame.
 _GENRE_NAMES = {2: (b"TCO",), 3: (b"TCON", b"TCO\0", b"TCO ")}
 _GENRE_NAMES[4] = _GENRE_NAMES[3]
+EXTENDED_SIZE = range(6, 16)  # bytes of an extended header with all that it may hold
 _FALSE_SYNC = re.compile(rb"\xff([\xe0-\xff]|\Z)")  # what unsynchronisation takes care to avoid
+
+DAMAGED = (
+    "the ID3 tag is damaged (its sizes do not fit its extended header or its unsynchronisation), "
+    "and most of it would be lost; save it anew with a tag editor such as Kid3 or Mp3tag first"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,13 +120,20 @@ def parse(source: bytes) -> Id3:
         body = body.replace(b"\xff\x00", b"\xff")
     if flags & EXTENDED and not _NAME[major].match(body):  # holds a checksum and the like: dropped
         plain = int.from_bytes(body[:4], "big") + 4
-        body = body[from_synchsafe(body[:4]) if major == 4 else plain :]
+        extended = from_synchsafe(body[:4]) if major == 4 else plain
+        if extended not in EXTENDED_SIZE:
+            raise TagError(DAMAGED)
+        body = body[extended:]
     kept = flags & (UNSYNCHRONISED | EXPERIMENTAL if major == 4 else EXPERIMENTAL)
     frames, rest = _split(body, major, synchsafe=major == 4)
     if major == 4 and rest.strip(b"\0"):
         plain_frames, plain_rest = _split(body, major, synchsafe=False)
         if not plain_rest.strip(b"\0"):
             return Id3(major, kept, False, plain_frames, plain_rest, len(source) - 10)
+    # Read at the wrong places, of which some readers know better.
+    is_cut = rest.strip(b"\0") or (major == 3 and any(frame[3] == 0 for frame in frames))
+    if body != source[10 : 10 + size] and is_cut:
+        raise TagError(DAMAGED)
     return Id3(major, kept, major == 4, frames, rest, len(source) - 10)
 
 

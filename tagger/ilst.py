@@ -46,6 +46,11 @@ def put_items(
     file: IO[bytes], media: Any, genres: Sequence[str] | None, note: Sequence[str] | None
 ) -> None:
     """Replace the genre and our note by these values, or remove them."""
+    if any(atom.name in (b"moof", b"mfra") for atom in _mutagen.mp4.Atoms(file).atoms):
+        raise TagError(
+            "a fragmented MP4, whose parts could no longer be found once its tag grows; "
+            "make it a plain one with: ffmpeg -i OLD -c copy -map_metadata 0 NEW.m4a"
+        )
     found = list(items(file))
     unread = "©gen" not in (media.tags or {})
     if unread and any(name in GENRE for name, _ in found):

@@ -7,7 +7,8 @@ bytes, see `id3v2`; so what stands behind it (APEv2, Lyrics3, ID3v1) is not touc
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+import struct
+from collections.abc import Mapping, Sequence
 from io import BytesIO
 from typing import IO, Any
 
@@ -30,11 +31,13 @@ from tagger.families import (
     parse_id3,
     read_ape,
     read_id3,
+    render_ape_items,
 )
 from tagger.keys import APE, texts
 
 NOTE = "note"  # our own field, in whatever tag is the main one
 Values = tuple[str, ...]
+PADDING, VORBIS_COMMENT, PICTURE = 1, 4, 6  # types of a FLAC block
 
 _mutagen: Any = mutagen  # half of it is untyped
 
@@ -128,6 +131,13 @@ def _put_ape(
     (start, stop), tags = blocks.find_ape(file), read_ape(file)
     if all(values is None and key not in tags for key, values in changes.items()):
         return  # a tag without such a field keeps its bytes
+    raw = blocks.read_ape_items(file)
+    if raw is None or sorted(raw) != sorted(render_ape_items(tags)):
+        raise TagError(
+            "its APEv2 tag holds items that would be lost or changed (two of the same name, more "
+            "than it counts, or one marked as read-only); remove those, or the whole tag, in a tag "
+            "editor such as Kid3 or Mp3tag first"
+        )
     if len(tags) == 0:
         tags.update(made)
     _change(tags, changes)
@@ -151,10 +161,12 @@ def _put_values(
             "its tag is an ID3v2, which the genre in a Vorbis comment would hide; "
             "write it anew with: ffmpeg -i OLD.flac -c copy -map_metadata 0 NEW.flac"
         )
-    if media.tags is None:
-        media.add_tags()
     if hasattr(media.tags, "vendor"):
         _check_comments(file, media.tags)
+    if isinstance(media, _mutagen.flac.FLAC):
+        _check_flac_blocks(file, media.metadata_blocks)
+    if media.tags is None:
+        media.add_tags()
     _change(media.tags, changes)
     if isinstance(media, _mutagen.flac.FLAC) and not keep_empty and not media.tags:
         media.metadata_blocks.remove(media.tags)  # its delete() would remove the padding as well
@@ -162,7 +174,7 @@ def _put_values(
     file.seek(0)
     media.save(file)
     if isinstance(media, _mutagen.asf.ASF):
-        blocks.correct_size(file, size)
+        _correct_size(file, size)
 
 
 def _change(tags: Any, changes: Mapping[str, Values | None]) -> None:
@@ -184,3 +196,34 @@ def _check_comments(file: IO[bytes], comments: Any) -> None:
         raise TagError("a Vorbis comment is not UTF-8 and would be lost; mend it first")
     if any(re.fullmatch(r"unknown\d+", key) for key, _ in comments):
         raise TagError("a Vorbis comment has no name and would be lost; mend it first")
+
+
+def _check_flac_blocks(file: IO[bytes], known: Sequence[Any]) -> None:
+    """Refuse blocks that mutagen would not write as they are, such as texts that are not UTF-8."""
+    file.seek(blocks.find_id3(file, blocks.FRONT)[1] + len(b"fLaC"))
+    for block in known:
+        size, new = int.from_bytes(file.read(4)[1:], "big"), block.write()
+        # Some programs state a wrong size for these two, which mutagen finds out and mends.
+        raw = file.read(len(new) if block.code in (VORBIS_COMMENT, PICTURE) else size)
+        if raw != new and block.code != PADDING:
+            raise TagError(
+                f"its FLAC block of type {block.code} would not keep its bytes (6 is a picture, "
+                "often with a description that is not UTF-8); remove it, or add it anew, in a tag "
+                "editor such as Kid3 or Mp3tag first"
+            )
+
+
+# --- ASF ------------------------------------------------------------------------------------------
+
+_FILE_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")  # the id of that object
+
+
+def _correct_size(file: IO[bytes], old: int) -> None:
+    """Let an ASF state the size that it has now, if the one it states was right at `old` bytes."""
+    file.seek(0)
+    found = file.read(1 << 16).find(_FILE_PROPERTIES)
+    file.seek(found + 40)
+    if found >= 0 and file.read(8) == struct.pack("<Q", old):
+        size = file.seek(0, 2)
+        file.seek(found + 40)
+        file.write(struct.pack("<Q", size))

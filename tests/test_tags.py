@@ -446,16 +446,53 @@ def test_a_tag_that_was_not_there_goes_away_again(tmp_path, kind):
 # --- tags at the end ------------------------------------------------------------------------------
 
 
+ENTITLED = frame(b"TIT2", b"\0T\xff\0\xe0x") + frame(b"TPE1", b"\0Artist")
+EXTRA = b"\0\0\0\x0a" + bytes(6)  # ID3v2.3 leaves the size itself out; some writers count it
+DAMAGED = {
+    "extended header that counts itself": id3_tag(3, EXTRA + ENTITLED + bytes(99), 0x40),
+    "extended header up to the padding": id3_tag(
+        3, b"\0\0\0\x50" + bytes(6) + ENTITLED + bytes(99), 0x40
+    ),
+    "sizes after unsynchronisation": id3_tag(3, ENTITLED + bytes(99), 0x80),
+    "the same, and much padding": id3_tag(3, ENTITLED + bytes(4000), 0x80),
+    "2.4, extended header too small": id3_tag(
+        4, b"\0\0\0\6\1\0" + bytes(4) + ENTITLED + bytes(99), 0x40
+    ),
+}
+
+
+@pytest.mark.parametrize("tag", DAMAGED.values(), ids=DAMAGED)
+def test_an_id3v2_whose_sizes_do_not_fit_is_refused(tmp_path, tag):
+    path = with_front(tmp_path, tag)
+    before = path.read_bytes()
+    with pytest.raises(TagError, match="is damaged"):
+        write_genres(path, ["Rock"])
+    assert path.read_bytes() == before
+
+
+def test_a_sound_extended_header_is_dropped_and_no_frame_with_it(tmp_path):
+    title = frame(b"TIT2", b"\0Title")
+    path = with_front(tmp_path, id3_tag(3, b"\0\0\0\6" + bytes(6) + title + bytes(99), 0x40))
+    write_genres(path, ["Rock"])
+    assert title in path.read_bytes()
+
+
 def id3v1(genre: int) -> bytes:
     return b"TAG" + b"Only here".ljust(94, b" ") + b"ten years".ljust(30, b"\1") + bytes([genre])
 
 
 def ape_tag(**items: str) -> bytes:
-    def item(key: str, value: str) -> bytes:
-        return struct.pack("<2I", len(value), 1) + key.encode() + b"\0" + value.encode()
+    return ape_of([ape_item(key, value) for key, value in items.items()])
 
-    body = b"".join(item(key, value) for key, value in items.items())
-    return body + struct.pack("<8s4I8x", b"APETAGEX", 2000, len(body) + 32, len(items), 0)
+
+def ape_item(key: str, value: str, flags: int = 0) -> bytes:
+    return struct.pack("<2I", len(value), flags) + key.encode() + b"\0" + value.encode()
+
+
+def ape_of(items: list[bytes], unstated: int = 0) -> bytes:
+    """A tag that states fewer items than it holds, by `unstated`."""
+    body, count = b"".join(items), len(items) - unstated
+    return body + struct.pack("<8s4I8x", b"APETAGEX", 2000, len(body) + 32, count, 0)
 
 
 LYRICS = b"LYRICSBEGININD0000210LYR00005words000036LYRICS200"
@@ -594,6 +631,50 @@ def test_a_change_in_an_ape_item_that_looks_like_an_id3v1_is_noticed(tmp_path):
     assert other_tags(path) != before
 
 
+ODD_APES = {
+    "more items than stated": ape_of([ape_item("Title", "T"), ape_item("Mood", "Calm")], 1),
+    "a name twice": ape_of([ape_item("Title", "One"), ape_item("TITLE", "Two")]),
+    "read-only": ape_of([ape_item("Title", "T", flags=1)]),
+    "zeros behind the items": ape_of([ape_item("Title", "T"), bytes(9)], 1),
+}
+
+
+@pytest.mark.parametrize("kind", ["mp3", "wavpack"])
+@pytest.mark.parametrize("tag", ODD_APES.values(), ids=ODD_APES)
+def test_an_ape_tag_that_would_lose_something_is_refused(tmp_path, kind, tag):
+    path = with_front(tmp_path, b"") if kind == "mp3" else make(kind, tmp_path)
+    data = path.read_bytes() + tag
+    path.write_bytes(data)
+    with pytest.raises(TagError, match="lost or changed"):
+        write_genres(path, ["Jazz"])
+    assert path.read_bytes() == data
+
+
+@pytest.mark.parametrize("tag", ODD_APES.values(), ids=ODD_APES)
+def test_an_odd_ape_tag_beside_an_id3v2_keeps_its_bytes(tmp_path, tag):
+    path = with_front(tmp_path, id3_tag(3, frame(b"TIT2", b"\0Title")), tag)
+    write_genres(path, ["Jazz"])
+    assert path.read_bytes().endswith(tag)
+
+
+AS_MUTAGEN_READS = [
+    ([ape_item("Title", "T"), ape_item("Mood", "Sad")], "T"),
+    ([ape_item("Title", "T"), ape_item("Title", "U")], "U"),
+    ([ape_item("Title", "T", flags=1)], "T"),
+    ([ape_item("Title", "T"), b"\0"], "T"),
+]
+
+
+@pytest.mark.parametrize(("items", "title"), AS_MUTAGEN_READS, ids=ODD_APES)
+def test_the_comparison_sees_ape_items_that_mutagen_passes_over(tmp_path, items, title):
+    path = with_front(tmp_path, b"")
+    audio = path.read_bytes()
+    path.write_bytes(audio + ape_of(items, unstated=len(items) - 1 if title == "T" else 0))
+    before = other_tags(path)
+    path.write_bytes(audio + ape_tag(Title=title))
+    assert other_tags(path) != before
+
+
 def with_ape_alone(folder: Path, kind: str) -> Path:
     path = make(kind, folder)
     if kind == "mp3":
@@ -704,6 +785,27 @@ def test_a_wav_with_tags_behind_its_stated_end_is_refused(tmp_path, chunk):
     assert path.read_bytes() == data
 
 
+def test_a_wav_whose_chunks_are_not_in_line_is_refused(tmp_path):
+    path = make("wav", tmp_path)
+    data = path.read_bytes() + b"junk\3\0\0\0odd" + riff_info(b"Rock")  # no padding byte
+    data = data[:4] + struct.pack("<I", len(data) - 8) + data[8:]
+    path.write_bytes(data)
+    with pytest.raises(TagError, match="not in line"):
+        write_genres(path, ["Jazz"])
+    assert path.read_bytes() == data
+
+
+@pytest.mark.parametrize("place", [28, 100, 5000, 10**10])
+def test_a_dsf_whose_pointer_leads_nowhere_is_refused(tmp_path, place):
+    path = make("dsf", tmp_path)
+    data = path.read_bytes()
+    data = data[:20] + struct.pack("<Q", place) + data[28:]
+    path.write_bytes(data)
+    with pytest.raises(TagError, match="points at no ID3"):
+        write_genres(path, ["Jazz"])
+    assert path.read_bytes() == data
+
+
 def test_the_size_that_an_asf_states_stays_right(tmp_path):
     path = make("wma", tmp_path)
     fields = read_fields(path)
@@ -760,6 +862,16 @@ def test_items_of_an_mp4_keep_their_bytes(tmp_path):
         assert [item for item in ilst.items(file) if item[0] not in ilst.GENRE] == before
 
 
+@pytest.mark.parametrize("name", [b"moof", b"mfra"])
+def test_a_fragmented_mp4_is_refused(tmp_path, name):
+    path = make("m4a", tmp_path)
+    data = path.read_bytes() + b"\0\0\0\x08" + name
+    path.write_bytes(data)
+    with pytest.raises(TagError, match="fragmented"):
+        write_genres(path, ["Jazz"])
+    assert path.read_bytes() == data
+
+
 def test_an_mp4_genre_that_cannot_be_read_is_not_lost(tmp_path):
     path = make("m4a", tmp_path)
     write_genres(path, ["Jazz"])
@@ -785,6 +897,19 @@ def test_flac_keeps_pictures_and_an_id3_in_front(tmp_path):
     assert path.read_bytes().startswith(front)
     assert other_tags(path) == before
     assert FLAC(path).pictures[0].data == picture.data
+
+
+def test_a_flac_picture_that_would_be_changed_is_refused(tmp_path):
+    path = make("flac", tmp_path)
+    media, picture = FLAC(path), Picture()
+    picture.data, picture.mime, picture.desc = b"data", "image/png", "Fr*hling"
+    media.add_picture(picture)
+    media.save()
+    data = path.read_bytes().replace(b"Fr*hling", b"Fr\xfchling")
+    path.write_bytes(data)
+    with pytest.raises(TagError, match="block of type 6"):
+        write_genres(path, ["Jazz"])
+    assert path.read_bytes() == data
 
 
 def test_vorbis_keys_in_any_case_are_the_same(tmp_path):
