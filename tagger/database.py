@@ -24,7 +24,7 @@ APPLICATION = 0x74616767  # "tagg": tells our databases from those of other prog
 MAGIC = b"SQLite format 3\0"
 APPLICATION_AT = 68  # byte of the header: https://www.sqlite.org/fileformat.html
 BESIDE = ("-journal", "-wal", "-shm")  # what SQLite keeps next to a database
-POLL_SECONDS = 0.5
+POLL_SECONDS, WAIT_SECONDS = 0.5, 60
 
 # Paths are kept as bytes: file names need not be text.
 TABLES = """
@@ -93,7 +93,7 @@ class Database:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._check_kind()
-            self._db = sqlite3.connect(path, timeout=60, isolation_level=None)
+            self._db = sqlite3.connect(path, timeout=WAIT_SECONDS, isolation_level=None)
         except (OSError, sqlite3.Error) as error:
             raise StateError(self._advice(error)) from error
         try:
@@ -130,12 +130,24 @@ class Database:
             )
         if (found := self.do("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
             raise DamagedState(self._advice(found.splitlines()[-1]))
-        self.do("PRAGMA journal_mode = WAL")
+        self._keep_wal()
         self.do("PRAGMA synchronous = FULL")
         if version < VERSION:
             self._migrate()
         with self.transaction():  # a read-only place is told now, and not after an hour
             pass
+
+    def _keep_wal(self) -> None:
+        """Change to WAL, for which SQLite does not wait while another run has the file open."""
+        end = time.monotonic() + WAIT_SECONDS
+        while True:
+            try:
+                self.do("PRAGMA journal_mode = WAL")
+                return
+            except StateError as error:
+                if "locked" not in str(error.__cause__) or time.monotonic() > end:
+                    raise
+            time.sleep(POLL_SECONDS)
 
     def _migrate(self) -> None:
         with self.transaction():
