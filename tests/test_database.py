@@ -10,7 +10,6 @@ import sqlite3
 import struct
 import subprocess
 import sys
-import threading
 import time
 from array import array
 from collections.abc import Callable, Iterator
@@ -649,18 +648,17 @@ def test_a_transaction_that_fails_leaves_nothing_and_the_next_one_works(file):
             assert opened.do("SELECT count(*) FROM failures").fetchone() == (0,)
 
 
-def test_a_file_that_another_run_reads_just_now_is_opened_once_that_is_done(tmp_path):
-    """SQLite itself does not wait when the journal mode changes, as it does in a new file."""
-    file = tmp_path / "state.db"
-    with Database(file):
-        pass
-    other = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
-    other.execute("PRAGMA journal_mode = DELETE")
-    other.execute("BEGIN")
-    other.execute("SELECT * FROM runs").fetchall()
-    done = threading.Timer(0.7, other.execute, ["COMMIT"])
-    done.start()
-    with Database(file) as database:
-        assert database.do("PRAGMA journal_mode").fetchone()[0] == "wal"
-    done.join()
-    other.close()
+def test_a_change_to_wal_that_sqlite_refuses_at_once_is_tried_again(tmp_path, monkeypatch):
+    """As where two runs make the same new file: it is the one lock that SQLite does not wait for."""
+    do, refused = Database.do, []
+
+    def refuse_once(self, statement, values=()):
+        if "journal_mode" in statement and not refused:
+            refused.append(statement)
+            raise StateError("refused") from sqlite3.OperationalError("database is locked")
+        return do(self, statement, values)
+
+    monkeypatch.setattr(Database, "do", refuse_once)
+    with Database(tmp_path / "state.db") as opened:
+        assert opened.do("PRAGMA journal_mode").fetchone()[0] == "wal"
+    assert refused
