@@ -4,6 +4,8 @@
     ├── LibraryError        no track under the given paths
     ├── AudioError          a track cannot be decoded
     │   └── EmptyAudio      it holds no sample
+    ├── Crashed             a file ended the process that read it, or needs too much memory
+    │   └── TooLong         it kept the process busy for too long
     ├── CheckpointError     a model cannot be found, is no AST classifier, or is damaged
     ├── DeviceError         the device or precision asked for is not there
     ├── TagError            a tag cannot be read or written
@@ -39,6 +41,21 @@ class AudioError(TaggerError):
 
 class EmptyAudio(AudioError):
     """A track decodes to no sample at all."""
+
+
+class Crashed(TaggerError):
+    """A file ended the process that read it, or needs too much memory.
+
+    `lasting` is false where the next run may find it otherwise.
+    """
+
+    def __init__(self, message: str, *, lasting: bool = True) -> None:
+        super().__init__(message)
+        self.lasting = lasting
+
+
+class TooLong(Crashed):
+    """A file kept the process that reads it busy for longer than it may."""
 
 
 class CheckpointError(TaggerError):

@@ -649,7 +649,7 @@ def test_a_transaction_that_fails_leaves_nothing_and_the_next_one_works(file):
 
 
 def test_a_change_to_wal_that_sqlite_refuses_at_once_is_tried_again(tmp_path, monkeypatch):
-    """As where two runs make the same new file: it is the one lock that SQLite does not wait for."""
+    """As where two runs make the same new file: SQLite does not wait for this lock."""
     do, refused = Database.do, []
 
     def refuse_once(self, statement, values=()):

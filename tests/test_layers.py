@@ -14,7 +14,7 @@ RANK = {
     "names": 0.5, "provenance": 0.5, "screen": 0.5,
     "rules": 0.7, "config": 1,
     "library": 1, "windows": 1, "fbank": 1, "genres": 1, "albums": 1, "replace": 1, "heads": 1,
-    "database": 1, "journal": 1.1, "state": 1.2,
+    "child": 1, "database": 1, "journal": 1.1, "state": 1.2,
     "pyav": 1, "decoders": 1.1,
     "id3v2": 1, "ilst": 1, "blocks": 1.1, "keys": 1.1, "families": 1.2, "rawfields": 1.3,
     "compare": 1.3,

@@ -1,0 +1,207 @@
+"""A process of its own for whatever parses untrusted files, most of it in C.
+
+A file may crash such a library, keep it busy for ever, or make it ask for all memory there is. Here
+that costs one answer: the process is ended and replaced. This contains faults, and not an attacker
+who takes the process over, since it has the rights of the user.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from queue import Empty, SimpleQueue
+from typing import IO, Any, TypeVar
+
+from tagger.errors import Crashed, TooLong
+
+T = TypeVar("T")
+Answer = tuple[bool, Any]  # whether the function returned, and what; or what it raised
+
+MEMORY = 2 << 30  # bytes that the process may have, beside its program; known to Linux only
+PRINTED = 16 << 20  # bytes that it may write to files, such as what its libraries print
+KEPT = 2000  # bytes kept of that
+ATTEMPTS = 2  # the process may have been ended for what others did
+
+
+class Child:
+    """A process that calls functions, one at a time; it begins with the first call."""
+
+    def __init__(self) -> None:
+        self.noise = ""  # what libraries printed during the last call
+        self._process: subprocess.Popen[bytes] | None = None
+        self._answers: SimpleQueue[Answer | None] = SimpleQueue()
+        self._closed = False
+        # Appended to, so that reading it does not move where the process writes.
+        self._printed: IO[bytes] = tempfile.TemporaryFile("ab+")  # noqa: SIM115
+
+    def call(self, seconds: float, function: Callable[..., T], *arguments: object) -> T:
+        """What `function(*arguments)` returns there, or the error that it raises.
+
+        The function must be one that can be imported by its name. Raises `TooLong` if there is no
+        answer after that many seconds, and `Crashed` if the process ended, twice, or lacked memory.
+        """
+        request = pickle.dumps((function, arguments), pickle.HIGHEST_PROTOCOL)
+        how = ""
+        for _ in range(ATTEMPTS):
+            try:
+                returned, answer = self._ask(request, seconds)
+            except _Ended as ended:
+                how = str(ended)
+                continue
+            finally:
+                self.noise = self._take_printed()
+            if returned:
+                return answer  # type: ignore[no-any-return]
+            raise answer
+        # A process is killed by a system short of memory, or by a person: the next run may fare
+        # better with the same file.
+        raise Crashed(f"it ended the process that read it ({how})", lasting=how != "SIGKILL")
+
+    def close(self) -> None:
+        """End the process for good; a call that another thread has under way fails."""
+        self._closed = True
+        self._kill()
+
+    def _ask(self, request: bytes, seconds: float) -> Answer:
+        if self._process is None:
+            self._start()
+        process, answers = self._process, self._answers
+        if process is None or process.stdin is None:
+            raise _Ended("closed")
+        answer = None
+        try:
+            process.stdin.write(request)
+            process.stdin.flush()
+            answer = answers.get(timeout=seconds)
+        except OSError:  # it ended before it was asked
+            pass
+        except Empty:
+            self._kill()
+            raise TooLong(f"it took longer than {seconds:g} s") from None
+        if answer is None:
+            self._kill()
+            raise _Ended(_how(process.wait()))
+        return answer
+
+    def _start(self) -> None:
+        if self._closed:
+            return
+        # Not from the working folder, as `-m` would: there may be files with a module's name in it.
+        path = ascii([os.path.abspath(folder) for folder in sys.path])
+        serve = f"import sys; sys.path[:] = {path}; from tagger.child import serve; serve()"
+        command = [sys.executable, "-I", f"-Xutf8={sys.flags.utf8_mode}", "-c", serve]
+        process = subprocess.Popen(
+            [*command, str(os.getpid())],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._printed,
+            env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+            # Ctrl-C reaches all of a terminal's processes; the parent alone decides how to end.
+            start_new_session=True,
+        )
+        # A thread reads, for only a queue can be waited on for a time on every system.
+        self._process, self._answers = process, SimpleQueue()
+        threading.Thread(target=_listen, args=(process.stdout, self._answers), daemon=True).start()
+
+    def _kill(self) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        with suppress(OSError):
+            if sys.platform == "win32":
+                process.kill()
+            else:
+                os.killpg(process.pid, signal.SIGKILL)  # and the programs that it has begun
+        with suppress(OSError):
+            if process.stdin is not None:
+                process.stdin.close()
+
+    def _take_printed(self) -> str:
+        size = self._printed.seek(0, os.SEEK_END)
+        if not size:
+            return ""
+        self._printed.seek(max(0, size - KEPT))
+        text = self._printed.read(KEPT).decode(errors="replace")
+        self._printed.truncate(0)
+        return text.strip()
+
+
+class _Ended(Exception):
+    """The process ended, how the message tells."""
+
+
+def _how(code: int) -> str:
+    with suppress(ValueError):
+        return signal.Signals(-code).name
+    return f"exit code {code}"
+
+
+def _listen(stream: IO[bytes], answers: SimpleQueue[Answer | None]) -> None:
+    """Pass on what the process answers, and None once it has ended."""
+    with stream, suppress(EOFError, OSError, pickle.UnpicklingError):
+        while True:
+            answers.put(pickle.load(stream))
+    answers.put(None)
+
+
+# --- in the process itself ------------------------------------------------------------------------
+
+
+def serve() -> None:
+    """Answer requests until there are no more, or the parent is gone."""
+    _end_with(int(sys.argv[-1]))
+    _limit()
+    requests = os.fdopen(os.dup(0), "rb")
+    answers = os.fdopen(os.dup(1), "wb")
+    # Nobody else may take from the requests, or print among the answers.
+    with open(os.devnull, "rb") as nothing:
+        os.dup2(nothing.fileno(), 0)
+    os.dup2(2, 1)
+    with suppress(EOFError, BrokenPipeError):
+        while True:
+            answer = _answer(*pickle.load(requests))
+            pickle.dump(answer, answers, pickle.HIGHEST_PROTOCOL)
+            answers.flush()
+
+
+def _answer(function: Callable[..., Any], arguments: tuple[object, ...]) -> Answer:
+    try:
+        return True, function(*arguments)
+    except MemoryError:
+        return False, Crashed(f"it needs more than {MEMORY >> 30} GB of memory")
+    except Exception as error:
+        try:
+            pickle.loads(pickle.dumps(error))
+        except Exception:
+            error = RuntimeError(traceback.format_exc())
+        return False, error
+
+
+def _end_with(parent: int) -> None:
+    """Let Linux end this process with its parent; elsewhere it ends with the requests."""
+    if sys.platform == "linux":
+        PR_SET_PDEATHSIG = 1
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(0)
+
+
+def _limit() -> None:
+    """Bound what this process and those that it begins may take, where the system can."""
+    if sys.platform == "win32":
+        return
+    import resource
+
+    limits = {resource.RLIMIT_DATA: MEMORY, resource.RLIMIT_FSIZE: PRINTED, resource.RLIMIT_CORE: 0}
+    for kind, most in limits.items():
+        with suppress(OSError, ValueError):  # a lower one may be set already
+            resource.setrlimit(kind, (most, most))
