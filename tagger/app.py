@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -39,6 +40,7 @@ class TagRequest:
     model: str = DEFAULT_MODEL
     write_tags: bool = False
     dry_run: bool = False
+    follow_links: bool = False  # also to what is outside of the paths
     by: str = "track"  # one of albums.BY
     csv: Path = Path("genres.csv")
     all_probabilities: bool = False
@@ -98,7 +100,6 @@ def predict(
     """Predictions for files and folders, in order; what cannot be predicted is a `Failure`.
 
     Nothing is written, and no earlier run is looked at. Raises `CheckpointError` or `DeviceError`.
-    On a GPU the decoders run in new processes: call it under `if __name__ == "__main__":`.
     """
     from tagger.inference import predict_tracks
 
@@ -107,8 +108,9 @@ def predict(
     found = list(find_tracks(Path(path).expanduser() for path in given))
     loaded = load_model(find_model(model), options.device, options.precision)
     tracks = [item for item in found if isinstance(item, Track)]
-    predicted = predict_tracks(tracks, loaded, loaded.info.plan(options.windows), options)
-    return [next(predicted) if isinstance(item, Track) else item for item in found]
+    plan = loaded.info.plan(options.windows)
+    with closing(predict_tracks(tracks, loaded, plan, options)) as predicted:
+        return [next(predicted) if isinstance(item, Track) else item for item in found]
 
 
 def tag_library(request: TagRequest, screen: Screen) -> Summary:
@@ -120,9 +122,9 @@ def tag_library(request: TagRequest, screen: Screen) -> Summary:
     info = find_model(request.model, screen.say)
     with open_state(request.state, screen.say) as state, state.alone(screen.say):
         forget_unmade(state)
-        found = _find(request.paths, screen)
-        known = Known(state, info, info.plan(request.options.windows))
-        predict_unknown(found, known, request.options, screen)
+        found = _find(request, screen)
+        known = Known(state, info, request.options)
+        predict_unknown(found, known, screen)
         summary = Summary(state=request.state)
         writing = request.write_tags and not request.dry_run
         if writing:
@@ -148,9 +150,9 @@ def explain_library(request: TagRequest, screen: Screen) -> Iterator[Explanation
     """For each track, how the policy comes to what would be written; nothing is."""
     info = find_model(request.model, screen.say)
     with open_state(request.state, screen.say) as state:
-        found = _find(request.paths, screen)
-        known = Known(state, info, info.plan(request.options.windows))
-        predict_unknown(found, known, request.options, screen)
+        found = _find(request, screen)
+        known = Known(state, info, request.options)
+        predict_unknown(found, known, screen)
         rehearsal = Writer(state, options=request.writing, model=info)
         for prediction, source in _judged(found, known, request.by):
             if isinstance(prediction, Failure):
@@ -170,14 +172,16 @@ def clear_folders(folders: Iterable[Path]) -> None:
         clear_scratch(folder)
 
 
-def _find(paths: Sequence[Path], screen: Screen) -> list[Track | Failure]:
+def _find(request: TagRequest, screen: Screen) -> list[Track | Failure]:
+    paths = request.paths
     for path in paths:
         if path.suffix.lower() == ".csv" and path.is_file():
             raise LibraryError(
                 f"{path} is a report, and no music; to write what you edited in it: "
                 f"tag-genres apply {shlex.quote(str(path))}"
             )
-    found = list(screen.bar(find_tracks(paths), 0, "scanning"))
+    tracks = find_tracks(paths, follow_links=request.follow_links)
+    found = list(screen.bar(tracks, 0, "scanning"))
     if all(isinstance(item, Failure) and item.reason == NO_SUCH_PATH for item in found):
         names = ", ".join(str(path) for path in paths)
         why = NO_SUCH_PATH if found else "no audio file in it"

@@ -70,6 +70,7 @@ class Child:
         """End the process for good; a call that another thread has under way fails."""
         self._closed = True
         self._kill()
+        self._printed.close()
 
     def _ask(self, request: bytes, seconds: float) -> Answer:
         if self._process is None:
@@ -124,15 +125,17 @@ class Child:
         with suppress(OSError):
             if process.stdin is not None:
                 process.stdin.close()
+        with suppress(subprocess.TimeoutExpired):  # one that waits for a dead disk cannot end
+            process.wait(1)
 
     def _take_printed(self) -> str:
-        size = self._printed.seek(0, os.SEEK_END)
-        if not size:
-            return ""
-        self._printed.seek(max(0, size - KEPT))
-        text = self._printed.read(KEPT).decode(errors="replace")
-        self._printed.truncate(0)
-        return text.strip()
+        with suppress(ValueError):  # closed meanwhile
+            if size := self._printed.seek(0, os.SEEK_END):
+                self._printed.seek(max(0, size - KEPT))
+                text = self._printed.read(KEPT).decode(errors="replace")
+                self._printed.truncate(0)
+                return text.strip()
+        return ""
 
 
 class _Ended(Exception):

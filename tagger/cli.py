@@ -13,6 +13,7 @@ from tagger.albums import BY
 from tagger.commands import OTHER_COMMANDS
 from tagger.console import Console, end, end_explained, ended_well, summary_lines
 from tagger.genres import ON_EXISTING, Policy
+from tagger.logfile import logged
 from tagger.model import DEFAULT_MODEL
 from tagger.options import (
     CONFIG_FOUND,
@@ -166,8 +167,20 @@ Exit codes: 0 all done, 1 nothing could be done, 2 wrong usage,
 )
 @click.option(
     "--workers",
-    type=click.IntRange(min=0),
-    help="Processes that decode; 0 decodes in the main one.  [default: half of the cores]",
+    type=click.IntRange(min=1),
+    help="Processes that decode.  [default: half of the cores]",
+)
+@click.option(
+    "--decode-timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    callback=a_number,
+    default=OPTIONS.decode_timeout,
+    show_default=True,
+    metavar="SECONDS",
+    help="Give a track up that takes longer to decode; of a long one, 5 minutes of music.",
+)
+@click.option(
+    "--follow-links", is_flag=True, help="Also take what links lead to outside of the paths."
 )
 @writing_options
 @config_option
@@ -193,7 +206,7 @@ def main(**given: Any) -> None:
         raise click.UsageError("--tree does nothing without --whitelist or --with-parents")
     if given["with_parents"] and given["tree"] is None:
         raise click.UsageError("--with-parents needs --tree, which says what they are")
-    with ended_well():
+    with ended_well(), logged(given["state"]):
         from tagger.app import TagRequest, explain_library, tag_library
 
         request = made(

@@ -16,6 +16,7 @@ from tagger.console import (
     summary_lines,
     undo_lines,
 )
+from tagger.logfile import logged
 from tagger.options import absolute, config_option, made, writing_options
 from tagger.types import WriteOptions
 
@@ -39,7 +40,7 @@ def apply(**given: Any) -> None:
     Exit codes are those of tag-genres.
     """
     console = Console(given["quiet"], given["verbose"], diff=given["dry_run"])
-    with ended_well():
+    with ended_well(), logged(given["state"]):
         from tagger.amend import ApplyRequest, apply_csv
 
         writing = made(WriteOptions, given)
@@ -92,7 +93,7 @@ def undo(**given: Any) -> None:
     places = given["old_place"], given["new_place"]
     if (places[0] is None) != (places[1] is None):
         raise click.UsageError("--from and --to go together")
-    with ended_well():
+    with ended_well(), logged(given["state"]):
         from tagger import amend
 
         if given["listing"]:

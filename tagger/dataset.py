@@ -1,95 +1,161 @@
-"""Tracks to windows, decoded by the workers of a DataLoader, in the order of the tracks."""
+"""Tracks to batches of windows, decoded in child processes, in the order of the tracks."""
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Iterator, Sequence
+import logging
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from math import ceil
+from queue import SimpleQueue
+from types import TracebackType
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, IterableDataset
 
-from tagger.audio import PART_WINDOWS, read_windows
-from tagger.errors import AudioError
+from tagger.audio import PART_WINDOWS, Waveforms, read_windows
+from tagger.child import Child
+from tagger.errors import AudioError, Crashed, TooLong
 from tagger.types import Failure, Track
 from tagger.windows import WindowPlan
 
+Self = TypeVar("Self", bound="Readers")
+AHEAD = 2  # lots of windows for each child that may wait to be asked for
+
+log = logging.getLogger(__name__)
+
+
+class Readers:
+    """Child processes that decode, each for at most `seconds` a lot of windows.
+
+    A context manager that ends them; a thread for each waits for what it answers.
+    """
+
+    def __init__(self, count: int, seconds: float) -> None:
+        self._seconds = seconds
+        self._children = [Child() for _ in range(count)]
+        self._idle: SimpleQueue[Child] = SimpleQueue()
+        for child in self._children:
+            self._idle.put(child)
+        self._threads = ThreadPoolExecutor(count, "decode")
+
+    def __enter__(self: Self) -> Self:
+        """Itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """End the processes, whatever they are at."""
+        for child in self._children:
+            child.close()
+        self._threads.shutdown(cancel_futures=True)
+
+    def read_all(
+        self, plan: WindowPlan, wanted: Iterable[tuple[Track, int]]
+    ) -> Iterator[Waveforms | Failure]:
+        """What each `(track, part)` holds, in order; only so many are read ahead of the reader."""
+        ahead: deque[Future[Waveforms | Failure]] = deque()
+        try:
+            for track, part in wanted:
+                ahead.append(self._threads.submit(self._read, track, plan, part))
+                if len(ahead) > AHEAD * len(self._children):
+                    yield ahead.popleft().result()
+            while ahead:
+                yield ahead.popleft().result()
+        finally:
+            for unread in ahead:
+                unread.cancel()
+
+    def _read(self, track: Track, plan: WindowPlan, part: int) -> Waveforms | Failure:
+        child = self._idle.get()
+        path = track.path
+        try:
+            return child.call(self._seconds, read_windows, path, plan, part)
+        except TooLong as error:
+            failure = Failure(path, f"{error}; --decode-timeout may give it more")
+        except Crashed as error:
+            failure = Failure(path, str(error), error.lasting)
+        except AudioError as error:
+            failure = Failure(path, str(error))
+        except OSError as error:
+            failure = Failure(path, error.strerror or "cannot be read", lasting=False)
+        finally:
+            if child.noise:
+                log.info("%s: %s", path, child.noise)
+            self._idle.put(child)
+        log.info("%s: %s", path, failure.reason)
+        return failure
+
 
 @dataclass(frozen=True, slots=True)
-class Decoded:
-    """Windows `(n, samples)` of the `index`-th track; all of its `total`, or one part of them."""
+class Row:
+    """A window of the `index`-th track; with a failure, what stands in place of its windows."""
 
     index: int
-    windows: NDArray[np.float32]
-    total: int
-    seconds: float
+    seconds: float = 0  # decoded length of the track
+    failure: Failure | None = None
 
 
-class TrackDataset(Dataset[Decoded | tuple[int, Failure]]):
-    """Map-style: item `i` is the decoded part that `parts[i] = (track, part)` names, or why not."""
+Window = NDArray[np.float32]  # (samples,)
+Batch = tuple[list[Row], NDArray[np.float32]]  # (n, samples) of the n rows that are no failures
 
-    def __init__(
-        self, tracks: Sequence[Track], plan: WindowPlan, parts: Sequence[tuple[int, int]]
-    ) -> None:
+
+class TrackDataset(IterableDataset[tuple[Row, Window | None]]):
+    """Iterable-style: each track split into its windows, one track after the other.
+
+    No more than `PART_WINDOWS` of a long track are held at once.
+    """
+
+    def __init__(self, tracks: Sequence[Track], plan: WindowPlan, readers: Readers) -> None:
         self.tracks = tracks
         self.plan = plan
-        self.parts = parts
+        self.readers = readers
 
-    def __len__(self) -> int:
-        """Number of parts."""
-        return len(self.parts)
+    def __iter__(self) -> Iterator[tuple[Row, Window | None]]:
+        """`(row, window)`, in order; a track that cannot be read ends with a failure."""
+        first = self.readers.read_all(self.plan, ((track, 0) for track in self.tracks))
+        for index, read in enumerate(first):
+            yield from _rows(index, read)
+            if isinstance(read, Waveforms) and read.total > PART_WINDOWS:
+                yield from self._rest(index, ceil(read.total / PART_WINDOWS))
 
-    def __getitem__(self, item: int) -> Decoded | tuple[int, Failure]:
-        """Decode one part."""
-        index, part = self.parts[item]
-        path = self.tracks[index].path
-        try:
-            read = read_windows(path, self.plan, part)
-        except AudioError as error:
-            return index, Failure(path, str(error))
-        except OSError as error:
-            return index, Failure(path, error.strerror or "cannot be read", lasting=False)
-        return Decoded(index, read.windows, read.total, read.seconds)
+    def _rest(self, index: int, parts: int) -> Iterator[tuple[Row, Window | None]]:
+        wanted = ((self.tracks[index], part) for part in range(1, parts))
+        for read in self.readers.read_all(self.plan, wanted):
+            yield from _rows(index, read)
+            if isinstance(read, Failure):
+                return
 
 
-def load_windows(
-    tracks: Sequence[Track], plan: WindowPlan, *, workers: int, spawn: bool
-) -> Iterator[Decoded | tuple[int, Failure]]:
-    """Every track in order, in parts of at most `PART_WINDOWS` windows that follow each other.
+def load_batches(
+    tracks: Sequence[Track], plan: WindowPlan, readers: Readers, batch_size: int
+) -> Iterable[Batch]:
+    """Batches of windows across tracks, in order; a failure takes the place of a window.
 
-    `workers=0` decodes in this process. `spawn` starts fresh processes instead of forks: a process
-    forked after CUDA was used cannot go on.
+    The loader itself has no workers: it would end as a whole with any of them, and they would be
+    copies of this process, with all of torch. The children of `readers` do the work.
     """
-    first_parts = [(index, 0) for index in range(len(tracks))]
-    for item in _loader(TrackDataset(tracks, plan, first_parts), workers, spawn):
-        yield item
-        if isinstance(item, Decoded) and item.total > PART_WINDOWS:
-            # Only now is the length known; the rest of a long track is read before the next one.
-            rest = [(item.index, part) for part in range(1, -(-item.total // PART_WINDOWS))]
-            yield from _loader(TrackDataset(tracks, plan, rest), min(workers, 1), spawn)
+    dataset: Dataset[Any] = TrackDataset(tracks, plan, readers)
+    return DataLoader(dataset, batch_size, collate_fn=_collate)
 
 
-def _loader(
-    dataset: TrackDataset, workers: int, spawn: bool
-) -> DataLoader[Decoded | tuple[int, Failure]]:
-    return DataLoader(
-        dataset,
-        batch_size=None,
-        num_workers=workers,
-        # Arrays travel through pipes: /dev/shm, which tensors need, is 64 MB in a container.
-        collate_fn=_as_is,
-        worker_init_fn=_leave_interrupts_to_parent,
-        multiprocessing_context=("spawn" if spawn else None) if workers else None,
-    )
+def _rows(index: int, read: Waveforms | Failure) -> Iterator[tuple[Row, Window | None]]:
+    if isinstance(read, Failure):
+        yield Row(index, failure=read), None
+        return
+    row = Row(index, read.seconds)
+    for window in read.windows:
+        yield row, window
 
 
-def _as_is(item: Any) -> Any:
-    return item
-
-
-def _leave_interrupts_to_parent(worker: int) -> None:
-    """Ctrl-C reaches the whole process group; the parent alone decides how to end."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+def _collate(items: Sequence[tuple[Row, Window | None]]) -> Batch:
+    windows = [window for _, window in items if window is not None]
+    stacked = np.stack(windows) if windows else np.zeros((0, 0), np.float32)
+    return [row for row, _ in items], stacked

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from contextlib import closing
+from dataclasses import dataclass
+from functools import cached_property
 
 from tagger.decoders import decoder_versions
 from tagger.model import ModelInfo, load_model
@@ -12,14 +14,23 @@ from tagger.types import Failure, Prediction, PredictOptions, Track
 from tagger.windows import WindowPlan
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Known:
     """What earlier runs found out with this model and plan."""
 
     state: State
     info: ModelInfo
-    plan: WindowPlan
-    decoders: str = field(default_factory=decoder_versions)
+    options: PredictOptions
+
+    @cached_property
+    def plan(self) -> WindowPlan:
+        """Which windows are heard."""
+        return self.info.plan(self.options.windows)
+
+    @cached_property
+    def decoders(self) -> str:
+        """What a failure was found with; with anything else, its track is tried again."""
+        return f"{decoder_versions()}, {self.options.decode_timeout:g} s"
 
     def find(self, track: Track) -> Prediction | Failure | None:
         """What is known of a track as it is."""
@@ -41,11 +52,9 @@ class Known:
             self.state.save_failure(track, result.reason, self.info.fingerprint, self.decoders)
 
 
-def predict_unknown(
-    found: list[Track | Failure], known: Known, options: PredictOptions, screen: Screen
-) -> None:
+def predict_unknown(found: list[Track | Failure], known: Known, screen: Screen) -> None:
     """Predict the tracks that no earlier run did; a failure takes the place of its track."""
-    info = known.info
+    info, options = known.info, known.options
     known.state.add_model(info.fingerprint, info.name, info.labels, multi_label=info.multi_label)
     tracks = [(place, item) for place, item in enumerate(found) if isinstance(item, Track)]
     unknown = [(place, track) for place, track in tracks if known.find(track) is None]
@@ -61,10 +70,10 @@ def predict_unknown(
 
     model = load_model(info, options.device, options.precision)
     screen.say(f"{what} on {model.device}, {model.precision} · {counted}")
-    results = predict_tracks([track for _, track in unknown], model, known.plan, options)
-    for (place, track), result in zip(
-        unknown, screen.bar(results, len(unknown), "predicting"), strict=True
-    ):
-        known.save(result, track)
-        if isinstance(result, Failure):
-            found[place] = result
+    wanted = [track for _, track in unknown]
+    with closing(predict_tracks(wanted, model, known.plan, options)) as results:
+        shown = screen.bar(results, len(unknown), "predicting")
+        for (place, track), result in zip(unknown, shown, strict=True):
+            known.save(result, track)
+            if isinstance(result, Failure):
+                found[place] = result

@@ -27,7 +27,7 @@ NOT_MUSIC = frozenset(
 )
 
 
-def find_tracks(paths: Iterable[Path]) -> Iterator[Track | Failure]:
+def find_tracks(paths: Iterable[Path], *, follow_links: bool = False) -> Iterator[Track | Failure]:
     """Every track under `paths`: by name within a folder, folders where their name stands.
 
     In folders, files are chosen by suffix and hidden ones are left out; a file that is named itself

@@ -131,6 +131,7 @@ class PredictOptions:
     workers: int | None = None  # decoding processes; None chooses from the cores
     device: str = "auto"  # one of DEVICES
     precision: str = "auto"  # one of PRECISIONS
+    decode_timeout: float = 120  # s for one track; of a long one, for 32 windows
 
 
 @dataclass(frozen=True, slots=True)

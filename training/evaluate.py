@@ -9,8 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from itertools import groupby
-from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from tagger.dataset import load_windows
 from tagger.errors import TaggerError
-from tagger.inference import average_windows, choose_workers, score_windows
+from tagger.inference import average_windows, score_tracks
 from tagger.model import DEFAULT_MODEL, GenreModel, find_model, load_model
 from tagger.options import window_count
 from tagger.types import DEVICES, PRECISIONS, Failure, PredictOptions, Track
@@ -106,20 +103,15 @@ def window_log_probabilities(
     """
     info = model.info
     tracks = [Track(clip.path.absolute(), clip.path.stat().st_size, 0) for clip in clips]
-    workers = choose_workers(options.workers, len(tracks))
-    spawn = model.device.type != "cpu"
-    decoded = load_windows(tracks, info.plan(options.windows), workers=workers, spawn=spawn)
     heard: list[Heard] = []
     failures: list[Failure] = []
-    rows = score_windows(decoded, model, options.batch_size)
-    groups = groupby(rows, key=itemgetter(0))
-    for index, group in tqdm(groups, total=len(tracks), unit="clip", disable=None):
-        of_clip = list(group)
+    scored = score_tracks(tracks, model, info.plan(options.windows), options)
+    for index, of_clip in tqdm(scored, total=len(tracks), unit="clip", disable=None):
         predicted = average_windows(tracks[index], of_clip, info.labels)
         if isinstance(predicted, Failure):
             failures.append(predicted)
             continue
-        windows = np.stack([scores for _, _, scores in of_clip])  # (windows, labels)
+        windows = np.stack([scores for _, scores in of_clip])  # (windows, labels)
         if info.multi_label:
             logs = np.log(np.maximum(windows.astype(np.float64), SMALLEST))
         else:

@@ -15,8 +15,9 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from numpy.typing import NDArray
 
-from tagger.audio import PART_WINDOWS, read_windows
+from tagger.audio import PART_WINDOWS
 from tagger.errors import AudioError
+from tagger.isolated import read_windows
 from tagger.library import NOT_MUSIC, SUFFIXES
 from tagger.windows import WindowPlan, place_windows
 from training.archives import ARCHIVE_SUFFIXES, is_archive, unpack

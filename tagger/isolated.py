@@ -1,0 +1,69 @@
+"""The functions that first look into a file, run where it can do no harm: see `child`.
+
+Each is the function of the same name elsewhere, and raises the same errors. What a file does to the
+process that reads it, is an error of that file too.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import TypeVar
+
+from tagger import audio, tags
+from tagger.audio import Waveforms
+from tagger.child import Child
+from tagger.errors import AudioError, Crashed, TagError
+from tagger.types import TagInfo
+from tagger.windows import WindowPlan
+
+T = TypeVar("T")
+SECONDS = 120.0  # for one call
+BYTES_A_SECOND = 5e6  # what the slowest disk reads
+
+log = logging.getLogger(__name__)
+_lock = threading.Lock()
+
+
+def read_tag(path: Path) -> TagInfo:
+    """See `tags.read_tag`."""
+    try:
+        return _call(SECONDS, tags.read_tag, path)
+    except Crashed as error:
+        raise TagError(f"its tag cannot be read: {error}", path) from error
+
+
+def digest_packets(path: Path) -> str | None:
+    """See `audio.digest_packets`."""
+    try:
+        # It reads the whole file.
+        seconds = SECONDS + path.stat().st_size / BYTES_A_SECOND
+        return _call(seconds, audio.digest_packets, path)
+    except Crashed as error:
+        raise TagError(f"its audio cannot be compared: {error}", path) from error
+
+
+def read_windows(path: Path, plan: WindowPlan, part: int = 0) -> Waveforms:
+    """See `audio.read_windows`; for many tracks at once, there is `dataset.Readers`."""
+    try:
+        return _call(SECONDS, audio.read_windows, path, plan, part)
+    except Crashed as error:
+        raise AudioError(str(error), path) from error
+
+
+def _call(seconds: float, function: Callable[..., T], path: Path, *others: object) -> T:
+    with _lock:
+        child = _child()
+        try:
+            return child.call(seconds, function, path, *others)
+        finally:
+            if child.noise:
+                log.info("%s: %s", path, child.noise)
+
+
+@cache
+def _child() -> Child:
+    return Child()

@@ -1,0 +1,45 @@
+"""A log beside the state file, for what would only disturb on a terminal."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
+
+from tagger.report import printable
+from tagger.state import default_state
+
+BYTES = 5_000_000  # then it is renamed, and the one before that deleted
+
+
+@contextmanager
+def logged(state: Path | None) -> Iterator[None]:
+    """Log which tracks failed, and what decoders printed on them, to `<state file>.log`.
+
+    `state` is the state file, if one was named.
+    """
+    logger, handler = logging.getLogger("tagger"), _LogFile(Path(f"{state or default_state()}.log"))
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+        logger.removeHandler(handler)
+        handler.close()
+
+
+class _LogFile(RotatingFileHandler):
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, maxBytes=BYTES, backupCount=1, encoding="utf-8", delay=True)
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One line, whatever it is about."""
+        return printable(f"{datetime.now():%Y-%m-%d %H:%M:%S} {record.getMessage()}")
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Do nothing: a log that cannot be written must not end a run."""
