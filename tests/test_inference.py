@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 from types import SimpleNamespace
 
+import hostile
 import numpy as np
 import pytest
 import soundfile
@@ -10,8 +11,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tagger import audio, dataset, inference
-from tagger.dataset import Decoded, TrackDataset, load_windows
+from tagger import audio, inference
+from tagger.dataset import Readers, Row, TrackDataset, load_batches
 from tagger.inference import average_windows, choose_workers, predict_tracks, score_windows
 from tagger.types import Failure, Prediction, PredictOptions, Track
 from tagger.windows import WindowPlan, place_windows
@@ -61,7 +62,7 @@ def by_numpy(waveform: np.ndarray, plan: WindowPlan = PLAN) -> tuple[np.ndarray,
 
 
 def predict(tracks, plan=PLAN, model=None, **options) -> list[Prediction | Failure]:
-    options = PredictOptions(**{"workers": 0, **options})
+    options = PredictOptions(**{"workers": 1, **options})
     return list(predict_tracks(tracks, model or StubModel(), plan, options))
 
 
@@ -81,7 +82,7 @@ def test_a_prediction_is_the_mean_over_the_windows_and_the_share_that_agrees(tmp
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 16, 1000])
-@pytest.mark.parametrize("workers", [0, 1, 2])
+@pytest.mark.parametrize("workers", [1, 2, 5])
 def test_predictions_do_not_depend_on_batches_and_workers(tmp_path, batch_size, workers):
     given_tracks = [sound(tmp_path, number, 150 * (number + 1)) for number in range(5)]
     results = predict([one for one, _ in given_tracks], workers=workers, batch_size=batch_size)
@@ -89,7 +90,7 @@ def test_predictions_do_not_depend_on_batches_and_workers(tmp_path, batch_size, 
         assert_is(prediction, one, waveform)
 
 
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("workers", [1, 3])
 @pytest.mark.parametrize("batch_size", [1, 5])
 def test_results_keep_the_order_of_the_tracks_with_failures_in_between(
     tmp_path, workers, batch_size
@@ -132,42 +133,37 @@ def test_only_failures_never_ask_the_model(tmp_path):
 def test_batches_are_full_across_tracks_but_for_the_last(tmp_path):
     model = StubModel()
     tracks = [sound(tmp_path, number)[0] for number in range(5)]  # 4 windows each
-    predict([*tracks[:2], track(tmp_path / "gone.mp3"), *tracks[2:]], model=model, batch_size=3)
+    predict(tracks, model=model, batch_size=3)
     assert model.batches == [3] * 6 + [2]
 
 
-@given(
-    counts=st.lists(st.none() | st.integers(0, 9), max_size=8), batch_size=st.integers(1, 20)
-)  # fmt: skip
-def test_windows_come_back_with_their_own_scores(counts, batch_size):
-    """None stands for a track that failed; a part may be empty."""
-    rng = np.random.default_rng(len(counts))
-    items = []
-    for index, count in enumerate(counts):
-        if count is None:
-            items.append((index, Failure(Path("/x"), "no")))
-        else:
-            windows = rng.normal(size=(count, 30)).astype(np.float32)
-            items.append(Decoded(index, windows, count, 1.0))
+def test_a_failure_takes_the_place_of_a_window_in_its_batch(tmp_path):
     model = StubModel()
-    rows = list(score_windows(items, model, batch_size))
-    expected = []
-    for index, (item, count) in enumerate(zip(items, counts, strict=True)):
-        expected += (
-            [(index, None)] if count is None else [(index, row) for row in scores(item.windows)]
-        )
-    assert [index for index, _, _ in rows] == [index for index, _ in expected]
-    for (_, source, score), (_, wanted) in zip(rows, expected, strict=True):
-        assert isinstance(source, Failure) == (wanted is None)
-        if wanted is not None:
-            np.testing.assert_allclose(score, wanted, atol=1e-6)
-    total = sum(count or 0 for count in counts)
-    assert model.batches == [batch_size] * (total // batch_size) + [total % batch_size] * (
-        total % batch_size > 0
-    )
+    tracks = [sound(tmp_path, number)[0] for number in range(2)]
+    predict([tracks[0], track(tmp_path / "gone.mp3"), tracks[1]], model=model, batch_size=3)
+    assert model.batches == [3, 2, 3]
 
 
-@pytest.mark.parametrize("workers", [0, 2])
+@given(st.lists(st.lists(st.booleans(), max_size=5), max_size=5))
+def test_windows_come_back_with_their_own_scores(batches):
+    """Each boolean is a row of a batch: a window, or a failure without one."""
+    rng = np.random.default_rng(len(batches))
+    given_batches, expected = [], []
+    for batch in batches:
+        rows = [
+            Row(i, failure=None if ok else Failure(Path("/x"), "no")) for i, ok in enumerate(batch)
+        ]
+        windows = rng.normal(size=(sum(batch), 30)).astype(np.float32)
+        given_batches.append((rows, windows))
+        found = iter(scores(windows) if len(windows) else ())
+        expected += [(row, None if row.failure else next(found)) for row in rows]
+    scored = list(score_windows(given_batches, StubModel()))
+    assert [row for row, _ in scored] == [row for row, _ in expected]
+    for (_, score), (_, wanted) in zip(scored, expected, strict=True):
+        np.testing.assert_allclose(score, np.zeros(0) if wanted is None else wanted, atol=1e-6)
+
+
+@pytest.mark.parametrize("workers", [1, 3])
 def test_a_long_track_in_parts_equals_the_whole(tmp_path, monkeypatch, workers):
     plan = WindowPlan(samples=100, rate=16_000, count=None)
     sounds = [sound(tmp_path, 1, 350), sound(tmp_path, 2, 7_777), sound(tmp_path, 3, 220)]
@@ -180,23 +176,17 @@ def test_a_long_track_in_parts_equals_the_whole(tmp_path, monkeypatch, workers):
 
 def test_no_more_than_a_part_of_a_long_track_is_handed_over_at_once(tmp_path):
     plan = WindowPlan(samples=100, rate=16_000, count=None)
-    tracks = [sound(tmp_path, 1, 7_777)[0]]
-    parts = list(load_windows(tracks, plan, workers=0, spawn=False))
+    wanted = [(sound(tmp_path, 1, 7_777)[0], part) for part in range(3)]
+    with Readers(1, 60) as readers:
+        parts = list(readers.read_all(plan, wanted))
     assert [len(part.windows) for part in parts] == [32, 32, 14]
-    assert {(part.index, part.total) for part in parts} == {(0, 78)}
+    assert {part.total for part in parts} == {78}
 
 
 def test_a_long_track_that_cannot_be_read_to_its_end_is_one_failure(tmp_path, monkeypatch):
     plan = WindowPlan(samples=100, rate=16_000, count=None)
-    tracks = [sound(tmp_path, 1, 7_777)[0], sound(tmp_path, 2, 300)[0]]
-    read = dataset.read_windows
-
-    def broken(path: Path, plan: WindowPlan, part: int = 0):
-        if part == 1:
-            raise audio.AudioError("damaged in the middle", path)
-        return read(path, plan, part)
-
-    monkeypatch.setattr(dataset, "read_windows", broken)
+    tracks = [sound(tmp_path, 1, 17_777)[0], sound(tmp_path, 2, 300)[0]]
+    monkeypatch.setattr("tagger.dataset.read_windows", hostile.damaged_in_the_middle)
     first, second = predict(tracks, plan)
     assert first == Failure(tracks[0].path, "damaged in the middle")
     assert isinstance(second, Prediction)
@@ -215,7 +205,7 @@ def test_a_model_that_gives_no_number_is_a_failure(tmp_path):
 
 def test_probabilities_are_float32_so_that_the_state_keeps_them_bit_for_bit():
     score = np.float32([0.1, 0.2, 0.7])
-    rows = [(0, Decoded(0, np.zeros((1, 1), np.float32), 1, 2.0), score)] * 3
+    rows = [(Row(0, 2.0), score)] * 3
     prediction = average_windows(Track(Path("/x"), 1, 1), rows, LABELS)
     assert prediction.probabilities == pytest.approx((0.1, 0.2, 0.7))
     assert [float(np.float32(share)) for share in prediction.probabilities] == [
@@ -225,28 +215,36 @@ def test_probabilities_are_float32_so_that_the_state_keeps_them_bit_for_bit():
 
 def test_predictions_come_while_later_tracks_wait(tmp_path):
     """A stream: the first prediction is there before the last track was opened."""
-    tracks = [sound(tmp_path, number)[0] for number in range(3)]
-    results = predict_tracks(tracks, StubModel(), PLAN, PredictOptions(workers=0, batch_size=4))
+    tracks = [sound(tmp_path, number)[0] for number in range(5)]
+    results = predict_tracks(tracks, StubModel(), PLAN, PredictOptions(workers=1, batch_size=4))
     assert next(results).track == tracks[0]
-    tracks[2].path.unlink()
-    assert [type(item) for item in results] == [Prediction, Failure]
+    tracks[4].path.unlink()
+    assert [type(item) for item in results] == [*[Prediction] * 3, Failure]
 
 
-def test_a_dataset_is_as_long_as_its_parts(tmp_path):
-    one, waveform = sound(tmp_path, 1)
-    data = TrackDataset([one], PLAN, [(0, 0)])
-    assert len(data) == 1
-    np.testing.assert_allclose(data[0].windows[0], waveform[150:250], atol=1e-6)
+def test_the_dataset_splits_tracks_into_their_windows(tmp_path):
+    (first, waveform), (second, _) = sound(tmp_path, 1), sound(tmp_path, 2)
+    with Readers(1, 60) as readers:
+        rows, windows = zip(*TrackDataset([first, second], PLAN, readers), strict=True)
+    assert rows == (*[Row(0, 0.1)] * 4, *[Row(1, 0.1)] * 4)
+    np.testing.assert_allclose(windows[0], waveform[150:250], atol=1e-6)
+
+
+def test_the_loader_gives_no_batch_for_no_track():
+    with Readers(1, 60) as readers:
+        assert list(load_batches([], PLAN, readers, 4)) == []
 
 
 @given(st.none() | st.integers(0, 8), st.integers(0, 10))
-def test_there_are_never_more_workers_than_tracks(asked, tracks):
+def test_there_is_a_worker_and_never_more_than_tracks(asked, tracks):
     workers = choose_workers(asked, tracks)
-    assert 0 <= workers <= tracks
-    if asked is not None:
-        assert workers == min(asked, tracks)
+    assert 1 <= workers <= max(1, tracks)
+    if asked:
+        assert workers == max(1, min(asked, tracks))
 
 
-def test_a_single_track_is_decoded_in_this_process(monkeypatch):
-    monkeypatch.setattr(inference.os, "cpu_count", lambda: 64)
-    assert choose_workers(None, 1) == 0
+def test_by_default_half_of_the_cores_decode(monkeypatch):
+    monkeypatch.setattr(
+        inference.os, "sched_getaffinity", lambda pid: set(range(64)), raising=False
+    )
+    assert choose_workers(None, 1000) == 32

@@ -1,0 +1,190 @@
+"""A function may do to its child process what it likes: it costs one answer."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import hostile
+import pytest
+
+from tagger.child import KEPT, Child
+from tagger.errors import Crashed, TooLong
+
+POSIX = pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+LINUX = pytest.mark.skipif(sys.platform != "linux", reason="limits and process list of Linux")
+
+
+@pytest.fixture
+def child() -> Iterator[Child]:
+    child = Child()
+    yield child
+    child.close()
+
+
+def eventually(holds: Callable[[], bool], seconds: float = 5) -> bool:
+    end = time.monotonic() + seconds
+    while not holds() and time.monotonic() < end:
+        time.sleep(0.02)
+    return holds()
+
+
+def is_running(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
+
+
+def test_a_call_returns_what_the_function_returns(child):
+    assert child.call(30, hostile.echo, {"x": (1, b"\xff")}) == {"x": (1, b"\xff")}
+
+
+def test_an_error_of_the_function_is_raised_here(child):
+    with pytest.raises(ValueError, match="as raised"):
+        child.call(30, hostile.raise_it)
+
+
+def test_an_error_that_cannot_be_sent_comes_with_its_traceback(child):
+    with pytest.raises(RuntimeError, match="raise_unpicklable"):
+        child.call(30, hostile.raise_unpicklable)
+
+
+def test_calls_share_a_process(child):
+    assert child.call(30, hostile.process) == child.call(30, hostile.process) != os.getpid()
+
+
+@POSIX
+@pytest.mark.parametrize(
+    ("function", "how"),
+    [
+        (hostile.segfault, "SIGSEGV"),
+        (hostile.abort, "SIGABRT"),
+        (hostile.leave, "exit code 3"),
+    ],
+)
+def test_a_crash_costs_one_answer(child, function, how):
+    with pytest.raises(Crashed, match=f"ended the process that read it .{how}.") as caught:
+        child.call(30, function)
+    assert caught.value.lasting
+    assert child.call(30, hostile.echo, 1) == 1
+
+
+@pytest.mark.parametrize("function", [hostile.hang, hostile.spin])
+def test_a_hang_costs_one_answer_and_no_more_time_than_given(child, function):
+    child.call(30, hostile.echo, 1)
+    began = time.monotonic()
+    with pytest.raises(TooLong, match=r"longer than 0\.5 s"):
+        child.call(0.5, function)
+    assert time.monotonic() - began < 10
+    assert child.call(30, hostile.echo, 1) == 1
+
+
+@LINUX
+@pytest.mark.parametrize("function", [hostile.eat, hostile.eat_slowly])
+def test_asking_for_too_much_memory_costs_one_answer(child, function):
+    with pytest.raises(Crashed, match="more than 2 GB of memory"):
+        child.call(60, function)
+    assert child.call(30, hostile.echo, 1) == 1
+
+
+@POSIX
+@pytest.mark.parametrize("function", ["kill_itself", "segfault", "leave"])
+def test_a_process_that_ended_once_costs_nothing(child, tmp_path, function):
+    assert child.call(30, hostile.once, str(tmp_path / "done"), function) == "survived"
+
+
+@POSIX
+def test_a_process_that_was_killed_each_time_may_fare_better_in_the_next_run(child):
+    with pytest.raises(Crashed, match="SIGKILL") as caught:
+        child.call(30, hostile.kill_itself)
+    assert not caught.value.lasting
+
+
+@POSIX
+def test_a_process_killed_between_two_calls_is_replaced(child):
+    pid = child.call(30, hostile.process)
+    os.kill(pid, signal.SIGKILL)
+    assert child.call(30, hostile.process) != pid
+
+
+def test_what_libraries_print_is_kept_apart_from_answers_and_from_the_terminal(child, capfd):
+    assert child.call(30, hostile.make_noise) == "done"
+    assert child.noise.split() == ["on", "stdout", "on", "stderr"]
+    assert capfd.readouterr() == ("", "")
+    child.call(30, hostile.echo, 1)
+    assert child.noise == ""
+
+
+@LINUX
+def test_endless_noise_fills_neither_disk_nor_memory(child):
+    with pytest.raises(OSError, match="File too large"):
+        child.call(30, hostile.print_for_ever)
+    assert 0 < len(child.noise) <= KEPT
+
+
+def test_a_program_that_a_decoder_begins_cannot_take_the_requests(child):
+    assert child.call(30, hostile.take_from_stdin) == b""
+
+
+@LINUX
+def test_programs_that_a_decoder_began_end_with_it(child, tmp_path):
+    with pytest.raises(TooLong):
+        child.call(2, hostile.start_a_program, str(tmp_path / "pid"))
+    pid = int((tmp_path / "pid").read_text())
+    assert eventually(lambda: not is_running(pid))
+
+
+def test_closing_ends_a_call_of_another_thread(child):
+    caught: list[BaseException] = []
+
+    def call() -> None:
+        try:
+            child.call(60, hostile.hang)
+        except Crashed as error:
+            caught.append(error)
+
+    thread = threading.Thread(target=call)
+    child.call(30, hostile.echo, 1)
+    thread.start()
+    time.sleep(0.3)
+    child.close()
+    thread.join(10)
+    assert caught
+
+
+MAIN = """
+import sys, time
+import hostile
+from tagger.child import Child
+child = Child()
+print(child.call(30, hostile.process), flush=True)
+child.call(60, getattr(hostile, sys.argv[1]))
+"""
+
+
+@LINUX
+@pytest.mark.parametrize("at", ["hang", "spin"])
+def test_the_process_ends_with_a_parent_that_is_killed(at):
+    search = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen(
+        [sys.executable, "-c", MAIN, at], stdout=subprocess.PIPE, env=search
+    ) as parent:
+        pid = int(parent.stdout.readline())
+        assert is_running(pid)
+        parent.kill()
+    assert eventually(lambda: not is_running(pid))
+
+
+def test_modules_are_not_taken_from_the_working_folder(child, tmp_path, monkeypatch):
+    (tmp_path / "numpy.py").write_text("raise SystemExit('taken from the music folder')")
+    (tmp_path / "pickle.py").write_text("raise SystemExit('taken from the music folder')")
+    monkeypatch.chdir(tmp_path)
+    assert child.call(30, hostile.echo, 1) == 1
