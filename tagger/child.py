@@ -70,6 +70,7 @@ class Child:
         """End the process for good; a call that another thread has under way fails."""
         self._closed = True
         self._kill()
+        self._answers.put(None)  # a process that waits for a dead disk cannot say that it ends
         self._printed.close()
 
     def _ask(self, request: bytes, seconds: float) -> Answer:
@@ -90,7 +91,7 @@ class Child:
             raise TooLong(f"it took longer than {seconds:g} s") from None
         if answer is None:
             self._kill()
-            raise _Ended(_how(process.wait()))
+            raise _Ended(_how(process.poll()))
         return answer
 
     def _start(self) -> None:
@@ -125,7 +126,7 @@ class Child:
         with suppress(OSError):
             if process.stdin is not None:
                 process.stdin.close()
-        with suppress(subprocess.TimeoutExpired):  # one that waits for a dead disk cannot end
+        with suppress(subprocess.TimeoutExpired):
             process.wait(1)
 
     def _take_printed(self) -> str:
@@ -142,7 +143,9 @@ class _Ended(Exception):
     """The process ended, how the message tells."""
 
 
-def _how(code: int) -> str:
+def _how(code: int | None) -> str:
+    if code is None:
+        return "it does not end"
     with suppress(ValueError):
         return signal.Signals(-code).name
     return f"exit code {code}"

@@ -41,6 +41,7 @@ class Readers:
         for child in self._children:
             self._idle.put(child)
         self._threads = ThreadPoolExecutor(count, "decode")
+        self._closed = False
 
     def __enter__(self: Self) -> Self:
         """Itself."""
@@ -53,6 +54,7 @@ class Readers:
         trace: TracebackType | None,
     ) -> None:
         """End the processes, whatever they are at."""
+        self._closed = True
         for child in self._children:
             child.close()
         self._threads.shutdown(cancel_futures=True)
@@ -90,7 +92,8 @@ class Readers:
             if child.noise:
                 log.info("%s: %s", path, child.noise)
             self._idle.put(child)
-        log.info("%s: %s", path, failure.reason)
+        if not self._closed:
+            log.info("%s: %s", path, failure.reason)
         return failure
 
 
