@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from tagger.console import (
+    Command,
     Console,
     end,
     ended_well,
@@ -21,7 +22,7 @@ from tagger.options import absolute, config_option, made, writing_options
 from tagger.types import WriteOptions
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("file", metavar="FILE.csv", type=click.Path(path_type=Path))
 @click.option(
     "--all",
@@ -48,7 +49,7 @@ def apply(**given: Any) -> None:
     end(console, summary, summary_lines(summary, None))
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option("--list", "listing", is_flag=True, help="List the runs that changed tags.")
 @click.option(
     "--run",

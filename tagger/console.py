@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, NoReturn, TypeVar
+from typing import IO, TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
@@ -26,6 +26,40 @@ T = TypeVar("T")
 EXIT_NOTHING_DONE, EXIT_SOME_FAILED, EXIT_INTERRUPTED = 1, 3, 130
 SHOWN_NOTES = 5
 SHOWN_SCORES, LEAST_SCORE = 10, 0.005  # of an explanation
+SHOWN_SIGNS = 1000  # of genres and reasons, in a line for one track
+
+
+class Command(click.Command):
+    """A command whose errors of usage hold nothing that a terminal would obey.
+
+    Click's own ones repeat what was typed or stands in a config file.
+    """
+
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: Any,
+    ) -> click.Context:
+        """Parse the arguments."""
+        with _plain_errors():
+            return super().make_context(info_name, args, parent, **extra)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        with _plain_errors():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _plain_errors() -> Iterator[None]:
+    try:
+        yield
+    except click.UsageError as error:
+        raise click.UsageError(printable(error.format_message()), error.ctx) from error
+    except click.ClickException as error:
+        raise click.ClickException(printable(error.format_message())) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,41 +98,47 @@ def _line(outcome: Outcome) -> str:
     detail = "; ".join(outcome.genres) or outcome.reason or best or "(no genre)"
     if outcome.genres and outcome.reason:
         detail += f" ({outcome.reason})"
-    return printable(f"{outcome.action.value}: {outcome.path}: {detail}")
+    path, detail = printable(str(outcome.path)), printable(detail, SHOWN_SIGNS)
+    return f"{outcome.action.value}: {path}: {detail}"
 
 
 def diff_lines(outcome: Outcome) -> Iterator[str]:
     """One track as in a diff: path, genres before, genres after with confidence and reason."""
     yield click.style(printable(str(outcome.path)), bold=True)
-    before = printable("; ".join(outcome.existing))
+    before = printable("; ".join(outcome.existing), SHOWN_SIGNS)
     if outcome.action is not Action.WOULD_WRITE:
-        told = printable(f"{outcome.action.value}: {outcome.reason}")
+        told = printable(f"{outcome.action.value}: {outcome.reason}", SHOWN_SIGNS)
         line = "   ".join(filter(None, (before, told)))
         yield click.style(f"  {line}", fg="yellow" if outcome.action is Action.FAILED else None)
         return
     if before:
         yield click.style(f"- {before}", fg="red")
-    after = printable("; ".join(outcome.genres)) or "(no genre)"
+    after = printable("; ".join(outcome.genres), SHOWN_SIGNS) or "(no genre)"
     confidence = f"{outcome.ranked[0][1]:.2f}" if outcome.ranked else ""
-    why = "  ".join(filter(None, (confidence, printable(outcome.reason))))
+    why = "  ".join(filter(None, (confidence, printable(outcome.reason, SHOWN_SIGNS))))
     yield click.style(f"+ {after}", fg="green") + (f"   {why}" if why else "")
 
 
 def explained(track: Explanation) -> Iterator[str]:
     """What was heard in one track, each rule that was applied, and what would be written."""
+    yield click.style(printable(str(track.outcome.path)), bold=True)
+    for line in _explanation(track):
+        yield printable(f"  {line}", SHOWN_SIGNS)
+
+
+def _explanation(track: Explanation) -> Iterator[str]:
     outcome = track.outcome
-    yield click.style(printable(str(outcome.path)), bold=True)
     if outcome.prediction is not None:
         of = f" ({track.source})" if track.source else ""
-        yield printable(f"  tag:    {'; '.join(outcome.existing) or '(no genre)'}")
-        yield printable(f"  labels: {_scores(outcome.prediction.ranked)}{of}")
-        yield printable(f"  genres: {_scores(outcome.ranked) or 'none that the whitelist has'}")
+        yield f"tag:    {'; '.join(outcome.existing) or '(no genre)'}"
+        yield f"labels: {_scores(outcome.prediction.ranked)}{of}"
+        yield f"genres: {_scores(outcome.ranked) or 'none that the whitelist has'}"
     for step in track.steps:
-        yield printable(f"  rule:   {step}")
+        yield f"rule:   {step}"
     if outcome.action is Action.WOULD_WRITE:
-        yield printable(f"  result: would write {'; '.join(outcome.genres)}")
+        yield f"result: would write {'; '.join(outcome.genres)}"
     else:
-        yield printable(f"  result: {outcome.action.value}: {outcome.reason}")
+        yield f"result: {outcome.action.value}: {outcome.reason}"
 
 
 def _scores(ranked: Iterable[tuple[str, float]]) -> str:

@@ -6,6 +6,7 @@ process that reads it, is an error of that file too.
 
 from __future__ import annotations
 
+import atexit
 import logging
 import threading
 from collections.abc import Callable
@@ -66,4 +67,6 @@ def _call(seconds: float, function: Callable[..., T], path: Path, *others: objec
 
 @cache
 def _child() -> Child:
-    return Child()
+    child = Child()
+    atexit.register(child.close)
+    return child

@@ -7,14 +7,15 @@ never imports it; `load_model` brings the weights onto a device.
 from __future__ import annotations
 
 import hashlib
-import json
+import os
 import re
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from tagger import checkpoint
+from tagger.checkpoint import CLASSIFIERS
 from tagger.errors import CheckpointError, DeviceError
 from tagger.types import FrontEnd
 from tagger.windows import WindowPlan
@@ -24,18 +25,19 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
     from torch import Tensor
+    from transformers import ASTConfig
 
 BUNDLED = Path(__file__).parent / "checkpoints"
 DEFAULT_MODEL = "gtzan-small"
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
-# Nothing else is ever fetched: no pickled weights, no code.
+NUMBER = "[0-9]" * 5
+# Nothing else is ever fetched: no pickled weights, no code, no file of another name.
 HUB_FILES = [
     "config.json",
     "preprocessor_config.json",
-    "model*.safetensors",
-    "model.safetensors.index.json",
+    "model.safetensors",
+    f"model-{NUMBER}-of-{NUMBER}.safetensors",
 ]
-CLASSIFIERS = ("ASTForAudioClassification", "ASTWithMlpHead")  # see tagger.heads
 MULTI_LABEL = "multi_label_classification"
 
 
@@ -68,35 +70,38 @@ def find_model(name: str, say: Callable[[str], None] = lambda message: None) -> 
     `say` is told before anything is downloaded. Raises `CheckpointError` with what to do.
     """
     folder = _find_folder(name, say)
-    config = _read_json(folder / "config.json", name)
-    architecture = _architecture(config, name)
-    weights = sorted(folder.glob("model*.safetensors"))
-    if not weights:
-        raise CheckpointError(f"{name} has no weights in safetensors ({folder}/model.safetensors)")
-    features = _read_json(folder / "preprocessor_config.json", name)
+    config = checkpoint.read_json(folder / "config.json", name)
+    architecture = checkpoint.classifier(config, name)
+    weights = checkpoint.weight_files(folder, name)
+    features = checkpoint.read_json(folder / "preprocessor_config.json", name)
     try:
-        front_end = _front_end(features)
-        labels, temperature = _labels(config), _temperature(config)
-        frames, bins = config.get("max_length", 1024), config.get("num_mel_bins", 128)
-    except (KeyError, TypeError, ValueError) as error:
+        front_end = checkpoint.front_end(features)
+        labels, temperature = checkpoint.labels(config), checkpoint.temperature(config)
+        sizes = checkpoint.settings(config)
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise CheckpointError(f"{name} has an unusable config: {error}") from error
+    frames, bins = sizes["max_length"], sizes["num_mel_bins"]
     if (front_end.frames, front_end.mel_bins) != (frames, bins):
         raise CheckpointError(
             f"{name} contradicts itself: its config wants {frames} x {bins} features, its "
             f"preprocessor_config gives {front_end.frames} x {front_end.mel_bins}"
         )
-    files = [folder / "config.json", folder / "preprocessor_config.json", *weights]
+    checkpoint.check_size(sizes, weights, name)
     multi_label = config.get("problem_type") == MULTI_LABEL
-    fingerprint = _fingerprint(files)
+    files = [folder / "config.json", folder / "preprocessor_config.json", *weights]
+    try:
+        fingerprint = _fingerprint(files)
+    except OSError as error:
+        raise CheckpointError(f"{name} cannot be read: {error}") from error
     return ModelInfo(
         name, folder, labels, front_end, multi_label, fingerprint, architecture, temperature
     )
 
 
 def _find_folder(name: str, say: Callable[[str], None]) -> Path:
-    if (BUNDLED / name / "config.json").is_file() and Path(name).name == name:
+    if name in (path.parent.name for path in BUNDLED.glob("*/config.json")):
         return BUNDLED / name
-    if Path(name).is_dir():
+    if os.path.isdir(name):  # and no error if it is too long for a path
         return Path(name)
     if HUB_ID.fullmatch(name):
         return _download(name, say)
@@ -118,6 +123,8 @@ def _download(name: str, say: Callable[[str], None]) -> Path:
         )
     except LocalEntryNotFoundError:
         say(f"downloading {name} from the Hugging Face hub")
+    except ValueError as error:
+        raise CheckpointError(f"{name} is no name of a model on the hub: {error}") from error
     try:
         return Path(huggingface_hub.snapshot_download(name, allow_patterns=HUB_FILES))
     # OSError covers the refused and broken connections of every HTTP library the hub has used.
@@ -127,56 +134,6 @@ def _download(name: str, say: Callable[[str], None]) -> Path:
             f"{name} could not be downloaded; check the name and the network, or give a folder "
             f"({reason})"
         ) from error
-
-
-def _read_json(path: Path, name: str) -> dict[str, Any]:
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise CheckpointError(f"{name} is no checkpoint: {path} is missing") from None
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{name} has a damaged {path.name}: {error}") from error
-    if not isinstance(values, dict):
-        raise CheckpointError(f"{name} has a damaged {path.name}: no JSON object")
-    return values
-
-
-def _architecture(config: dict[str, Any], name: str) -> str:
-    named = config.get("architectures") or []
-    for known in CLASSIFIERS:
-        if known in named:
-            return known
-    raise CheckpointError(
-        f"{name} is no AST audio classifier (its config.json names "
-        f"{named or 'no architecture'}, not {CLASSIFIERS[0]})"
-    )
-
-
-def _front_end(features: dict[str, Any]) -> FrontEnd:
-    normalised = features.get("do_normalize", True)
-    return FrontEnd(
-        rate=int(features.get("sampling_rate", FrontEnd().rate)),
-        frames=int(features["max_length"]),
-        mel_bins=int(features["num_mel_bins"]),
-        mean=float(features["mean"]) if normalised else 0.0,
-        std=float(features["std"]) if normalised else 0.5,  # the scale is 2 std
-    )
-
-
-def _labels(config: dict[str, Any]) -> tuple[str, ...]:
-    by_index = {int(index): str(label) for index, label in config["id2label"].items()}
-    labels = tuple(by_index[index] for index in range(len(by_index)))
-    if len(set(labels)) < max(2, len(labels)):
-        raise ValueError("id2label must name at least two labels, each once")
-    return labels
-
-
-def _temperature(config: dict[str, Any]) -> float:
-    value = config.get("temperature", 1.0)
-    # Exact types: JSON's true is a number to Python. A limit: JSON knows infinity and 1e400 too.
-    if type(value) not in (int, float) or not 0 < value <= sys.float_info.max:
-        raise ValueError(f"temperature must be a positive finite number, it is {value!r}")
-    return float(value)
 
 
 def _fingerprint(files: list[Path]) -> str:
@@ -269,6 +226,26 @@ def load_model(info: ModelInfo, device: str = "auto", precision: str = "auto") -
     return GenreModel(info, chosen, choose_precision(precision, chosen))
 
 
+def network_config(info: ModelInfo) -> ASTConfig:
+    """What the network of a checkpoint is made by, as transformers takes it."""
+    from transformers import ASTConfig
+
+    config = checkpoint.read_json(info.folder / "config.json", info.name)
+    labels = dict(enumerate(info.labels))
+    indices = {label: index for index, label in labels.items()}
+    return ASTConfig(**checkpoint.settings(config), id2label=labels, label2id=indices)
+
+
+def read_weights(info: ModelInfo) -> dict[str, Tensor]:
+    """All tensors of a checkpoint, by the names in its files. Raises safetensors' errors."""
+    from safetensors.torch import load_file
+
+    weights: dict[str, Tensor] = {}
+    for path in checkpoint.weight_files(info.folder, info.name):
+        weights |= load_file(path)
+    return weights
+
+
 def _load_network(info: ModelInfo) -> torch.nn.Module:
     """The float32 network, with every weight from the file; none newly made, none left over."""
     import torch
@@ -277,22 +254,28 @@ def _load_network(info: ModelInfo) -> torch.nn.Module:
     from tagger.heads import classifier_class
 
     transformers.utils.logging.disable_progress_bar()
+    # It would print the names of tensors as they are; what is wrong with them is in our error.
+    transformers.utils.logging.set_verbosity_error()
     try:
+        # Without a folder: from one it would also load adapters, and files that the config names.
         network, loading = classifier_class(info.architecture).from_pretrained(
-            info.folder,
+            None,
+            config=network_config(info),
+            state_dict=read_weights(info),
             dtype=torch.float32,
-            use_safetensors=True,
-            local_files_only=True,
-            trust_remote_code=False,
+            ignore_mismatched_sizes=True,  # they are named below
             output_loading_info=True,
         )
     # Damaged weights surface as safetensors', torch's and Python's own errors alike.
     except Exception as error:
         reason = " ".join(str(error).split())[:200]
         raise CheckpointError(f"the weights of {info.name} cannot be loaded: {reason}") from error
-    wrong = [*loading["missing_keys"], *loading["unexpected_keys"], *loading["mismatched_keys"]]
+    mismatched = [name for name, *_ in loading["mismatched_keys"]]
+    wrong = [*loading["missing_keys"], *loading["unexpected_keys"], *mismatched]
     if wrong:
-        some = ", ".join(sorted(map(str, wrong))[:3])
+        some = ", ".join(sorted(wrong)[:3])
         raise CheckpointError(f"the weights of {info.name} do not fit its config: {some}")
     module: torch.nn.Module = network
+    if not all(bool(weights.isfinite().all()) for weights in module.parameters()):
+        raise CheckpointError(f"the weights of {info.name} are not all finite numbers")
     return module

@@ -11,13 +11,14 @@ from typing import Any, TypeGuard, TypeVar
 import click
 
 from tagger.config import COMMAND_LINE_ONLY, check_keys, default_config, read_config
+from tagger.console import Command
 from tagger.errors import ConfigError
 
 T = TypeVar("T")
 CONFIG_FOUND = "tagger.config"  # in the context: the config file, if it was not named
 
 
-class MainCommand(click.Command):
+class MainCommand(Command):
     """The main command; a first word that names another one runs that instead."""
 
     def __init__(self, *args: Any, others: Mapping[str, click.Command], **kwargs: Any) -> None:

@@ -25,13 +25,21 @@ COLUMNS = (
 )  # fmt: skip
 STDOUT = Path("-")
 CHUNK_ROWS = 1000
-# Control characters other than a newline, marks that turn the direction of text, and surrogates.
+LONGEST = 5000  # signs of a line on a terminal or in the log: any path fits
+# Control characters other than a newline, separators of lines, marks that turn the direction of
+# text, signs that cannot be seen, and surrogates. The joiners U+200C and U+200D are none of them:
+# Persian, many scripts of India and emoji are spelled with them.
 UNSAFE = re.compile(
-    "[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+    "[\x00-\x09\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff"
+    "\ufff9-\ufffb\ud800-\udfff]"
 )
-# An apostrophe in front makes a spreadsheet take the cell as text. A text that has apostrophes in
-# that place gets one more, so that taking one off always gives the text back.
-FORMULA = re.compile(r"'*[=+\-@]")
+# By these a formula begins in a spreadsheet, in Japanese ones by the wide ones too. An apostrophe
+# in front makes the cell a text. A text that has apostrophes in that place gets one more, so that
+# taking one off always gives the text back.
+SIGNS = r"[=+\-@\uff1d\uff0b\uff0d\uff20]"
+FORMULA = re.compile(rf"'*\s*{SIGNS}")
+# Where another reader may begin a cell: a spreadsheet that expects semicolons sees no quotes.
+INNER_FORMULA = re.compile(rf"(?:(?<=[;\n])|(?<=[;\n] )){SIGNS}")
 ESCAPE = r"x[0-9a-f]{2}|u[0-9a-f]{4}"  # what stands behind the backslash of an escape
 
 Cell = str | float | int | None
@@ -78,9 +86,10 @@ def csv_text(text: str) -> str:
 
     What is not printable becomes `\xNN` below 0x80 and `\uNNNN` above; `\x80` to `\xff` stand for
     bytes of file names that are not UTF-8. A text that looks so already has its backslash written
-    as `\x5c`. Newlines stay.
+    as `\x5c`, and so has a formula in the middle of a text its first sign. Newlines stay.
     """
-    escaped = _escaped(text)
+    escaped = UNSAFE.sub(_escape, re.sub(rf"\\(?={ESCAPE})", r"\\x5c", text))
+    escaped = INNER_FORMULA.sub(_escape, escaped)
     return f"'{escaped}" if FORMULA.match(escaped) else escaped
 
 
@@ -91,13 +100,16 @@ def plain_text(cell: str) -> str:
     return re.sub(rf"\\({ESCAPE})", _unescape, cell)
 
 
-def printable(text: str) -> str:
-    r"""Text without anything that a terminal would obey; see `csv_text` for the escapes."""
-    return _escaped(text).replace("\n", r"\x0a")
+def printable(text: str, longest: int = LONGEST) -> str:
+    r"""One line without anything that a terminal would obey; see `csv_text` for the escapes.
 
-
-def _escaped(text: str) -> str:
-    return UNSAFE.sub(_escape, re.sub(rf"\\(?={ESCAPE})", r"\\x5c", text))
+    A backslash stays one. The middle of a text of more than `longest` signs gives way to "…".
+    """
+    shown = UNSAFE.sub(_escape, text).replace("\n", r"\x0a")
+    if len(shown) <= longest:
+        return shown
+    half = longest // 2
+    return f"{shown[:half]}…{shown[-half:]}"
 
 
 def _escape(match: re.Match[str]) -> str:

@@ -185,8 +185,12 @@ def _read_text(path: Path) -> str:
 def _read_beets_tree(path: Path) -> dict[str, str]:
     import yaml  # needed for this one kind of file alone
 
+    text = _read_text(path)
     try:
-        content = yaml.safe_load(_read_text(path))
+        # Lists that hold one another many times over are a few lines, and more than memory holds.
+        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.SafeLoader)):
+            raise ConfigError(f"{path} has an alias (*); write the names out", path)
+        content = yaml.safe_load(text)
         if not isinstance(content, list | dict):
             raise ConfigError(f"{path} is no tree of genres: write nested lists of names", path)
         places = [

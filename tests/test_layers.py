@@ -18,11 +18,11 @@ RANK = {
     "pyav": 1, "decoders": 1.1,
     "id3v2": 1, "ilst": 1, "blocks": 1.1, "keys": 1.1, "families": 1.2, "rawfields": 1.3,
     "compare": 1.3,
-    "audio": 2, "model": 2, "tags": 2, "report": 2, "edits": 2.1,
+    "checkpoint": 1.5, "audio": 2, "model": 2, "tags": 2, "report": 2, "edits": 2.1,
     "isolated": 2.5, "dataset": 3, "apply": 3, "undo": 3.1,
     "inference": 4,
     "known": 4.5, "app": 5, "amend": 5.1,
-    "logfile": 2.1, "options": 5.5, "console": 5.5, "commands": 5.8, "cli": 6,
+    "logfile": 2.1, "console": 5.4, "options": 5.5, "commands": 5.8, "cli": 6,
     "__init__": 7, "__main__": 7,
 }  # fmt: skip
 HEAVY = (

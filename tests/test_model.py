@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import pickle
 import re
+import resource
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -369,3 +372,199 @@ def test_a_hub_id_is_downloaded_once_without_code_or_pickles(
     missing = run(song, "--model", "someone/else", "--csv", "-", env_online=True)
     assert missing.returncode == 1
     assert missing.stderr.splitlines()[-1].startswith("tag-genres: someone/else could not be")
+
+
+# --- a checkpoint that means harm -----------------------------------------------------------------
+
+
+class Code:
+    """A pickle of it, where it is loaded, leaves a file."""
+
+    def __init__(self, trace: Path) -> None:
+        self.trace = trace
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return Path.touch, (self.trace,)  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize("name", ["pytorch_model.bin", "model.safetensors", "evil.safetensors"])
+def test_a_pickle_is_never_opened(model_copy: Path, tmp_path: Path, name: str) -> None:
+    whole = (model_copy / "model.safetensors").read_bytes()
+    (model_copy / "model.safetensors").unlink()
+    code = pickle.dumps(Code(tmp_path / "ran"))
+    (model_copy / name).write_bytes(code.ljust(len(whole), b"."))
+    index = {"metadata": {}, "weight_map": {"classifier.dense.bias": name}}
+    (model_copy / "model.safetensors.index.json").write_text(json.dumps(index))
+    with pytest.raises(CheckpointError):
+        load_model(find_model(str(model_copy)), "cpu")
+    assert not (tmp_path / "ran").exists()
+    pickle.loads(code)
+    assert (tmp_path / "ran").exists()  # so it would have shown
+
+
+def test_of_a_config_only_what_describes_the_network_is_used(
+    model_copy: Path, tiny_model: Path
+) -> None:
+    edit(
+        model_copy, "config.json",
+        auto_map={"AutoConfig": "evil.Config", "AutoModelForAudioClassification": "evil.Model"},
+        model_type="evil",
+        quantization_config={"quant_method": "gptq", "bits": 4},
+        transformers_weights="evil.bin",
+        fusion_config={"evil": True},
+        _attn_implementation="kernels-community/evil",
+        initializer_range=float("nan"),
+    )  # fmt: skip
+    (model_copy / "evil.py").write_text("raise SystemExit")
+    adapter = {"base_model_name_or_path": "someone/evil", "peft_type": "LORA"}
+    (model_copy / "adapter_config.json").write_text(json.dumps(adapter))
+    info, plain = find_model(str(model_copy)), find_model(str(tiny_model))
+    actual = load_model(info, "cpu", "float32").probabilities(noise(info))
+    expected = load_model(plain, "cpu", "float32").probabilities(noise(plain))
+    np.testing.assert_array_equal(actual, expected)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"hidden_size": 10**9},
+        {"hidden_size": 10**9, "num_attention_heads": 10**9},
+        {"intermediate_size": 10**12},
+        {"num_hidden_layers": 10**9},
+        {"num_hidden_layers": 10**9, "hidden_size": 1, "intermediate_size": 1},
+        {"num_attention_heads": 10**9},
+        {"num_attention_heads": 0},
+        {"patch_size": 10**9},
+        {"time_stride": 10**12},
+        {"hidden_size": "32"},
+        {"hidden_size": 32.5},
+        {"hidden_size": -1},
+        {"num_hidden_layers": True},
+        {"architectures": ["ASTWithMlpHead"], "mlp_hidden": 10**12},
+        {"hidden_act": "evil"},
+        {"hidden_dropout_prob": 5},
+        {"layer_norm_eps": []},
+        {"architectures": 5},
+        {"id2label": ["a", "b"]},
+        {"id2label": {"0": "a", "2": "b"}},
+    ],
+    ids=str,
+)
+def test_absurd_sizes_are_refused_and_take_no_memory(
+    model_copy: Path, changes: dict[str, object]
+) -> None:
+    edit(model_copy, "config.json", **changes)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(CheckpointError, match=re.escape(str(model_copy))):
+        load_model(find_model(str(model_copy)), "cpu")
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300_000  # kB
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"num_mel_bins": 10**9},
+        {"max_length": 10**9},
+        {"max_length": float("inf")},
+        {"sampling_rate": 10**12},
+        {"sampling_rate": None},
+        {"mean": float("nan")},
+        {"mean": "x"},
+        {"std": float("inf")},
+        {"std": float("nan")},
+    ],
+    ids=str,
+)
+def test_absurd_features_are_refused(model_copy: Path, changes: dict[str, object]) -> None:
+    edit(model_copy, "preprocessor_config.json", **changes)
+    sizes = {key: value for key, value in changes.items() if key in ("max_length", "num_mel_bins")}
+    edit(model_copy, "config.json", **sizes, frequency_stride=10**9, time_stride=10**9)
+    with pytest.raises(CheckpointError, match="has an unusable config"):
+        find_model(str(model_copy))
+
+
+@pytest.mark.parametrize("label", ["a\x1b[2J", "a\nb", "a\0b", "\x9b2J", "\ud800"])
+def test_a_label_that_no_tag_may_hold_is_refused(model_copy: Path, label: str) -> None:
+    edit(model_copy, "config.json", id2label={"0": label, "1": "b", "2": "c", "3": "d"})
+    with pytest.raises(CheckpointError, match="can be no label"):
+        find_model(str(model_copy))
+
+
+def make_large(path: Path) -> None:
+    with path.open("r+b") as file:
+        file.truncate(1 << 30)
+
+
+def make_endless(path: Path) -> None:
+    path.unlink()
+    path.symlink_to("/dev/zero")
+
+
+def make_pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+@pytest.mark.parametrize("name", ["config.json", "preprocessor_config.json"])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        make_large,
+        make_endless,
+        make_pipe,
+        lambda path: path.write_text("[" * 200_000 + "]" * 200_000),
+        lambda path: path.write_text('{"a":' * 200_000 + "1" + "}" * 200_000),
+        lambda path: path.write_text('{"a": ' + "9" * 10_000 + "}"),
+        lambda path: path.write_bytes(b"\xff\xfe"),
+        lambda path: path.write_text("[]"),
+    ],
+)
+def test_a_json_file_that_is_a_trap_is_refused(
+    model_copy: Path, name: str, damage: Callable[[Path], None]
+) -> None:
+    damage(model_copy / name)
+    with pytest.raises(CheckpointError, match=f"has a damaged {name}"):
+        find_model(str(model_copy))
+
+
+@pytest.mark.parametrize("damage", [make_pipe, make_endless])
+def test_weights_that_are_no_regular_file_are_refused(
+    model_copy: Path, damage: Callable[[Path], None]
+) -> None:
+    damage(model_copy / "model.safetensors")
+    with pytest.raises(CheckpointError, match="no regular file"):
+        find_model(str(model_copy))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers_are_refused(model_copy: Path, value: float) -> None:
+    from safetensors.numpy import load_file, save_file
+
+    weights = load_file(model_copy / "model.safetensors")
+    weights["classifier.dense.bias"][0] = value
+    save_file(weights, model_copy / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(CheckpointError, match="not all finite"):
+        load_model(find_model(str(model_copy)), "cpu")
+
+
+def test_weights_in_parts_are_those_in_one_file(tiny_model: Path, tmp_path: Path) -> None:
+    from transformers import ASTForAudioClassification
+
+    folder = tmp_path / "parts"
+    network = ASTForAudioClassification.from_pretrained(tiny_model)
+    network.save_pretrained(folder, max_shard_size="40KB")
+    shutil.copy(tiny_model / "preprocessor_config.json", folder)
+    assert len(list(folder.glob("model-*-of-*.safetensors"))) > 1
+    info, plain = find_model(str(folder)), find_model(str(tiny_model))
+    actual = load_model(info, "cpu", "float32").probabilities(noise(info))
+    expected = load_model(plain, "cpu", "float32").probabilities(noise(plain))
+    np.testing.assert_array_equal(actual, expected)
+
+
+@pytest.mark.parametrize("name", ["", "x" * 10_000, "a\0b", "a--b/c..d", "../x", "a/" + "b" * 300])
+def test_what_can_be_no_name_of_a_model_is_refused(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(CheckpointError):
+        find_model(name)

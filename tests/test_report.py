@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import io
 import os
+import re
 import stat
 import sys
 from pathlib import Path
@@ -14,7 +15,16 @@ from hypothesis import strategies as st
 
 from tagger import report
 from tagger.errors import ReportError
-from tagger.report import COLUMNS, STDOUT, UNSAFE, csv_text, plain_text, printable, write_csv
+from tagger.report import (
+    COLUMNS,
+    LONGEST,
+    STDOUT,
+    UNSAFE,
+    csv_text,
+    plain_text,
+    printable,
+    write_csv,
+)
 from tagger.types import Action, Outcome, Prediction, Track
 
 ODD = (
@@ -319,3 +329,46 @@ def test_standard_output_takes_the_report(capfd):
 def test_a_full_disk_is_a_report_error():
     with pytest.raises(ReportError, match=r"(?i)no space"):
         write_csv([outcome()], Path("/dev/full"), model="small")
+
+
+@pytest.mark.parametrize("sign", ["=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20"])
+@pytest.mark.parametrize("text", ["{}1", " {}1", "'{}1", "Rock;{}1", "Rock; {}1", "two\n{}1"])
+def test_no_separator_makes_a_formula_of_a_part_of_a_cell(text, sign):
+    """A spreadsheet that expects semicolons sees no quotes: what stands behind one is a cell."""
+    cell = csv_text(text.format(sign))
+    assert not [part for part in re.split("[;\n]", cell) if part.lstrip(" ").startswith(sign)]
+    assert plain_text(cell) == text.format(sign)
+
+
+@pytest.mark.parametrize("sign", "\xad\u200b\u2060\u2063\u206a\ufeff\ufff9")
+def test_what_cannot_be_seen_is_shown(sign):
+    assert printable(f"Ro{sign}ck") == rf"Ro\u{ord(sign):04x}ck"
+
+
+def test_what_is_printed_has_its_backslashes_once():
+    assert printable(repr("\x1b[2J")) == r"'\x1b[2J'"
+
+
+def test_only_a_text_that_is_too_long_is_cut_and_both_its_ends_are_kept():
+    assert printable("x" * LONGEST) == "x" * LONGEST
+    cut = printable("a" + "x" * 1_000_000 + "z")
+    assert (cut[0], cut[-1], cut.count("…")) == ("a", "z", 1)
+    assert len(cut) <= LONGEST + 1
+    assert printable("abcdefgh", 4) == "ab…gh"
+    assert csv_text("x" * 1_000_000) == "x" * 1_000_000
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "می\u200cروم",
+        "מוזיקה",
+        "\U0001f469\u200d\U0001f680",
+        "\U0001f3f3\ufe0f\u200d\U0001f308",
+        "R\u0301\u0316\u0301",
+        "কীর্তন",
+        "\uff32\uff2f\uff23\uff2b",
+    ],
+)
+def test_names_of_any_script_are_shown_as_they_are(text):
+    assert csv_text(text) == printable(text) == text

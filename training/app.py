@@ -14,6 +14,8 @@ from typing import Any
 import click
 from transformers import ASTForAudioClassification
 
+from tagger.checkpoint import first_unusable
+from tagger.report import printable
 from training.card import CardFacts, write_card
 from training.crops import Teachers
 from training.errors import TrainingError
@@ -36,7 +38,7 @@ RESULT_FILES = {"metrics.json", "learning-curve.png", "confusion.png"}
 def say(message: str) -> None:
     """Progress and reports go to stderr, of several processes only those of the first."""
     if is_first():
-        click.echo(message, err=True)
+        click.echo(printable(message), err=True)
 
 
 def is_first() -> bool:
@@ -134,13 +136,15 @@ def suspect(options: FinetuneOptions, start: Start, split: Split) -> str | None:
 def check_labels(split: Split) -> tuple[str, ...]:
     """The labels of the train part, in alphabetical order.
 
-    Raises `TrainingError` where there is one label only, one label has a single clip, or another
-    part has a label that cannot be learned.
+    Raises `TrainingError` where there is one label only, one label has a single clip, another part
+    has a label that cannot be learned, or no tag could hold one.
     """
     counts = Counter(clip.label for clip in split.train)
     if len(counts) < 2:
         found = f"only {next(iter(counts))!r}" if counts else "none"
         raise TrainingError(f"two labels are needed to learn from, the train part has {found}")
+    if odd := first_unusable(counts):
+        raise TrainingError(f"{odd!r} holds control characters and can be no label; rename it")
     single = sorted(label for label, count in counts.items() if count < 2)
     if single:
         raise TrainingError(f"two clips of each label are needed, there is one of {single[0]!r}")
@@ -275,6 +279,8 @@ def check_output(options: FinetuneOptions) -> None:
     folder = options.out
     if folder.exists() and not folder.is_dir():
         raise TrainingError(f"{folder} is no folder", folder)
+    if first_unusable([str(folder.absolute())]):  # TensorBoard cannot write there
+        raise TrainingError(f"{folder} is not UTF-8, or holds control characters", folder)
     foreign = {path.name for path in folder.glob("*")} - CHECKPOINT_FILES - RESULT_FILES - {RUN}
     if foreign:
         raise TrainingError(f"{folder} holds {min(foreign)}; give a new or an empty folder", folder)

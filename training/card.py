@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tagger.report import printable
 from training.gtzan import Clip
 from training.scores import Scores, describe
 
@@ -85,18 +86,23 @@ def write_card(
     if test is not None:
         sections.append(_section("On the test part, which nothing was chosen by.", test))
     text = TEMPLATE.format(
-        title=facts.title,
+        title=_safe(facts.title),
         count=len(facts.labels),
-        labels=", ".join(facts.labels),
+        labels=_safe(", ".join(facts.labels)),
         rate=facts.rate,
         seconds=facts.seconds,
         parameters=facts.parameters / 1e6,
         method=facts.method,
         command=facts.command,
-        learned=learned + ".",
+        learned=_safe(learned + "."),
         measured="\n\n".join(sections) or "Nothing: no clip is in the other parts.",
     )
     (folder / "README.md").write_text(text, encoding="utf-8")
+
+
+def _safe(text: str) -> str:
+    """A line of Markdown that holds no HTML, whatever the labels are."""
+    return printable(text).replace("<", "&lt;")
 
 
 def _section(lead: str, scores: Scores) -> str:

@@ -17,10 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from tagger.console import Command
 from tagger.errors import TaggerError
 from tagger.inference import average_windows, score_tracks
 from tagger.model import DEFAULT_MODEL, GenreModel, find_model, load_model
 from tagger.options import window_count
+from tagger.report import printable
 from tagger.types import DEVICES, PRECISIONS, Failure, PredictOptions, Track
 from training.calibration import SMALLEST, without_temperature
 from training.errors import TrainingError
@@ -136,7 +138,8 @@ def run(options: EvaluateOptions) -> None:
     measured = measure(clips, model, as_tagged, [clip.label for clip in every])
     for failure in measured.failures:
         say(f"left out: {failure.path}: {failure.reason}")
-    click.echo("\n".join([*head_lines(options, model, measured, note), describe(measured.scores)]))
+    click.echo("\n".join(map(printable, head_lines(options, model, measured, note))))
+    click.echo(describe(measured.scores))
     write_outputs(options, model, measured)
 
 
@@ -228,7 +231,7 @@ def as_figures(
 
 def say(message: str) -> None:
     """Whatever is no figure goes to stderr."""
-    click.echo(message, err=True)
+    click.echo(printable(message), err=True)
 
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -237,7 +240,7 @@ OUTPUT = click.Path(dir_okay=False, path_type=Path)
 DEFAULTS = EvaluateOptions(data=Path())
 
 
-@click.command(context_settings={"show_default": True})
+@click.command(cls=Command, context_settings={"show_default": True})
 @click.option(
     "--data",
     type=click.Path(exists=True, path_type=Path),

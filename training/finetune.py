@@ -17,7 +17,9 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from tagger.console import Command
 from tagger.errors import TaggerError
+from tagger.report import printable
 from tagger.types import DEVICES, PRECISIONS, FrontEnd
 from training.errors import TrainingError
 from training.options import (
@@ -68,7 +70,7 @@ def command_line(arguments: Sequence[str]) -> str:
     """The command for the card; of an absolute path only the last two parts, cards get public."""
     words = [word for argument in arguments for word in argument.split("=", 1)]
     shown = ["/".join(Path(w).parts[-2:]) if Path(w).is_absolute() else w for w in words]
-    return shlex.join(["python", "training/finetune.py", *shown])
+    return printable(shlex.join(["python", "training/finetune.py", *shown]))
 
 
 def kinds_of_augmentation(
@@ -99,7 +101,7 @@ OWN = "the method's own"
 WHAT = "; ".join(f"{name}: {method.what}" for name, method in METHODS.items())
 
 
-@click.command(context_settings={"show_default": True})
+@click.command(cls=Command, context_settings={"show_default": True})
 @click.option(
     "--data",
     type=click.Path(exists=True, path_type=Path),

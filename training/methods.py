@@ -14,7 +14,7 @@ from safetensors import safe_open
 from transformers import ASTConfig, ASTFeatureExtractor, ASTForAudioClassification
 
 from tagger.heads import ASTWithMlpHead
-from tagger.model import ModelInfo
+from tagger.model import ModelInfo, network_config, read_weights
 from tagger.types import FrontEnd
 from training.errors import Diverged
 from training.options import SHAPES
@@ -67,17 +67,12 @@ def pretrained_network(
     new where that is asked for, where the labels are not the checkpoint's, or where it has one of
     the other kind.
     """
-    config = transformers.AutoConfig.from_pretrained(info.folder, local_files_only=True)
+    config = network_config(info)
     had = "mlp" if getattr(config, "mlp_hidden", None) else "linear"
     head = head or had
-    config.problem_type = None  # every method learns one label a clip
     if new_head or info.labels != labels or had != head:
         config.num_labels = len(labels)
         config.id2label, config.label2id = label_maps(labels).values()
-    # What a checkpoint says of itself does not hold for what will be made of it.
-    for stale in ("temperature", "learned_from"):
-        if hasattr(config, stale):
-            delattr(config, stale)
     if head == "linear" and had == "mlp":
         del config.mlp_hidden
     # Its table of the head's weights that do not fit, and a bar for a second's work, tell nobody
@@ -85,11 +80,10 @@ def pretrained_network(
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     network: ASTForAudioClassification = head_class(head).from_pretrained(
-        info.folder,
+        None,
         config=config,
+        state_dict=read_weights(info),
         dtype=torch.float32,
-        use_safetensors=True,
-        local_files_only=True,
         ignore_mismatched_sizes=True,
     )
     if new_head:

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator
 
+from tagger.report import printable
 from training.scores import Scores
 
 DPI = 130
@@ -46,14 +47,15 @@ def confusion_png(scores: Scores, path: Path, heading: str = "") -> None:
     )
     count = len(scores.labels)
     cell = 0.62 if count <= 12 else max(0.3, 7.4 / count)  # inches
-    longest = min(LONGEST, max(map(len, scores.labels)))
+    names = [printable(label, LONGEST) for label in scores.labels]
+    longest = max(map(len, names))
     margin = 1.6 + 0.085 * longest
     side = max(3.2, cell * count)
     figure = _figure(side + margin + 0.9, side + margin)
     axes = figure.add_subplot()
     axes.set_facecolor(NOTHING)
     image = axes.imshow(shares, cmap=COLOURS, vmin=0, vmax=1, interpolation="none")
-    _name_axes(axes, scores, cell)
+    _name_axes(axes, names, scores, cell)
     drawn = side / count * 72  # points; a digit is some 0.6 of its height wide
     size = min(10.0, 0.45 * drawn, drawn / len(str(counts.max())))
     for row, column in zip(*counts.nonzero(), strict=True):
@@ -65,17 +67,14 @@ def confusion_png(scores: Scores, path: Path, heading: str = "") -> None:
     bar.outline.set_visible(False)
     low, high = scores.interval
     figures = f"accuracy {scores.accuracy:.3f} (95 % interval {low:.3f} to {high:.3f}), "
-    lines = [heading, f"{figures}n = {scores.n}"] if heading else [f"{figures}n = {scores.n}"]
-    figure.suptitle("\n".join(lines), fontsize=11, parse_math=False)
+    lines = [printable(heading, 3 * LONGEST)] if heading else []
+    figure.suptitle("\n".join([*lines, f"{figures}n = {scores.n}"]), fontsize=11, parse_math=False)
     _save(figure, path)
 
 
-def _name_axes(axes: Axes, scores: Scores, cell: float) -> None:
+def _name_axes(axes: Axes, names: Sequence[str], scores: Scores, cell: float) -> None:
     """Labels on both sides, the number of clips behind the true ones, and lines between cells."""
     count = len(scores.labels)
-    names = [
-        label if len(label) <= LONGEST else f"{label[: LONGEST - 1]}…" for label in scores.labels
-    ]
     true = [f"{name} ({clips})" for name, clips in zip(names, scores.support, strict=True)]
     size = 10 if cell > 0.5 else 9 if cell > 0.35 else 8
     slant = 45 if count <= 20 else 90

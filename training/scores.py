@@ -10,8 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
+from tagger.report import printable
 from training.calibration import clip_log_probabilities, expected_calibration_error
 
+LONGEST_LABEL = 60  # signs of a label in a table
 CONFIDENCE = 1.959963984540054  # standard normal quantile of a two-sided 95 % interval
 
 
@@ -146,7 +148,8 @@ def measure_calibration(
 def describe(scores: Scores) -> str:
     """The scores as text: totals, a row per label, and the confusion matrix."""
     low, high = scores.interval
-    width = max(len(label) for label in scores.labels)
+    labels = [printable(label, LONGEST_LABEL) for label in scores.labels]
+    width = max(map(len, labels))
     lines = [
         f"clips              {scores.n}",
         f"accuracy           {scores.accuracy:.3f}  (95 % interval {low:.3f} to {high:.3f})",
@@ -156,9 +159,7 @@ def describe(scores: Scores) -> str:
         "",
         f"{'':{width}}  clips  precision  recall     F1",
     ]
-    columns = zip(
-        scores.labels, scores.support, scores.precision, scores.recall, scores.f1, strict=True
-    )
+    columns = zip(labels, scores.support, scores.precision, scores.recall, scores.f1, strict=True)
     for label, support, precision, recall, f1 in columns:
         # Without clips there is nothing to recall.
         shown = (f"{value:.3f}" if support else "-" for value in (recall, f1))
@@ -166,7 +167,7 @@ def describe(scores: Scores) -> str:
             f"{label:{width}}  {support:5d}  {precision:9.3f}  "
             + "  ".join(f"{value:>{size}}" for value, size in zip(shown, (6, 5), strict=True))
         )
-    return "\n".join([*lines, "", *_confusion_lines(scores, width)])
+    return "\n".join([*lines, "", *_confusion_lines(labels, scores, width)])
 
 
 def _probability_lines(scores: Scores) -> list[str]:
@@ -194,10 +195,10 @@ def _probability_lines(scores: Scores) -> list[str]:
     ]
 
 
-def _confusion_lines(scores: Scores, width: int) -> list[str]:
+def _confusion_lines(labels: Sequence[str], scores: Scores, width: int) -> list[str]:
     """Rows are the true labels, columns the predicted ones, cut to four letters."""
-    heads = " ".join(f"{label[:4]:>4}" for label in scores.labels)
-    rows = zip(scores.labels, scores.confusion, strict=True)
+    heads = " ".join(f"{label[:4]:>4}" for label in labels)
+    rows = zip(labels, scores.confusion, strict=True)
     return [
         f"{'true / predicted':{width}}",
         f"{'':{width}}  {heads}",
