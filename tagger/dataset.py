@@ -103,6 +103,7 @@ class Row:
 
     index: int
     seconds: float = 0  # decoded length of the track
+    is_silent: bool = False  # the whole track, told with the first windows
     failure: Failure | None = None
 
 
@@ -153,7 +154,7 @@ def _rows(index: int, read: Waveforms | Failure) -> Iterator[tuple[Row, Window |
     if isinstance(read, Failure):
         yield Row(index, failure=read), None
         return
-    row = Row(index, read.seconds)
+    row = Row(index, read.seconds, read.is_silent)
     for window in read.windows:
         yield row, window
 

@@ -10,8 +10,7 @@ import os
 import re
 import shutil
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -22,13 +21,15 @@ from tagger.pyav import FORMATS, GUESSED, TRUNCATED, AvSource, Samples, length_h
 
 
 class Source(Protocol):
-    """An open track: `length` samples a channel at `rate` Hz.
+    """An open track: `length` samples in each of `channels` at `rate` Hz, as the file declares.
 
-    `is_stated` tells whether the container states that length, so that a track which ends long
-    before it has been cut off; elsewhere it is a guess from the size of the file.
+    No number is checked yet. `is_stated` tells whether the container states that length, so that a
+    track which ends long before it has been cut off; elsewhere it is a guess from the size of the
+    file.
     """
 
     rate: int
+    channels: int
     length: int
     is_stated: bool
 
@@ -43,6 +44,7 @@ class Source(Protocol):
 
 # In libsndfile's log, of a header that promises more bytes than the file has.
 CUT_OFF = re.compile(r"(?:data|Data Size|SSND|riff) *: *(\d+) \(should be (\d+)\)", re.IGNORECASE)
+BLOCK = 1 << 20  # samples of all channels that are decoded at once
 UNKNOWN_SIZE = 0x7FFFF000  # from here on sizes are placeholders, as in a WAV that came from a pipe
 
 
@@ -56,13 +58,19 @@ class SoundfileSource:
     def __init__(self, path: Path) -> None:
         import soundfile
 
-        with _silent_c_libraries():
+        try:
             self._file = soundfile.SoundFile(os.fsencode(path) if os.name != "nt" else str(path))
+        except soundfile.LibsndfileError as error:
+            # So it calls an MP3 in which it finds no frame.
+            if "not a regular file" in error.error_string:
+                raise AudioError("Format not recognised") from None
+            raise
         # libsndfile returns a wrong length for such a file, and does not say so; it ignores VBRI.
         if self._file.format == "MP3" and length_header(path) not in (b"Xing", b"Info"):
             self._file.close()
             raise AudioError("an MP3 without a Xing header")
         self.rate = int(self._file.samplerate)
+        self.channels = int(self._file.channels)
         self.length = int(self._file.frames)
         self.is_stated = True
         self._refuse_cut_off()
@@ -78,10 +86,17 @@ class SoundfileSource:
                 )
 
     def read(self, start: int, count: int) -> Samples:
-        """Mono samples `(<= count,)`."""
-        with _silent_c_libraries():
-            self._file.seek(start)
-            return mix_down(self._file.read(count, dtype="float32", always_2d=True))
+        """Mono samples `(<= count,)`; little more than these is held, however many channels."""
+        self._file.seek(start)
+        mono = np.empty(count, np.float32)
+        done, size = 0, max(1, BLOCK // self.channels)
+        while done < count:
+            block = self._file.read(min(size, count - done), dtype="float32", always_2d=True)
+            if not len(block):
+                break
+            mono[done : done + len(block)] = mix_down(block)
+            done += len(block)
+        return mono[:done]
 
     def close(self) -> None:
         """Let go of the file."""
@@ -111,8 +126,7 @@ class PydubSource:
             raise AudioError(f"FFmpeg takes it for {format_name}")
         seconds = streams[0].get("duration") or info["format"].get("duration") or 0
         self.rate = int(streams[0].get("sample_rate", 0))
-        if self.rate < 1:
-            raise AudioError("no sample rate")
+        self.channels = int(streams[0].get("channels", 0))
         self.length = int(float(seconds) * self.rate)
         has_header = format_name == "mp3" and bool(length_header(path))
         self.is_stated = has_header or format_name not in GUESSED
@@ -137,23 +151,6 @@ def decoder_versions() -> str:
 
     ffmpeg = shutil.which("ffmpeg") or "no ffmpeg"
     return f"soundfile {version('soundfile')}, av {version('av')}, {ffmpeg}"
-
-
-@contextmanager
-def _silent_c_libraries() -> Iterator[None]:
-    """Keep libmpg123's notes about MP3s, which go straight to stderr, off the screen."""
-    try:
-        shown, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    except OSError:  # a service may run without a stderr
-        yield
-        return
-    os.dup2(nowhere, 2)
-    os.close(nowhere)
-    try:
-        yield
-    finally:
-        os.dup2(shown, 2)
-        os.close(shown)
 
 
 def _pydub() -> Any:

@@ -178,6 +178,9 @@ def _reason_to_doubt(ranked: Sequence[tuple[str, float]], policy: Policy, steps:
         return "no genre that it may be is on the whitelist"
     best, confidence = ranked[0]
     sure = confidence >= policy.min_confidence
+    if not sure and confidence == 0:
+        steps.append("min-confidence: nothing was heard")
+        return "it is silent, no genre was heard"
     relation = "reaches" if sure else "is below"
     line = f"{best} at {_told(confidence, policy.min_confidence)} {relation} "
     line += f"{policy.min_confidence:g}"

@@ -56,12 +56,17 @@ def score_windows(batches: Iterable[Batch], model: GenreModel) -> Iterator[Score
 def average_windows(
     track: Track, rows: Sequence[Scored], labels: tuple[str, ...]
 ) -> Prediction | Failure:
-    """The mean probability of each label over the windows of one track, in float32."""
+    """The mean probability of each label over the windows of one track, in float32.
+
+    A silent track has none of them: whatever a model makes of silence is no genre.
+    """
     for row, _ in rows:
         if row.failure:
             return row.failure
     scores = np.stack([score for _, score in rows])  # (windows, labels)
     mean = scores.mean(axis=0, dtype=np.float32)  # (labels,)
+    if rows[0][0].is_silent:
+        mean = np.zeros_like(mean)
     if not np.isfinite(mean).all():
         return Failure(track.path, "the model gave no finite probability for it")
     agreement = float((scores.argmax(axis=1) == mean.argmax()).mean())

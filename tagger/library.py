@@ -7,11 +7,13 @@ import os
 import stat
 import unicodedata
 from collections.abc import Iterable, Iterator
+from operator import attrgetter
 from pathlib import Path
 
 from tagger.types import Failure, Track
 
 Key = tuple[int, int, str, str]
+Entries = list[os.DirEntry[str]]
 
 # fmt: off
 SUFFIXES = frozenset([
@@ -21,6 +23,7 @@ SUFFIXES = frozenset([
 ])
 # fmt: on
 NO_SUCH_PATH = "no such file or folder"
+LEADS_OUT = "a link that leads out of the library; --follow-links follows it"
 # Folders that servers and systems keep beside the music; hidden ones are left out anyway.
 NOT_MUSIC = frozenset(
     ["@eaDir", "#recycle", "$RECYCLE.BIN", "System Volume Information", "lost+found"]
@@ -31,53 +34,99 @@ def find_tracks(paths: Iterable[Path], *, follow_links: bool = False) -> Iterato
     """Every track under `paths`: by name within a folder, folders where their name stands.
 
     In folders, files are chosen by suffix and hidden ones are left out; a file that is named itself
-    is taken whatever it is called. Links are followed, paths are those of the real files, and a
-    file reached twice counts once, by the spelling that was met first. What cannot be read is a
-    `Failure` with its path as found.
+    is taken whatever it is called. A path that is itself a link is followed, and so are links from
+    one place under `paths` to another; those that lead elsewhere only with `follow_links`. Paths
+    are those of the real files, and a file reached twice counts once, by the spelling that was met
+    first. What cannot be read, and a link that is not followed, is a `Failure` with its path as
+    found.
     """
-    seen: set[Key] = set()
-    for path in paths:
-        given = os.path.abspath(path)
-        if not os.path.lexists(given):
-            yield Failure(Path(given), NO_SUCH_PATH, lasting=False)
+    given = [os.path.abspath(path) for path in paths]
+    scan = _Scan(None if follow_links else given)
+    for path in given:
+        if not os.path.lexists(path):
+            yield Failure(Path(path), NO_SUCH_PATH, lasting=False)
         else:
-            yield from _visit(given, seen)
+            yield from scan.visit(path)
 
 
-def _visit(given: str, seen: set[Key]) -> Iterator[Track | Failure]:
-    """Depth first, with a stack of its own: folders may lie deeper than Python recurses."""
-    stack: list[Iterator[str]] = [iter([given])]
-    while stack:
-        path = next(stack[-1], None)
-        if path is None:
-            stack.pop()
-            continue
-        found = _look_at(path, seen, named=len(stack) == 1)
-        if isinstance(found, list):
-            stack.append(iter(found))
-        elif found is not None:
-            yield found
+class _Scan:
+    """One walk over the given paths, of which no file is met twice."""
+
+    def __init__(self, roots: list[str] | None) -> None:
+        """Links are followed only within `roots`; everywhere without any."""
+        self._seen: set[Key] = set()
+        self._roots = None if roots is None else {_identity(root) for root in roots} - {None}
+
+    def visit(self, given: str) -> Iterator[Track | Failure]:
+        """Depth first, with a stack of its own: folders may lie deeper than Python recurses."""
+        stack: list[list[str] | Entries] = [[given]]
+        while stack:
+            if not stack[-1]:
+                stack.pop()
+                continue
+            found = self._look_at(stack[-1].pop())
+            if isinstance(found, list):
+                stack.append(found)
+            elif found is not None:
+                yield found
+
+    def _look_at(self, item: str | os.DirEntry[str]) -> Track | Failure | Entries | None:
+        """What one path is: a track, a failure, a folder's entries to visit, or nothing."""
+        path, is_given = os.fspath(item), isinstance(item, str)
+        is_music, is_real = is_given or _is_music(path), _is_real(item)
+        try:
+            real = path if is_real else os.path.realpath(path, strict=True)
+            status = os.stat(real)
+        except OSError as error:
+            # Of a loop, or of a link without a suffix, nothing tells what it was meant to be.
+            unknown = error.errno == errno.ELOOP or not os.path.splitext(path)[1]
+            wanted = is_music or is_real or unknown
+            return Failure(Path(path), _reason(path, error), lasting=False) if wanted else None
+        is_folder = stat.S_ISDIR(status.st_mode)
+        if not (is_folder or is_music):
+            return None
+        if not (is_real or is_given or self._is_within(real)):
+            return Failure(Path(path), LEADS_OUT, lasting=False)
+        if is_folder and real != path and _contains(real, os.path.dirname(path)):
+            return Failure(Path(path), "a link to a folder that holds it", lasting=False)
+        key = _key(real, status)
+        if key in self._seen:
+            return None
+        self._seen.add(key)
+        return _list_folder(real) if is_folder else _as_track(real, status)
+
+    def _is_within(self, real: str) -> bool:
+        """Whether links are followed to there.
+
+        By the folders' identity: a link may spell a folder's name in another case.
+        """
+        if self._roots is None:
+            return True
+        folders = [Path(real), *Path(real).parents]
+        return any(_identity(folder) in self._roots for folder in folders)
 
 
-def _look_at(path: str, seen: set[Key], *, named: bool) -> Track | Failure | list[str] | None:
-    """What one path is: a track, a failure, a folder's entries to visit, or nothing of interest."""
-    is_music = named or os.path.splitext(path)[1].lower() in SUFFIXES
+def _is_real(item: str | os.DirEntry[str]) -> bool:
+    """Whether a path needs no resolving: an entry of a real folder that is no link itself.
+
+    On Windows no entry counts as one, for a junction does not say that it is a link.
+    """
+    return not isinstance(item, str) and not item.is_symlink() and os.name != "nt"
+
+
+def _is_music(path: str) -> bool:
+    return os.path.splitext(path)[1].lower() in SUFFIXES
+
+
+def _identity(path: str | Path) -> tuple[int, int] | None:
     try:
-        real = os.path.realpath(path, strict=True)
-        status = os.stat(real)
-    except OSError as error:
-        # A loop has no suffix that would tell what it was meant to be.
-        wanted = is_music or error.errno == errno.ELOOP or not os.path.splitext(path)[1]
-        return Failure(Path(path), _reason(path, error), lasting=False) if wanted else None
-    is_folder = stat.S_ISDIR(status.st_mode)
-    if is_folder and os.path.islink(path) and _contains(real, os.path.dirname(path)):
-        return Failure(Path(path), "a link to a folder that holds it", lasting=False)
-    key = _key(real, status)
-    if key in seen or not (is_folder or is_music):
+        status = os.stat(path)
+    except OSError:
         return None
-    seen.add(key)
-    if is_folder:
-        return _list_folder(real)
+    return status.st_dev, status.st_ino
+
+
+def _as_track(real: str, status: os.stat_result) -> Track | Failure:
     if not stat.S_ISREG(status.st_mode):
         return Failure(Path(real), "not a regular file", lasting=False)
     if not os.access(real, os.R_OK):
@@ -96,16 +145,19 @@ def _key(real: str, status: os.stat_result) -> Key:
     return status.st_dev, status.st_ino, folded, real if linked else ""
 
 
-def _list_folder(folder: str) -> list[str] | Failure:
+def _list_folder(folder: str) -> Entries | Failure:
+    """The entries that may be tracks, folders or links to such, the last by name first."""
     try:
-        names = sorted(os.listdir(folder))
+        with os.scandir(folder) as entries:
+            return sorted(filter(_is_wanted, entries), key=attrgetter("name"), reverse=True)
     except OSError as error:
         return Failure(Path(folder), _reason(folder, error), lasting=False)
-    return [
-        os.path.join(folder, name)
-        for name in names
-        if not name.startswith(".") and name not in NOT_MUSIC
-    ]
+
+
+def _is_wanted(entry: os.DirEntry[str]) -> bool:
+    if entry.name.startswith(".") or entry.name in NOT_MUSIC:
+        return False
+    return _is_music(entry.name) or not entry.is_file(follow_symlinks=False)
 
 
 def _contains(folder: str, inner: str) -> bool:
@@ -118,4 +170,6 @@ def _reason(path: str, error: OSError) -> str:
         return "a link that leads back to itself"
     if error.errno == errno.ENOENT and os.path.islink(path):
         return "a broken link"
+    if error.errno == errno.ENAMETOOLONG:
+        return "its path is too long for this system"
     return (error.strerror or "cannot be read").lower()

@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ Samples = NDArray[np.float32]
 PREROLL = 0.25  # s decoded before a seek's target: MP3's bit reservoir, AAC's overlap
 KEPT = 0.1  # s kept of the last read, since windows that follow each other overlap by their margins
 TRUNCATED = 0.95  # share of the stated length that must be there
+ID3_TAGS = 100  # in front of one MP3; more only keep a reader busy, with ten bytes for each
 
 # What FFmpeg may take a file for. Without this a playlist renamed to .mp3 could make it open other
 # files or addresses, and a picture or a text would count as a "video".
@@ -40,6 +41,10 @@ LENGTH_HEADER = re.compile(
 )
 
 
+class Truncated(AudioError):
+    """A track ends long before the length that it declares."""
+
+
 class AvSource:
     """What FFmpeg's libraries in PyAV's wheel know: AAC, ALAC, WMA, APE, WavPack, TTA, DSF ...
 
@@ -54,8 +59,7 @@ class AvSource:
         self._bare = self._format in BARE
         self._rewind()
         self.rate = int(self._stream.rate or 0)
-        if self.rate < 1:
-            raise AudioError("no sample rate")
+        self.channels = int(self._stream.codec_context.channels or 0)
         self.length = self._find_length()
         self._blocks: Iterator[Samples] = iter(())
         self._held = np.zeros(0, np.float32)  # the end of what was read last
@@ -116,8 +120,10 @@ class AvSource:
         for packet in self._packets_from(max(0, start - round(PREROLL * self.rate))):
             try:
                 frames = self._stream.codec_context.decode(packet)
-            except av.error.InvalidDataError:
-                continue  # one damaged packet, or one whose predecessors were left out
+            except (av.error.InvalidDataError, av.error.PermissionError):
+                # One damaged packet, of which AAC's decoder says -1, and that is this error; or one
+                # whose predecessors were left out.
+                continue
             for frame in frames:
                 samples = mix_down(_floats(frame))
                 if position is None:
@@ -132,10 +138,18 @@ class AvSource:
 
     def _packets_from(self, target: int) -> Iterator[Any]:
         """The packets that hold sample `target` and all that follow."""
+        import av
+
         if not self._bare:
             ticks = int(target / self.rate / (self._stream.time_base or 1))
             ticks += self._stream.start_time or 0
-            self._container.seek(ticks, stream=self._stream, backward=True)
+            try:
+                self._container.seek(ticks, stream=self._stream, backward=True)
+            except av.error.PermissionError:  # so it calls whatever fails without a reason
+                raise Truncated(
+                    f"truncated: {target / self.rate:.1f} s cannot be found "
+                    f"of the {self.length / self.rate:.1f} s it declares"
+                ) from None
             self._packets = self._container.demux(self._stream)
         elif target < self._counted:
             self._container.close()
@@ -170,16 +184,24 @@ def open_container(path: Path, end: int | None = None) -> av.container.InputCont
 def length_header(path: Path) -> bytes | None:
     """The name of the header that tells the length of an MP3, behind its ID3v2 tags, or None."""
     with path.open("rb") as file:
-        start, head = 0, file.read(10)
-        while head[:3] == b"ID3" and len(head) == 10:
-            b1, b2, b3, b4 = head[6:10]
-            footer = 10 if head[5] & 0x10 else 0
-            start += 10 + (b1 << 21 | b2 << 14 | b3 << 7 | b4) + footer
-            file.seek(start)
-            head = file.read(10)
-        file.seek(start)
+        skip_id3(file)
         found = LENGTH_HEADER.search(file.read(8192))
     return found and found[0][:4]
+
+
+def skip_id3(file: BinaryIO) -> None:
+    """Go on to where the ID3v2 tags at the start end. Raises `AudioError` if there are too many."""
+    start = 0
+    for _ in range(ID3_TAGS):
+        file.seek(start)
+        head = file.read(10)
+        if head[:3] != b"ID3" or len(head) < 10:
+            file.seek(start)
+            return
+        b1, b2, b3, b4 = head[6:10]
+        footer = 10 if head[5] & 0x10 else 0
+        start += 10 + (b1 << 21 | b2 << 14 | b3 << 7 | b4) + footer
+    raise AudioError(f"it begins with more than {ID3_TAGS} ID3 tags", Path(file.name))
 
 
 def mix_down(samples: Samples) -> Samples:

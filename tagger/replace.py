@@ -37,9 +37,11 @@ UNSURE_OF_WRITERS = frozenset(["nfs", "nfs4", "cifs", "smb3"])
 
 def check_replaceable(path: Path, options: WriteOptions = DEFAULTS) -> os.stat_result:
     """The file's status, if a copy may take its place. Raises `TagError` with the reason if not."""
-    if path.is_symlink():
+    status = path.lstat()
+    if stat.S_ISLNK(status.st_mode):
         raise TagError("it is a link now; name the file that it leads to", path)
-    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise TagError("not a regular file any more", path)
     if status.st_nlink > 1 and not options.break_hardlinks:
         raise HardLinked(
             f"hard-linked: {status.st_nlink - 1} more of its names would keep the old file; "
@@ -139,9 +141,6 @@ def _sync_folder(folder: Path) -> None:
         sync(folder)
 
 
-# --- scratch files --------------------------------------------------------------------------------
-
-
 def scratch_beside(path: Path, prefix: str = SCRATCH_PREFIX) -> Path:
     """A fresh hidden name in the same folder, with the same suffix."""
     return path.with_name(f"{prefix}{secrets.token_hex(8)}{path.suffix}")
@@ -214,11 +213,12 @@ def _remove_unlocked(scratch: str) -> bool:
     return False
 
 
-# --- the copy -------------------------------------------------------------------------------------
-
-
 def _copy(path: Path, scratch: Path, before: os.stat_result) -> None:
     """Content first and permissions last, so that nobody reads what the file does not show them."""
+    disk = shutil.disk_usage(scratch.parent)
+    # Some network file systems tell nothing of their size.
+    if disk.total and disk.free < before.st_size:
+        raise TagError("its disk has no room for a copy of it", path)
     shutil.copyfile(path, scratch)
     _take_owner(path, scratch, before)
     wanted = _attributes(path)
@@ -254,9 +254,6 @@ def _attributes(path: Path) -> dict[str, bytes]:
     return {name: os.getxattr(path, name) for name in names if name.startswith(KEPT_ATTRIBUTES)}
 
 
-# --- other programs -------------------------------------------------------------------------------
-
-
 def _version(status: os.stat_result) -> tuple[int, ...]:
     """What differs between two versions of a file, even if a program put its times back."""
     return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
@@ -270,7 +267,7 @@ def _check_unused(path: Path) -> None:
     if sys.platform != "linux":
         return
     try:
-        handle = os.open(path, os.O_RDONLY)
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # it may have become a pipe
     except OSError:
         return
     try:

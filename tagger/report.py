@@ -127,7 +127,9 @@ def _unescape(match: re.Match[str]) -> str:
 
 def _row(outcome: Outcome, model: str, labels: Sequence[str]) -> list[Cell]:
     best: list[Cell] = []
-    for name, share in outcome.ranked[:3]:
+    # In a silent track nothing was heard; without a floor the first label was written even so.
+    told = outcome.genres or (outcome.ranked and outcome.ranked[0][1] > 0)
+    for name, share in outcome.ranked[:3] if told else ():
         best += [csv_text(name), round(share, 4)]
     best += [None] * (6 - len(best))
     prediction = outcome.prediction

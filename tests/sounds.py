@@ -105,19 +105,19 @@ def _mono(times: np.ndarray) -> np.ndarray:
     return heard_at(times).mean(axis=1)
 
 
-def make(kind: str, folder: Path) -> Path:
-    """A file of `music`; skips the test where FFmpeg is missing."""
+def make(kind: str, folder: Path, seconds: float = SECONDS) -> Path:
+    """A file of the first `seconds` of `music`; skips the test where FFmpeg is missing."""
     path = folder / f"music{FFMPEG[kind][0]}"
-    path.write_bytes(_encoded(kind))
+    path.write_bytes(_encoded(kind, seconds))
     return path
 
 
 @cache
-def _encoded(kind: str) -> bytes:
+def _encoded(kind: str, seconds: float) -> bytes:
     if shutil.which("ffmpeg") is None:
         pytest.skip("no ffmpeg to encode with")
     suffix, arguments = FFMPEG[kind]
-    raw = music().astype("<f4").tobytes()
+    raw = music(seconds=seconds).astype("<f4").tobytes()
     source = f"ffmpeg -v error -f f32le -ar {RATE} -ac 2 -i pipe:0 -fflags +bitexact".split()
     form = [] if "-f" in arguments.split() else ["-f", MUXERS[suffix]]
     # Some muxers must seek, so a pipe will not do.

@@ -3,8 +3,6 @@ from __future__ import annotations
 import os
 import shutil
 import struct
-import subprocess
-import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -193,10 +191,10 @@ def test_two_id3_tags_do_not_hide_the_first_frame(kind, tmp_path):
 # --- what cannot be read --------------------------------------------------------------------------
 
 
-def test_the_error_names_the_reason_of_every_decoder(tmp_path, monkeypatch):
+def test_the_error_says_what_it_means_and_then_the_reason_of_every_decoder(tmp_path):
     path = tmp_path / "x.mp3"
     path.write_text("no music at all " * 1000)
-    with pytest.raises(AudioError) as caught:
+    with pytest.raises(AudioError, match=r"^no decoder can read it \(") as caught:
         read_windows(path, PLAN)
     assert [name for name in DECODERS if f"{name}: " not in str(caught.value)] == []
     assert caught.value.path == path
@@ -249,14 +247,14 @@ def test_a_track_that_lacks_its_last_instants_is_heard(kind, tmp_path):
 def test_an_empty_file_fails(tmp_path):
     path = tmp_path / "empty.flac"
     path.touch()
-    with pytest.raises(AudioError, match="soundfile"):
+    with pytest.raises(AudioError, match="the file is empty"):
         read_windows(path, PLAN)
 
 
 def test_a_file_without_samples_says_so(tmp_path):
     path = tmp_path / "none.wav"
     soundfile.write(path, np.zeros((0, 2)), 44_100)
-    with pytest.raises(AudioError, match="no audio samples"):
+    with pytest.raises(AudioError, match=r"^it holds no audio samples"):
         read_windows(path, PLAN)
 
 
@@ -364,60 +362,6 @@ def test_a_last_part_that_turns_out_empty_is_no_failure(tmp_path, monkeypatch):
     plan = WindowPlan(1_600, 16_000, None)
     assert read_windows(path, plan, 0).total == 120
     assert read_windows(path, plan, 2).windows.shape == (0, 1_600)
-
-
-PEAK = """
-import resource, sys
-from pathlib import Path
-from tagger.audio import read_windows
-from tagger.windows import WindowPlan
-for name in sys.argv[1:]:
-    seconds = read_windows(Path(name), WindowPlan(164_080, 16_000, 8)).seconds
-    print(round(seconds), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
-"""
-
-
-def peaks(*paths: Path) -> list[tuple[int, int]]:
-    """Seconds heard and peak memory (bytes) of one process after each file."""
-    run = subprocess.run(
-        [sys.executable, "-c", PEAK, *paths], check=True, capture_output=True, text=True
-    )
-    unit = 1 if sys.platform == "darwin" else 1024
-    rows = [line.split() for line in run.stdout.splitlines()]
-    return [(int(seconds), int(peak) * unit) for seconds, peak in rows]
-
-
-def test_an_hour_takes_no_more_memory_than_three_minutes(tmp_path):
-    """An hour of mono floats at 16 kHz would be 230 MB; the slack is far below."""
-    minute = sounds.make("mp3, constant, no Xing", tmp_path).read_bytes() * 5
-    paths = [tmp_path / "3.mp3", tmp_path / "60.mp3"]
-    for path, minutes in zip(paths, (3, 60), strict=True):
-        path.write_bytes(minute * minutes)
-    for minutes in (3, 60):
-        paths.append(tmp_path / f"{minutes}.wav")
-        size = minutes * 60 * 88_200
-        head = struct.pack(
-            "<4sI8sIHHIIHH4sI",
-            b"RIFF",
-            36 + size,
-            b"WAVEfmt ",
-            16,
-            1,
-            1,
-            44_100,
-            88_200,
-            2,
-            16,
-            b"data",
-            size,
-        )
-        paths[-1].write_bytes(head)
-        os.truncate(paths[-1], 44 + size)  # sparse: silence that takes no room
-    measured = peaks(*paths)
-    assert [seconds // 60 for seconds, _ in measured] == [3, 60, 3, 60]
-    peak = [memory for _, memory in measured]
-    assert peak[1] - peak[0] < 40e6
-    assert peak[3] - peak[1] < 40e6
 
 
 # --- the digest of what is stored -----------------------------------------------------------------

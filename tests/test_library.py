@@ -7,6 +7,7 @@ import sys
 import tempfile
 import unicodedata
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
@@ -15,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tagger import library
-from tagger.library import SUFFIXES, find_tracks
+from tagger.library import LEADS_OUT, SUFFIXES, find_tracks
 from tagger.types import Failure, Track
 
 
@@ -33,9 +34,9 @@ def put(root: Path, *names: str) -> None:
         path.write_bytes(b"sound")
 
 
-def names(root: Path, *paths: Path) -> list[str]:
+def names(root: Path, *paths: Path, follow_links: bool = False) -> list[str]:
     """Tracks as they are found, relative to the root; failures make the test fail."""
-    found = list(find_tracks(paths or [root]))
+    found = list(find_tracks(paths or [root], follow_links=follow_links))
     assert [item for item in found if isinstance(item, Failure)] == []
     return [os.path.relpath(item.path, root) for item in found]
 
@@ -55,10 +56,13 @@ def test_tracks_come_by_name_and_folders_where_their_name_stands(root):
     st.sets(st.text("ab/", min_size=1, max_size=6), max_size=8), st.randoms(use_true_random=False)
 )
 def test_the_order_does_not_depend_on_the_file_system(names, shuffle):
-    listing = ["x.mp3", "y.mp3", *sorted(name.replace("/", "_") + ".ogg" for name in names)]
+    listing = ["x.mp3", "y.mp3", *(name.replace("/", "_") + ".ogg" for name in names)]
+    entries = [SimpleNamespace(name=name) for name in listing]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(os, "listdir", lambda folder: shuffle.sample(listing, len(listing)))
-        assert library._list_folder("/m") == [f"/m/{name}" for name in sorted(listing)]
+        shuffled = nullcontext(shuffle.sample(entries, len(entries)))
+        patch.setattr(os, "scandir", lambda folder: shuffled)
+        found = library._list_folder("/m")
+    assert [entry.name for entry in reversed(found)] == sorted(listing)
 
 
 def test_a_track_knows_its_size_and_time(root):
@@ -135,7 +139,7 @@ def any_spelling(root, monkeypatch):
         return SimpleNamespace(**{**vars(module), **{n: any_path(n) for n in names}, **others})
 
     path = taking_any(os.path, "lexists", realpath=lambda path, strict: os.path.normpath(path))
-    monkeypatch.setattr(library, "os", taking_any(os, "stat", "access", "listdir", path=path))
+    monkeypatch.setattr(library, "os", taking_any(os, "stat", "access", "scandir", path=path))
 
 
 SPELLINGS = [
@@ -186,23 +190,80 @@ def test_a_linked_file_counts_once_by_its_real_path(root):
     assert names(root) == ["real.mp3"]
 
 
-def test_a_link_to_a_file_elsewhere_is_followed(root, tmp_path):
-    put(tmp_path, "store/0001")
-    (root / "song.mp3").symlink_to(tmp_path / "store" / "0001")
-    assert names(root) == ["../store/0001"]
+@pytest.fixture
+def elsewhere(root, tmp_path):
+    """A folder beside the root with a track and other files, to which links in the root lead."""
+    put(tmp_path, "other/a.mp3", "other/0001", "other/cover.jpg")
+    return tmp_path / "other"
 
 
-def test_a_link_to_a_folder_elsewhere_is_followed(root, tmp_path):
-    put(tmp_path, "other/a.mp3")
-    (root / "link").symlink_to(tmp_path / "other")
-    assert names(root) == ["../other/a.mp3"]
+def test_a_link_to_a_file_elsewhere_is_followed_on_request(root, elsewhere):
+    (root / "song.mp3").symlink_to(elsewhere / "0001")
+    assert failures(root) == [(root / "song.mp3", LEADS_OUT)]
+    assert names(root, follow_links=True) == ["../other/0001"]
 
 
-def test_two_links_to_a_folder_count_once(root, tmp_path):
-    put(tmp_path, "other/a.mp3")
-    (root / "1").symlink_to(tmp_path / "other")
-    (root / "2").symlink_to(tmp_path / "other")
-    assert names(root) == ["../other/a.mp3"]
+@pytest.mark.parametrize("name", ["link", "Vol.2", "link.mp3"])
+def test_a_link_to_a_folder_elsewhere_is_followed_on_request(root, elsewhere, name):
+    (root / name).symlink_to(elsewhere)
+    assert failures(root) == [(root / name, LEADS_OUT)]
+    assert names(root, follow_links=True) == ["../other/a.mp3"]
+
+
+def test_two_links_to_a_folder_count_once(root, elsewhere):
+    (root / "1").symlink_to(elsewhere)
+    (root / "2").symlink_to(elsewhere)
+    assert names(root, follow_links=True) == ["../other/a.mp3"]
+
+
+def test_the_reason_names_the_option():
+    assert LEADS_OUT == "a link that leads out of the library; --follow-links follows it"
+
+
+@pytest.mark.parametrize("name", ["cover.jpg", ".hidden.mp3", "@eaDir"])
+def test_a_link_out_that_would_not_be_taken_is_passed_over(root, elsewhere, name):
+    (root / name).symlink_to(elsewhere / "cover.jpg")
+    assert names(root) == []
+
+
+def test_a_link_that_leads_out_by_other_links_is_not_followed(root, elsewhere):
+    (root / "x.jpg").symlink_to(elsewhere / "a.mp3")
+    (root / "y.mp3").symlink_to("x.jpg")
+    assert failures(root) == [(root / "y.mp3", LEADS_OUT)]
+
+
+def test_a_link_to_a_folder_whose_name_begins_like_the_root_leads_out(root, tmp_path):
+    put(tmp_path, "music2/a.mp3")
+    (root / "link").symlink_to(tmp_path / "music2")
+    assert failures(root) == [(root / "link", LEADS_OUT)]
+
+
+def test_a_link_to_a_folder_that_holds_the_root_leads_out_and_ends(root, tmp_path):
+    (root / "up").symlink_to(tmp_path)
+    assert failures(root) == [(root / "up", LEADS_OUT)]
+
+
+def test_a_link_from_one_given_path_to_another_is_followed(root, elsewhere):
+    (root / "song.mp3").symlink_to(elsewhere / "0001")
+    (root / "folder").symlink_to(elsewhere)
+    assert names(root, root, elsewhere) == ["../other/a.mp3", "../other/0001"]
+
+
+def test_a_link_to_a_given_file_is_followed(root, elsewhere):
+    (root / "song.mp3").symlink_to(elsewhere / "0001")
+    assert names(root, root, elsewhere / "0001") == ["../other/0001"]
+
+
+def test_a_link_within_a_root_that_is_reached_by_a_link_is_followed(root, tmp_path):
+    put(root, "real/0001")
+    (root / "song.mp3").symlink_to("real/0001")
+    (tmp_path / "way").symlink_to(root)
+    assert names(root, tmp_path / "way") == ["real/0001"]
+
+
+def test_a_file_that_is_given_may_be_a_link_to_anywhere(root, elsewhere):
+    (root / "song.mp3").symlink_to(elsewhere / "0001")
+    assert names(root, root / "song.mp3") == ["../other/0001"]
 
 
 def test_a_root_may_itself_be_a_link(root, tmp_path):

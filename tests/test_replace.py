@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -223,6 +224,52 @@ def test_a_file_that_could_not_keep_its_owner_is_refused(file, monkeypatch):
     monkeypatch.setattr(os, "chown", refuse)
     with pytest.raises(TagError, match="another user"):
         replace._take_owner(file, file, status)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+@pytest.mark.timeout(60)
+def test_a_pipe_that_has_taken_the_place_of_the_file_is_refused_and_nobody_waits_for_it(file):
+    file.unlink()
+    os.mkfifo(file)
+    with pytest.raises(TagError, match="not a regular file any more"):
+        rewrite(file)
+
+
+def test_a_folder_that_has_taken_the_place_of_the_file_is_refused(file):
+    file.unlink()
+    file.mkdir()
+    with pytest.raises(TagError, match="not a regular file any more"):
+        rewrite(file)
+
+
+@LINUX
+@pytest.mark.timeout(60)
+def test_a_pipe_that_takes_the_place_of_the_file_while_it_is_edited_keeps_nobody_waiting(file):
+    file.unlink()
+    os.mkfifo(file)
+    replace._check_unused(file)
+
+
+def test_what_the_disk_has_no_room_for_is_not_copied(file, monkeypatch):
+    copied = []
+    monkeypatch.setattr(shutil, "copyfile", lambda *paths: copied.append(paths))
+    try:
+        os.truncate(file, shutil.disk_usage(file).free + (1 << 30))
+    except OSError as error:
+        pytest.skip(f"no such file can be made here: {error}")
+    with pytest.raises(TagError, match="no room for a copy"):
+        rewrite(file)
+    assert (copied, scratches(file)) == ([], [])
+
+
+@pytest.mark.parametrize(("total", "free"), [(0, 0), (100, 3)])
+def test_a_copy_is_made_where_it_just_fits_and_where_the_disk_tells_nothing(
+    file, total, free, monkeypatch
+):
+    usage = SimpleNamespace(total=total, free=free)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
+    rewrite(file)
+    assert file.read_bytes() == b"new"
 
 
 def test_a_file_with_other_hard_links_is_refused(file):
