@@ -94,7 +94,9 @@ class Albums:
         self._groups: dict[Key, _Group] = {}
 
     def add(self, prediction: Prediction, tag: TagInfo) -> None:
-        """Count a track into its group."""
+        """Count a track into its group, unless it is silent."""
+        if prediction.is_silent:
+            return
         key = group_key(prediction.track.path, tag, self.by)
         if key is not None:
             empty = array("d", bytes(8 * len(prediction.labels)))

@@ -73,7 +73,7 @@ class Summary:
     def add(self, outcome: Outcome) -> None:
         """Count one outcome."""
         self.actions[outcome.action] += 1
-        if outcome.ranked and outcome.ranked[0][1]:  # a silent track has none
+        if outcome.ranked and outcome.prediction and not outcome.prediction.is_silent:
             self.genres[outcome.ranked[0][0]] += 1
         if outcome.prediction is None and outcome.action is Action.WRITTEN and outcome.reason:
             self.noted.append(outcome)

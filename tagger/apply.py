@@ -13,13 +13,13 @@ from types import FrameType
 from tagger.edits import Edit, split_genres
 from tagger.errors import ChangedSince, TagError, UnsupportedFormat
 from tagger.genres import Policy, decide, rank_genres
-from tagger.isolated import digest_packets, read_tag
+from tagger.isolated import digest_packets, read_fields, read_tag
 from tagger.model import ModelInfo
 from tagger.names import name_key
 from tagger.provenance import is_own, make_note
 from tagger.replace import check_replaceable, replacing, settle
 from tagger.state import State
-from tagger.tags import other_tags, read_fields, read_genres, write_genres
+from tagger.tags import other_tags, read_genres, write_genres
 from tagger.types import Action, Outcome, Prediction, TagInfo, Track, WriteOptions
 
 

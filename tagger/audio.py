@@ -19,9 +19,9 @@ import numpy as np
 
 from tagger import blocks
 from tagger.decoders import DECODERS, SettledError, Source
-from tagger.errors import AudioError, EmptyAudio, TagError
+from tagger.errors import AudioError, EmptyAudio, TagError, Truncated
 from tagger.families import recognise
-from tagger.pyav import TRUNCATED, Samples, Truncated, open_container, skip_id3
+from tagger.pyav import TRUNCATED, Samples, open_container, skip_id3
 from tagger.windows import WindowPlan, place_windows
 
 PART_WINDOWS = 32  # windows handed over at once; bounds the memory that a long track takes
@@ -114,7 +114,7 @@ def _read_part(source: Source, plan: WindowPlan, part: int) -> Waveforms:
         except _EndsEarly as end:
             if source.is_stated and end.length < TRUNCATED * source.length:
                 raise Truncated(
-                    f"truncated: nothing can be decoded behind {end.length / source.rate:.1f} s "
+                    f"truncated: nothing can be decoded after {end.length / source.rate:.1f} s "
                     f"of the {source.length / source.rate:.1f} s it declares"
                 ) from None
             source.length = end.length
@@ -205,12 +205,11 @@ def _audio_end(path: Path) -> int | None:
 
 def _summary(errors: dict[str, Exception]) -> str:
     """What people may understand, and what each decoder said."""
-    plain = [error for error in errors.values() if isinstance(error, EmptyAudio | Truncated)]
-    told = [
-        f"{name}: {_one_line(error)}" for name, error in errors.items() if error not in plain[:1]
-    ]
-    first = str(plain[0]) if plain else "no decoder can read it"
-    return f"{first} ({'; '.join(told)})" if told else first
+    plain = [str(error) for error in errors.values() if isinstance(error, EmptyAudio | Truncated)]
+    if plain:
+        return plain[0]
+    told = (f"{name}: {_one_line(error)}" for name, error in errors.items())
+    return f"no decoder can read it ({'; '.join(told)})"
 
 
 def _one_line(error: Exception) -> str:

@@ -40,8 +40,7 @@ class Child:
         self._process: subprocess.Popen[bytes] | None = None
         self._answers: SimpleQueue[Answer | None] = SimpleQueue()
         self._closed = False
-        # Appended to, so that reading it does not move where the process writes.
-        self._printed: IO[bytes] = tempfile.TemporaryFile("ab+")  # noqa: SIM115
+        self._printed: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115
 
     def call(self, seconds: float, function: Callable[..., T], *arguments: object) -> T:
         """What `function(*arguments)` returns there, or the error that it raises.
@@ -134,7 +133,8 @@ class Child:
             if size := self._printed.seek(0, os.SEEK_END):
                 self._printed.seek(max(0, size - KEPT))
                 text = self._printed.read(KEPT).decode(errors="replace")
-                self._printed.truncate(0)
+                self._printed.seek(0)  # for the process too: it writes where this reads
+                self._printed.truncate()
                 return text.strip()
         return ""
 

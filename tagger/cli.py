@@ -177,7 +177,7 @@ Exit codes: 0 all done, 1 nothing could be done, 2 wrong usage,
     default=OPTIONS.decode_timeout,
     show_default=True,
     metavar="SECONDS",
-    help="Give a track up that takes longer to decode; of a long one, 5 minutes of music.",
+    help="Give up on a track that takes longer to decode; of one with many windows, on 32 of them.",
 )
 @click.option(
     "--follow-links", is_flag=True, help="Also take what links lead to outside of the paths."

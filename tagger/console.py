@@ -132,7 +132,7 @@ def _explanation(track: Explanation) -> Iterator[str]:
         of = f" ({track.source})" if track.source else ""
         yield f"tag:    {'; '.join(outcome.existing) or '(no genre)'}"
         yield f"labels: {_scores(outcome.prediction.ranked)}{of}"
-        yield f"genres: {_scores(outcome.ranked) or 'none that the whitelist has'}"
+        yield f"genres: {_scores(outcome.ranked) or 'none'}"
     for step in track.steps:
         yield f"rule:   {step}"
     if outcome.action is Action.WOULD_WRITE:

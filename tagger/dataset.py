@@ -81,7 +81,7 @@ class Readers:
         try:
             return child.call(self._seconds, read_windows, path, plan, part)
         except TooLong as error:
-            failure = Failure(path, f"{error}; --decode-timeout may give it more")
+            failure = Failure(path, f"{error} to decode (--decode-timeout allows more)")
         except Crashed as error:
             failure = Failure(path, str(error), error.lasting)
         except AudioError as error:

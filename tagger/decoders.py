@@ -134,9 +134,13 @@ class PydubSource:
     def read(self, start: int, count: int) -> Samples:
         """Mono samples `(<= count,)`."""
         # pydub cuts at whole milliseconds: ask for a few more than are wanted.
-        segment = _pydub().AudioSegment.from_file(
-            self._path, start_second=start / self.rate, duration=count / self.rate + 0.005
-        )
+        try:
+            segment = _pydub().AudioSegment.from_file(
+                self._path, start_second=start / self.rate, duration=count / self.rate + 0.005
+            )
+        except _pydub().exceptions.CouldntDecodeError as error:
+            # All that FFmpeg printed, which begins with its version.
+            raise AudioError(str(error).strip().rpartition("\n")[2]) from None
         scale = float(1 << (8 * segment.sample_width - 1))
         samples = np.array(segment.get_array_of_samples(), dtype=np.float32) / scale
         return mix_down(samples.reshape(-1, segment.channels))[:count]
@@ -158,6 +162,7 @@ def _pydub() -> Any:
         # pydub warns about its own regular expressions, and about a missing FFmpeg, which we name.
         warnings.simplefilter("ignore")
         import pydub
+        import pydub.exceptions
         import pydub.utils
     return pydub
 

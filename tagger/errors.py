@@ -3,7 +3,8 @@
     TaggerError
     ├── LibraryError        no track under the given paths
     ├── AudioError          a track cannot be decoded
-    │   └── EmptyAudio      it holds no sample
+    │   ├── EmptyAudio      it holds no sample
+    │   └── Truncated       it ends long before the length that it declares
     ├── Crashed             a file ended the process that read it, or needs too much memory
     │   └── TooLong         it kept the process busy for too long
     ├── CheckpointError     a model cannot be found, is no AST classifier, or is damaged
@@ -41,6 +42,10 @@ class AudioError(TaggerError):
 
 class EmptyAudio(AudioError):
     """A track decodes to no sample at all."""
+
+
+class Truncated(AudioError):
+    """A track ends long before the length that it declares."""
 
 
 class Crashed(TaggerError):

@@ -18,7 +18,7 @@ from tagger import audio, tags
 from tagger.audio import Waveforms
 from tagger.child import Child
 from tagger.errors import AudioError, Crashed, TagError
-from tagger.types import TagInfo
+from tagger.types import GenreFields, TagInfo
 from tagger.windows import WindowPlan
 
 T = TypeVar("T")
@@ -31,10 +31,12 @@ _lock = threading.Lock()
 
 def read_tag(path: Path) -> TagInfo:
     """See `tags.read_tag`."""
-    try:
-        return _call(SECONDS, tags.read_tag, path)
-    except Crashed as error:
-        raise TagError(f"its tag cannot be read: {error}", path) from error
+    return _of_tag(tags.read_tag, path)
+
+
+def read_fields(path: Path) -> GenreFields:
+    """See `tags.read_fields`."""
+    return _of_tag(tags.read_fields, path)
 
 
 def digest_packets(path: Path) -> str | None:
@@ -53,6 +55,13 @@ def read_windows(path: Path, plan: WindowPlan, part: int = 0) -> Waveforms:
         return _call(SECONDS, audio.read_windows, path, plan, part)
     except Crashed as error:
         raise AudioError(str(error), path) from error
+
+
+def _of_tag(function: Callable[[Path], T], path: Path) -> T:
+    try:
+        return _call(SECONDS, function, path)
+    except Crashed as error:
+        raise TagError(f"its tag cannot be read: {error}", path) from error
 
 
 def _call(seconds: float, function: Callable[..., T], path: Path, *others: object) -> T:

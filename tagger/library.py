@@ -23,7 +23,7 @@ SUFFIXES = frozenset([
 ])
 # fmt: on
 NO_SUCH_PATH = "no such file or folder"
-LEADS_OUT = "a link that leads out of the library; --follow-links follows it"
+LEADS_OUT = "a link that leads out of the library (--follow-links follows it)"
 # Folders that servers and systems keep beside the music; hidden ones are left out anyway.
 NOT_MUSIC = frozenset(
     ["@eaDir", "#recycle", "$RECYCLE.BIN", "System Volume Information", "lost+found"]

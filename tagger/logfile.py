@@ -17,7 +17,7 @@ BYTES = 5_000_000  # then it is renamed, and the one before that deleted
 
 @contextmanager
 def logged(state: Path | None) -> Iterator[None]:
-    """Log which tracks failed, and what decoders printed on them, to `<state file>.log`.
+    """Log what could not be decoded, and what decoders printed on it, to `<state file>.log`.
 
     `state` is the state file, if one was named.
     """

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from tagger.errors import AudioError
+from tagger.errors import AudioError, Truncated
 
 if TYPE_CHECKING:
     import av.container
@@ -39,10 +39,6 @@ COUNTED = BARE | {"asf"}
 LENGTH_HEADER = re.compile(
     rb"(?:Xing|Info)\0\0\0[\x01\x03\x05\x07\x09\x0b\x0d\x0f]|VBRI\0", re.DOTALL
 )
-
-
-class Truncated(AudioError):
-    """A track ends long before the length that it declares."""
 
 
 class AvSource:
@@ -147,7 +143,7 @@ class AvSource:
                 self._container.seek(ticks, stream=self._stream, backward=True)
             except av.error.PermissionError:  # so it calls whatever fails without a reason
                 raise Truncated(
-                    f"truncated: {target / self.rate:.1f} s cannot be found "
+                    f"truncated: nothing is found at {target / self.rate:.1f} s "
                     f"of the {self.length / self.rate:.1f} s it declares"
                 ) from None
             self._packets = self._container.demux(self._stream)

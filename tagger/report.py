@@ -127,12 +127,12 @@ def _unescape(match: re.Match[str]) -> str:
 
 def _row(outcome: Outcome, model: str, labels: Sequence[str]) -> list[Cell]:
     best: list[Cell] = []
+    prediction = outcome.prediction
     # In a silent track nothing was heard; without a floor the first label was written even so.
-    told = outcome.genres or (outcome.ranked and outcome.ranked[0][1] > 0)
+    told = outcome.genres or not (prediction and prediction.is_silent)
     for name, share in outcome.ranked[:3] if told else ():
         best += [csv_text(name), round(share, 4)]
     best += [None] * (6 - len(best))
-    prediction = outcome.prediction
     if prediction is None:
         agreement = windows = seconds = None
         shares: list[Cell] = [None] * len(labels)

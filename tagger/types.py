@@ -52,6 +52,11 @@ class Prediction:
     multi_label: bool = False  # each label has a probability of its own; they do not sum to one
 
     @property
+    def is_silent(self) -> bool:
+        """Whether nothing was heard: of a silent track no label has any probability."""
+        return not any(self.probabilities)
+
+    @property
     def ranked(self) -> list[tuple[str, float]]:
         """`(label, probability)`, best first; equal ones keep the order of the labels."""
         pairs = zip(self.labels, self.probabilities, strict=True)

@@ -9,10 +9,11 @@ from pathlib import Path
 from tagger.apply import Writer, identify, reason_of, replace_tag, uninterrupted
 from tagger.edits import split_genres
 from tagger.errors import ChangedSince, TagError
+from tagger.isolated import read_fields
 from tagger.journal import Change
 from tagger.replace import check_replaceable
 from tagger.state import State
-from tagger.tags import field_genres, read_fields, restore_fields
+from tagger.tags import field_genres, restore_fields
 from tagger.types import Action, GenreFields, Outcome, Track
 
 

@@ -120,3 +120,11 @@ def damaged_in_the_middle(path: Path, plan: WindowPlan, part: int = 0) -> Wavefo
     if part > 1:
         raise AudioError("read on", path)
     return audio.read_windows(path, plan, part)
+
+
+def crash_on(path: Path) -> None:
+    segfault()
+
+
+def hang_on(path: Path) -> None:
+    hang()
