@@ -121,6 +121,8 @@ def test_what_libraries_print_is_kept_apart_from_answers_and_from_the_terminal(c
     assert capfd.readouterr() == ("", "")
     child.call(30, hostile.echo, 1)
     assert child.noise == ""
+    child.call(30, hostile.make_noise)
+    assert child.noise == "on stdout\non stderr"
 
 
 @LINUX
