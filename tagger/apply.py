@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,7 +20,7 @@ from tagger.provenance import is_own, make_note
 from tagger.replace import check_replaceable, replacing, settle
 from tagger.state import State
 from tagger.tags import other_tags, read_genres, write_genres
-from tagger.types import Action, Outcome, Prediction, TagInfo, Track, WriteOptions
+from tagger.types import Action, GenreFields, Outcome, Prediction, TagInfo, Track, WriteOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,23 +183,39 @@ def _write(outcome: Outcome, old: Track, tag: TagInfo, writer: Writer) -> Outcom
     if writer.dry_run:
         check_replaceable(outcome.path, writer.options)
         return replace(outcome, action=Action.WOULD_WRITE)
+    original = examine(old)
     with uninterrupted():
         new = replace_tag(
-            old, lambda scratch: write_genres(scratch, outcome.genres, tag.note), writer
+            original, lambda scratch: write_genres(scratch, outcome.genres, tag.note), writer
         )
         writer.state.save_tag(new, replace(tag, genres=outcome.genres))
     return replace(outcome, action=Action.WRITTEN)
 
 
+@dataclass(frozen=True, slots=True)
+class Original:
+    """A file before it is written, with what must be the same afterwards."""
+
+    track: Track
+    fields: GenreFields
+    others: Mapping[str, str]  # see `tags.other_tags`
+    packets: str | None  # see `audio.digest_packets`
+
+
+def examine(track: Track) -> Original:
+    """Look at a file that is to be written; this may take long. Raises `TagError`."""
+    path = track.path
+    return Original(track, read_fields(path), other_tags(path), digest_packets(path))
+
+
 def replace_tag(
-    old: Track, edit: Callable[[Path], None], writer: Writer, reverts: int | None = None
+    original: Original, edit: Callable[[Path], None], writer: Writer, reverts: int | None = None
 ) -> Track:
     """Edit a copy, see that only the genre differs, journal it, and let it replace the file.
 
     `reverts` is the entry of the journal that this takes back. Returns the file as it is then.
     """
-    path = old.path
-    before, others, packets = read_fields(path), other_tags(path), digest_packets(path)
+    old, path = original.track, original.track.path
     entry, new = 0, old
     try:
         with replacing(path, writer.options) as scratch:
@@ -207,11 +223,11 @@ def replace_tag(
             if (now, now.ctime_ns) != (old, old.ctime_ns):
                 raise ChangedSince("another program changed the file meanwhile; run again", path)
             edit(scratch)
-            _compare("tag", others, other_tags(scratch), path)
-            _compare("audio", packets, digest_packets(scratch), path)
+            _compare("tag", original.others, other_tags(scratch), path)
+            _compare("audio", original.packets, digest_packets(scratch), path)
             new = Track.of(path, settle(path, scratch, writer.options))
             entry = writer.state.record(
-                writer.run, before, read_genres(scratch), (old, new), reverts
+                writer.run, original.fields, read_genres(scratch), (old, new), reverts
             )
     except BaseException:
         if entry and not _may_be(path, new, old):

@@ -16,20 +16,25 @@ import sys
 import tempfile
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from math import ceil
 from queue import Empty, SimpleQueue
 from typing import IO, Any, TypeVar
 
 from tagger.errors import Crashed, TooLong
 
 T = TypeVar("T")
-Answer = tuple[bool, Any]  # whether the function returned, and what; or what it raised
+# Whether the function returned, what it returned or raised, and whether the process is used up.
+Answer = tuple[bool, Any, bool]
 
 MEMORY = 2 << 30  # bytes that the process may have, beside its program; known to Linux only
 PRINTED = 16 << 20  # bytes that it may write to files, such as what its libraries print
 KEPT = 2000  # bytes kept of that
+USED_UP = 512 << 20  # bytes; a process that has had as many is replaced, for it may have leaked
 ATTEMPTS = 2  # the process may have been ended for what others did
+BY_OTHERS = ("SIGKILL", "SIGTERM", "SIGINT", "SIGHUP")  # by a system short of memory, or a person
+SLICE = 0.5  # s; of a time for which this process was stopped, no more counts
 
 
 class Child:
@@ -40,7 +45,9 @@ class Child:
         self._process: subprocess.Popen[bytes] | None = None
         self._answers: SimpleQueue[Answer | None] = SimpleQueue()
         self._closed = False
-        self._printed: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115
+        self._printed: IO[bytes] | None = None
+        with suppress(OSError):  # no folder for it has room
+            self._printed = tempfile.TemporaryFile()  # noqa: SIM115
 
     def call(self, seconds: float, function: Callable[..., T], *arguments: object) -> T:
         """What `function(*arguments)` returns there, or the error that it raises.
@@ -52,7 +59,7 @@ class Child:
         how = ""
         for _ in range(ATTEMPTS):
             try:
-                returned, answer = self._ask(request, seconds)
+                returned, answer, _ = self._ask(request, seconds)
             except _Ended as ended:
                 how = str(ended)
                 continue
@@ -61,16 +68,15 @@ class Child:
             if returned:
                 return answer  # type: ignore[no-any-return]
             raise answer
-        # A process is killed by a system short of memory, or by a person: the next run may fare
-        # better with the same file.
-        raise Crashed(f"it ended the process that read it ({how})", lasting=how != "SIGKILL")
+        raise Crashed(f"it ended the process that read it ({how})", lasting=how not in BY_OTHERS)
 
     def close(self) -> None:
         """End the process for good; a call that another thread has under way fails."""
         self._closed = True
         self._kill()
         self._answers.put(None)  # a process that waits for a dead disk cannot say that it ends
-        self._printed.close()
+        if self._printed is not None:
+            self._printed.close()
 
     def _ask(self, request: bytes, seconds: float) -> Answer:
         if self._process is None:
@@ -82,36 +88,46 @@ class Child:
         try:
             process.stdin.write(request)
             process.stdin.flush()
-            answer = answers.get(timeout=seconds)
+            answer = _wait(answers, seconds)
         except OSError:  # it ended before it was asked
             pass
         except Empty:
             self._kill()
             raise TooLong(f"it took longer than {seconds:g} s") from None
+        except BaseException:  # Ctrl-C; the answer must not be taken for that of the next call
+            self._kill()
+            raise
         if answer is None:
             self._kill()
             raise _Ended(_how(process.poll()))
+        if answer[2]:
+            self._kill()
         return answer
 
     def _start(self) -> None:
         if self._closed:
             return
         # Not from the working folder, as `-m` would: there may be files with a module's name in it.
-        path = ascii([os.path.abspath(folder) for folder in sys.path])
+        path = ascii(list(_absolute(sys.path)))
         serve = f"import sys; sys.path[:] = {path}; from tagger.child import serve; serve()"
         command = [sys.executable, "-I", f"-Xutf8={sys.flags.utf8_mode}", "-c", serve]
-        process = subprocess.Popen(
-            [*command, str(os.getpid())],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._printed,
-            env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
-            # Ctrl-C reaches all of a terminal's processes; the parent alone decides how to end.
-            start_new_session=True,
-        )
+        try:
+            process = subprocess.Popen(
+                [*command, str(os.getpid())],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._printed or subprocess.DEVNULL,
+                env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+                # Ctrl-C reaches all of a terminal's processes; the parent alone decides how to end.
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise Crashed(f"no process to read it: {error.strerror}", lasting=False) from error
         # A thread reads, for only a queue can be waited on for a time on every system.
         self._process, self._answers = process, SimpleQueue()
         threading.Thread(target=_listen, args=(process.stdout, self._answers), daemon=True).start()
+        if self._closed:  # meanwhile, by another thread
+            self._kill()
 
     def _kill(self) -> None:
         process, self._process = self._process, None
@@ -129,6 +145,8 @@ class Child:
             process.wait(1)
 
     def _take_printed(self) -> str:
+        if self._printed is None:
+            return ""
         with suppress(ValueError):  # closed meanwhile
             if size := self._printed.seek(0, os.SEEK_END):
                 self._printed.seek(max(0, size - KEPT))
@@ -149,6 +167,20 @@ def _how(code: int | None) -> str:
     with suppress(ValueError):
         return signal.Signals(-code).name
     return f"exit code {code}"
+
+
+def _absolute(folders: Iterable[str]) -> Iterator[str]:
+    for folder in folders:
+        with suppress(FileNotFoundError):  # the working folder is gone
+            yield os.path.abspath(folder)
+
+
+def _wait(answers: SimpleQueue[Answer | None], seconds: float) -> Answer | None:
+    """The next answer. Raises `Empty` if there is none for so long."""
+    for _ in range(ceil(seconds / SLICE) - 1):
+        with suppress(Empty):
+            return answers.get(timeout=SLICE)
+    return answers.get(timeout=min(SLICE, seconds))
 
 
 def _listen(stream: IO[bytes], answers: SimpleQueue[Answer | None]) -> None:
@@ -181,15 +213,23 @@ def serve() -> None:
 
 def _answer(function: Callable[..., Any], arguments: tuple[object, ...]) -> Answer:
     try:
-        return True, function(*arguments)
+        return True, function(*arguments), _is_used_up()
     except MemoryError:
-        return False, Crashed(f"it needs more than {MEMORY >> 30} GB of memory")
+        return False, Crashed(f"it needs more than {MEMORY >> 30} GB of memory"), True
     except Exception as error:
         try:
             pickle.loads(pickle.dumps(error))
         except Exception:
             error = RuntimeError(traceback.format_exc())
-        return False, error
+        return False, error, _is_used_up()
+
+
+def _is_used_up() -> bool:
+    if sys.platform != "linux":
+        return False
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss > USED_UP >> 10  # in kB
 
 
 def _end_with(parent: int) -> None:

@@ -89,7 +89,7 @@ class Console:
         """Pass the items on behind a progress bar; none when quiet or not on a terminal."""
         from tqdm import tqdm
 
-        hidden = self.quiet or not sys.stderr.isatty()
+        hidden = self.quiet or not (sys.stderr and sys.stderr.isatty())
         yield from tqdm(items, label, total or None, leave=False, unit=" tracks", disable=hidden)
 
 

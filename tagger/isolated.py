@@ -42,8 +42,10 @@ def read_fields(path: Path) -> GenreFields:
 def digest_packets(path: Path) -> str | None:
     """See `audio.digest_packets`."""
     try:
-        # It reads the whole file.
-        seconds = SECONDS + path.stat().st_size / BYTES_A_SECOND
+        # It reads the whole file, but for the holes of a sparse one.
+        status = path.stat()
+        there = getattr(status, "st_blocks", status.st_size // 512) * 512  # no blocks on Windows
+        seconds = SECONDS + there / BYTES_A_SECOND
         return _call(seconds, audio.digest_packets, path)
     except Crashed as error:
         raise TagError(f"its audio cannot be compared: {error}", path) from error

@@ -77,6 +77,8 @@ class _Scan:
         try:
             real = path if is_real else os.path.realpath(path, strict=True)
             status = os.stat(real)
+        except RecursionError:
+            return Failure(Path(path), "a link that leads through too many others", lasting=False)
         except OSError as error:
             # Of a loop, or of a link without a suffix, nothing tells what it was meant to be.
             unknown = error.errno == errno.ELOOP or not os.path.splitext(path)[1]

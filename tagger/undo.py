@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from tagger.apply import Writer, identify, reason_of, replace_tag, uninterrupted
+from tagger.apply import Writer, examine, identify, reason_of, replace_tag, uninterrupted
 from tagger.edits import split_genres
 from tagger.errors import ChangedSince, TagError
 from tagger.isolated import read_fields
@@ -56,9 +56,10 @@ def undo_change(change: Change, writer: Writer, rehearsed: GenreFields | None = 
             check_replaceable(path, writer.options)
             state.mark_undone(change, writer.run, now)
             return replace(outcome, action=Action.WOULD_WRITE)
+        original = examine(now)
         with uninterrupted():
             after = replace_tag(
-                now, lambda scratch: restore_fields(scratch, change.before), writer, change.id
+                original, lambda scratch: restore_fields(scratch, change.before), writer, change.id
             )
             state.mark_undone(change, writer.run, after)
         return replace(outcome, action=Action.WRITTEN)

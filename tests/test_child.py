@@ -10,11 +10,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from queue import Empty
 
 import hostile
 import pytest
 
-from tagger.child import KEPT, Child
+from tagger.child import KEPT, Child, _wait
 from tagger.errors import Crashed, TooLong
 
 POSIX = pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
@@ -160,6 +161,61 @@ def test_closing_ends_a_call_of_another_thread(child):
     child.close()
     thread.join(10)
     assert caught
+
+
+def test_the_answer_to_a_call_that_was_interrupted_is_never_that_to_the_next(child, monkeypatch):
+    child.call(30, hostile.echo, 1)
+
+    def interrupted(answers, seconds):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("tagger.child._wait", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            child.call(30, hostile.echo, "the first")
+    assert child.call(30, hostile.echo, "the second") == "the second"
+
+
+@LINUX
+def test_a_process_that_needed_much_memory_is_replaced(child):
+    pid = child.call(30, hostile.process)
+    assert child.call(30, hostile.eat_and_answer) == pid
+    assert child.call(30, hostile.process) != pid
+
+
+def test_time_for_which_this_process_was_stopped_does_not_count(child, monkeypatch):
+    """As by Ctrl-Z: however long the first wait took, it was one slice."""
+    monkeypatch.setattr("tagger.child.SLICE", 0.2)
+    answers = [Empty, Empty, (True, "in time", False)]
+
+    class Stopped:
+        def get(self, timeout):
+            answer = answers.pop(0)
+            if answer is Empty:
+                raise Empty
+            return answer
+
+    assert _wait(Stopped(), 0.6) == (True, "in time", False)
+
+
+def test_where_no_process_can_be_begun_the_next_run_may_fare_better(child, monkeypatch):
+    def refuse(*arguments, **options):
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(subprocess, "Popen", refuse)
+    with pytest.raises(Crashed, match="Resource temporarily unavailable") as caught:
+        child.call(30, hostile.echo, 1)
+    assert not caught.value.lasting
+
+
+def test_without_a_temporary_folder_only_the_noise_is_lost(monkeypatch):
+    def refuse(*arguments):
+        raise FileNotFoundError("No usable temporary directory found")
+
+    monkeypatch.setattr("tempfile.TemporaryFile", refuse)
+    child = Child()
+    assert (child.call(30, hostile.make_noise), child.noise) == ("done", "")
+    child.close()
 
 
 MAIN = """

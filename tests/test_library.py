@@ -372,3 +372,16 @@ def test_what_may_not_be_read_is_a_failure():
     assert run.stdout.splitlines() == [
         "track|a.mp3", "permission denied|closed", "track|c.mp3", "permission denied|secret.mp3",
     ]  # fmt: skip
+
+
+def test_a_link_through_thousands_of_others_is_a_failure(tmp_path):
+    target = tmp_path / "x.mp3"
+    target.touch()
+    (tmp_path / "links").mkdir()
+    for number in range(3_000):
+        link = tmp_path / "links" / f"{number}"
+        link.symlink_to(target)
+        target = link
+    (tmp_path / "last.mp3").symlink_to(target)
+    (found,) = find_tracks([tmp_path / "last.mp3"])
+    assert isinstance(found, Failure) and "link" in found.reason

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 from pathlib import Path
+from typing import IO
 
 import pytest
 import sounds
@@ -58,6 +60,27 @@ def test_a_log_that_cannot_be_written_stops_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "s.log").mkdir()
+    with logged(tmp_path / "s"):
+        LOG.info("something")
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+@pytest.mark.timeout(60)
+def test_a_pipe_in_the_place_of_the_log_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "s.log")
+    with logged(tmp_path / "s"):
+        LOG.info("something")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_a_log_on_a_full_disk_stops_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(handler: logging.FileHandler) -> IO[str]:
+        return open("/dev/full", "w")  # noqa: SIM115
+
+    monkeypatch.setattr(logging.FileHandler, "_open", full)
     with logged(tmp_path / "s"):
         LOG.info("something")
     assert capsys.readouterr() == ("", "")
