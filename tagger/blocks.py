@@ -10,6 +10,7 @@ import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import count
 from typing import IO
 
 from tagger import id3v2
@@ -33,6 +34,13 @@ WAV, AIFF, DSDIFF = Chunks("<I", b"id3 "), Chunks(">I", b"ID3 "), Chunks(">Q", b
 Place = str | Chunks
 
 
+def read_part(file: IO[bytes], start: int, stop: int) -> bytes:
+    """The bytes from `start` to `stop`, as far as there are any."""
+    stop = min(stop, file.seek(0, 2))  # Python takes memory for all that it is asked for
+    file.seek(start)
+    return file.read(max(stop - start, 0))
+
+
 def splice(file: IO[bytes], start: int, stop: int, new: bytes) -> None:
     """Replace the bytes from `start` to `stop`; what follows moves if the length changes."""
     moves = len(new) != stop - start
@@ -49,9 +57,7 @@ def splice(file: IO[bytes], start: int, stop: int, new: bytes) -> None:
 
 def read_id3(file: IO[bytes], place: Place) -> bytes:
     """The ID3v2 tag; no byte where there is none."""
-    start, stop = find_id3(file, place)
-    file.seek(start)
-    return file.read(stop - start)
+    return read_part(file, *find_id3(file, place))
 
 
 def find_id3(file: IO[bytes], place: Place) -> tuple[int, int]:
@@ -100,10 +106,12 @@ def chunks(
     """
     head = 4 + struct.calcsize(layout.size)
     at, end = head + 4, _end(file, layout) if end is None else end
-    while at + head <= end:
+    for number in count():
+        id3v2.check_count(number)
         file.seek(at)
         header = file.read(head)
-        if len(header) < head or not header[:4].isascii() or not header[:4].decode().isprintable():
+        is_cut = len(header) < head or at + head > end
+        if is_cut or not header[:4].isascii() or not header[:4].decode().isprintable():
             return
         stop = at + head + struct.unpack(layout.size, header[4:])[0]
         yield header[:4], at, stop
@@ -131,9 +139,7 @@ def _place_chunk(file: IO[bytes], layout: Chunks, new: bytes) -> None:
             "write it anew with: ffmpeg -i OLD -c copy -map_metadata 0 NEW"
         )
     last = found[-1][2]
-    room = max(_end(file, layout) - (last + last % 2), 0)
-    file.seek(last + last % 2)
-    rest = file.read(room)
+    rest = read_part(file, last + last % 2, _end(file, layout))
     if len(rest) >= head and rest.strip(b"\0"):  # may be chunks at an odd place
         raise TagError(
             "its chunks are not in line (the byte that fills up one of odd size may be missing); "
@@ -166,11 +172,11 @@ def _check_end(file: IO[bytes], layout: Chunks) -> None:
 def read_info(file: IO[bytes]) -> list[tuple[bytes, bytes]]:
     """Key and text, as stored, of each item in the INFO list of a WAV."""
     start, stop = _find_info(file)
-    file.seek(start + 12)
-    data, at, found = file.read(max(stop - start - 12, 0)), 0, []
+    data, at, found = read_part(file, start + 12, stop), 0, []
     while at + 8 <= len(data):
         size = int.from_bytes(data[at + 4 : at + 8], "little")
         found.append((data[at : at + 4], data[at + 8 : at + 8 + size]))
+        id3v2.check_count(len(found))
         at += 8 + size + size % 2
     return found
 
@@ -182,8 +188,7 @@ def put_info(file: IO[bytes], key: bytes, value: bytes | None) -> None:
     if start == stop or dict(texts).get(key) == value:
         return
     length = file.seek(0, 2)
-    file.seek(start)
-    if file.read(stop - start).rstrip(b"\0") != _info_chunk(texts).rstrip(b"\0"):
+    if read_part(file, start, stop).rstrip(b"\0") != _info_chunk(texts).rstrip(b"\0"):
         raise TagError("its RIFF INFO list is damaged, and would be lost; mend it first")
     new_texts = [(key, value)] if value is not None else []
     new = _info_chunk([item for item in texts if item[0] != key] + new_texts)
@@ -194,9 +199,9 @@ def put_info(file: IO[bytes], key: bytes, value: bytes | None) -> None:
 
 
 def _info_chunk(texts: list[tuple[bytes, bytes]]) -> bytes:
-    body = b"INFO"
-    for name, text in texts:
-        body += name + struct.pack("<I", len(text)) + text + b"\0" * (len(text) % 2)
+    sizes = (struct.pack("<I", len(text)) for _, text in texts)
+    parts = (name + next(sizes) + text + b"\0" * (len(text) % 2) for name, text in texts)
+    body = b"INFO" + b"".join(parts)
     return b"LIST" + struct.pack("<I", len(body)) + body
 
 
@@ -207,15 +212,6 @@ def _find_info(file: IO[bytes]) -> tuple[int, int]:
         if name == b"LIST" and file.read(4) == b"INFO":
             return at, stop
     return 0, 0
-
-
-def info_text(raw: bytes) -> str:
-    """A text of an INFO list: UTF-8 from FFmpeg, Windows' own encoding from most else."""
-    raw = raw.split(b"\0")[0]
-    try:
-        return raw.decode()
-    except UnicodeDecodeError:
-        return raw.decode("cp1252", "replace")
 
 
 # --- at the end of a file -------------------------------------------------------------------------
@@ -276,14 +272,19 @@ _APE_ITEM = re.compile(rb"(.{4}).{4}[\x20-\x7e]{2,255}\0", re.DOTALL)  # its siz
 
 def read_ape_items(file: IO[bytes]) -> list[bytes] | None:
     """Each item of the APEv2 tag as bytes; `None` if they do not add up to the size of the tag."""
-    start, stop = find_ape(file)
-    file.seek(start)
-    data = file.read(stop - start)[:-APE_SIZE]
+    found, adds_up = split_ape(file)
+    return found if adds_up else None
+
+
+def split_ape(file: IO[bytes]) -> tuple[list[bytes], bool]:
+    """Items up to the first that is none, and whether they add up to the size of the tag."""
+    data = read_part(file, *find_ape(file))[:-APE_SIZE]
     at, found = APE_SIZE if data.startswith(APE_MARK) else 0, []
     while at < len(data) and (item := _APE_ITEM.match(data, at)):
         start, at = at, item.end() + int.from_bytes(item[1], "little")
         found.append(data[start:at])
-    return found if at == len(data) else None
+        id3v2.check_count(len(found))
+    return found, at == len(data)
 
 
 def find_audio_end(file: IO[bytes]) -> int:

@@ -41,8 +41,7 @@ _OWN_FRAME = re.compile(
     re.DOTALL,
 )
 _OWN_ITEM = re.compile(
-    rb".{4}(\xa9gen|gnre|----.{4}mean\0{4}com\.apple\.iTunes.{4}name\0{4}%b(.{4}data|\Z))"
-    % FIELD.encode(),
+    rb".{4}(\xa9gen|gnre|----.{12}com\.apple\.iTunes.{12}%b(.{4}data|\Z))" % FIELD.encode(),
     re.DOTALL,
 )
 _INFO = ("length", "sample_rate", "channels", "bits_per_sample", "codec")
@@ -67,9 +66,8 @@ def _other_chunks(file: IO[bytes], layout: blocks.Chunks) -> dict[str, str]:
     found = {}
     others = [chunk for chunk in blocks.chunks(file, layout) if not blocks.is_id3(chunk[0])]
     for index, (name, at, stop) in enumerate(others):
-        file.seek(at)
         size = min(stop - at, 64) if name in blocks.AUDIO else stop - at  # sound is large
-        data = file.read(size)
+        data = blocks.read_part(file, at, at + size)
         if name == b"LIST" and data[8:12] == b"INFO":
             data = repr([item for item in blocks.read_info(file) if item[0] != b"IGNR"]).encode()
         found[f"chunk:{index}:{name!r}"] = _digest(data)
@@ -103,9 +101,11 @@ def _other_values(file: IO[bytes], media: Any, family: Family) -> dict[str, str]
     pairs = list(tags) if isinstance(tags, list) else list(tags.items())
     own = (family.field.casefold(), FIELD.casefold())
     pairs = [(key, value) for key, value in pairs if key.casefold() not in own]
-    found = {f"tag:{key}": "" for key, _ in pairs}
+    values: dict[str, list[str]] = {f"tag:{key}": [] for key, _ in pairs}
     for key, value in pairs:
-        found[f"tag:{key}"] += f"{value}\0" if isinstance(value, str) else _digest(repr(value))
+        text = f"{value}\0" if isinstance(value, str) else _digest(repr(value))
+        values[f"tag:{key}"].append(text)
+    found = {key: "".join(texts) for key, texts in values.items()}
     if hasattr(tags, "vendor") and pairs:
         found["vendor"] = tags.vendor
     if isinstance(media, _mutagen.flac.FLAC):

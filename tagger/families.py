@@ -34,7 +34,8 @@ import mutagen.trueaudio
 import mutagen.wave
 import mutagen.wavpack
 
-from tagger import blocks, id3v2
+from tagger import blocks, id3v2, ilst
+from tagger.errors import TagError
 from tagger.keys import APE, ASF, ID3, MP4, VORBIS, Keys
 
 _mutagen: Any = mutagen  # half of it is untyped
@@ -101,12 +102,42 @@ def recognise(file: IO[bytes], path: Path) -> tuple[Any, Family | None]:
     return (kind, _FAMILY_OF[kind]) if score > 0 else (None, None)
 
 
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """A file with an ID3v2 or APEv2 tag, as mutagen sees it without that."""
+
+    info: Any
+
+
 def load(file: IO[bytes], kind: Any, family: Family) -> Any:
-    """What mutagen reads of a file; of ID3 only the stream behind it, since `read_tags` does."""
+    """What mutagen reads of a file; for ID3v2 and APEv2 only the stream, see `read_tags`."""
+    if family.keys is MP4:
+        ilst.check_atoms(file)
+    if isinstance(family.id3, blocks.Chunks):
+        blocks.find_id3(file, family.id3)  # raises `TagError` for too many chunks
+    start = blocks.find_id3(file, blocks.FRONT)[1] if family.id3 == blocks.FRONT else None
     file.seek(0)
-    if family.id3 is not None:
-        return kind(file, known_frames={}, translate=False, load_v1=False)
-    return kind(file)
+    if kind in _STREAMS:
+        return Stream(_STREAMS[kind](file) if start is None else _STREAMS[kind](file, start))
+    media = kind(file)
+    id3v2.check_count(len(media.tags or ()))
+    id3v2.check_count(len(getattr(media, "metadata_blocks", ())))  # of a FLAC
+    return media
+
+
+# Mutagen's own loading of such a tag takes a time that grows with the square of its size.
+_STREAMS = {
+    _m.mp3.MP3: _m.mp3.MPEGInfo,
+    _m.trueaudio.TrueAudio: _m.trueaudio.TrueAudioInfo,
+    _m.wave.WAVE: _m.wave.WaveStreamInfo,
+    _m.aiff.AIFF: _m.aiff.AIFFInfo,
+    _m.dsdiff.DSDIFF: _m.dsdiff.DSDIFFInfo,
+    _m.dsf.DSF: lambda file: _m.dsf.DSFInfo(_m.dsf.DSFFile(file).fmt_chunk),
+    _m.wavpack.WavPack: _m.wavpack.WavPackInfo,
+    _m.musepack.Musepack: _m.musepack.MusepackInfo,
+    _m.monkeysaudio.MonkeysAudio: _m.monkeysaudio.MonkeysAudioInfo,
+    _m.tak.TAK: _m.tak.TAKInfo,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,8 +165,10 @@ def read_tags(file: IO[bytes], media: Any, family: Family) -> Tags:
     if family.id3 is None:
         return Tags(media.tags or {}, family.keys, ape)
     source = read_id3(file, family.id3)
-    frames = _mutagen.id3.ID3(BytesIO(source), translate=False, load_v1=False) if source else {}
-    return Tags(frames, family.keys, ape)
+    if not source:
+        return Tags({}, family.keys, ape)
+    frames = BytesIO(id3v2.parse(source).to_read())
+    return Tags(_mutagen.id3.ID3(frames, translate=False, load_v1=False), family.keys, ape)
 
 
 def is_ape_alone(file: IO[bytes], family: Family, ape: Any) -> bool:
@@ -144,10 +177,12 @@ def is_ape_alone(file: IO[bytes], family: Family, ape: Any) -> bool:
 
 
 def read_id3(file: IO[bytes], place: blocks.Place) -> bytes:
-    """The ID3v2 tag; no byte where there is none, or one without any frame, which hides nothing."""
+    """The ID3v2 tag; no byte where there is none, or one of empty frames, which hides nothing."""
     source = blocks.read_id3(file, place)
     tag = id3v2.parse(source) if source else id3v2.Id3()
-    return source if tag.frames or tag.rest.strip(b"\0") else b""
+    head = 6 if tag.major == 2 else 10
+    is_empty = all(len(frame) == head for frame in tag.frames) and not tag.rest.strip(b"\0")
+    return b"" if is_empty else source
 
 
 def parse_id3(file: IO[bytes], place: blocks.Place) -> id3v2.Id3:
@@ -182,7 +217,16 @@ def _info_texts(info: dict[bytes, bytes]) -> dict[bytes, str]:
     frames = {key: frame for key, frame in _INFO_FRAMES.items() if key in info}
     others = [key for key in info if key not in _INFO_FRAMES and key.isalnum() and key != b"IGNR"]
     frames |= {key: b"TXXX:" + key for key in others}
-    return {frame: blocks.info_text(info[key]) for key, frame in frames.items()}
+    return {frame: info_text(info[key]) for key, frame in frames.items()}
+
+
+def info_text(raw: bytes) -> str:
+    """A text of an INFO list: UTF-8 from FFmpeg, Windows' own encoding from most else."""
+    raw = raw.split(b"\0")[0]
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return raw.decode("cp1252", "replace")
 
 
 def new_ape(file: IO[bytes]) -> Any:
@@ -204,11 +248,14 @@ def read_ape(file: IO[bytes]) -> Any:
     start, stop = blocks.find_ape(file)
     if start == stop:
         return _mutagen.apev2.APEv2()
-    file.seek(start)
-    # mutagen goes back to a header, which some tags only claim to have.
-    source = BytesIO(bytes(blocks.APE_SIZE) + file.read(stop - start))
+    items, adds_up = blocks.split_ape(file)
+    source = blocks.read_part(file, start, stop)
+    if not adds_up and len(items) < int.from_bytes(source[-16:-12], "little"):
+        # mutagen says so too, after it has looked at each byte for the end of a name.
+        raise TagError("an item of the APEv2 tag has no name")
     try:
-        return _mutagen.apev2.APEv2(source)
+        # mutagen goes back to a header, which some tags only claim to have.
+        return _mutagen.apev2.APEv2(BytesIO(bytes(blocks.APE_SIZE) + source))
     except _mutagen.apev2.APENoHeaderError:  # it has no items
         return _mutagen.apev2.APEv2()
 

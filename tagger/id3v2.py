@@ -7,7 +7,9 @@ Here every other frame keeps its bytes and the tag its version. Source: id3.org,
 from __future__ import annotations
 
 import re
+import zlib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from io import BytesIO
 from typing import Any
@@ -29,8 +31,18 @@ _NAME[4] = _NAME[3]
 # Programs that turned 2.2 into 2.3 left the short name behind, filled up. TCOM is another frame.
 _GENRE_NAMES = {2: (b"TCO",), 3: (b"TCON", b"TCO\0", b"TCO ")}
 _GENRE_NAMES[4] = _GENRE_NAMES[3]
+_UNKNOWN = {2: 0, 3: 0x1F, 4: 0x0F}  # flags of a tag that its version does not have
+_COMPRESSED = {3: 0x80, 4: 0x08}  # flag of a frame, in the second byte of them
+# Names of the frames that are read: genre, note, album, both artists, compilation; 2.2 as well.
+_READ = (b"TCON TXXX TALB TPE1 TPE2 TCMP TCO TXX TAL TP1 TP2 TCP").split()
+_LETTERS = rb"\0?".join(re.escape(bytes([letter])) for letter in FIELD.encode())  # UTF-16 too
+_NOTE = re.compile(rb".{6,19}%b" % _LETTERS, re.DOTALL)  # behind a header, an encoding, a mark
 EXTENDED_SIZE = range(6, 16)  # bytes of an extended header with all that it may hold
 _FALSE_SYNC = re.compile(rb"\xff([\xe0-\xff]|\Z)")  # what unsynchronisation takes care to avoid
+
+# What no tag of a person's reaches. Beyond that, mutagen and others take minutes or gigabytes.
+MOST_PARTS = 10_000  # frames, items, comments or chunks
+MOST_TEXT = 1 << 16  # bytes of the frames that are read, inflated
 
 DAMAGED = (
     "the ID3 tag is damaged (its sizes do not fit its extended header or its unsynchronisation), "
@@ -72,11 +84,48 @@ class Id3:
         return replace(self, frames=(*new, *self.others), rest=rest)
 
     def _is_note(self, frame: bytes) -> bool:
-        """Whether mutagen reads a frame as our note, whatever its encoding and flags."""
+        """Whether mutagen reads a frame as our note, whatever its encoding and its other flags."""
         if not frame.startswith(b"TXX"):
             return False
-        alone = BytesIO(replace(self, frames=(frame,), rest=b"").to_bytes())
+        if self._is_compressed(frame) or not _NOTE.match(frame):
+            return False  # ours is never compressed
+        alone = BytesIO(replace(self, frames=(frame,), rest=b"", room=0).to_bytes())
         return f"TXXX:{FIELD}" in _mutagen.id3.ID3(alone, translate=False, load_v1=False)
+
+    def to_read(self) -> bytes:
+        """A tag of just the frames that are read, which mutagen is spared the others of.
+
+        Raises `TagError` if they hold more than it can read in a few seconds.
+        """
+        frames, size = [], 0
+        for frame in self.frames:
+            if frame[: 3 if self.major == 2 else 4].rstrip(b"\0 ") not in _READ:
+                continue
+            if not frame.startswith(b"TXX") or self._is_note(frame):
+                plain = self.major == 4 and not self.synchsafe
+                frames.append(_with_synchsafe_size(frame) if plain else frame)
+                size += self._length(frame)
+        # mutagen reads what there is of a frame that is cut off.
+        is_genre = self.rest.startswith(_GENRE_NAMES[self.major])
+        rest = self.rest[: MOST_TEXT + 1] if is_genre else b""
+        if size + len(rest) > MOST_TEXT:
+            raise TagError("the ID3 tag holds a genre or an artist that is too long to be real")
+        return replace(self, frames=tuple(frames), rest=rest, room=0).to_bytes()
+
+    def _is_compressed(self, frame: bytes) -> bool:
+        return self.major > 2 and bool(frame[9] & _COMPRESSED[self.major])
+
+    def _length(self, frame: bytes) -> int:
+        """Bytes that a frame holds; of a compressed one up to just more than may be read."""
+        if not self._is_compressed(frame):
+            return len(frame)
+        size, data, longest = frame[10:14], frame[14:], 0
+        plain = data.replace(b"\xff\0", b"\xff")
+        for packed in (data, plain, size + data, size + plain):  # each is tried by mutagen
+            with suppress(zlib.error):
+                inflated = zlib.decompressobj().decompress(packed, MOST_TEXT + 1)
+                longest = max(longest, len(inflated))
+        return longest
 
     def to_bytes(self) -> bytes:
         """The whole tag, as long as the one that was read if that is possible."""
@@ -99,6 +148,17 @@ def to_synchsafe(number: int) -> bytes:
     return bytes(number >> 7 * i & 0x7F for i in (3, 2, 1, 0))
 
 
+def is_synchsafe(data: bytes) -> bool:
+    """Whether each byte holds 7 bits."""
+    return not any(byte >> 7 for byte in data)
+
+
+def check_count(count: int) -> None:
+    """Raise `TagError` for more parts of a tag than a person makes."""
+    if count > MOST_PARTS:
+        raise TagError(f"its tag has more than {MOST_PARTS:,} parts, which is too many to be real")
+
+
 def size_of(header: bytes) -> int:
     """Bytes of a whole tag that begins with these ten bytes; 0 if none does."""
     if len(header) < 10 or not header.startswith(b"ID3"):
@@ -111,7 +171,8 @@ def parse(source: bytes) -> Id3:
     """Split a whole tag. Raises `TagError` if it is cut off or of an unknown kind."""
     size, major, flags = from_synchsafe(source[6:10]), source[3], source[5]
     body = source[10 : 10 + size]
-    if not source.startswith(b"ID3") or major not in _NAME or len(body) < size:
+    is_known = source.startswith(b"ID3") and major in _NAME and not flags & _UNKNOWN[major]
+    if not is_known or not is_synchsafe(source[6:10]) or len(body) < size:
         raise TagError("the ID3 tag is cut off, or of an unknown version")
     if major == 2 and flags & EXTENDED:
         raise TagError("the ID3v2.2 tag is compressed, which nothing reads")
@@ -121,7 +182,7 @@ def parse(source: bytes) -> Id3:
     if flags & EXTENDED and not _NAME[major].match(body):  # holds a checksum and the like: dropped
         plain = int.from_bytes(body[:4], "big") + 4
         extended = from_synchsafe(body[:4]) if major == 4 else plain
-        if extended not in EXTENDED_SIZE:
+        if extended not in EXTENDED_SIZE or (major == 4 and not is_synchsafe(body[:4])):
             raise TagError(DAMAGED)
         body = body[extended:]
     kept = flags & (UNSYNCHRONISED | EXPERIMENTAL if major == 4 else EXPERIMENTAL)
@@ -172,8 +233,13 @@ def _split(body: bytes, major: int, *, synchsafe: bool) -> tuple[tuple[bytes, ..
         if at + head + size > len(body):
             break
         frames.append(body[at : at + head + size])
+        check_count(len(frames))
         at += head + size
     return tuple(frames), body[at:]
+
+
+def _with_synchsafe_size(frame: bytes) -> bytes:
+    return frame[:4] + to_synchsafe(len(frame) - 10) + frame[8:]
 
 
 def _text_frame(tag: Id3, name: bytes, values: Sequence[str]) -> bytes:

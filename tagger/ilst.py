@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Iterator, Sequence
+from itertools import count
 from typing import IO, Any
 
 import mutagen
@@ -20,14 +21,39 @@ from tagger.provenance import FIELD
 
 GENRE = (b"\xa9gen", b"gnre")  # the name, and the number that old iTunes wrote
 MEAN = "com.apple.iTunes"  # who defines the name of a freeform item
+CONTAINERS = (b"moov udta trak mdia meta ilst stbl minf moof traf").split()  # that mutagen opens
+MOST_ATOMS, DEEPEST = 200_000, 64  # a long one in parts has some thousand parts, of ten atoms each
 UTF8 = 1  # type of a data atom
+# Whatever the names of the first two atoms in it: mutagen takes them for "mean" and "name".
 _NOTE = re.compile(
-    rb".{4}----.{4}mean.{4}%b.{4}name.{4}%b(.{4}data|\Z)"
-    % (re.escape(MEAN.encode()), FIELD.encode()),
+    rb".{4}----.{12}%b.{12}%b(.{4}data|\Z)" % (re.escape(MEAN.encode()), FIELD.encode()),
     re.DOTALL,
 )
 
 _mutagen: Any = mutagen  # half of it is untyped
+
+
+def check_atoms(file: IO[bytes]) -> None:
+    """Raise `TagError` for more atoms than mutagen can open in a few seconds."""
+    length, at, ends = file.seek(0, 2), 0, [0]
+    for number in count(1):
+        while ends and at >= ends[-1]:
+            ends.pop()
+        file.seek(at)
+        header = file.read(16)
+        size, head = int.from_bytes(header[:4], "big"), 8
+        if size == 1:
+            size, head = int.from_bytes(header[8:], "big"), 16
+        size = size or length - at
+        if len(header) < 8 or size < head:
+            return  # the end, or one that mutagen stops at
+        if number > MOST_ATOMS or len(ends) > DEEPEST:
+            raise TagError("it has more atoms, or deeper ones, than a real MP4")
+        if header[4:8] in CONTAINERS:
+            ends.append(at + size)
+            at += head + (4 if header[4:8] == b"meta" else 0)
+        else:
+            at += size
 
 
 def items(file: IO[bytes]) -> Iterator[tuple[bytes, bytes]]:
@@ -37,9 +63,10 @@ def items(file: IO[bytes]) -> Iterator[tuple[bytes, bytes]]:
         found = atoms.path(b"moov", b"udta", b"meta", b"ilst")[-1].children or []
     except KeyError:
         return
+    size = file.seek(0, 2)  # Python takes memory for all that it is asked to read
     for atom in found:
         file.seek(atom.offset)
-        yield atom.name, file.read(atom.length)
+        yield atom.name, file.read(min(atom.length, size))
 
 
 def put_items(

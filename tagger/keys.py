@@ -10,6 +10,7 @@ import mutagen.apev2
 import mutagen.asf
 import mutagen.mp4
 
+from tagger.id3v2 import check_count
 from tagger.provenance import FIELD
 
 _mutagen: Any = mutagen  # half of it is untyped
@@ -38,10 +39,15 @@ _PLAIN = (str, bool, _asf.ASFUnicodeAttribute, _asf.ASFQWordAttribute, *_NUMBERS
 
 
 def texts(tags: Any, key: str) -> tuple[str, ...]:
-    """The values of a field in one of mutagen's tags, without those that are not text."""
+    """The values of a field in one of mutagen's tags, without those that are not text.
+
+    Raises `TagError` for more than a person writes.
+    """
     value = tags.get(key)
     value = getattr(value, "text", value)  # of an ID3 frame
     many = isinstance(value, (list, _mutagen.apev2.APETextValue))
+    if many:
+        check_count(len(value))
     found = (_text(item) for item in (value if many else [value]))
     return tuple(text for text in found if text is not None)
 

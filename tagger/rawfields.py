@@ -38,6 +38,8 @@ from tagger.keys import APE, texts
 NOTE = "note"  # our own field, in whatever tag is the main one
 Values = tuple[str, ...]
 PADDING, VORBIS_COMMENT, PICTURE = 1, 4, 6  # types of a FLAC block
+MOST_ODD = 100  # names of comments that are looked for in the file, one by one
+MOST_COMMENTS = 32 << 20  # characters; mutagen's time for Ogg grows with the square, here to 10 s
 
 _mutagen: Any = mutagen  # half of it is untyped
 
@@ -187,9 +189,12 @@ def _change(tags: Any, changes: Mapping[str, Values | None]) -> None:
 
 def _check_comments(file: IO[bytes], comments: Any) -> None:
     """Refuse Vorbis comments that mutagen replaced at reading: to save them would lose them."""
+    if sum(len(value) for _, value in comments) > MOST_COMMENTS:
+        raise TagError("its Vorbis comments are too large to be written; are there huge pictures?")
     file.seek(0)
     head = file.read(1 << 24)
-    if any("?" in key and f"{key}=".encode() not in head for key, _ in comments):
+    odd = {f"{key}=".encode() for key, _ in comments if "?" in key}
+    if len(odd) > MOST_ODD or any(name not in head for name in odd):
         raise TagError("the name of a Vorbis comment is not ASCII and would be lost; mend it first")
     replaced = sum(value.count("\ufffd") for _, value in comments)
     if replaced and head.count("\ufffd".encode()) < replaced:

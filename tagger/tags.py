@@ -16,10 +16,10 @@ from typing import IO, Any
 import mutagen
 import mutagen.id3
 
-from tagger import blocks
+from tagger import blocks, id3v2
 from tagger.compare import other_parts
 from tagger.errors import TagError, UnsupportedFormat
-from tagger.families import APE_GENRE, IGNR, Family, load, read_tags, recognise
+from tagger.families import APE_GENRE, IGNR, Family, info_text, load, read_tags, recognise
 from tagger.genres import unique_names
 from tagger.keys import APE, first_text, is_set
 from tagger.provenance import FIELD
@@ -123,6 +123,10 @@ def restore_fields(path: Path, fields: GenreFields) -> None:
     """Put back what `read_fields` gave; a tag that was not there and holds no more is removed."""
     with _opened(path, "r+b") as (file, media, family):
         put_fields(file, media, family, fields.values, keep_empty=fields.has_tags)
+        file.seek(0)
+        if family.id3 == blocks.FRONT and recognise(file, path)[1] is not family:
+            # Only an ID3 tag, which had no frame, told of what kind it is: its suffix is wrong.
+            blocks.splice(file, 0, 0, id3v2.Id3().to_bytes())
 
 
 def other_tags(path: Path) -> dict[str, str]:
@@ -144,7 +148,7 @@ def _names(field: str, values: Iterable[str], *, joined: bool) -> tuple[str, ...
     if field in ("TCON", "id3v1"):
         values = _mutagen.id3.TCON(encoding=3, text=list(values)).genres
     if field == IGNR:
-        values = [blocks.info_text(value.encode("latin-1")) for value in values]
+        values = [info_text(value.encode("latin-1")) for value in values]
     if field == "TCON" and joined:
         values = [part for value in values for part in value.split(JOIN)]
     return unique_names(values)
