@@ -78,7 +78,7 @@ def test_a_log_on_a_full_disk_stops_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def full(handler: logging.FileHandler) -> IO[str]:
-        return open("/dev/full", "w")  # noqa: SIM115
+        return open("/dev/full", "w")
 
     monkeypatch.setattr(logging.FileHandler, "_open", full)
     with logged(tmp_path / "s"):
