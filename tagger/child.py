@@ -31,7 +31,7 @@ Answer = tuple[bool, Any, bool]
 MEMORY = 2 << 30  # bytes that the process may have, beside its program; known to Linux only
 PRINTED = 16 << 20  # bytes that it may write to files, such as what its libraries print
 KEPT = 2000  # bytes kept of that
-USED_UP = 512 << 20  # bytes; a process that has had as many is replaced, for it may have leaked
+USED_UP = 512 << 20  # bytes; a process that keeps as many is replaced, for libraries leak
 ATTEMPTS = 2  # the process may have been ended for what others did
 BY_OTHERS = ("SIGKILL", "SIGTERM", "SIGINT", "SIGHUP")  # by a system short of memory, or a person
 SLICE = 0.5  # s; of a time for which this process was stopped, no more counts
@@ -227,9 +227,10 @@ def _answer(function: Callable[..., Any], arguments: tuple[object, ...]) -> Answ
 def _is_used_up() -> bool:
     if sys.platform != "linux":
         return False
-    import resource
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss > USED_UP >> 10  # in kB
+    # Not the peak that getrusage tells: that begins with what the parent had.
+    with open("/proc/self/statm", "rb") as file:
+        pages = int(file.read().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") > USED_UP
 
 
 def _end_with(parent: int) -> None:

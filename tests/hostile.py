@@ -17,6 +17,7 @@ from tagger.errors import AudioError
 from tagger.windows import WindowPlan
 
 BYTES = 5 << 30
+LEAKED: list[bytes] = []
 
 
 class Unpicklable(Exception):
@@ -51,8 +52,9 @@ def eat() -> int:
     return len(bytearray(BYTES))
 
 
-def eat_and_answer() -> int:
-    return len(bytearray(700 << 20)) and os.getpid()
+def leak() -> int:
+    LEAKED.append(b"x" * (700 << 20))
+    return os.getpid()
 
 
 def eat_slowly() -> None:

@@ -177,9 +177,16 @@ def test_the_answer_to_a_call_that_was_interrupted_is_never_that_to_the_next(chi
 
 
 @LINUX
-def test_a_process_that_needed_much_memory_is_replaced(child):
+def test_a_process_is_not_replaced_for_what_its_parent_needs(child):
+    needed = b"x" * (700 << 20)
+    assert child.call(30, hostile.process) == child.call(30, hostile.process)
+    del needed
+
+
+@LINUX
+def test_a_process_that_keeps_much_memory_is_replaced(child):
     pid = child.call(30, hostile.process)
-    assert child.call(30, hostile.eat_and_answer) == pid
+    assert child.call(30, hostile.leak) == pid
     assert child.call(30, hostile.process) != pid
 
 
