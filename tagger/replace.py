@@ -218,7 +218,7 @@ def _copy(path: Path, scratch: Path, before: os.stat_result) -> None:
     disk = shutil.disk_usage(scratch.parent)
     # Some network file systems tell nothing of their size.
     if disk.total and disk.free < before.st_size:
-        raise TagError("its disk has no room for a copy of it", path)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
     shutil.copyfile(path, scratch)
     _take_owner(path, scratch, before)
     wanted = _attributes(path)
