@@ -6,11 +6,11 @@ import logging
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from math import ceil
 from queue import SimpleQueue
-from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,13 +22,12 @@ from tagger.errors import AudioError, Crashed, TooLong
 from tagger.types import Failure, Track
 from tagger.windows import WindowPlan
 
-Self = TypeVar("Self", bound="Readers")
 AHEAD = 2  # lots of windows for each child that may wait to be asked for
 
 log = logging.getLogger(__name__)
 
 
-class Readers:
+class Readers(AbstractContextManager["Readers"]):
     """Child processes that decode, each for at most `seconds` a lot of windows.
 
     A context manager that ends them; a thread for each waits for what it answers.
@@ -43,16 +42,7 @@ class Readers:
         self._threads = ThreadPoolExecutor(count, "decode")
         self._closed = False
 
-    def __enter__(self: Self) -> Self:
-        """Itself."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         """End the processes, whatever they are at."""
         self._closed = True
         for child in self._children:
