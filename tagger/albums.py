@@ -31,13 +31,13 @@ UNKNOWN = frozenset(map(str.casefold, [
     "Álbum desconhecido", "Artista desconhecido", "Album sconosciuto", "Artista sconosciuto",
 ]))  # fmt: skip
 DISC = r"(?:cd|dis[ck])[\s_.#-]*\d{1,2}(?![^\W_])(?:\s*(?:of|/)\s*\d{1,2})?"
-DISC_FOLDER = re.compile(rf"{DISC}(?:\s*[-\u2013\u2014:_.,(\[].*)?", re.IGNORECASE)
-DISC_IN_NAME = re.compile(
-    rf"\s*[(\[]{DISC}[^)\]]*[)\]]"  # in brackets, anywhere
-    rf"|(?:\s*,|\s[-\u2013\u2014])\s*{DISC}(?:\s*[-\u2013\u2014:].*)?$",  # or at the end
-    re.IGNORECASE,
+# Patterns that `re` compiles when they are first used, which most commands never do.
+DISC_FOLDER = rf"(?i){DISC}(?:\s*[-\u2013\u2014:_.,(\[].*)?"
+DISC_IN_NAME = (
+    rf"(?i)\s*[(\[]{DISC}[^)\]]*[)\]]"  # in brackets, anywhere
+    rf"|(?:\s*,|\s[-\u2013\u2014])\s*{DISC}(?:\s*[-\u2013\u2014:].*)?$"  # or at the end
 )
-GUESTS = re.compile(r"\s[(\[]?(?:feat\.|ft\.|featuring)\s.*", re.IGNORECASE | re.DOTALL)
+GUESTS = r"(?is)\s[(\[]?(?:feat\.|ft\.|featuring)\s.*"
 
 Key = tuple[str, ...]
 
@@ -52,14 +52,14 @@ def group_key(path: Path, tag: TagInfo, by: str) -> Key | None:
     if by not in BY:
         raise ValueError(f"by is one of {BY}, not {by!r}")
     folder = path.parent
-    if DISC_FOLDER.fullmatch(folder.name):
+    if re.fullmatch(DISC_FOLDER, folder.name):
         folder = folder.parent
     if by == "folder":
         return "folder", str(folder)
     artist = _known(tag.album_artist)
     if by == "track" or tag.compilation or artist in VARIOUS:
         return None
-    album = _known(DISC_IN_NAME.sub("", tag.album) or tag.album)
+    album = _known(re.sub(DISC_IN_NAME, "", tag.album) or tag.album)
     if not album:
         return "folder", str(folder)
     return ("album", artist, album) if artist else ("album in", str(folder), album)
@@ -128,7 +128,7 @@ def _best(probabilities: tuple[float, ...]) -> int:
 
 
 def _main_artist(tag: TagInfo) -> str:
-    return _known(tag.album_artist) or _known(GUESTS.sub("", tag.artist))
+    return _known(tag.album_artist) or _known(re.sub(GUESTS, "", tag.artist))
 
 
 def _known(name: str) -> str:

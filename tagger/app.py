@@ -12,10 +12,11 @@ from pathlib import Path
 from tagger.albums import Albums
 from tagger.apply import Writer, forget_unmade, read_outcome, tag_of, write_outcome
 from tagger.errors import LibraryError, TagError
+from tagger.found import Found, Known
 from tagger.genres import Policy, decide
-from tagger.known import Known, predict_unknown
+from tagger.known import leave_out_tagged, predict_unknown
 from tagger.library import NO_SUCH_PATH, find_tracks
-from tagger.model import DEFAULT_MODEL, find_model, load_model
+from tagger.model import DEFAULT_MODEL, ModelInfo, find_model, load_model
 from tagger.replace import clear_scratch
 from tagger.report import check_target, write_csv
 from tagger.screen import Screen
@@ -42,6 +43,7 @@ class TagRequest:
     dry_run: bool = False
     follow_links: bool = False  # also to what is outside of the paths
     by: str = "track"  # one of albums.BY
+    only_missing: bool = False  # a track that has a genre is not heard
     csv: Path = Path("genres.csv")
     all_probabilities: bool = False
     state: Path | None = None
@@ -106,7 +108,8 @@ def predict(
     options = options or PredictOptions()
     given = [paths] if isinstance(paths, (str, Path)) else paths
     found = list(find_tracks(Path(path).expanduser() for path in given))
-    loaded = load_model(find_model(model), options.device, options.precision)
+    device, precision, size = options.device, options.precision, options.batch_size
+    loaded = load_model(find_model(model), device, precision, size)
     tracks = [item for item in found if isinstance(item, Track)]
     plan = loaded.info.plan(options.windows)
     with closing(predict_tracks(tracks, loaded, plan, options)) as predicted:
@@ -122,19 +125,17 @@ def tag_library(request: TagRequest, screen: Screen) -> Summary:
     info = find_model(request.model, screen.say)
     with open_state(request.state, screen.say) as state, state.alone(screen.say):
         forget_unmade(state)
-        found = _find(request, screen)
-        known = Known(state, info, request.options)
-        predict_unknown(found, known, screen)
+        found = _find(request, state, info, screen)
         summary = Summary(state=request.state)
         writing = request.write_tags and not request.dry_run
         if writing:
             summary.run = state.begin_run("tag", info.name)
-            clear_folders(item.path.parent for item in found)
+            clear_folders(found.folders())
         clear_scratch(request.csv.absolute().parent)
         writer = Writer(state, summary.run, request.writing, info)
-        outcomes = _outcomes(_judged(found, known, request.by), request, writer)
+        outcomes = _outcomes(_judged(found, request.by), request, writer)
         label = "writing" if writing else "reporting"
-        rows = shown(outcomes, len(found), label, summary, screen)
+        rows = shown(outcomes, found.count(), label, summary, screen)
         labels = info.labels if request.all_probabilities else ()
         try:
             write_csv(rows, request.csv, screen.say, model=info.name, labels=labels)
@@ -150,19 +151,16 @@ def explain_library(request: TagRequest, screen: Screen) -> Iterator[Explanation
     """For each track, how the policy comes to what would be written; nothing is."""
     info = find_model(request.model, screen.say)
     with open_state(request.state, screen.say) as state:
-        found = _find(request, screen)
-        known = Known(state, info, request.options)
-        predict_unknown(found, known, screen)
+        found = _find(request, state, info, screen)
         rehearsal = Writer(state, options=request.writing, model=info)
-        for prediction, source in _judged(found, known, request.by):
-            if isinstance(prediction, Failure):
-                yield Explanation(Outcome(prediction.path, Action.FAILED, prediction.reason))
+        for item, tag, source in _judged(found, request.by):
+            if not isinstance(item, Prediction):
+                yield Explanation(_not_predicted(item, tag))
                 continue
             if request.by != "track":
                 source = source or "this track alone"
-            tag = _tag_if_any(prediction.track, state)
-            steps = decide(prediction, tag, request.policy).steps
-            outcome = write_outcome(prediction, request.policy, rehearsal)
+            steps = decide(item, tag or _tag_if_any(item.track, state), request.policy).steps
+            outcome = write_outcome(item, request.policy, rehearsal, tag)
             yield Explanation(outcome, source, steps)
 
 
@@ -172,7 +170,8 @@ def clear_folders(folders: Iterable[Path]) -> None:
         clear_scratch(folder)
 
 
-def _find(request: TagRequest, screen: Screen) -> list[Track | Failure]:
+def _find(request: TagRequest, state: State, info: ModelInfo, screen: Screen) -> Found:
+    """What is under the paths, all of it predicted but for what is to be left out."""
     paths = request.paths
     for path in paths:
         if path.suffix.lower() == ".csv" and path.is_file():
@@ -181,30 +180,29 @@ def _find(request: TagRequest, screen: Screen) -> list[Track | Failure]:
                 f"tag-genres apply {shlex.quote(str(path))}"
             )
     tracks = find_tracks(paths, follow_links=request.follow_links)
-    found = list(screen.bar(tracks, 0, "scanning"))
-    if all(isinstance(item, Failure) and item.reason == NO_SUCH_PATH for item in found):
+    found = Found(screen.bar(tracks, 0, "scanning"), state, info, request.options)
+    if found.failed_only_by(NO_SUCH_PATH):
         names = ", ".join(str(path) for path in paths)
-        why = NO_SUCH_PATH if found else "no audio file in it"
+        why = NO_SUCH_PATH if found.count() else "no audio file in it"
         raise LibraryError(f"{names}: {why}; name a folder that holds music, or a file")
+    if request.only_missing:
+        leave_out_tagged(found, screen)
+    predict_unknown(found, request.policy, screen)
     return found
 
 
-def _judged(
-    found: Sequence[Track | Failure], known: Known, by: str
-) -> Iterator[tuple[Prediction | Failure, str]]:
-    """For each track the prediction that counts and what that is a mean of, or a failure."""
+def _judged(found: Found, by: str) -> Iterator[tuple[Known, TagInfo | None, str]]:
+    """For each item the prediction that counts, its tag if known, and what that is a mean of."""
     albums = Albums(by)
     if by != "track":
-        for item in found:
-            prediction = known.prediction(item)
-            if isinstance(prediction, Prediction):
-                albums.add(prediction, _tag_if_any(prediction.track, known.state))
-    for item in found:
-        prediction = known.prediction(item)
-        if by == "track" or isinstance(prediction, Failure):
-            yield prediction, ""
-        else:
-            yield albums.of(prediction, _tag_if_any(prediction.track, known.state))
+        for item, tag in found.items():
+            if isinstance(item, Prediction):
+                albums.add(item, tag or _tag_if_any(item.track, found.state))
+    for item, tag in found.items():
+        source = ""
+        if by != "track" and isinstance(item, Prediction):
+            item, source = albums.of(item, tag or _tag_if_any(item.track, found.state))
+        yield item, tag, source
 
 
 def _tag_if_any(track: Track, state: State) -> TagInfo:
@@ -216,16 +214,24 @@ def _tag_if_any(track: Track, state: State) -> TagInfo:
 
 
 def _outcomes(
-    judged: Iterable[tuple[Prediction | Failure, str]], request: TagRequest, writer: Writer
+    judged: Iterable[tuple[Known, TagInfo | None, str]], request: TagRequest, writer: Writer
 ) -> Iterator[Outcome]:
     """One outcome per track and failure, in order; genres are written on the way."""
-    for prediction, source in judged:
-        if isinstance(prediction, Failure):
-            yield Outcome(prediction.path, Action.FAILED, prediction.reason)
+    for item, tag, source in judged:
+        if not isinstance(item, Prediction):
+            yield _not_predicted(item, tag)
         elif request.write_tags or request.dry_run:
-            yield write_outcome(prediction, request.policy, writer, source=source)
+            yield write_outcome(item, request.policy, writer, tag, source=source)
         else:
-            yield read_outcome(prediction, request.policy, writer.state)
+            yield read_outcome(item, request.policy, writer.state, tag)
+
+
+def _not_predicted(item: Failure | Track, tag: TagInfo | None) -> Outcome:
+    if isinstance(item, Failure):
+        return Outcome(item.path, Action.FAILED, item.reason)
+    existing = tag.genres if tag else ()
+    reason = "it has a genre; not heard (--only-missing)"
+    return Outcome(item.path, Action.KEPT, reason, existing=existing)
 
 
 def shown(

@@ -50,10 +50,15 @@ def tag_of(track: Track, state: State) -> TagInfo:
     return tag
 
 
-def read_outcome(prediction: Prediction, policy: Policy, state: State) -> Outcome:
-    """What was predicted for a track beside the genres its tag has; nothing is written."""
+def read_outcome(
+    prediction: Prediction, policy: Policy, state: State, tag: TagInfo | None = None
+) -> Outcome:
+    """What was predicted for a track beside the genres its tag has; nothing is written.
+
+    `tag` is what it holds, if that is known.
+    """
     try:
-        existing = tag_of(prediction.track, state).genres
+        existing = (tag or tag_of(prediction.track, state)).genres
     except TagError:
         existing = ()
     ranked = tuple(rank_genres(prediction, policy))
@@ -61,17 +66,23 @@ def read_outcome(prediction: Prediction, policy: Policy, state: State) -> Outcom
 
 
 def write_outcome(
-    prediction: Prediction, policy: Policy, writer: Writer, *, source: str = ""
+    prediction: Prediction,
+    policy: Policy,
+    writer: Writer,
+    tag: TagInfo | None = None,
+    *,
+    source: str = "",
 ) -> Outcome:
     """Decide by the policy and write; a file that cannot be written is a failed outcome.
 
-    `source` says where the prediction comes from, if not from the track alone.
+    `tag` is what the file's tag holds, if that is known. `source` says where the prediction comes
+    from, if not from the track alone.
     """
     track = prediction.track
     ranked = tuple(rank_genres(prediction, policy))
     outcome = Outcome(track.path, Action.FAILED, "", prediction, ranked=ranked)
     try:
-        tag = tag_of(track, writer.state)
+        tag = tag or tag_of(track, writer.state)
         decision = decide(prediction, tag, policy)
         if decision.action is Action.WOULD_WRITE:
             # Only what the file says now counts before it is changed.

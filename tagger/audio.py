@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import stat
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -22,9 +23,8 @@ from tagger.decoders import DECODERS, SettledError, Source
 from tagger.errors import AudioError, EmptyAudio, TagError, Truncated
 from tagger.families import recognise
 from tagger.pyav import TRUNCATED, Samples, open_container, skip_id3
-from tagger.windows import WindowPlan, place_windows
+from tagger.windows import PART_WINDOWS, WindowPlan, lots, place_windows
 
-PART_WINDOWS = 32  # windows handed over at once; bounds the memory that a long track takes
 MARGIN = 0.025  # s read on both sides of a window, so that the resampler's edges fall outside it
 
 # What a file may declare: from less than telephones have to DSD1024 as FFmpeg hands it over, more
@@ -43,7 +43,7 @@ class Waveforms:
     """Windows of one track: `windows` is `(n, samples)`, float32 in [-1, 1] at the plan's rate."""
 
     windows: Samples
-    total: int  # windows of the whole track; more than n where it is read in parts
+    total: int  # windows of the whole track; more than n where it is read in lots
     seconds: float  # decoded length of the track
     # Told with the first lot: that nothing sounds in its windows, nor, if there are more, in as
     # many that are spread over the track.
@@ -53,9 +53,8 @@ class Waveforms:
 def read_windows(path: Path, plan: WindowPlan, part: int = 0) -> Waveforms:
     """Decode the planned windows of a track, and nothing else where its container can seek.
 
-    Of a track with more than `PART_WINDOWS` windows this is the `part`-th lot of as many. Raises
-    `AudioError` with the reason of every decoder if none can read it, `OSError` if the file cannot
-    be opened at all.
+    These are the `part`-th of the lots that `windows.lots` makes of them. Raises `AudioError` with
+    the reason of every decoder if none can read it, `OSError` if the file cannot be opened at all.
     """
     _check_start(path)
     errors: dict[str, Exception] = {}
@@ -104,13 +103,17 @@ def _read_part(source: Source, plan: WindowPlan, part: int) -> Waveforms:
     while True:
         length = round(source.length * plan.rate / source.rate)
         starts = place_windows(length, plan)
-        chosen = starts[part * PART_WINDOWS : (part + 1) * PART_WINDOWS]
+        parts = lots(len(starts), plan)
+        # No window is left of a last part if the track ends before its stated length.
+        chosen = [starts[index] for index in (parts[part] if part < len(parts) else ())]
         try:
-            windows = [_read_window(source, start, plan) for start in chosen]
+            windows = [*_read_in_order(source, chosen, plan)]
             is_silent = part == 0 and _is_silent(windows)
             if is_silent and len(chosen) < len(starts):
                 spread = place_windows(length, replace(plan, count=PART_WINDOWS))
-                is_silent = _is_silent([_read_window(source, start, plan) for start in spread])
+                is_silent = _is_silent([*_read_in_order(source, spread, plan)])
+            if part == 0 and source.is_stated:
+                _look_at_end(source, (max(chosen) + plan.samples) / plan.rate)
         except _EndsEarly as end:
             if source.is_stated and end.length < TRUNCATED * source.length:
                 raise Truncated(
@@ -119,7 +122,6 @@ def _read_part(source: Source, plan: WindowPlan, part: int) -> Waveforms:
                 ) from None
             source.length = end.length
         else:
-            # No window is left of a last part if the track ends before its stated length.
             rows = np.zeros((len(windows), plan.samples), np.float32)
             for row, window in zip(rows, windows, strict=True):
                 row[:] = window.samples
@@ -130,6 +132,22 @@ class _Window(NamedTuple):
     samples: Samples  # at the plan's rate
     low: float  # the range of what was decoded for it
     high: float
+
+
+def _read_in_order(source: Source, starts: list[int], plan: WindowPlan) -> Iterator[_Window]:
+    """The windows at `starts`, read from the front to the back, as some containers only can."""
+    read = {start: _read_window(source, start, plan) for start in sorted(starts)}
+    return map(read.__getitem__, starts)
+
+
+def _look_at_end(source: Source, heard: float) -> None:
+    """Raise `Truncated` for a file that was cut off behind all that is heard of it (s)."""
+    place = int(TRUNCATED * source.length)
+    if heard * source.rate < place and not len(source.read(place, round(MARGIN * source.rate))):
+        raise Truncated(
+            f"truncated: nothing can be decoded at {place / source.rate:.1f} s "
+            f"of the {source.length / source.rate:.1f} s it declares"
+        )
 
 
 def _is_silent(windows: list[_Window]) -> bool:

@@ -16,8 +16,9 @@ import sys
 import tempfile
 import threading
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
+from importlib import import_module
 from math import ceil
 from queue import Empty, SimpleQueue
 from typing import IO, Any, TypeVar
@@ -34,20 +35,34 @@ KEPT = 2000  # bytes kept of that
 USED_UP = 512 << 20  # bytes; a process that keeps as many is replaced, for libraries leak
 ATTEMPTS = 2  # the process may have been ended for what others did
 BY_OTHERS = ("SIGKILL", "SIGTERM", "SIGINT", "SIGHUP")  # by a system short of memory, or a person
+PIPE = 1 << 20  # bytes that an answer's pipe holds, known to Linux only
 SLICE = 0.5  # s; of a time for which this process was stopped, no more counts
 
 
 class Child:
-    """A process that calls functions, one at a time; it begins with the first call."""
+    """A process that calls functions, one at a time; it begins with `start` or the first call.
 
-    def __init__(self) -> None:
+    It imports `modules` before it is asked, so that the first call need not wait for them.
+    """
+
+    def __init__(self, modules: Sequence[str] = ()) -> None:
         self.noise = ""  # what libraries printed during the last call
         self._process: subprocess.Popen[bytes] | None = None
         self._answers: SimpleQueue[Answer | None] = SimpleQueue()
+        self._modules = modules
+        self._starting = threading.Lock()
         self._closed = False
         self._printed: IO[bytes] | None = None
         with suppress(OSError):  # no folder for it has room
             self._printed = tempfile.TemporaryFile()  # noqa: SIM115
+
+    def start(self) -> None:
+        """Begin the process if there is none, and do not wait for it.
+
+        Of one that cannot be begun, the next call tells.
+        """
+        with suppress(Crashed):
+            self._start()
 
     def call(self, seconds: float, function: Callable[..., T], *arguments: object) -> T:
         """What `function(*arguments)` returns there, or the error that it raises.
@@ -79,8 +94,7 @@ class Child:
             self._printed.close()
 
     def _ask(self, request: bytes, seconds: float) -> Answer:
-        if self._process is None:
-            self._start()
+        self._start()
         process, answers = self._process, self._answers
         if process is None or process.stdin is None:
             raise _Ended("closed")
@@ -105,11 +119,17 @@ class Child:
         return answer
 
     def _start(self) -> None:
-        if self._closed:
-            return
+        with self._starting:
+            if self._process is None and not self._closed:
+                self._begin()
+
+    def _begin(self) -> None:
         # Not from the working folder, as `-m` would: there may be files with a module's name in it.
         path = ascii(list(_absolute(sys.path)))
-        serve = f"import sys; sys.path[:] = {path}; from tagger.child import serve; serve()"
+        modules = ascii(list(self._modules))
+        serve = (
+            f"import sys; sys.path[:] = {path}; from tagger.child import serve; serve({modules})"
+        )
         command = [sys.executable, "-I", f"-Xutf8={sys.flags.utf8_mode}", "-c", serve]
         try:
             process = subprocess.Popen(
@@ -123,6 +143,7 @@ class Child:
             )
         except OSError as error:
             raise Crashed(f"no process to read it: {error.strerror}", lasting=False) from error
+        _widen(process.stdout)
         # A thread reads, for only a queue can be waited on for a time on every system.
         self._process, self._answers = process, SimpleQueue()
         threading.Thread(target=_listen, args=(process.stdout, self._answers), daemon=True).start()
@@ -175,6 +196,19 @@ def _absolute(folders: Iterable[str]) -> Iterator[str]:
             yield os.path.abspath(folder)
 
 
+def _widen(stream: IO[bytes] | None) -> None:
+    """Let a pipe hold more, where the system can.
+
+    The thread that reads needs Python's lock after each piece, for which it may wait while the main
+    thread computes: for 5 MB 80 times with the 64 kB that a pipe holds at first.
+    """
+    if sys.platform == "linux" and stream is not None:
+        import fcntl
+
+        with suppress(OSError):  # all pipes of a user may hold only so much
+            fcntl.fcntl(stream, fcntl.F_SETPIPE_SZ, PIPE)
+
+
 def _wait(answers: SimpleQueue[Answer | None], seconds: float) -> Answer | None:
     """The next answer. Raises `Empty` if there is none for so long."""
     for _ in range(ceil(seconds / SLICE) - 1):
@@ -194,7 +228,7 @@ def _listen(stream: IO[bytes], answers: SimpleQueue[Answer | None]) -> None:
 # --- in the process itself ------------------------------------------------------------------------
 
 
-def serve() -> None:
+def serve(modules: Iterable[str] = ()) -> None:
     """Answer requests until there are no more, or the parent is gone."""
     _end_with(int(sys.argv[-1]))
     _limit()
@@ -204,6 +238,9 @@ def serve() -> None:
     with open(os.devnull, "rb") as nothing:
         os.dup2(nothing.fileno(), 0)
     os.dup2(2, 1)
+    for module in modules:
+        with suppress(ImportError):  # the call that needs it tells
+            import_module(module)
     with suppress(EOFError, BrokenPipeError):
         while True:
             answer = _answer(*pickle.load(requests))

@@ -13,7 +13,6 @@ from tagger.albums import BY
 from tagger.commands import OTHER_COMMANDS
 from tagger.console import Console, end, end_explained, ended_well, summary_lines
 from tagger.genres import ON_EXISTING, Policy
-from tagger.logfile import logged
 from tagger.model import DEFAULT_MODEL
 from tagger.options import (
     CONFIG_FOUND,
@@ -64,6 +63,11 @@ Exit codes: 0 all done, 1 nothing could be done, 2 wrong usage,
     show_default=True,
     help="What to do with a track that has a genre; replace-own replaces what an earlier run "
     "wrote with --provenance, and keeps the rest.",
+)
+@click.option(
+    "--only-missing",
+    is_flag=True,
+    help="Do not even hear a track that has a genre; its tag is kept.",
 )
 @click.option(
     "--protect", multiple=True, metavar="GENRE", help="Leave a track alone that has this genre."
@@ -139,10 +143,11 @@ Exit codes: 0 all done, 1 nothing could be done, 2 wrong usage,
 @click.option(
     "--windows",
     callback=window_count,
-    metavar="N|all",
+    metavar="N|auto|all",
     default=str(OPTIONS.windows),
     show_default=True,
-    help="Windows heard of each track; 'all' covers every sample.",
+    help="Windows heard of each track; 'auto' hears more of them until its genre is settled, 'all' "
+    "covers every sample.",
 )
 @click.option(
     "--device",
@@ -161,14 +166,12 @@ Exit codes: 0 all done, 1 nothing could be done, 2 wrong usage,
 @click.option(
     "--batch-size",
     type=click.IntRange(min=1),
-    default=OPTIONS.batch_size,
-    show_default=True,
-    help="Windows computed at once.",
+    help="Windows computed at once.  [default: chosen for the device]",
 )
 @click.option(
     "--workers",
     type=click.IntRange(min=1),
-    help="Processes that decode.  [default: half of the cores]",
+    help="Processes that decode.  [default: as many as there are cores]",
 )
 @click.option(
     "--decode-timeout",
@@ -206,6 +209,10 @@ def main(**given: Any) -> None:
         raise click.UsageError("--tree does nothing without --whitelist or --with-parents")
     if given["with_parents"] and given["tree"] is None:
         raise click.UsageError("--with-parents needs --tree, which says what they are")
+    if given["only_missing"] and given["on_existing"] != POLICY.on_existing:
+        raise click.UsageError("--only-missing goes with --on-existing keep alone")
+    from tagger.logfile import logged
+
     with ended_well(), logged(given["state"]):
         from tagger.app import TagRequest, explain_library, tag_library
 

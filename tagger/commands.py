@@ -17,7 +17,6 @@ from tagger.console import (
     summary_lines,
     undo_lines,
 )
-from tagger.logfile import logged
 from tagger.options import absolute, config_option, made, writing_options
 from tagger.types import WriteOptions
 
@@ -41,6 +40,8 @@ def apply(**given: Any) -> None:
     Exit codes are those of tag-genres.
     """
     console = Console(given["quiet"], given["verbose"], diff=given["dry_run"])
+    from tagger.logfile import logged
+
     with ended_well(), logged(given["state"]):
         from tagger.amend import ApplyRequest, apply_csv
 
@@ -94,6 +95,8 @@ def undo(**given: Any) -> None:
     places = given["old_place"], given["new_place"]
     if (places[0] is None) != (places[1] is None):
         raise click.UsageError("--from and --to go together")
+    from tagger.logfile import logged
+
     with ended_well(), logged(given["state"]):
         from tagger import amend
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -27,6 +27,7 @@ EXIT_NOTHING_DONE, EXIT_SOME_FAILED, EXIT_INTERRUPTED = 1, 3, 130
 SHOWN_NOTES = 5
 SHOWN_SCORES, LEAST_SCORE = 10, 0.005  # of an explanation
 SHOWN_SIGNS = 1000  # of genres and reasons, in a line for one track
+SHORT = 40  # signs behind a bar
 
 
 class Command(click.Command):
@@ -85,12 +86,28 @@ class Console:
             with tqdm.external_write_mode(file=stream), going_on_without_reader(stream):
                 print_lines(lines, stream)
 
-    def bar(self, items: Iterable[T], total: int, label: str) -> Iterator[T]:
-        """Pass the items on behind a progress bar; none when quiet or not on a terminal."""
+    def bar(
+        self,
+        items: Iterable[T],
+        total: int,
+        label: str,
+        outcome: Callable[[T], Outcome] | None = None,
+    ) -> Iterator[T]:
+        """Pass the items on behind a progress bar; none when quiet or not on a terminal.
+
+        The outcome of the last one stands behind the bar; of each in a line of its own, if verbose.
+        """
         from tqdm import tqdm
 
         hidden = self.quiet or not (sys.stderr and sys.stderr.isatty())
-        yield from tqdm(items, label, total or None, leave=False, unit=" tracks", disable=hidden)
+        bar = tqdm(items, label, total or None, leave=False, unit=" tracks", disable=hidden)
+        for item in bar:
+            if outcome and self.verbose:
+                with tqdm.external_write_mode(file=sys.stderr):
+                    print_lines([_heard(outcome(item))], sys.stderr)
+            elif outcome and not hidden:
+                bar.set_postfix_str(_short(outcome(item)), refresh=False)
+            yield item
 
 
 def _line(outcome: Outcome) -> str:
@@ -100,6 +117,16 @@ def _line(outcome: Outcome) -> str:
         detail += f" ({outcome.reason})"
     path, detail = printable(str(outcome.path)), printable(detail, SHOWN_SIGNS)
     return f"{outcome.action.value}: {path}: {detail}"
+
+
+def _heard(outcome: Outcome) -> str:
+    best = _scores(outcome.ranked[:1]) or outcome.reason or "no genre"
+    return f"heard: {printable(str(outcome.path))}: {printable(best, SHOWN_SIGNS)}"
+
+
+def _short(outcome: Outcome) -> str:
+    best = outcome.ranked[0][0] if outcome.ranked else outcome.reason or "no genre"
+    return printable(f"{printable(best, SHORT // 2)}: {outcome.path.name}", SHORT)
 
 
 def diff_lines(outcome: Outcome) -> Iterator[str]:

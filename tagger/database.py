@@ -25,6 +25,9 @@ MAGIC = b"SQLite format 3\0"
 APPLICATION_AT = 68  # byte of the header: https://www.sqlite.org/fileformat.html
 BESIDE = ("-journal", "-wal", "-shm")  # what SQLite keeps next to a database
 POLL_SECONDS, WAIT_SECONDS = 0.5, 60
+# What is not in a transaction need not wait for the disk, which may take longer than to predict a
+# track: a kill loses nothing of it, and a loss of power only what can be found out again.
+AT_ONCE = "PRAGMA synchronous = NORMAL"
 
 # Paths are kept as bytes: file names need not be text.
 TABLES = """
@@ -131,7 +134,7 @@ class Database:
         if (found := self.do("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
             raise DamagedState(self._advice(found.splitlines()[-1]))
         self._keep_wal()
-        self.do("PRAGMA synchronous = FULL")
+        self.do(AT_ONCE)
         if version < VERSION:
             self._migrate()
         with self.transaction():  # a read-only place is told now, and not after an hour
@@ -174,8 +177,23 @@ class Database:
 
     def do(self, statement: str, values: Iterable[Any] = ()) -> sqlite3.Cursor:
         """Run one statement of SQL."""
-        try:
+        with self._advised():
             return self._db.execute(statement, tuple(values))
+
+    def rows(self, statement: str, values: Iterable[Any] = ()) -> list[Any]:
+        """All rows of a query; afterwards nothing of the file is locked."""
+        with self._advised():
+            return self._db.execute(statement, tuple(values)).fetchall()
+
+    def do_many(self, statement: str, rows: Iterable[Iterable[Any]]) -> None:
+        """Run one statement of SQL with each of the rows, as they come."""
+        with self._advised():
+            self._db.executemany(statement, map(tuple, rows))
+
+    @contextmanager
+    def _advised(self) -> Iterator[None]:
+        try:
+            yield
         except sqlite3.OperationalError as error:  # locked, read-only, full
             raise StateError(self._advice(error)) from error
         except sqlite3.Error as error:
@@ -184,7 +202,8 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All that the block does, or nothing of it."""
+        """All that the block does, or nothing of it; once done, no loss of power takes it back."""
+        self.do("PRAGMA synchronous = FULL")
         self.do("BEGIN IMMEDIATE")
         try:
             yield
@@ -193,6 +212,8 @@ class Database:
             with suppress(sqlite3.Error):
                 self._db.rollback()
             raise
+        finally:
+            self.do(AT_ONCE)
 
     def alone(self, tell: Callable[[str], None]) -> AbstractContextManager[None]:
         """Work with this file as the only run, see the function `alone`."""

@@ -1,4 +1,4 @@
-"""Tracks to batches of windows, decoded in child processes, in the order of the tracks."""
+"""Tracks to batches of windows, decoded in child processes, and the scores back to their tracks."""
 
 from __future__ import annotations
 
@@ -7,22 +7,26 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from math import ceil
+from dataclasses import dataclass, field
 from queue import SimpleQueue
-from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
-from torch.utils.data import DataLoader, Dataset, IterableDataset
+from torch import Tensor
+from torch.utils.data import DataLoader, IterableDataset
 
-from tagger.audio import PART_WINDOWS, Waveforms, read_windows
+from tagger.audio import Waveforms, read_windows
 from tagger.child import Child
 from tagger.errors import AudioError, Crashed, TooLong
+from tagger.stopping import is_settled
 from tagger.types import Failure, Track
-from tagger.windows import WindowPlan
+from tagger.windows import AUTO, WindowPlan, lots
 
-AHEAD = 2  # lots of windows for each child that may wait to be asked for
+AHEAD = 2  # lots of windows for each child that may wait to be batched
+# Tracks that may be unfinished at a time, in batches of windows: one that needs more windows than
+# others does not hold those up, and a row of failures does not pile up behind it.
+UNFINISHED = 4
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +38,7 @@ class Readers(AbstractContextManager["Readers"]):
     """
 
     def __init__(self, count: int, seconds: float) -> None:
+        self.count = count
         self._seconds = seconds
         self._children = [Child() for _ in range(count)]
         self._idle: SimpleQueue[Child] = SimpleQueue()
@@ -49,21 +54,9 @@ class Readers(AbstractContextManager["Readers"]):
             child.close()
         self._threads.shutdown(cancel_futures=True)
 
-    def read_all(
-        self, plan: WindowPlan, wanted: Iterable[tuple[Track, int]]
-    ) -> Iterator[Waveforms | Failure]:
-        """What each `(track, part)` holds, in order; only so many are read ahead of the reader."""
-        ahead: deque[Future[Waveforms | Failure]] = deque()
-        try:
-            for track, part in wanted:
-                ahead.append(self._threads.submit(self._read, track, plan, part))
-                if len(ahead) > AHEAD * len(self._children):
-                    yield ahead.popleft().result()
-            while ahead:
-                yield ahead.popleft().result()
-        finally:
-            for unread in ahead:
-                unread.cancel()
+    def read(self, track: Track, plan: WindowPlan, part: int) -> Future[Waveforms | Failure]:
+        """Begin to decode one lot of the windows of a track."""
+        return self._threads.submit(self._read, track, plan, part)
 
     def _read(self, track: Track, plan: WindowPlan, part: int) -> Waveforms | Failure:
         child = self._idle.get()
@@ -87,69 +80,144 @@ class Readers(AbstractContextManager["Readers"]):
         return failure
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A window of the `index`-th track; with a failure, what stands in place of its windows."""
+@dataclass(slots=True, eq=False)
+class Hearing:
+    """One track on its way: what has been read of it, and what the model made of that."""
 
-    index: int
+    track: Track
+    total: int = 0  # windows that there are to hear
     seconds: float = 0  # decoded length of the track
-    is_silent: bool = False  # the whole track, told with the first windows
+    is_silent: bool = False  # the whole track
     failure: Failure | None = None
+    scores: list[NDArray[np.float32]] = field(default_factory=list)  # (labels,) of each window
+    is_finished: bool = False
+    asked: int = 0  # lots of windows, asked for so far
+    unread: int = 1  # lots, wanted or asked for
+    unscored: int = 0  # windows
 
 
-Window = NDArray[np.float32]  # (samples,)
-Batch = tuple[list[Row], NDArray[np.float32]]  # (n, samples) of the n rows that are no failures
+Batch = tuple[list[Hearing], Tensor]  # (n, samples) float32 of the n windows' tracks
 
 
-class TrackDataset(IterableDataset[tuple[Row, Window | None]]):
-    """Iterable-style: each track split into its windows, one track after the other.
+class TrackDataset(IterableDataset[Batch]):
+    """Iterable-style: each track split into its windows, and these put together to batches.
 
-    No more than `PART_WINDOWS` of a long track are held at once.
+    Whoever takes a batch hands its scores to `hear`, which may be later: of a plan that is `AUTO`
+    they decide whether more of a track is read. A batch is empty where nothing goes on before
+    scores are handed over, or finished tracks taken. No more than `PART_WINDOWS` of a long track
+    are read at once.
     """
 
-    def __init__(self, tracks: Sequence[Track], plan: WindowPlan, readers: Readers) -> None:
-        self.tracks = tracks
+    def __init__(
+        self,
+        tracks: Iterable[Track],
+        plan: WindowPlan,
+        readers: Readers,
+        batch_size: int,
+        *,
+        pinned: bool = False,
+    ) -> None:
         self.plan = plan
         self.readers = readers
+        self.batch_size = batch_size
+        self.pinned = pinned  # in memory from where a GPU copies by itself
+        self._tracks = iter(tracks)
+        self._unfinished: deque[Hearing] = deque()  # in the order of the tracks
+        self._wanted: deque[Hearing] = deque()  # each time for its next lot
+        self._reading: deque[tuple[Hearing, Future[Waveforms | Failure]]] = deque()
+        self._windows: deque[tuple[Hearing, NDArray[np.float32]]] = deque()  # (samples,) each
 
-    def __iter__(self) -> Iterator[tuple[Row, Window | None]]:
-        """`(row, window)`, in order; a track that cannot be read ends with a failure."""
-        first = self.readers.read_all(self.plan, ((track, 0) for track in self.tracks))
-        for index, read in enumerate(first):
-            yield from _rows(index, read)
-            if isinstance(read, Waveforms) and read.total > PART_WINDOWS:
-                yield from self._rest(index, ceil(read.total / PART_WINDOWS))
-
-    def _rest(self, index: int, parts: int) -> Iterator[tuple[Row, Window | None]]:
-        wanted = ((self.tracks[index], part) for part in range(1, parts))
-        for read in self.readers.read_all(self.plan, wanted):
-            yield from _rows(index, read)
-            if isinstance(read, Failure):
+    def __iter__(self) -> Iterator[Batch]:
+        """Full batches of windows in the order in which they were asked for, until all is heard."""
+        while True:
+            self._read_ahead()
+            if len(self._windows) >= self.batch_size or (self._windows and not self._reading):
+                yield self._next_batch()
+            elif self._reading:
+                hearing, future = self._reading.popleft()
+                self._take(hearing, future.result())
+                if self._unfinished[0].is_finished:
+                    yield self._next_batch(0)
+            elif self._unfinished:
+                yield self._next_batch(0)
+            else:
                 return
 
+    def hear(self, hearings: Sequence[Hearing], scores: NDArray[np.float32]) -> None:
+        """Take the scores `(n, labels)` of the n windows of a batch."""
+        for hearing, score in zip(hearings, scores, strict=True):
+            hearing.scores.append(score)
+            hearing.unscored -= 1
+            self._go_on(hearing)
 
-def load_batches(
-    tracks: Sequence[Track], plan: WindowPlan, readers: Readers, batch_size: int
-) -> Iterable[Batch]:
-    """Batches of windows across tracks, in order; a failure takes the place of a window.
+    def finished(self) -> Iterator[Hearing]:
+        """The tracks of which all is heard, each once, in order."""
+        while self._unfinished and self._unfinished[0].is_finished:
+            yield self._unfinished.popleft()
 
-    The loader itself has no workers: it would end as a whole with any of them, and they would be
-    copies of this process, with all of torch. The children of `readers` do the work.
+    def _read_ahead(self) -> None:
+        """Ask the readers for as much as they may have waiting."""
+        while len(self._reading) < (1 + AHEAD) * self.readers.count:
+            if self._wanted:
+                hearing = self._wanted.popleft()
+                if hearing.failure:
+                    continue
+            elif len(self._unfinished) < UNFINISHED * max(self.batch_size, self.readers.count):
+                track = next(self._tracks, None)
+                if track is None:
+                    return
+                hearing = Hearing(track)
+                self._unfinished.append(hearing)
+            else:
+                return
+            future = self.readers.read(hearing.track, self.plan, hearing.asked)
+            hearing.asked += 1
+            self._reading.append((hearing, future))
+
+    def _take(self, hearing: Hearing, read: Waveforms | Failure) -> None:
+        """Note what was read."""
+        hearing.unread -= 1
+        if isinstance(read, Failure):
+            hearing.failure = hearing.failure or read
+        elif not hearing.failure:
+            if not hearing.total:
+                hearing.total, hearing.is_silent = read.total, read.is_silent
+                if self.plan.count != AUTO:
+                    self._want(hearing, len(lots(read.total, self.plan)) - 1)
+            hearing.seconds = read.seconds
+            hearing.unscored += len(read.windows)
+            self._windows.extend((hearing, window) for window in read.windows)
+        self._go_on(hearing)
+
+    def _want(self, hearing: Hearing, count: int) -> None:
+        """See that so many more lots of a track are read, before any other track."""
+        hearing.unread += count
+        self._wanted.extend([hearing] * count)
+
+    def _go_on(self, hearing: Hearing) -> None:
+        """Finish a track, or ask for more of it, once all that was asked for is heard."""
+        if hearing.failure:
+            hearing.is_finished = True
+        elif not (hearing.unread or hearing.unscored):
+            more = hearing.asked < len(lots(hearing.total, self.plan)) and not hearing.is_silent
+            if more and not is_settled(np.stack(hearing.scores), hearing.total):
+                self._want(hearing, 1)
+            else:
+                hearing.is_finished = True
+
+    def _next_batch(self, count: int | None = None) -> Batch:
+        count = min(len(self._windows), self.batch_size) if count is None else count
+        taken = [self._windows.popleft() for _ in range(count)]
+        batch = torch.empty((count, self.plan.samples), pin_memory=self.pinned and count > 0)
+        for row, (_, window) in zip(batch, taken, strict=True):
+            row.copy_(torch.from_numpy(window))
+        return [hearing for hearing, _ in taken], batch
+
+
+def load_batches(dataset: TrackDataset) -> Iterable[Batch]:
+    """The batches of a dataset, made in this process.
+
+    The loader has no workers: it would end as a whole with any of them, and they would be copies of
+    this process, with all of torch. The children of the readers do the work.
     """
-    dataset: Dataset[Any] = TrackDataset(tracks, plan, readers)
-    return DataLoader(dataset, batch_size, collate_fn=_collate)
-
-
-def _rows(index: int, read: Waveforms | Failure) -> Iterator[tuple[Row, Window | None]]:
-    if isinstance(read, Failure):
-        yield Row(index, failure=read), None
-        return
-    row = Row(index, read.seconds, read.is_silent)
-    for window in read.windows:
-        yield row, window
-
-
-def _collate(items: Sequence[tuple[Row, Window | None]]) -> Batch:
-    windows = [window for _, window in items if window is not None]
-    stacked = np.stack(windows) if windows else np.zeros((0, 0), np.float32)
-    return [row for row, _ in items], stacked
+    return DataLoader(dataset, batch_size=None)

@@ -1,79 +1,76 @@
-"""What is known of tracks with one model and plan: from earlier runs, or predicted now."""
+"""Predict the tracks of which nothing is known yet."""
 
 from __future__ import annotations
 
-from contextlib import closing
-from dataclasses import dataclass
-from functools import cached_property
+from collections import deque
+from collections.abc import Iterator
+from contextlib import closing, suppress
 
-from tagger.decoders import decoder_versions
-from tagger.model import ModelInfo, load_model
+from tagger.apply import tag_of
+from tagger.errors import TagError
+from tagger.found import Found
+from tagger.genres import Policy, rank_genres
+from tagger.model import load_model
 from tagger.screen import Screen
-from tagger.state import State
-from tagger.types import Failure, Prediction, PredictOptions, Track
-from tagger.windows import WindowPlan
+from tagger.types import Action, Failure, Outcome, Prediction, Track
 
 
-@dataclass(frozen=True)
-class Known:
-    """What earlier runs found out with this model and plan."""
-
-    state: State
-    info: ModelInfo
-    options: PredictOptions
-
-    @cached_property
-    def plan(self) -> WindowPlan:
-        """Which windows are heard."""
-        return self.info.plan(self.options.windows)
-
-    @cached_property
-    def decoders(self) -> str:
-        """What a failure was found with; with anything else, its track is tried again."""
-        return f"{decoder_versions()}, {self.options.decode_timeout:g} s"
-
-    def find(self, track: Track) -> Prediction | Failure | None:
-        """What is known of a track as it is."""
-        found = self.state.find_prediction(track, self.info.fingerprint, self.plan.key)
-        return found or self.state.find_failure(track, self.info.fingerprint, self.decoders)
-
-    def prediction(self, item: Track | Failure) -> Prediction | Failure:
-        """What there must be once all is predicted."""
-        if isinstance(item, Failure):
-            return item
-        changed = Failure(item.path, "another program changed it meanwhile; run again")
-        return self.find(item) or changed
-
-    def save(self, result: Prediction | Failure, track: Track) -> None:
-        """Keep what was found out; a failure only if the next run would find the same."""
-        if isinstance(result, Prediction):
-            self.state.save_prediction(result, self.info.fingerprint, self.plan.key)
-        elif result.lasting:
-            self.state.save_failure(track, result.reason, self.info.fingerprint, self.decoders)
+def leave_out_tagged(found: Found, screen: Screen) -> None:
+    """Leave out those that have a genre; the tags of all are read."""
+    _, unknown, _ = found.count_tracks()
+    for number, track, tag in screen.bar(found.unknown(), unknown, "reading tags"):
+        with suppress(TagError):
+            if (tag or tag_of(track, found.state)).genres:
+                found.leave_out(number)
 
 
-def predict_unknown(found: list[Track | Failure], known: Known, screen: Screen) -> None:
-    """Predict the tracks that no earlier run did; a failure takes the place of its track."""
-    info, options = known.info, known.options
-    known.state.add_model(info.fingerprint, info.name, info.labels, multi_label=info.multi_label)
-    tracks = [(place, item) for place, item in enumerate(found) if isinstance(item, Track)]
-    unknown = [(place, track) for place, track in tracks if known.find(track) is None]
+def predict_unknown(found: Found, policy: Policy, screen: Screen) -> None:
+    """Predict them one after another; each is kept, and shown, as it comes."""
+    info, options = found.info, found.options
+    found.state.add_model(info.fingerprint, info.name, info.labels, multi_label=info.multi_label)
     what = f"{info.name} ({'bundled, ' if info.is_bundled else ''}{len(info.labels)} labels)"
-    earlier = len(tracks) - len(unknown)
-    counted = f"{len(tracks):,} track{'s' * (len(tracks) != 1)}"
-    if earlier:
-        counted += f", {earlier:,} known from earlier runs"
+    _, unknown, _ = found.count_tracks()
     if not unknown:
-        screen.say(f"{what} · {counted}")
+        screen.say(f"{what} · {_counted(found)}")
         return
-    from tagger.inference import predict_tracks
+    from tagger.inference import Pace, predict_tracks
 
-    model = load_model(info, options.device, options.precision)
-    screen.say(f"{what} on {model.device}, {model.precision} · {counted}")
-    wanted = [track for _, track in unknown]
-    with closing(predict_tracks(wanted, model, known.plan, options)) as results:
-        shown = screen.bar(results, len(unknown), "predicting")
-        for (place, track), result in zip(unknown, shown, strict=True):
-            known.save(result, track)
-            if isinstance(result, Failure):
-                found[place] = result
+    device, precision, size = options.device, options.precision, options.batch_size
+    model = load_model(info, device, precision, size, screen.say)
+    screen.say(f"{what} on {model.device}, {model.precision} · {_counted(found)}")
+    begun: deque[tuple[int, Track]] = deque()
+    pace, tracks = Pace(), _begun(found, begun)
+    with closing(predict_tracks(tracks, model, found.plan, options, pace)) as results:
+        shown = screen.bar(results, unknown, "predicting", lambda result: _heard(result, policy))
+        for result in shown:
+            found.save(*begun.popleft(), result)
+    # Where one processor decodes and computes, neither waits for the other.
+    if model.device.type != "cpu" and pace.waited > pace.total / 2:
+        screen.say(
+            f"decoding was the limit: {model.device} waited for it {pace.waited / pace.total:.0%} "
+            "of the time; more cores would help"
+        )
+
+
+def _counted(found: Found) -> str:
+    tracks, unknown, left_out = found.count_tracks()
+    counted = f"{tracks:,} track{'s' * (tracks != 1)}"
+    if earlier := tracks - unknown - left_out:
+        counted += f", {earlier:,} known from earlier runs"
+    if left_out:
+        counted += f", {left_out:,} left out that have a genre"
+    return counted
+
+
+def _begun(found: Found, begun: deque[tuple[int, Track]]) -> Iterator[Track]:
+    """The unknown tracks, each kept in `begun` with its number until its prediction comes."""
+    for number, track, _ in found.unknown():
+        begun.append((number, track))
+        yield track
+
+
+def _heard(result: Prediction | Failure, policy: Policy) -> Outcome:
+    if isinstance(result, Failure):
+        return Outcome(result.path, Action.FAILED, result.reason)
+    ranked = () if result.is_silent else tuple(rank_genres(result, policy))
+    return Outcome(result.track.path, Action.PREDICTED, "", result, ranked=ranked)

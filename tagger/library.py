@@ -7,12 +7,12 @@ import os
 import stat
 import unicodedata
 from collections.abc import Iterable, Iterator
+from hashlib import blake2b
 from operator import attrgetter
 from pathlib import Path
 
 from tagger.types import Failure, Track
 
-Key = tuple[int, int, str, str]
 Entries = list[os.DirEntry[str]]
 
 # fmt: off
@@ -54,7 +54,7 @@ class _Scan:
 
     def __init__(self, roots: list[str] | None) -> None:
         """Links are followed only within `roots`; everywhere without any."""
-        self._seen: set[Key] = set()
+        self._seen: set[bytes] = set()  # keys
         self._roots = None if roots is None else {_identity(root) for root in roots} - {None}
 
     def visit(self, given: str) -> Iterator[Track | Failure]:
@@ -136,15 +136,17 @@ def _as_track(real: str, status: os.stat_result) -> Track | Failure:
     return Track.of(Path(real), status)
 
 
-def _key(real: str, status: os.stat_result) -> Key:
+def _key(real: str, status: os.stat_result) -> bytes:
     """Equal for two paths of one file that differ only in case or in Unicode normalisation.
 
     Where those make different files, the inode differs. Hard links share it, and may be in one
     folder: for them the spelling counts. Folders have none, though their count of links is high.
+    A digest: one is kept for each file of a scan.
     """
     folded = unicodedata.normalize("NFC", real.casefold())
     linked = status.st_nlink > 1 and not stat.S_ISDIR(status.st_mode)
-    return status.st_dev, status.st_ino, folded, real if linked else ""
+    told = f"{status.st_dev} {status.st_ino} {folded}\0{real if linked else ''}"
+    return blake2b(told.encode(errors="surrogatepass"), digest_size=16).digest()
 
 
 def _list_folder(folder: str) -> Entries | Failure:

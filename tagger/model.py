@@ -16,9 +16,18 @@ from typing import TYPE_CHECKING
 
 from tagger import checkpoint
 from tagger.checkpoint import CLASSIFIERS
-from tagger.errors import CheckpointError, DeviceError
+from tagger.device import (
+    Copies,
+    Scores,
+    choose_batch,
+    choose_device,
+    choose_precision,
+    out_of_memory,
+    run_in_parts,
+)
+from tagger.errors import CheckpointError
 from tagger.types import FrontEnd
-from tagger.windows import WindowPlan
+from tagger.windows import Count, WindowPlan
 
 if TYPE_CHECKING:
     import numpy as np
@@ -59,7 +68,7 @@ class ModelInfo:
         """Whether it came with the package."""
         return self.folder.parent == BUNDLED
 
-    def plan(self, count: int | None) -> WindowPlan:
+    def plan(self, count: Count) -> WindowPlan:
         """Windows that fill the model's frames exactly."""
         return WindowPlan(self.front_end.window_samples, self.front_end.rate, count)
 
@@ -145,74 +154,73 @@ def _fingerprint(files: list[Path]) -> str:
     return digest.hexdigest()[:16]
 
 
-def choose_device(name: str) -> torch.device:
-    """`auto` is the first of cuda, mps and cpu that is here; any other must be here.
-
-    Raises `DeviceError`: a device that was asked for is never silently replaced.
-    """
-    import torch
-
-    here = {
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-        "cpu": True,
-    }
-    if name == "auto":
-        name = next(device for device, available in here.items() if available)
-    if not here.get(name.split(":")[0]):
-        raise DeviceError(
-            f"device {name} is not available to torch {torch.__version__}; "
-            "use --device cpu, or install a build of torch for it"
-        )
-    return torch.device(name)
-
-
-def choose_precision(name: str, device: torch.device) -> torch.dtype:
-    """`auto` is bfloat16 where the hardware multiplies it fast: GPUs, AMX, AVX512-BF16.
-
-    Elsewhere it is float32; on GPUs older than bfloat16, float16.
-    """
-    import torch
-
-    if name != "auto":
-        dtype: torch.dtype = getattr(torch, name)
-        return dtype
-    if device.type == "cuda":
-        native = torch.cuda.is_bf16_supported(including_emulation=False)
-        return torch.bfloat16 if native else torch.float16
-    fast = device.type == "cpu" and (
-        torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
-    )
-    return torch.bfloat16 if fast else torch.float32
-
-
 class GenreModel:
-    """An AST classifier on a device: waveforms in, probabilities out."""
+    """An AST classifier on a device: waveforms in, probabilities out.
 
-    def __init__(self, info: ModelInfo, device: torch.device, dtype: torch.dtype) -> None:
+    `batch_size` is how many windows go through the network at once: the one asked for, else one
+    that suits the device. It is halved when a GPU's memory does not hold them, which `say` is told.
+    """
+
+    def __init__(
+        self,
+        info: ModelInfo,
+        device: torch.device,
+        dtype: torch.dtype,
+        batch_size: int | None = None,
+        say: Callable[[str], None] = lambda message: None,
+    ) -> None:
+        import numpy as np
+
         from tagger.fbank import Fbank
+        from tagger.network import Network
 
         self.info = info
         self.device = device
         self.dtype = dtype
+        self._say = say
+        self._copies = Copies(device)
         self._fbank = Fbank(info.front_end).to(device)
-        self._network = _load_network(info).to(device=device, dtype=dtype).eval()
+        self._network = Network(load_network(info)).to(device=device, dtype=dtype).eval()
+        self.batch_size = batch_size or 1  # what is tried one by one below
+        if batch_size is None:
+            window = np.zeros((1, info.front_end.window_samples), np.float32)
+            tokens, trial = self._network.tokens, lambda: self.probabilities(window)
+            self.batch_size = choose_batch(device, tokens, trial)
 
-    def probabilities(self, waveforms: NDArray[np.float32]) -> NDArray[np.float32]:
+    def probabilities(self, waveforms: NDArray[np.float32] | Tensor) -> NDArray[np.float32]:
         """`(batch, samples)` at the model's rate to `(batch, labels)`, float32.
 
         Softmax over the labels, or a sigmoid for each of a multi-label checkpoint, of the logits
-        divided by the checkpoint's temperature.
+        divided by the checkpoint's temperature. Raises as `start` does.
+        """
+        return self.start(waveforms).result()
+
+    def start(self, waveforms: NDArray[np.float32] | Tensor) -> Scores:
+        """What `probabilities` gives, without waiting for a GPU; a CPU is done with it at once.
+
+        A GPU copies from pinned memory by itself, so a pinned tensor may not change before the
+        result is there. Raises `DeviceError` if not even one window fits in a GPU's memory.
         """
         import torch
 
+        parts, size = run_in_parts(self._score, torch.as_tensor(waveforms), self.batch_size)
+        if size < self.batch_size:
+            self._say(
+                f"the memory of {self.device} does not hold {self.batch_size} windows at once; "
+                f"going on with {size}"
+            )
+            self.batch_size = size
+        return Scores(torch.cat(parts))
+
+    def _score(self, waveforms: Tensor) -> Tensor:
+        import torch
+
         with torch.inference_mode():
-            batch = torch.from_numpy(waveforms).to(self.device)  # (batch, samples)
+            batch = self._copies.send(waveforms)  # (batch, samples)
             features = self._fbank(batch).to(self.dtype)  # (batch, frames, mel_bins)
-            logits: Tensor = self._network(input_values=features).logits.float()  # (batch, labels)
-            logits = logits / self.info.temperature
-            scores = logits.sigmoid() if self.info.multi_label else logits.softmax(dim=-1)
-            return scores.cpu().numpy()
+            logits = self._network(features).float() / self.info.temperature  # (batch, labels)
+            scores: Tensor = logits.sigmoid() if self.info.multi_label else logits.softmax(dim=-1)
+            return scores
 
     @property
     def precision(self) -> str:
@@ -220,10 +228,21 @@ class GenreModel:
         return str(self.dtype).removeprefix("torch.")
 
 
-def load_model(info: ModelInfo, device: str = "auto", precision: str = "auto") -> GenreModel:
+def load_model(
+    info: ModelInfo,
+    device: str = "auto",
+    precision: str = "auto",
+    batch_size: int | None = None,
+    say: Callable[[str], None] = lambda message: None,
+) -> GenreModel:
     """Bring a checkpoint onto a device. Raises `CheckpointError` or `DeviceError`."""
+    import torch
+
     chosen = choose_device(device)
-    return GenreModel(info, chosen, choose_precision(precision, chosen))
+    try:
+        return GenreModel(info, chosen, choose_precision(precision, chosen), batch_size, say)
+    except torch.OutOfMemoryError as error:
+        raise out_of_memory() from error
 
 
 def network_config(info: ModelInfo) -> ASTConfig:
@@ -246,7 +265,7 @@ def read_weights(info: ModelInfo) -> dict[str, Tensor]:
     return weights
 
 
-def _load_network(info: ModelInfo) -> torch.nn.Module:
+def load_network(info: ModelInfo) -> torch.nn.Module:
     """The float32 network, with every weight from the file; none newly made, none left over."""
     import torch
     import transformers

@@ -13,6 +13,7 @@ import click
 from tagger.config import COMMAND_LINE_ONLY, check_keys, default_config, read_config
 from tagger.console import Command
 from tagger.errors import ConfigError
+from tagger.windows import AUTO, Count
 
 T = TypeVar("T")
 CONFIG_FOUND = "tagger.config"  # in the context: the config file, if it was not named
@@ -64,13 +65,15 @@ def made(kind: Callable[..., T], given: Mapping[str, Any]) -> T:
     return kind(**{f.name: given[f.name] for f in fields(kind) if f.name in given})  # type: ignore[arg-type]
 
 
-def window_count(ctx: click.Context, param: click.Parameter, value: str) -> int | None:
-    """What `--windows` stands for: a positive number, or None for "all"."""
+def window_count(ctx: click.Context, param: click.Parameter, value: str) -> Count:
+    """What `--windows` stands for: a positive number, "auto", or None for "all"."""
     if value == "all":
         return None
+    if value == AUTO:
+        return AUTO
     if value.isdecimal() and int(value) > 0:
         return int(value)
-    raise click.BadParameter(f"{value!r} is neither a positive number nor 'all'")
+    raise click.BadParameter(f"{value!r} is neither a positive number, nor 'auto' or 'all'")
 
 
 def a_number(ctx: click.Context, param: click.Parameter, value: float) -> float:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -15,11 +16,13 @@ from tagger.errors import AudioError, Truncated
 
 if TYPE_CHECKING:
     import av.container
+    from av.audio.frame import AudioFrame
 
 Samples = NDArray[np.float32]
 
 PREROLL = 0.25  # s decoded before a seek's target: MP3's bit reservoir, AAC's overlap
 KEPT = 0.1  # s kept of the last read, since windows that follow each other overlap by their margins
+BLOCK = 1 << 20  # samples of all channels that are decoded at once
 TRUNCATED = 0.95  # share of the stated length that must be there
 ID3_TAGS = 100  # in front of one MP3; more only keep a reader busy, with ten bytes for each
 
@@ -57,7 +60,7 @@ class AvSource:
         self.rate = int(self._stream.rate or 0)
         self.channels = int(self._stream.codec_context.channels or 0)
         self.length = self._find_length()
-        self._blocks: Iterator[Samples] = iter(())
+        self._frames: Iterator[AudioFrame] = iter(())
         self._held = np.zeros(0, np.float32)  # the end of what was read last
         self._held_from = -1
 
@@ -65,12 +68,17 @@ class AvSource:
         self._stream = self._container.streams.audio[0]
         self._packets: Iterator[Any] = self._container.demux(self._stream)
         self._counted = 0  # samples of the packets that were taken so far
+        ratio = (self._stream.time_base or 0) * (self._stream.rate or 0)
+        # Samples in so many ticks; fractions themselves are slow, and packets come in thousands.
+        self._samples_in, self._ticks = ratio.numerator, ratio.denominator
 
     def _find_length(self) -> int:
         """Samples a channel: what the container declares, else counted packet by packet."""
         declared = self._samples(self._stream.duration or 0)
         if not declared:  # Matroska keeps one duration for all streams, in microseconds
             declared = (self._container.duration or 0) * self.rate // 1_000_000
+        if declared and self._format == "ogg":  # FFmpeg counts what Opus says to skip at the start
+            declared = max(0, declared - self._stream.codec_context.delay)
         self.is_stated = self._format not in GUESSED
         if declared and self._format not in COUNTED:
             return declared
@@ -91,25 +99,35 @@ class AvSource:
             self._counted = self._place(packet.pts + (packet.duration or 0))
 
     def _samples(self, ticks: int) -> int:
-        return round(ticks * (self._stream.time_base or 0) * self.rate)
+        return round(ticks * self._samples_in / self._ticks)
 
     def read(self, start: int, count: int) -> Samples:
         """Mono samples `(<= count,)`; a read that follows the last one goes on without seeking."""
         if not self._held_from <= start <= self._held_from + len(self._held):
-            self._blocks = self._decode_from(start)
+            self._frames = self._decode_from(start)
             self._held, self._held_from = self._held[:0], start
         blocks, end = [self._held], self._held_from + len(self._held)
-        while end < start + count and (block := next(self._blocks, None)) is not None:
+        while end < start + count and len(block := self._next_block(start + count - end)):
             blocks.append(block)
-            end += len(block)
+            end = self._held_from + sum(map(len, blocks))
         samples = np.concatenate(blocks)
         begin = start - self._held_from
         self._held = samples[max(0, begin + count - round(KEPT * self.rate)) :]
         self._held_from = end - len(self._held)
         return samples[begin : begin + count]
 
-    def _decode_from(self, start: int) -> Iterator[Samples]:
-        """Mono blocks of samples, of which the first begins at `start`."""
+    def _next_block(self, count: int) -> Samples:
+        """Mono samples of the next frames, until they are as many; none where the track ends."""
+        frames, size = [], 0
+        for frame in self._frames:
+            frames.append(frame)
+            size += frame.samples
+            if size >= min(count, BLOCK // max(1, self.channels)):
+                break
+        return _mono(frames)
+
+    def _decode_from(self, start: int) -> Iterator[AudioFrame]:
+        """Frames from the one on that holds sample `start`, where `_held_from` goes back to."""
         import av
 
         position = None
@@ -121,12 +139,13 @@ class AvSource:
                 # whose predecessors were left out.
                 continue
             for frame in frames:
-                samples = mix_down(_floats(frame))
                 if position is None:
                     position = start if frame.pts is None else self._place(frame.pts)
-                position += len(samples)
+                if position <= start:
+                    self._held_from = position
+                position += frame.samples
                 if position > start:
-                    yield samples[-min(len(samples), position - start) :]
+                    yield frame
 
     def _place(self, ticks: int) -> int:
         """The sample that a time stamp of the stream stands for."""
@@ -159,6 +178,8 @@ class AvSource:
 
     def close(self) -> None:
         """Let go of the file."""
+        # Both refer to this source, which would keep the decoder until the next collection.
+        self._frames = self._packets = iter(())
         self._container.close()
 
 
@@ -174,6 +195,8 @@ def open_container(path: Path, end: int | None = None) -> av.container.InputCont
     if not container.streams.audio:
         container.close()
         raise AudioError("no audio stream in it")
+    # Several processes decode side by side. FFmpeg would begin as many threads as there are cores.
+    container.streams.audio[0].codec_context.thread_count = 1
     return container
 
 
@@ -200,21 +223,38 @@ def skip_id3(file: BinaryIO) -> None:
     raise AudioError(f"it begins with more than {ID3_TAGS} ID3 tags", Path(file.name))
 
 
-def mix_down(samples: Samples) -> Samples:
-    """`(n, channels)` to `(n,)`: the mean.
+def mix_down(channels: Sequence[NDArray[Any]] | NDArray[Any]) -> Samples:
+    """Channels, `(n,)` each, to their mean `(n,)`.
 
     A sum would make stereo up to 6 dB louder than the mono clips that models learn from.
     """
-    mono: Samples = samples.mean(axis=1, dtype=np.float32)
+    # One after the other: 20 times as fast as numpy's mean over an axis of two.
+    mono: Samples = channels[0].astype(np.float32)
+    for channel in channels[1:]:
+        mono += channel.astype(np.float32, copy=False)
+    mono /= len(channels)
     return mono
 
 
-def _floats(frame: Any) -> Samples:
-    """A decoded frame as `(n, channels)` in [-1, 1]."""
-    values: NDArray[Any] = frame.to_ndarray()  # (channels, n) if planar, else (1, n * channels)
-    channels = values.T if frame.format.is_planar else values.reshape(-1, frame.layout.nb_channels)
-    samples: Samples = channels.astype(np.float32)
-    if values.dtype.kind == "f":
-        return samples
-    full = np.float32(1 << (8 * values.dtype.itemsize - 1))
-    return samples / full - (values.dtype.kind == "u")
+def _mono(frames: Iterable[AudioFrame]) -> Samples:
+    """Decoded frames behind each other, mixed down: `(n,)` in [-1, 1]."""
+    alike = groupby(frames, lambda frame: (frame.format.name, frame.layout.nb_channels))
+    blocks = [_join(name, channels, [*same]) for (name, channels), same in alike]
+    return np.concatenate([np.zeros(0, np.float32), *blocks])
+
+
+def _join(name: str, channels: int, frames: Sequence[Any]) -> Samples:
+    """Frames of one format, mixed down; all at once, for there are thousands of short ones."""
+    from av.audio.frame import format_dtypes
+
+    dtype, values = np.dtype(format_dtypes[name]), 1 if name.endswith("p") else channels
+    planes = (
+        [np.frombuffer(plane, dtype, frame.samples * values) for plane in frame.planes]
+        for frame in frames
+    )
+    joined = [np.concatenate(plane) for plane in zip(*planes, strict=True)]
+    mono = mix_down(joined if values == 1 else joined[0].reshape(-1, channels).T)
+    if dtype.kind == "f":
+        return mono
+    mono /= 1 << (8 * dtype.itemsize - 1)
+    return mono - 1 if dtype.kind == "u" else mono

@@ -9,13 +9,12 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import IO
 
 from tagger.errors import ReportError
-from tagger.library import SUFFIXES
-from tagger.replace import replaced_by
 from tagger.types import Outcome
 
 COLUMNS = (
@@ -39,8 +38,10 @@ UNSAFE = re.compile(
 SIGNS = r"[=+\-@\uff1d\uff0b\uff0d\uff20]"
 FORMULA = re.compile(rf"'*\s*{SIGNS}")
 # Where another reader may begin a cell: a spreadsheet that expects semicolons sees no quotes.
-INNER_FORMULA = re.compile(rf"(?:(?<=[;\n])|(?<=[;\n] )){SIGNS}")
+# The sign comes first: there are few to look behind.
+INNER_FORMULA = re.compile(rf"{SIGNS}(?:(?<=[;\n].)|(?<=[;\n] .))")
 ESCAPE = r"x[0-9a-f]{2}|u[0-9a-f]{4}"  # what stands behind the backslash of an escape
+BACKSLASH = re.compile(rf"\\(?={ESCAPE})")
 
 Cell = str | float | int | None
 
@@ -72,6 +73,8 @@ def write_csv(
 
 def check_target(target: Path) -> None:
     """Raise `ReportError` now, rather than after hours, if the report cannot go there."""
+    from tagger.library import SUFFIXES  # with what a scan needs, of which --help needs nothing
+
     if target.suffix.lower() in SUFFIXES:
         raise ReportError(f"{target} is named like music, not like a report; name another by --csv")
     if target != STDOUT and not os.access(target.absolute().parent, os.W_OK):
@@ -81,6 +84,7 @@ def check_target(target: Path) -> None:
         )
 
 
+@lru_cache(maxsize=1024)  # genres and reasons come again and again
 def csv_text(text: str) -> str:
     r"""Text that a CSV reader gives back and a spreadsheet does not run; see `plain_text`.
 
@@ -88,7 +92,7 @@ def csv_text(text: str) -> str:
     bytes of file names that are not UTF-8. A text that looks so already has its backslash written
     as `\x5c`, and so has a formula in the middle of a text its first sign. Newlines stay.
     """
-    escaped = UNSAFE.sub(_escape, re.sub(rf"\\(?={ESCAPE})", r"\\x5c", text))
+    escaped = UNSAFE.sub(_escape, BACKSLASH.sub(r"\\x5c", text))
     escaped = INNER_FORMULA.sub(_escape, escaped)
     return f"'{escaped}" if FORMULA.match(escaped) else escaped
 
@@ -170,6 +174,8 @@ def _is_as_written(path: Path) -> bool:
 @contextmanager
 def _opened(target: Path, tell: Callable[[str], None]) -> Iterator[IO[str]]:
     """Standard output, or a temporary file that takes the target's place at the end."""
+    from tagger.replace import replaced_by
+
     try:
         if target == STDOUT:
             sys.stdout.flush()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Protocol, TypeVar
 
 from tagger.types import Outcome
@@ -21,6 +21,15 @@ class Screen(Protocol):
         """Show what became of one track, to those who want to see it."""
         ...
 
-    def bar(self, items: Iterable[T], total: int, label: str) -> Iterable[T]:
-        """Pass the items on, and show how many of `total` (0: unknown) have come."""
+    def bar(
+        self,
+        items: Iterable[T],
+        total: int,
+        label: str,
+        outcome: Callable[[T], Outcome] | None = None,
+    ) -> Iterable[T]:
+        """Pass the items on, and show how many of `total` (0: unknown) have come.
+
+        `outcome` says what the last of them is.
+        """
         ...

@@ -89,10 +89,14 @@ class State(Journal):
             "SELECT info FROM tags WHERE path = ? AND size = ? AND mtime_ns = ? AND ctime_ns = ?",
             (os.fsencode(track.path), track.size, track.mtime_ns, track.ctime_ns),
         ).fetchone()
-        if row is None:
-            return None
-        values = json.loads(row[0])
-        return TagInfo(**{**values, "genres": tuple(values["genres"])})
+        return None if row is None else tag_info(row[0])
+
+
+def tag_info(stored: str) -> TagInfo:
+    """What `save_tag` kept."""
+    values = json.loads(stored)
+    values["genres"] = tuple(values["genres"])
+    return TagInfo(**values)
 
 
 @lru_cache(maxsize=8)

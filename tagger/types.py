@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +132,8 @@ class FrontEnd:
 class PredictOptions:
     """How to predict; only `windows` changes what is predicted, beyond rounding."""
 
-    windows: int | None = 8  # per track; None covers every sample
-    batch_size: int = 16  # windows
+    windows: int | Literal["auto"] | None = "auto"  # per track; see `windows.WindowPlan.count`
+    batch_size: int | None = None  # windows; None chooses for the device
     workers: int | None = None  # decoding processes; None chooses from the cores
     device: str = "auto"  # one of DEVICES
     precision: str = "auto"  # one of PRECISIONS

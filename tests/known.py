@@ -27,6 +27,7 @@ class Recorder:
     def __init__(self) -> None:
         self.said: list[str] = []
         self.outcomes: list[Outcome] = []
+        self.bars: list[tuple[str, int]] = []
 
     def say(self, message: str) -> None:
         self.said.append(message)
@@ -34,7 +35,10 @@ class Recorder:
     def outcome(self, outcome: Outcome) -> None:
         self.outcomes.append(outcome)
 
-    def bar(self, items: Iterable[Any], total: int, label: str) -> Iterable[Any]:
+    def bar(
+        self, items: Iterable[Any], total: int, label: str, outcome: Any = None
+    ) -> Iterable[Any]:
+        self.bars.append((label, total))
         return items
 
 

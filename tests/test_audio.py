@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import struct
+import sys
+import weakref
 from contextlib import closing
 from pathlib import Path
 
@@ -14,8 +17,9 @@ import sounds
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tagger import audio, decoders, pyav
+from tagger import audio, decoders, pyav, windows
 from tagger.audio import PART_WINDOWS, digest_packets, read_windows
+from tagger.child import Child
 from tagger.decoders import DECODERS, PydubSource, SoundfileSource
 from tagger.errors import AudioError
 from tagger.pyav import AvSource
@@ -312,6 +316,38 @@ def test_an_unreadable_name_ends_in_an_error_that_can_be_printed(tmp_path):
     str(caught.value).encode("utf-8")
 
 
+# --- what a decoder keeps ---------------------------------------------------------------------------
+
+
+def threads_after_reading(path: Path) -> int:
+    with closing(AvSource(path)) as source:
+        source.read(0, source.length)
+        return len(os.listdir("/proc/self/task"))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="process list of Linux")
+@pytest.mark.parametrize("kind", ["wavpack", "flac", "aac in m4a"])
+def test_decoding_begins_no_threads(kind, tmp_path):
+    path = sounds.make(kind, tmp_path)
+    with closing(Child(["numpy", "av"])) as child:
+        before = len(child.call(30, os.listdir, "/proc/self/task"))
+        assert child.call(30, threads_after_reading, path) == before
+
+
+@pytest.mark.parametrize("kind", ["wavpack", "aac in m4a"])
+def test_a_closed_source_lets_go_of_its_decoder(kind, tmp_path):
+    source = AvSource(sounds.make(kind, tmp_path))
+    source.read(0, 1_000)
+    kept = weakref.ref(source)
+    gc.disable()
+    try:
+        source.close()
+        del source
+        assert kept() is None
+    finally:
+        gc.enable()
+
+
 # --- how much is read -----------------------------------------------------------------------------
 
 
@@ -325,20 +361,21 @@ def test_soundfile_reads_only_the_planned_windows(tmp_path, monkeypatch):
 
     monkeypatch.setattr(SoundfileSource, "read", counted)
     read_windows(sounds.make("flac", tmp_path), WindowPlan(16_000, 16_000, 2))
-    assert len(counts) == 2
+    assert len(counts) == 3  # and a look at the end of the file
     assert sum(counts) < 2 * 1.1 * sounds.RATE
 
 
 @pytest.mark.parametrize("kind", ["aac in m4a", "alac", "mp3, constant, no Xing", "adts"])
 def test_pyav_decodes_little_more_than_the_planned_windows(kind, tmp_path, monkeypatch):
     counts = []
-    floats = pyav._floats
+    mono = pyav._mono
 
-    def counted(frame):
-        counts.append(frame.samples)
-        return floats(frame)
+    def counted(frames):
+        samples = mono(frames)
+        counts.append(len(samples))
+        return samples
 
-    monkeypatch.setattr(pyav, "_floats", counted)
+    monkeypatch.setattr(pyav, "_mono", counted)
     read_windows(sounds.make(kind, tmp_path), WindowPlan(16_000, 16_000, 2))
     assert sum(counts) < 2 * 1.6 * sounds.RATE
 
@@ -349,7 +386,7 @@ def test_parts_of_a_long_track_are_those_of_the_whole(tmp_path, monkeypatch):
     total = read_windows(path, plan).total
     assert total == 120
     parts = [read_windows(path, plan, part).windows for part in range(-(-total // PART_WINDOWS))]
-    monkeypatch.setattr(audio, "PART_WINDOWS", 1000)
+    monkeypatch.setattr(windows, "PART_WINDOWS", 1000)
     whole = read_windows(path, plan).windows
     assert [len(part) for part in parts] == [32, 32, 32, 24]
     np.testing.assert_allclose(np.concatenate(parts), whole, atol=1e-6)
@@ -358,7 +395,7 @@ def test_parts_of_a_long_track_are_those_of_the_whole(tmp_path, monkeypatch):
 def test_a_last_part_that_turns_out_empty_is_no_failure(tmp_path, monkeypatch):
     path = sounds.make("mp3, constant", tmp_path)
     os.truncate(path, path.stat().st_size * 98 // 100)
-    monkeypatch.setattr(audio, "PART_WINDOWS", 59)
+    monkeypatch.setattr(windows, "PART_WINDOWS", 59)
     plan = WindowPlan(1_600, 16_000, None)
     assert read_windows(path, plan, 0).total == 120
     assert read_windows(path, plan, 2).windows.shape == (0, 1_600)

@@ -13,6 +13,7 @@ from pathlib import Path
 from queue import Empty
 
 import hostile
+import numpy as np
 import pytest
 
 from tagger.child import KEPT, Child, _wait
@@ -42,6 +43,33 @@ def is_running(pid: int) -> bool:
     except OSError:
         return False
     return state != "Z"
+
+
+class KillsItsSender:
+    """What ends the process that pickles it."""
+
+    def __reduce__(self) -> tuple[type, tuple[()]]:
+        hostile.kill_itself()
+        return (KillsItsSender, ())
+
+
+def large(size: int) -> np.ndarray:
+    return np.arange(size, dtype=np.float32)
+
+
+def half_of_an_answer(size: int) -> tuple[np.ndarray, KillsItsSender]:
+    return large(size), KillsItsSender()
+
+
+def half_of_an_answer_once(file: str, size: int) -> object:
+    if os.path.exists(file):
+        return large(size)
+    Path(file).touch()
+    return half_of_an_answer(size)
+
+
+def imported(module: str) -> bool:
+    return module in sys.modules
 
 
 def test_a_call_returns_what_the_function_returns(child):
@@ -176,6 +204,44 @@ def test_the_answer_to_a_call_that_was_interrupted_is_never_that_to_the_next(chi
     assert child.call(30, hostile.echo, "the second") == "the second"
 
 
+def test_a_large_answer_arrives_as_it_was_sent(child):
+    size = 25_000_000  # 100 MB
+    np.testing.assert_array_equal(child.call(60, large, size), large(size))
+    assert child.call(30, hostile.echo, "the next") == "the next"
+
+
+@POSIX
+def test_half_of_an_answer_is_none(child, tmp_path):
+    with pytest.raises(Crashed, match="SIGKILL"):
+        child.call(30, half_of_an_answer, 1_000_000)
+    again = child.call(30, half_of_an_answer_once, str(tmp_path / "done"), 1_000_000)
+    np.testing.assert_array_equal(again, large(1_000_000))
+
+
+def test_a_process_that_was_started_answers_the_first_call(child, monkeypatch):
+    child.start()
+    child.start()
+    monkeypatch.delattr(subprocess, "Popen")
+    assert child.call(30, hostile.process) == child.call(30, hostile.process)
+
+
+def test_a_process_imports_what_it_will_need_before_it_is_asked():
+    child = Child(["wave", "there is no such module"])
+    assert child.call(30, imported, "wave")
+    child.close()
+
+
+@LINUX
+def test_closing_ends_a_process_that_was_never_called(child):
+    child.start()
+    pid = child._process.pid
+    child.close()
+    assert eventually(lambda: not is_running(pid))
+    child.start()
+    with pytest.raises(Crashed, match="closed"):
+        child.call(30, hostile.echo, 1)
+
+
 @LINUX
 def test_a_process_is_not_replaced_for_what_its_parent_needs(child):
     needed = b"x" * (700 << 20)
@@ -211,6 +277,7 @@ def test_where_no_process_can_be_begun_the_next_run_may_fare_better(child, monke
 
     monkeypatch.setattr(subprocess, "Popen", refuse)
     with pytest.raises(Crashed, match="Resource temporarily unavailable") as caught:
+        child.start()
         child.call(30, hostile.echo, 1)
     assert not caught.value.lasting
 

@@ -13,6 +13,8 @@ import subprocess
 import sys
 import termios
 from contextlib import suppress
+from functools import partial
+from io import StringIO
 from pathlib import Path
 
 import mutagen
@@ -20,10 +22,11 @@ import pytest
 from click.testing import CliRunner
 from conftest import LIBRARY, SCRIPT, Run, environment
 from known import JAZZ, ROCK, know, rows_of, song, state_of
+from tqdm import tqdm
 
 from tagger.app import Summary
 from tagger.cli import main
-from tagger.console import summary_lines
+from tagger.console import SHORT, Console, summary_lines
 from tagger.tags import read_genres
 from tagger.types import Action, Outcome
 
@@ -69,6 +72,8 @@ def test_help_imports_nothing_heavy() -> None:
         ["--on-existing", "erase", "x"],
         ["--no-such-option", "x"],
         ["undo", "--run", "last"],
+        ["--only-missing", "--on-existing", "append", "x"],
+        ["--only-missing", "--on-existing", "replace-own", "x"],
     ],
 )
 def test_wrong_usage_is_exit_code_2(arguments: list[str]) -> None:
@@ -133,6 +138,51 @@ def test_verbose_has_a_line_for_every_track(run: Run, tiny_model: Path) -> None:
     done = run(LIBRARY, "--model", tiny_model, "--verbose")
     for path in LIBRARY.iterdir():
         assert f"predicted: {path}" in done.stderr
+
+
+def heard(path: str, genre: str = "", reason: str = "") -> Outcome:
+    ranked = ((genre, 0.612),) if genre else ()
+    return Outcome(Path(path), Action.PREDICTED, reason, ranked=ranked)
+
+
+def test_verbose_tells_what_was_heard_in_a_track_before_the_next_one_comes(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    outcomes = [heard("/m/a.mp3", "Rock"), heard("/m/\x1b[2J", reason="broken\n"), heard("/m/c")]
+    told = ["heard: /m/a.mp3: Rock 0.61", r"heard: /m/\x1b[2J: broken\x0a", "heard: /m/c: no genre"]
+    console = Console(verbose=True)
+    shown = console.bar(outcomes, len(told), "predicting", lambda outcome: outcome)
+    for line, outcome in zip(told, outcomes, strict=True):
+        assert next(shown) == outcome
+        assert capsys.readouterr() == ("", f"{line}\n")
+
+
+def test_a_bar_shows_the_best_genre_and_the_name_of_the_last_track(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    terminal = StringIO()
+    terminal.isatty = lambda: True  # type: ignore[method-assign]
+    monkeypatch.setattr(sys, "stderr", terminal)
+    # A bar is drawn a few times a second only, unless told otherwise.
+    monkeypatch.setattr("tqdm.tqdm", partial(tqdm, mininterval=0))
+    items = ["/m/03 Song.mp3", f"/m/{'long ' * 20}\x1b[2J.mp3"]
+    for _ in Console().bar(items, 2, "predicting", lambda path: heard(path, "Rock")):
+        terminal.flush()
+    shown = terminal.getvalue()
+    assert "Rock: 03 Song.mp3" in shown
+    assert r"\x1b[2J.mp3" in shown and "\x1b[2J" not in shown
+    assert max(map(len, re.findall("Rock: .*?(?=[]\r])", shown))) <= SHORT + 1
+
+
+def test_what_has_a_genre_is_left_out_with_only_missing(run: Run, home: Path) -> None:
+    music = home.parent / "Music"
+    polka = song(music / "polka.flac", "Polka")  # of which nothing is known
+    done = run(music, "--only-missing", "--csv", "-")
+    assert done.returncode == 0, done.stderr
+    row = rows_of(done.stdout)[polka.name]
+    assert (row["action"], row["existing_genre"]) == ("kept", "Polka")
+    configure(home, "only-missing = true\n")
+    assert rows_of(run(music, "--csv", "-").stdout)[polka.name] == row
 
 
 def test_messages_do_not_pass_terminal_escapes_on(run: Run, tmp_path: Path) -> None:
@@ -203,7 +253,7 @@ def planned(run: Run, home: Path, *options: object) -> list[str]:
 
 
 def test_the_config_in_the_users_folder_sets_defaults(run: Run, home: Path) -> None:
-    configure(home, 'on-existing = "append"\ntop = 2\nmin-confidence = 0.6\nwindows = 8\n')
+    configure(home, 'on-existing = "append"\ntop = 2\nmin-confidence = 0.6\nwindows = "auto"\n')
     assert planned(run, home) == ["Rock; Metal", "Polka; Rock; Metal"]
 
 
@@ -275,7 +325,7 @@ def test_what_is_no_habit_is_not_taken_from_a_config_by_undo(run: Run, home: Pat
         ("dry-run = true\n", "dry-run is not taken from a config file"),
         ("version = true\n", "there is no option version"),
         ('paths = "/music"\n', "there is no option paths"),
-        ("colour = true\n", "known: on-existing, protect, min-confidence, top, ratio,"),
+        ("colour = true\n", "known: on-existing, only-missing, protect, min-confidence,"),
         ('min-confidence = "high"\n', "'high' is not a valid float"),
         ("min-confidence = nan\n", "--min-confidence': not a number"),
         ("min-confidence = [0.5]\n", "min-confidence must be a text or a number, not [0.5]"),

@@ -648,6 +648,37 @@ def test_a_transaction_that_fails_leaves_nothing_and_the_next_one_works(file):
             assert opened.do("SELECT count(*) FROM failures").fetchone() == (0,)
 
 
+def test_every_way_to_ask_tells_what_to_do_about_an_error(file):
+    with Database(file) as opened:
+        for ask in (opened.do, opened.rows, lambda query: opened.do_many(query, [()])):
+            with pytest.raises(StateError, match=r"no such table: nowhere.*--state"):
+                ask("INSERT INTO nowhere VALUES (1)")
+
+
+def test_a_transaction_alone_waits_for_the_disk(file):
+    normal, full = [(1,)], [(2,)]
+    with Database(file) as opened:
+        assert opened.rows("PRAGMA synchronous") == normal
+        with opened.transaction():
+            assert opened.rows("PRAGMA synchronous") == full
+        with pytest.raises(StateError), opened.transaction():
+            opened.do("INSERT INTO nowhere VALUES (1)")
+        assert opened.rows("PRAGMA synchronous") == normal
+
+
+def test_damage_that_shows_only_on_a_later_page_is_damage(file):
+    filled(file)
+    with Database(file) as opened:
+        assert len(opened.rows("SELECT path FROM predictions")) == 200
+    with Database(file, ours=True) as opened:
+        # Of a file that was sound as it was opened.
+        for page in range(4, file.stat().st_size // 4096):
+            overwrite(file, page * 4096, b"\xff" * 4096)
+        opened.do("PRAGMA cache_size = 0")
+        with pytest.raises(DamagedState, match="--state"):
+            opened.rows("SELECT * FROM predictions")
+
+
 def test_a_change_to_wal_that_sqlite_refuses_at_once_is_tried_again(tmp_path, monkeypatch):
     """As where two runs make the same new file: SQLite does not wait for this lock."""
     do, refused = Database.do, []

@@ -8,14 +8,19 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
-from tagger import audio, inference
-from tagger.dataset import Readers, Row, TrackDataset, load_batches
-from tagger.inference import average_windows, choose_workers, predict_tracks, score_windows
+from tagger import inference
+from tagger.dataset import Hearing, Readers, TrackDataset, load_batches
+from tagger.inference import (
+    Pace,
+    average_windows,
+    count_cores,
+    count_workers,
+    predict_tracks,
+)
+from tagger.stopping import is_settled
 from tagger.types import Failure, Prediction, PredictOptions, Track
-from tagger.windows import WindowPlan, place_windows
+from tagger.windows import AUTO, FIRST, PART_WINDOWS, WindowPlan, lots, place_windows
 
 LABELS = ("low", "middle", "high")
 PLAN = WindowPlan(samples=100, rate=16_000, count=4)
@@ -32,14 +37,18 @@ class StubModel:
     """Has of a `GenreModel` what inference uses, and remembers the sizes of its batches."""
 
     info = SimpleNamespace(labels=LABELS, multi_label=False)
-    device = torch.device("cpu")
 
-    def __init__(self) -> None:
+    def __init__(self, batch_size: int = 16, device: str = "cpu") -> None:
+        self.batch_size = batch_size
+        self.device = torch.device(device)
         self.batches: list[int] = []
 
-    def probabilities(self, waveforms: np.ndarray) -> np.ndarray:
+    def start(self, waveforms: torch.Tensor) -> SimpleNamespace:
         self.batches.append(len(waveforms))
-        return scores(waveforms)
+        return SimpleNamespace(result=lambda: self.scores(waveforms.numpy()))
+
+    def scores(self, windows: np.ndarray) -> np.ndarray:
+        return scores(windows)
 
 
 def track(path: Path) -> Track:
@@ -61,9 +70,9 @@ def by_numpy(waveform: np.ndarray, plan: WindowPlan = PLAN) -> tuple[np.ndarray,
     return mean, float(np.mean(each.argmax(axis=1) == mean.argmax())), len(starts)
 
 
-def predict(tracks, plan=PLAN, model=None, **options) -> list[Prediction | Failure]:
-    options = PredictOptions(**{"workers": 1, **options})
-    return list(predict_tracks(tracks, model or StubModel(), plan, options))
+def predict(tracks, plan=PLAN, model=None, workers=1, batch_size=16) -> list[Prediction | Failure]:
+    model = model or StubModel(batch_size)
+    return list(predict_tracks(tracks, model, plan, PredictOptions(workers=workers)))
 
 
 def assert_is(prediction: Prediction, wanted: Track, waveform: np.ndarray, plan: WindowPlan = PLAN):
@@ -131,36 +140,97 @@ def test_only_failures_never_ask_the_model(tmp_path):
 
 
 def test_batches_are_full_across_tracks_but_for_the_last(tmp_path):
-    model = StubModel()
+    model = StubModel(batch_size=3)
     tracks = [sound(tmp_path, number)[0] for number in range(5)]  # 4 windows each
-    predict(tracks, model=model, batch_size=3)
+    predict(tracks, model=model)
     assert model.batches == [3] * 6 + [2]
 
 
-def test_a_failure_takes_the_place_of_a_window_in_its_batch(tmp_path):
-    model = StubModel()
-    tracks = [sound(tmp_path, number)[0] for number in range(2)]
-    predict([tracks[0], track(tmp_path / "gone.mp3"), tracks[1]], model=model, batch_size=3)
-    assert model.batches == [3, 2, 3]
+def test_failures_take_no_place_in_a_batch(tmp_path):
+    model = StubModel(batch_size=3)
+    first, second = sound(tmp_path, 1)[0], sound(tmp_path, 2)[0]
+    gone = track(tmp_path / "gone.mp3")
+    results = predict([first, gone, second], model=model)
+    assert [type(result) for result in results] == [Prediction, Failure, Prediction]
+    assert model.batches == [3, 3, 2]
 
 
-@given(st.lists(st.lists(st.booleans(), max_size=5), max_size=5))
-def test_windows_come_back_with_their_own_scores(batches):
-    """Each boolean is a row of a batch: a window, or a failure without one."""
-    rng = np.random.default_rng(len(batches))
-    given_batches, expected = [], []
-    for batch in batches:
-        rows = [
-            Row(i, failure=None if ok else Failure(Path("/x"), "no")) for i, ok in enumerate(batch)
-        ]
-        windows = rng.normal(size=(sum(batch), 30)).astype(np.float32)
-        given_batches.append((rows, windows))
-        found = iter(scores(windows) if len(windows) else ())
-        expected += [(row, None if row.failure else next(found)) for row in rows]
-    scored = list(score_windows(given_batches, StubModel()))
-    assert [row for row, _ in scored] == [row for row, _ in expected]
-    for (_, score), (_, wanted) in zip(scored, expected, strict=True):
-        np.testing.assert_allclose(score, np.zeros(0) if wanted is None else wanted, atol=1e-6)
+def test_many_failures_do_not_pile_up_behind_a_batch_that_is_not_full(tmp_path):
+    taken = []
+
+    def tracks():
+        for number in range(1000):
+            taken.append(number)
+            yield sound(tmp_path, 1)[0] if number == 0 else track(tmp_path / "gone.mp3")
+
+    results = predict_tracks(tracks(), StubModel(batch_size=8), PLAN, PredictOptions(workers=1))
+    assert isinstance(next(results), Prediction)
+    assert len(taken) < 100
+    assert sum(isinstance(result, Failure) for result in results) == 999
+
+
+@pytest.mark.parametrize("batch_size", [1, 5, 64])
+def test_a_gpu_that_computes_while_the_next_batch_is_made_gives_the_same(tmp_path, batch_size):
+    sounds = [sound(tmp_path, number, 150 * (number + 1)) for number in range(5)]
+    gone = track(tmp_path / "gone.mp3")
+    model = StubModel(batch_size, device="meta")
+    *results, last = predict([*(one for one, _ in sounds), gone], model=model)
+    assert last == Failure(gone.path, "No such file or directory", lasting=False)
+    for prediction, (one, waveform) in zip(results, sounds, strict=True):
+        assert_is(prediction, one, waveform)
+
+
+class Taught(StubModel):
+    """Hears the first sample of a window: the probability of the first of two labels."""
+
+    info = SimpleNamespace(labels=("one", "two"), multi_label=False)
+
+    def scores(self, windows):
+        return np.stack([windows[:, 0], 1 - windows[:, 0]], axis=1)
+
+
+def steady(folder: Path, number: int, shares: list[float]) -> Track:
+    """A track whose windows of 100 samples have these shares, in the order in which they lie."""
+    path = folder / f"steady {number}.wav"
+    waveform = np.repeat(np.float32(shares), 100)
+    waveform[1::2] *= -1  # or it would be silence
+    soundfile.write(path, waveform, PLAN.rate, subtype="FLOAT")
+    return track(path)
+
+
+EVERY = WindowPlan(samples=100, rate=16_000, count=None)
+SOME = WindowPlan(samples=100, rate=16_000, count=AUTO)
+
+
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+@pytest.mark.parametrize("batch_size", [1, 4, 64])
+def test_a_track_is_heard_until_its_label_is_settled(tmp_path, batch_size, device):
+    rng = np.random.default_rng(7)
+    shares = [[0.95] * 30, [0.5, 0.52] * 12, [0.9], rng.uniform(0.2, 0.9, 20).tolist()]
+    tracks = [steady(tmp_path, number, each) for number, each in enumerate(shares)]
+    results = predict(tracks, SOME, Taught(batch_size, device), workers=2)
+    assert [result.track for result in results] == tracks
+    heard = [result.windows for result in results]
+    assert heard[0] == FIRST and heard[1] > 15 and heard[2] == 1
+    for result, each in zip(results, shares, strict=True):
+        order = [start // 100 for start in place_windows(100 * len(each), SOME)]
+        values = np.float32([each[index] for index in order])
+        scored = np.stack([values, 1 - values], axis=1)
+        steps = [lot.stop for lot in lots(len(each), SOME)]
+        enough = next(step for step in steps if is_settled(scored[:step], len(each)))
+        assert result.windows == enough
+        assert result.probabilities == pytest.approx(scored[:enough].mean(axis=0), abs=1e-6)
+
+
+def test_what_is_heard_does_not_depend_on_what_else_is_heard(tmp_path):
+    rng = np.random.default_rng(3)
+    tracks = [
+        steady(tmp_path, number, rng.uniform(0.1, 0.9, int(rng.integers(1, 33))).tolist())
+        for number in range(20)
+    ]
+    together = predict(tracks, SOME, Taught(7), workers=3)
+    assert together == [predict([one], SOME, Taught(1))[0] for one in tracks]
+    assert len({result.windows for result in together}) > 3
 
 
 @pytest.mark.parametrize("workers", [1, 3])
@@ -171,14 +241,13 @@ def test_a_long_track_in_parts_equals_the_whole(tmp_path, monkeypatch, workers):
     in_parts = predict(tracks, plan, workers=workers, batch_size=7)
     for prediction, (one, waveform) in zip(in_parts, sounds, strict=True):
         assert_is(prediction, one, waveform, plan)
-    assert in_parts[1].windows == 78 > 2 * audio.PART_WINDOWS
+    assert in_parts[1].windows == 78 > 2 * PART_WINDOWS
 
 
 def test_no_more_than_a_part_of_a_long_track_is_handed_over_at_once(tmp_path):
-    plan = WindowPlan(samples=100, rate=16_000, count=None)
-    wanted = [(sound(tmp_path, 1, 7_777)[0], part) for part in range(3)]
+    long = sound(tmp_path, 1, 7_777)[0]
     with Readers(1, 60) as readers:
-        parts = list(readers.read_all(plan, wanted))
+        parts = [readers.read(long, EVERY, part).result() for part in range(3)]
     assert [len(part.windows) for part in parts] == [32, 32, 14]
     assert {part.total for part in parts} == {78}
 
@@ -194,8 +263,8 @@ def test_a_long_track_that_cannot_be_read_to_its_end_is_one_failure(tmp_path, mo
 
 def test_a_model_that_gives_no_number_is_a_failure(tmp_path):
     class Broken(StubModel):
-        def probabilities(self, waveforms):
-            return scores(waveforms) * np.nan
+        def scores(self, windows):
+            return scores(windows) * np.nan
 
     one, _ = sound(tmp_path, 1)
     assert predict([one], model=Broken()) == [
@@ -205,8 +274,8 @@ def test_a_model_that_gives_no_number_is_a_failure(tmp_path):
 
 def test_probabilities_are_float32_so_that_the_state_keeps_them_bit_for_bit():
     score = np.float32([0.1, 0.2, 0.7])
-    rows = [(Row(0, 2.0), score)] * 3
-    prediction = average_windows(Track(Path("/x"), 1, 1), rows, LABELS)
+    hearing = Hearing(Track(Path("/x"), 1, 1), seconds=2.0, scores=[score] * 3)
+    prediction = average_windows(hearing, LABELS)
     assert prediction.probabilities == pytest.approx((0.1, 0.2, 0.7))
     assert [float(np.float32(share)) for share in prediction.probabilities] == [
         *prediction.probabilities
@@ -215,36 +284,62 @@ def test_probabilities_are_float32_so_that_the_state_keeps_them_bit_for_bit():
 
 def test_predictions_come_while_later_tracks_wait(tmp_path):
     """A stream: the first prediction is there before the last track was opened."""
-    tracks = [sound(tmp_path, number)[0] for number in range(5)]
-    results = predict_tracks(tracks, StubModel(), PLAN, PredictOptions(workers=1, batch_size=4))
+    tracks = [sound(tmp_path, number)[0] for number in range(9)]
+    results = predict_tracks(tracks, StubModel(4), PLAN, PredictOptions(workers=1))
     assert next(results).track == tracks[0]
-    tracks[4].path.unlink()
-    assert [type(item) for item in results] == [*[Prediction] * 3, Failure]
+    tracks[-1].path.unlink()
+    assert [type(item) for item in results] == [*[Prediction] * 7, Failure]
 
 
-def test_the_dataset_splits_tracks_into_their_windows(tmp_path):
+def test_the_dataset_makes_batches_of_the_windows_of_tracks(tmp_path):
     (first, waveform), (second, _) = sound(tmp_path, 1), sound(tmp_path, 2)
     with Readers(1, 60) as readers:
-        rows, windows = zip(*TrackDataset([first, second], PLAN, readers), strict=True)
-    assert rows == (*[Row(0, 0.1)] * 4, *[Row(1, 0.1)] * 4)
-    np.testing.assert_allclose(windows[0], waveform[150:250], atol=1e-6)
+        dataset = TrackDataset([first, second], PLAN, readers, batch_size=6)
+        batches = []
+        for hearings, windows in load_batches(dataset):
+            batches.append(([hearing.track for hearing in hearings], windows))
+            dataset.hear(hearings, scores(windows.numpy()))
+        finished = list(dataset.finished())
+    assert [tracks for tracks, _ in batches] == [[first] * 4 + [second] * 2, [second] * 2]
+    np.testing.assert_allclose(batches[0][1][0], waveform[150:250], atol=1e-6)
+    assert [hearing.track for hearing in finished] == [first, second]
+    assert [(hearing.seconds, len(hearing.scores)) for hearing in finished] == [(0.1, 4)] * 2
 
 
-def test_the_loader_gives_no_batch_for_no_track():
+def test_there_is_no_batch_for_no_track():
     with Readers(1, 60) as readers:
-        assert list(load_batches([], PLAN, readers, 4)) == []
+        assert list(load_batches(TrackDataset([], PLAN, readers, 4))) == []
 
 
-@given(st.none() | st.integers(0, 8), st.integers(0, 10))
-def test_there_is_a_worker_and_never_more_than_tracks(asked, tracks):
-    workers = choose_workers(asked, tracks)
-    assert 1 <= workers <= max(1, tracks)
-    if asked:
-        assert workers == max(1, min(asked, tracks))
+def test_it_is_told_how_long_the_model_waited(tmp_path):
+    pace = Pace()
+    tracks = [sound(tmp_path, number)[0] for number in range(3)]
+    options = PredictOptions(workers=1)
+    assert len(list(predict_tracks(tracks, StubModel(), PLAN, options, pace))) == 3
+    assert 0 < pace.waited <= pace.total
 
 
-def test_by_default_half_of_the_cores_decode(monkeypatch):
-    monkeypatch.setattr(
-        inference.os, "sched_getaffinity", lambda pid: set(range(64)), raising=False
-    )
-    assert choose_workers(None, 1000) == 32
+def test_all_cores_decode_but_the_one_that_feeds_a_gpu(monkeypatch):
+    monkeypatch.setattr(inference, "count_cores", lambda: 64)
+    assert count_workers(on_gpu=False) == 64
+    assert count_workers(on_gpu=True) == 63
+    monkeypatch.setattr(inference, "count_cores", lambda: 1)
+    assert count_workers(on_gpu=True) == 1
+
+
+@pytest.mark.parametrize(
+    ("quota", "cores"),
+    [("max 100000", 8), ("150000 100000", 2), ("50000 100000", 1), ("6400000 100000", 8)],
+)
+def test_a_container_may_use_fewer_cores_than_there_are(tmp_path, monkeypatch, quota, cores):
+    monkeypatch.setattr(inference.os, "sched_getaffinity", lambda pid: set(range(8)), raising=False)
+    monkeypatch.setattr(inference, "QUOTA_V2", tmp_path / "cpu.max")
+    monkeypatch.setattr(inference, "QUOTA_V1", (tmp_path / "quota", tmp_path / "period"))
+    assert count_cores() == 8
+    for name, text in zip(("quota", "period"), quota.replace("max", "-1").split(), strict=True):
+        (tmp_path / name).write_text(f"{text}\n")
+    assert count_cores() == cores
+    (tmp_path / "quota").write_text("-1\n")
+    assert count_cores() == 8
+    (tmp_path / "cpu.max").write_text(f"{quota}\n")
+    assert count_cores() == cores

@@ -71,6 +71,13 @@ def test_a_track_knows_its_size_and_time(root):
     assert list(find_tracks([root])) == [Track((root / "a.mp3").resolve(), 5, 123_456_789)]
 
 
+def test_a_scan_keeps_sixteen_bytes_of_each_file_and_folder(root):
+    put(root, *(f"{'long ' * 20}/{number}.mp3" for number in range(20)))
+    scan = library._Scan(None)
+    assert len(list(scan.visit(str(root)))) == 20
+    assert sorted(map(len, scan._seen)) == [16] * 22
+
+
 def test_a_track_knows_when_its_status_changed(root):
     put(root, "a.mp3")
     assert [item.ctime_ns for item in find_tracks([root])] == [(root / "a.mp3").stat().st_ctime_ns]

@@ -25,9 +25,8 @@ from tagger.inference import predict_tracks
 from tagger.library import find_tracks
 from tagger.model import (
     DEFAULT_MODEL,
+    GenreModel,
     ModelInfo,
-    choose_device,
-    choose_precision,
     find_model,
     load_model,
 )
@@ -246,6 +245,94 @@ def test_bfloat16_stays_near_float32(tiny_model: Path) -> None:
     np.testing.assert_allclose(rounded, exact, atol=0.05)
 
 
+# --- batches --------------------------------------------------------------------------------------
+
+
+def small_memory(model: GenreModel, limit: int, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Let the model's network have no memory for more than `limit` windows; the sizes it was given.
+
+    The error is the one that torch raises where a GPU's memory is full.
+    """
+    import torch
+
+    network, sizes = model._network, []
+
+    def forward(features: torch.Tensor) -> torch.Tensor:
+        sizes.append(len(features))
+        if len(features) > limit:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        logits: torch.Tensor = network(features)
+        return logits
+
+    monkeypatch.setattr(model, "_network", forward)
+    return sizes
+
+
+def test_what_is_started_gives_the_same_when_it_is_asked_for(tiny_model: Path) -> None:
+    import torch
+
+    info = find_model(str(tiny_model))
+    model = load_model(info, "cpu", "float32")
+    first, second = noise(info, 3), -2 * noise(info, 5)
+    running = [model.start(first), model.start(torch.from_numpy(second))]
+    results = [scores.result() for scores in running]
+    assert [(scores.dtype, scores.shape) for scores in results] == [
+        (np.float32, (3, 4)),
+        (np.float32, (5, 4)),
+    ]
+    np.testing.assert_array_equal(results[0], model.probabilities(first))
+    np.testing.assert_array_equal(results[1], model.probabilities(second))
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 7, 100])
+def test_a_batch_is_computed_in_parts_of_the_size_asked_for(
+    tiny_model: Path, batch_size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    info = find_model(str(tiny_model))
+    expected = load_model(info, "cpu", "float32", 7).probabilities(noise(info, 7))
+    model = load_model(info, "cpu", "float32", batch_size)
+    sizes = small_memory(model, 100, monkeypatch)
+    np.testing.assert_allclose(model.probabilities(noise(info, 7)), expected, atol=1e-6)
+    assert model.batch_size == batch_size
+    assert sum(sizes) == 7 and max(sizes) == min(7, batch_size)
+
+
+def test_without_a_size_the_model_has_one_that_suits_the_device(tiny_model: Path) -> None:
+    assert load_model(find_model(str(tiny_model)), "cpu").batch_size > 16
+    assert 8 <= load_model(find_model(DEFAULT_MODEL), "cpu").batch_size <= 32
+
+
+def test_a_batch_that_the_memory_does_not_hold_is_halved_for_good(
+    tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    info, said = find_model(str(tiny_model)), []
+    expected = load_model(info, "cpu", "float32").probabilities(noise(info, 13))
+    model = load_model(info, "cpu", "float32", 12, said.append)
+    sizes = small_memory(model, 4, monkeypatch)
+    np.testing.assert_allclose(model.probabilities(noise(info, 13)), expected, atol=1e-6)
+    assert model.batch_size == 3
+    assert sizes == [12, 6, 3, 3, 3, 3, 1]
+    assert len(said) == 1
+    assert "does not hold 12 windows at once; going on with 3" in said[0]
+    sizes.clear()
+    np.testing.assert_allclose(model.probabilities(noise(info, 13)), expected, atol=1e-6)
+    assert sizes == [3, 3, 3, 3, 1]
+    assert len(said) == 1
+
+
+def test_a_memory_that_does_not_hold_one_window_is_an_error_that_says_what_to_do(
+    tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    info = find_model(str(tiny_model))
+    model = load_model(info, "cpu", "float32", 8)
+    small_memory(model, 0, monkeypatch)
+    with pytest.raises(DeviceError, match="end what else uses it, or use --device cpu"):
+        model.start(noise(info))
+
+
+# --- damage ---------------------------------------------------------------------------------------
+
+
 def damage_weights(folder: Path) -> None:
     path = folder / "model.safetensors"
     path.write_bytes(path.read_bytes()[:1000])
@@ -289,14 +376,6 @@ def test_labels_that_the_head_does_not_have_are_refused(model_copy: Path) -> Non
     edit(model_copy, "config.json", id2label={str(index): f"l{index}" for index in range(7)})
     with pytest.raises(CheckpointError):
         load_model(find_model(str(model_copy)), "cpu")
-
-
-def test_a_device_that_is_not_there_is_never_replaced() -> None:
-    import torch
-
-    with pytest.raises(DeviceError, match="not available"):
-        choose_device("cuda" if not torch.cuda.is_available() else "mps")
-    assert choose_precision("float32", torch.device("cpu")) is torch.float32
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from known import ROCK, Recorder, know, song, state_of
 from tagger import apply
 from tagger.app import Summary, TagRequest, tag_library
 from tagger.genres import Policy
+from tagger.state import State
 from tagger.tags import read_genres, write_genres
 from tagger.types import Action
 
@@ -62,6 +63,23 @@ def test_files_that_do_not_change_are_not_opened_again(library: Path, calls: Cou
     calls.clear()
     assert run(library, **options).actions[Action.UNSURE] == TRACKS
     assert calls == {}
+
+
+def test_tracks_that_are_known_cost_no_question_each(
+    library: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(library)
+    asked: Counter[str] = Counter()
+    for name in ("do", "rows"):
+        real = getattr(State, name)
+
+        def counted(*arguments: Any, name: str = name, real: Callable[..., Any] = real) -> Any:
+            asked[name] += 1
+            return real(*arguments)
+
+        monkeypatch.setattr(State, name, counted)
+    assert run(library).actions == {Action.PREDICTED: TRACKS}
+    assert asked["rows"] and asked.total() < TRACKS / 5
 
 
 def test_what_is_done_follows_the_files_that_changed(library: Path, calls: Counter[str]) -> None:

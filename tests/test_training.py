@@ -19,7 +19,7 @@ from conftest import DATA, ROOT, environment
 from runs import SMALL, run_finetune, save_ast, trained
 from safetensors.numpy import load_file
 
-from tagger.model import BUNDLED, find_model, load_model
+from tagger.model import BUNDLED, find_model, load_model, load_network
 from training import evaluate, run
 from training.app import CHECKPOINT_FILES, RESULT_FILES
 from training.finetune import command_line
@@ -120,7 +120,7 @@ def expected_logits(folder: Path, waveform: np.ndarray) -> np.ndarray:
         if config_of(folder)["architectures"] == ["ASTForAudioClassification"]:
             network = ASTForAudioClassification.from_pretrained(folder)
             return network(**features).logits.numpy()  # type: ignore[no-any-return]
-        network = load_model(find_model(str(folder)), "cpu", "float32")._network
+        network = load_network(find_model(str(folder)))
         pooled = network.audio_spectrogram_transformer(**features).pooler_output
         stored = load_file(folder / "model.safetensors")
         head = {

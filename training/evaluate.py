@@ -108,17 +108,18 @@ def window_log_probabilities(
     heard: list[Heard] = []
     failures: list[Failure] = []
     scored = score_tracks(tracks, model, info.plan(options.windows), options)
-    for index, of_clip in tqdm(scored, total=len(tracks), unit="clip", disable=None):
-        predicted = average_windows(tracks[index], of_clip, info.labels)
+    shown = tqdm(scored, total=len(tracks), unit="clip", disable=None)
+    for clip, hearing in zip(clips, shown, strict=True):
+        predicted = average_windows(hearing, info.labels)
         if isinstance(predicted, Failure):
             failures.append(predicted)
             continue
-        windows = np.stack([scores for _, scores in of_clip])  # (windows, labels)
+        windows = np.stack(hearing.scores)  # (windows, labels)
         if info.multi_label:
             logs = np.log(np.maximum(windows.astype(np.float64), SMALLEST))
         else:
             logs = without_temperature(windows, info.temperature)
-        heard.append((clips[index], logs))
+        heard.append((clip, logs))
     return heard, failures
 
 

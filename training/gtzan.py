@@ -15,11 +15,10 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from numpy.typing import NDArray
 
-from tagger.audio import PART_WINDOWS
 from tagger.errors import AudioError
 from tagger.isolated import read_windows
 from tagger.library import NOT_MUSIC, SUFFIXES
-from tagger.windows import WindowPlan, place_windows
+from tagger.windows import PART_WINDOWS, WindowPlan, place_windows
 from training.archives import ARCHIVE_SUFFIXES, is_archive, unpack
 from training.errors import TrainingError
 from training.tables import read_table

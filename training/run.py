@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 from transformers import ASTForAudioClassification, set_seed
 
-from tagger.model import ModelInfo, choose_device, choose_precision, find_model
+from tagger.device import choose_device, choose_precision
+from tagger.model import ModelInfo, find_model
 from tagger.types import FrontEnd
 from tagger.windows import WindowPlan
 from training.augment import FeatureAugmenter, only

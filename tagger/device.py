@@ -1,0 +1,161 @@
+"""Where the model runs: which device, in which numbers, and how many windows at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from tagger.errors import DeviceError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+CUDA_BATCH = 64  # windows; an H200 is no faster with more of AST base, and with 16 as fast
+FREE_SHARE = 0.8  # of a GPU's free memory; the rest is for what is cut in pieces, and for others
+CPU_TOKENS = 2048  # in a batch: what its layers pass on stays in the processor's cache
+
+
+def choose_device(name: str) -> torch.device:
+    """`auto` is the first of cuda, mps and cpu that is here; any other must be here.
+
+    Raises `DeviceError`: a device that was asked for is never silently replaced.
+    """
+    import torch
+
+    here = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    if name == "auto":
+        name = next(device for device, available in here.items() if available)
+    if not here.get(name.split(":")[0]):
+        raise DeviceError(
+            f"device {name} is not available to torch {torch.__version__}; "
+            "use --device cpu, or install a build of torch for it"
+        )
+    return torch.device(name)
+
+
+def choose_precision(name: str, device: torch.device) -> torch.dtype:
+    """`auto` is bfloat16 where the hardware multiplies it fast: GPUs, AMX, AVX512-BF16.
+
+    Elsewhere it is float32; on GPUs older than bfloat16, float16.
+    """
+    import torch
+
+    if name != "auto":
+        dtype: torch.dtype = getattr(torch, name)
+        return dtype
+    if device.type == "cuda":
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+        return torch.bfloat16 if native else torch.float16
+    fast = device.type == "cpu" and (
+        torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
+    )
+    return torch.bfloat16 if fast else torch.float32
+
+
+def choose_batch(device: torch.device, tokens: int, forward: Callable[[], object]) -> int:
+    """How many windows of `tokens` tokens go through the network at once, one at least.
+
+    On a GPU it depends on the free memory, and on what `forward`, which runs one window, takes.
+    """
+    if device.type != "cuda":
+        return max(1, round(CPU_TOKENS / tokens))
+    import torch
+
+    forward()  # libraries take memory of their own the first time
+    torch.cuda.reset_peak_memory_stats(device)
+    before = torch.cuda.memory_allocated(device)
+    forward()
+    cost = torch.cuda.max_memory_allocated(device) - before
+    return fitting(torch.cuda.mem_get_info(device)[0], cost)
+
+
+def fitting(free: int, cost: int) -> int:
+    """How many windows of `cost` bytes fit in `free` bytes, one at least."""
+    return max(1, min(CUDA_BATCH, int(FREE_SHARE * free) // max(1, cost)))
+
+
+def out_of_memory() -> DeviceError:
+    """What to raise where a GPU holds not even the model and one window."""
+    return DeviceError(
+        "the GPU's free memory does not hold the model and one window: end what else uses it, "
+        "or use --device cpu"
+    )
+
+
+def run_in_parts(
+    run: Callable[[Tensor], Tensor], batch: Tensor, size: int
+) -> tuple[list[Tensor], int]:
+    """What `run` makes of a batch, `size` rows at a time, and the size in the end.
+
+    The size is halved while a GPU's memory does not hold so many; `DeviceError` if it does not hold
+    one.
+    """
+    import torch
+
+    parts: list[Tensor] = []
+    while len(batch):
+        part = batch[:size]
+        try:
+            parts.append(run(part))
+        except torch.OutOfMemoryError as error:
+            if len(part) == 1:
+                raise out_of_memory() from error
+            size = len(part) // 2
+        else:
+            batch = batch[len(part) :]
+    return parts, size
+
+
+class Copies:
+    """Brings batches to a device; to a GPU beside what it computes."""
+
+    def __init__(self, device: torch.device) -> None:
+        import torch
+
+        self.device = device
+        self._stream: torch.cuda.Stream | None = None
+        if device.type == "cuda":
+            self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+
+    def send(self, batch: Tensor) -> Tensor:
+        """The batch on the device. For a GPU it may not change before what comes of it is here."""
+        if self._stream is None:
+            return batch.to(self.device)
+        import torch
+
+        with torch.cuda.stream(self._stream):
+            there = batch.pin_memory().to(self.device, non_blocking=True)
+        computing = torch.cuda.current_stream(self.device)
+        computing.wait_stream(self._stream)
+        there.record_stream(computing)
+        return there
+
+
+class Scores:
+    """Probabilities `(batch, labels)` that a device may still be working out."""
+
+    def __init__(self, scores: Tensor) -> None:
+        import torch
+
+        self._done: torch.cuda.Event | None = None
+        if scores.device.type == "cuda":
+            computing = torch.cuda.current_stream(scores.device)
+            # Copied now: a later copy would wait for the batches that were started in between.
+            here = torch.empty(scores.shape, dtype=scores.dtype, pin_memory=True)
+            scores = here.copy_(scores, non_blocking=True)
+            self._done = torch.cuda.Event()  # type: ignore[no-untyped-call]
+            self._done.record(computing)
+        self._scores = scores
+
+    def result(self) -> NDArray[np.float32]:
+        """Wait for them. Float32."""
+        if self._done is not None:
+            self._done.synchronize()
+        return self._scores.cpu().numpy()
