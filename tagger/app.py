@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -103,16 +102,19 @@ def predict(
 
     Nothing is written, and no earlier run is looked at. Raises `CheckpointError` or `DeviceError`.
     """
-    from tagger.inference import predict_tracks
+    from tagger.dataset import Readers
+    from tagger.inference import choose_workers, predict_tracks
 
     options = options or PredictOptions()
     given = [paths] if isinstance(paths, (str, Path)) else paths
     found = list(find_tracks(Path(path).expanduser() for path in given))
-    device, precision, size = options.device, options.precision, options.batch_size
-    loaded = load_model(find_model(model), device, precision, size)
     tracks = [item for item in found if isinstance(item, Track)]
-    plan = loaded.info.plan(options.windows)
-    with closing(predict_tracks(tracks, loaded, plan, options)) as predicted:
+    info = find_model(model)
+    workers = choose_workers(options.workers, len(tracks))
+    device, precision, size = options.device, options.precision, options.batch_size
+    with Readers(workers, options.decode_timeout) as readers:
+        loaded = load_model(info, device, precision, size)
+        predicted = predict_tracks(tracks, loaded, info.plan(options.windows), readers)
         return [next(predicted) if isinstance(item, Track) else item for item in found]
 
 

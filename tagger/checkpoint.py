@@ -6,6 +6,7 @@ config of transformers can also name code to run, other files to load, and ways 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import stat
@@ -165,3 +166,13 @@ def _whole(values: dict[str, Any], key: str, usual: int) -> int:
     if type(value) is not int or value < 1:
         raise ValueError(f"{key} must be a positive whole number, it is {value!r}")
     return value
+
+
+def fingerprint(files: Iterable[Path]) -> str:
+    """A hash of the contents of all files; `OSError` if one cannot be read."""
+    digest = hashlib.sha256()
+    for path in files:
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()[:16]

@@ -40,9 +40,10 @@ class Readers(AbstractContextManager["Readers"]):
     def __init__(self, count: int, seconds: float) -> None:
         self.count = count
         self._seconds = seconds
-        self._children = [Child() for _ in range(count)]
+        self._children = [Child(("tagger.audio", "av", "soxr")) for _ in range(count)]
         self._idle: SimpleQueue[Child] = SimpleQueue()
         for child in self._children:
+            child.start()
             self._idle.put(child)
         self._threads = ThreadPoolExecutor(count, "decode")
         self._closed = False
@@ -209,8 +210,9 @@ class TrackDataset(IterableDataset[Batch]):
         count = min(len(self._windows), self.batch_size) if count is None else count
         taken = [self._windows.popleft() for _ in range(count)]
         batch = torch.empty((count, self.plan.samples), pin_memory=self.pinned and count > 0)
-        for row, (_, window) in zip(batch, taken, strict=True):
-            row.copy_(torch.from_numpy(window))
+        if taken:
+            # In one call: after each, the threads that wait for the readers may take Python's lock.
+            torch.stack([torch.from_numpy(window) for _, window in taken], out=batch)
         return [hearing for hearing, _ in taken], batch
 
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from contextlib import suppress
+from math import ceil
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tagger.errors import DeviceError
@@ -15,6 +19,9 @@ if TYPE_CHECKING:
 
 CUDA_BATCH = 64  # windows; an H200 is no faster with more of AST base, and with 16 as fast
 FREE_SHARE = 0.8  # of a GPU's free memory; the rest is for what is cut in pieces, and for others
+# What a container may use of a second: "max 100000" or "150000 100000", in microseconds.
+QUOTA_V2 = Path("/sys/fs/cgroup/cpu.max")
+QUOTA_V1 = Path("/sys/fs/cgroup/cpu/cpu.cfs_quota_us"), Path("/sys/fs/cgroup/cpu/cpu.cfs_period_us")
 CPU_TOKENS = 2048  # in a batch: what its layers pass on stays in the processor's cache
 
 
@@ -159,3 +166,15 @@ class Scores:
         if self._done is not None:
             self._done.synchronize()
         return self._scores.cpu().numpy()
+
+
+def count_cores() -> int:
+    """The cores that this process may use: those it is bound to, or the quota of its container."""
+    allowed = getattr(os, "sched_getaffinity", None)  # not on macOS and Windows
+    cores = len(allowed(0)) if allowed else os.cpu_count() or 1
+    with suppress(OSError, ValueError, ZeroDivisionError):  # no container, or no quota ("max")
+        files = [QUOTA_V2] if QUOTA_V2.exists() else QUOTA_V1
+        quota, period = " ".join(file.read_text() for file in files).split()
+        if int(quota) > 0:
+            cores = min(cores, ceil(int(quota) / int(period)))
+    return cores

@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from math import ceil
-from pathlib import Path
 
 import numpy as np
 
 from tagger.dataset import Batch, Hearing, Readers, TrackDataset, load_batches
-from tagger.device import Scores
+from tagger.device import Scores, count_cores
 from tagger.model import GenreModel
-from tagger.types import Failure, Prediction, PredictOptions, Track
+from tagger.types import Failure, Prediction, Track
 from tagger.windows import WindowPlan
-
-# What a container may use of a second: "max 100000" or "150000 100000", in microseconds.
-QUOTA_V2 = Path("/sys/fs/cgroup/cpu.max")
-QUOTA_V1 = Path("/sys/fs/cgroup/cpu/cpu.cfs_quota_us"), Path("/sys/fs/cgroup/cpu/cpu.cfs_period_us")
 
 
 @dataclass(slots=True)
@@ -45,15 +37,15 @@ def predict_tracks(
     tracks: Iterable[Track],
     model: GenreModel,
     plan: WindowPlan,
-    options: PredictOptions,
+    readers: Readers,
     pace: Pace | None = None,
-) -> Generator[Prediction | Failure, None, None]:
+) -> Iterator[Prediction | Failure]:
     """One prediction or failure per track, in the order of the tracks, of which few are held.
 
-    A generator: closing it ends the processes that decode. `pace` is kept up to date.
+    `pace` is kept up to date.
     """
     labels, multi_label = model.info.labels, model.info.multi_label
-    for hearing in score_tracks(tracks, model, plan, options, pace):
+    for hearing in score_tracks(tracks, model, plan, readers, pace):
         yield average_windows(hearing, labels, multi_label=multi_label)
 
 
@@ -61,24 +53,21 @@ def score_tracks(
     tracks: Iterable[Track],
     model: GenreModel,
     plan: WindowPlan,
-    options: PredictOptions,
+    readers: Readers,
     pace: Pace | None = None,
 ) -> Iterator[Hearing]:
     """Each track, in order, with the scores of its windows."""
-    on_gpu = model.device.type != "cpu"
-    workers = options.workers or count_workers(on_gpu=on_gpu)
-    with Readers(workers, options.decode_timeout) as readers:
-        pinned = model.device.type == "cuda"
-        dataset = TrackDataset(tracks, plan, readers, model.batch_size, pinned=pinned)
-        computing: deque[tuple[list[Hearing], Scores]] = deque()
-        for hearings, windows in (pace or Pace()).watch(load_batches(dataset)):
-            if hearings:
-                computing.append((hearings, model.start(windows)))
-            # A GPU computes one batch while the next is made ready.
-            while len(computing) > (1 if on_gpu and hearings else 0):
-                heard, scores = computing.popleft()
-                dataset.hear(heard, scores.result())
-            yield from dataset.finished()
+    on_gpu, pinned = model.device.type != "cpu", model.device.type == "cuda"
+    dataset = TrackDataset(tracks, plan, readers, model.batch_size, pinned=pinned)
+    computing: deque[tuple[list[Hearing], Scores]] = deque()
+    for hearings, windows in (pace or Pace()).watch(load_batches(dataset)):
+        if hearings:
+            computing.append((hearings, model.start(windows)))
+        # A GPU computes one batch while the next is made ready.
+        while len(computing) > (1 if on_gpu and hearings else 0):
+            heard, scores = computing.popleft()
+            dataset.hear(heard, scores.result())
+        yield from dataset.finished()
 
 
 def average_windows(
@@ -104,22 +93,9 @@ def average_windows(
     )
 
 
-def count_workers(*, on_gpu: bool) -> int:
-    """How many processes decode by default, one at least.
+def choose_workers(asked: int | None, tracks: int) -> int:
+    """How many processes decode: as many as there are cores, but no more than tracks.
 
-    Beside a GPU all cores but the one that feeds it. Else all: they give way to the model, which
-    takes all cores too, and have them to themselves while it waits for windows.
+    The model computes on all cores too, or on a GPU; what waits for the other leaves them free.
     """
-    return max(1, count_cores() - on_gpu)
-
-
-def count_cores() -> int:
-    """The cores that this process may use: those it is bound to, or the quota of its container."""
-    allowed = getattr(os, "sched_getaffinity", None)  # not on macOS and Windows
-    cores = len(allowed(0)) if allowed else os.cpu_count() or 1
-    with suppress(OSError, ValueError, ZeroDivisionError):  # no container, or no quota ("max")
-        files = [QUOTA_V2] if QUOTA_V2.exists() else QUOTA_V1
-        quota, period = " ".join(file.read_text() for file in files).split()
-        if int(quota) > 0:
-            cores = min(cores, ceil(int(quota) / int(period)))
-    return cores
+    return max(1, min(asked or count_cores(), tracks))

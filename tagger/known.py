@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import suppress
 
 from tagger.apply import tag_of
 from tagger.errors import TagError
@@ -33,14 +33,17 @@ def predict_unknown(found: Found, policy: Policy, screen: Screen) -> None:
     if not unknown:
         screen.say(f"{what} · {_counted(found)}")
         return
-    from tagger.inference import Pace, predict_tracks
+    from tagger.dataset import Readers
+    from tagger.inference import Pace, choose_workers, predict_tracks
 
+    workers = choose_workers(options.workers, unknown)
     device, precision, size = options.device, options.precision, options.batch_size
-    model = load_model(info, device, precision, size, screen.say)
-    screen.say(f"{what} on {model.device}, {model.precision} · {_counted(found)}")
-    begun: deque[tuple[int, Track]] = deque()
-    pace, tracks = Pace(), _begun(found, begun)
-    with closing(predict_tracks(tracks, model, found.plan, options, pace)) as results:
+    with Readers(workers, options.decode_timeout) as readers:  # they begin while the model loads
+        model = load_model(info, device, precision, size, screen.say)
+        screen.say(f"{what} on {model.device}, {model.precision} · {_counted(found)}")
+        begun: deque[tuple[int, Track]] = deque()
+        pace, tracks = Pace(), _begun(found, begun)
+        results = predict_tracks(tracks, model, found.plan, readers, pace)
         shown = screen.bar(results, unknown, "predicting", lambda result: _heard(result, policy))
         for result in shown:
             found.save(*begun.popleft(), result)

@@ -6,7 +6,6 @@ never imports it; `load_model` brings the weights onto a device.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from collections.abc import Callable
@@ -22,6 +21,7 @@ from tagger.device import (
     choose_batch,
     choose_device,
     choose_precision,
+    count_cores,
     out_of_memory,
     run_in_parts,
 )
@@ -99,7 +99,7 @@ def find_model(name: str, say: Callable[[str], None] = lambda message: None) -> 
     multi_label = config.get("problem_type") == MULTI_LABEL
     files = [folder / "config.json", folder / "preprocessor_config.json", *weights]
     try:
-        fingerprint = _fingerprint(files)
+        fingerprint = checkpoint.fingerprint(files)
     except OSError as error:
         raise CheckpointError(f"{name} cannot be read: {error}") from error
     return ModelInfo(
@@ -143,15 +143,6 @@ def _download(name: str, say: Callable[[str], None]) -> Path:
             f"{name} could not be downloaded; check the name and the network, or give a folder "
             f"({reason})"
         ) from error
-
-
-def _fingerprint(files: list[Path]) -> str:
-    digest = hashlib.sha256()
-    for path in files:
-        with path.open("rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-    return digest.hexdigest()[:16]
 
 
 class GenreModel:
@@ -239,6 +230,8 @@ def load_model(
     import torch
 
     chosen = choose_device(device)
+    # By itself torch takes all cores of the machine, also those that a container may not use.
+    torch.set_num_threads(min(torch.get_num_threads(), count_cores()))
     try:
         return GenreModel(info, chosen, choose_precision(precision, chosen), batch_size, say)
     except torch.OutOfMemoryError as error:

@@ -316,7 +316,7 @@ def test_an_unreadable_name_ends_in_an_error_that_can_be_printed(tmp_path):
     str(caught.value).encode("utf-8")
 
 
-# --- what a decoder keeps ---------------------------------------------------------------------------
+# --- what a decoder keeps -------------------------------------------------------------------------
 
 
 def threads_after_reading(path: Path) -> int:

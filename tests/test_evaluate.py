@@ -14,6 +14,7 @@ import soundfile
 from click.testing import CliRunner, Result
 from clips import GENRES, LABELS, RATE, write_clips
 
+from tagger.dataset import Readers
 from tagger.inference import predict_tracks
 from tagger.model import find_model, load_model
 from tagger.types import Failure, PredictOptions, Track
@@ -99,9 +100,9 @@ def test_what_is_evaluated_is_what_is_tagged(
     tracks = [Track(clip.path, clip.path.stat().st_size, 0) for clip in clips]
     among = LABELS if "multi" in problem else FOUR  # the others are no labels of the data
     right = []
-    for clip, told in zip(
-        clips, predict_tracks(tracks, model, model.info.plan(None), FLOAT32), strict=True
-    ):
+    with Readers(1, 60) as readers:
+        predictions = list(predict_tracks(tracks, model, model.info.plan(None), readers))
+    for clip, told in zip(clips, predictions, strict=True):
         if not isinstance(told, Failure):
             right.append(next(name for name, _ in told.ranked if name in among) == clip.label)
     assert (scores.n, scores.accuracy) == (len(right), np.mean(right))

@@ -9,17 +9,16 @@ import pytest
 import soundfile
 import torch
 
-from tagger import inference
+from tagger import device, inference
 from tagger.dataset import Hearing, Readers, TrackDataset, load_batches
 from tagger.inference import (
     Pace,
     average_windows,
-    count_cores,
-    count_workers,
+    choose_workers,
     predict_tracks,
 )
 from tagger.stopping import is_settled
-from tagger.types import Failure, Prediction, PredictOptions, Track
+from tagger.types import Failure, Prediction, Track
 from tagger.windows import AUTO, FIRST, PART_WINDOWS, WindowPlan, lots, place_windows
 
 LABELS = ("low", "middle", "high")
@@ -72,7 +71,8 @@ def by_numpy(waveform: np.ndarray, plan: WindowPlan = PLAN) -> tuple[np.ndarray,
 
 def predict(tracks, plan=PLAN, model=None, workers=1, batch_size=16) -> list[Prediction | Failure]:
     model = model or StubModel(batch_size)
-    return list(predict_tracks(tracks, model, plan, PredictOptions(workers=workers)))
+    with Readers(workers, 60) as readers:
+        return list(predict_tracks(tracks, model, plan, readers))
 
 
 def assert_is(prediction: Prediction, wanted: Track, waveform: np.ndarray, plan: WindowPlan = PLAN):
@@ -163,10 +163,11 @@ def test_many_failures_do_not_pile_up_behind_a_batch_that_is_not_full(tmp_path):
             taken.append(number)
             yield sound(tmp_path, 1)[0] if number == 0 else track(tmp_path / "gone.mp3")
 
-    results = predict_tracks(tracks(), StubModel(batch_size=8), PLAN, PredictOptions(workers=1))
-    assert isinstance(next(results), Prediction)
-    assert len(taken) < 100
-    assert sum(isinstance(result, Failure) for result in results) == 999
+    with Readers(1, 60) as readers:
+        results = predict_tracks(tracks(), StubModel(batch_size=8), PLAN, readers)
+        assert isinstance(next(results), Prediction)
+        assert len(taken) < 100
+        assert sum(isinstance(result, Failure) for result in results) == 999
 
 
 @pytest.mark.parametrize("batch_size", [1, 5, 64])
@@ -285,21 +286,22 @@ def test_probabilities_are_float32_so_that_the_state_keeps_them_bit_for_bit():
 def test_predictions_come_while_later_tracks_wait(tmp_path):
     """A stream: the first prediction is there before the last track was opened."""
     tracks = [sound(tmp_path, number)[0] for number in range(9)]
-    results = predict_tracks(tracks, StubModel(4), PLAN, PredictOptions(workers=1))
-    assert next(results).track == tracks[0]
-    tracks[-1].path.unlink()
-    assert [type(item) for item in results] == [*[Prediction] * 7, Failure]
+    with Readers(1, 60) as readers:
+        results = predict_tracks(tracks, StubModel(4), PLAN, readers)
+        assert next(results).track == tracks[0]
+        tracks[-1].path.unlink()
+        assert [type(item) for item in results] == [*[Prediction] * 7, Failure]
 
 
 def test_the_dataset_makes_batches_of_the_windows_of_tracks(tmp_path):
     (first, waveform), (second, _) = sound(tmp_path, 1), sound(tmp_path, 2)
     with Readers(1, 60) as readers:
         dataset = TrackDataset([first, second], PLAN, readers, batch_size=6)
-        batches = []
+        batches, finished = [], []
         for hearings, windows in load_batches(dataset):
             batches.append(([hearing.track for hearing in hearings], windows))
             dataset.hear(hearings, scores(windows.numpy()))
-        finished = list(dataset.finished())
+            finished += dataset.finished()
     assert [tracks for tracks, _ in batches] == [[first] * 4 + [second] * 2, [second] * 2]
     np.testing.assert_allclose(batches[0][1][0], waveform[150:250], atol=1e-6)
     assert [hearing.track for hearing in finished] == [first, second]
@@ -314,17 +316,17 @@ def test_there_is_no_batch_for_no_track():
 def test_it_is_told_how_long_the_model_waited(tmp_path):
     pace = Pace()
     tracks = [sound(tmp_path, number)[0] for number in range(3)]
-    options = PredictOptions(workers=1)
-    assert len(list(predict_tracks(tracks, StubModel(), PLAN, options, pace))) == 3
+    with Readers(1, 60) as readers:
+        assert len(list(predict_tracks(tracks, StubModel(), PLAN, readers, pace))) == 3
     assert 0 < pace.waited <= pace.total
 
 
-def test_all_cores_decode_but_the_one_that_feeds_a_gpu(monkeypatch):
+@pytest.mark.parametrize(
+    ("asked", "tracks", "workers"), [(None, 1000, 64), (None, 5, 5), (3, 1000, 3), (3, 0, 1)]
+)
+def test_all_cores_decode_but_none_without_a_track(monkeypatch, asked, tracks, workers):
     monkeypatch.setattr(inference, "count_cores", lambda: 64)
-    assert count_workers(on_gpu=False) == 64
-    assert count_workers(on_gpu=True) == 63
-    monkeypatch.setattr(inference, "count_cores", lambda: 1)
-    assert count_workers(on_gpu=True) == 1
+    assert choose_workers(asked, tracks) == workers
 
 
 @pytest.mark.parametrize(
@@ -332,14 +334,14 @@ def test_all_cores_decode_but_the_one_that_feeds_a_gpu(monkeypatch):
     [("max 100000", 8), ("150000 100000", 2), ("50000 100000", 1), ("6400000 100000", 8)],
 )
 def test_a_container_may_use_fewer_cores_than_there_are(tmp_path, monkeypatch, quota, cores):
-    monkeypatch.setattr(inference.os, "sched_getaffinity", lambda pid: set(range(8)), raising=False)
-    monkeypatch.setattr(inference, "QUOTA_V2", tmp_path / "cpu.max")
-    monkeypatch.setattr(inference, "QUOTA_V1", (tmp_path / "quota", tmp_path / "period"))
-    assert count_cores() == 8
+    monkeypatch.setattr(device.os, "sched_getaffinity", lambda pid: set(range(8)), raising=False)
+    monkeypatch.setattr(device, "QUOTA_V2", tmp_path / "cpu.max")
+    monkeypatch.setattr(device, "QUOTA_V1", (tmp_path / "quota", tmp_path / "period"))
+    assert device.count_cores() == 8
     for name, text in zip(("quota", "period"), quota.replace("max", "-1").split(), strict=True):
         (tmp_path / name).write_text(f"{text}\n")
-    assert count_cores() == cores
+    assert device.count_cores() == cores
     (tmp_path / "quota").write_text("-1\n")
-    assert count_cores() == 8
+    assert device.count_cores() == 8
     (tmp_path / "cpu.max").write_text(f"{quota}\n")
-    assert count_cores() == cores
+    assert device.count_cores() == cores

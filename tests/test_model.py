@@ -20,6 +20,7 @@ from conftest import LIBRARY, Run
 from transformers import ASTConfig, ASTModel
 
 from tagger.audio import read_windows
+from tagger.dataset import Readers
 from tagger.errors import CheckpointError, DeviceError
 from tagger.inference import predict_tracks
 from tagger.library import find_tracks
@@ -30,7 +31,7 @@ from tagger.model import (
     find_model,
     load_model,
 )
-from tagger.types import Prediction, PredictOptions, Track
+from tagger.types import Prediction, Track
 
 
 def edit(folder: Path, name: str, **changes: object) -> None:
@@ -77,8 +78,9 @@ def test_probabilities_are_those_of_the_pipeline_on_the_same_windows(tiny_model:
     oracle = pipeline("audio-classification", model=str(tiny_model), device="cpu")
     tracks = [item for item in find_tracks([LIBRARY]) if isinstance(item, Track)]
     plan = info.plan(5)
-    options = PredictOptions(windows=5, batch_size=7, workers=0)
-    for track, prediction in zip(tracks, predict_tracks(tracks, model, plan, options), strict=True):
+    with Readers(1, 60) as readers:
+        predictions = list(predict_tracks(tracks, model, plan, readers))
+    for track, prediction in zip(tracks, predictions, strict=True):
         assert isinstance(prediction, Prediction)
         windows = read_windows(track.path, plan).windows
         told = oracle(

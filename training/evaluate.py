@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from tagger.console import Command
+from tagger.dataset import Readers
 from tagger.errors import TaggerError
-from tagger.inference import average_windows, score_tracks
+from tagger.inference import average_windows, choose_workers, score_tracks
 from tagger.model import DEFAULT_MODEL, GenreModel, find_model, load_model
 from tagger.options import window_count
 from tagger.report import printable
@@ -107,19 +108,21 @@ def window_log_probabilities(
     tracks = [Track(clip.path.absolute(), clip.path.stat().st_size, 0) for clip in clips]
     heard: list[Heard] = []
     failures: list[Failure] = []
-    scored = score_tracks(tracks, model, info.plan(options.windows), options)
-    shown = tqdm(scored, total=len(tracks), unit="clip", disable=None)
-    for clip, hearing in zip(clips, shown, strict=True):
-        predicted = average_windows(hearing, info.labels)
-        if isinstance(predicted, Failure):
-            failures.append(predicted)
-            continue
-        windows = np.stack(hearing.scores)  # (windows, labels)
-        if info.multi_label:
-            logs = np.log(np.maximum(windows.astype(np.float64), SMALLEST))
-        else:
-            logs = without_temperature(windows, info.temperature)
-        heard.append((clip, logs))
+    workers = choose_workers(options.workers, len(tracks))
+    with Readers(workers, options.decode_timeout) as readers:
+        scored = score_tracks(tracks, model, info.plan(options.windows), readers)
+        shown = tqdm(scored, total=len(tracks), unit="clip", disable=None)
+        for clip, hearing in zip(clips, shown, strict=True):
+            predicted = average_windows(hearing, info.labels)
+            if isinstance(predicted, Failure):
+                failures.append(predicted)
+                continue
+            windows = np.stack(hearing.scores)  # (windows, labels)
+            if info.multi_label:
+                logs = np.log(np.maximum(windows.astype(np.float64), SMALLEST))
+            else:
+                logs = without_temperature(windows, info.temperature)
+            heard.append((clip, logs))
     return heard, failures
 
 
