@@ -23,7 +23,7 @@ from tagger.decoders import DECODERS, SettledError, Source
 from tagger.errors import AudioError, EmptyAudio, TagError, Truncated
 from tagger.families import recognise
 from tagger.pyav import TRUNCATED, Samples, open_container, skip_id3
-from tagger.windows import PART_WINDOWS, WindowPlan, lots, place_windows
+from tagger.windows import AUTO, PART_WINDOWS, WindowPlan, lots, place_windows
 
 MARGIN = 0.025  # s read on both sides of a window, so that the resampler's edges fall outside it
 
@@ -100,12 +100,17 @@ def _check_declared(source: Source) -> None:
 
 def _read_part(source: Source, plan: WindowPlan, part: int) -> Waveforms:
     """Read one lot of windows; where a track ends before its stated length, place them anew."""
+    declared = round(source.length * plan.rate / source.rate)
     while True:
         length = round(source.length * plan.rate / source.rate)
-        starts = place_windows(length, plan)
+        # Placed anew, windows that are spread would come in another order than those heard before.
+        is_placed = part > 0 and plan.count == AUTO
+        starts = place_windows(declared if is_placed else length, plan)
         parts = lots(len(starts), plan)
         # No window is left of a last part if the track ends before its stated length.
         chosen = [starts[index] for index in (parts[part] if part < len(parts) else ())]
+        if is_placed:
+            chosen = [start for start in chosen if start + plan.samples <= length]
         try:
             windows = [*_read_in_order(source, chosen, plan)]
             is_silent = part == 0 and _is_silent(windows)

@@ -239,7 +239,7 @@ def serve(modules: Iterable[str] = ()) -> None:
         os.dup2(nothing.fileno(), 0)
     os.dup2(2, 1)
     for module in modules:
-        with suppress(ImportError):  # the call that needs it tells
+        with suppress(Exception):  # the call that needs it tells
             import_module(module)
     with suppress(EOFError, BrokenPipeError):
         while True:

@@ -103,8 +103,9 @@ class Console:
         bar = tqdm(items, label, total or None, leave=False, unit=" tracks", disable=hidden)
         for item in bar:
             if outcome and self.verbose:
-                with tqdm.external_write_mode(file=sys.stderr):
-                    print_lines([_heard(outcome(item))], sys.stderr)
+                stream = sys.stderr
+                with tqdm.external_write_mode(file=stream), going_on_without_reader(stream):
+                    print_lines([_heard(outcome(item))], stream)
             elif outcome and not hidden:
                 bar.set_postfix_str(_short(outcome(item)), refresh=False)
             yield item

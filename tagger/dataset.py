@@ -24,6 +24,7 @@ from tagger.types import Failure, Track
 from tagger.windows import AUTO, WindowPlan, lots
 
 AHEAD = 2  # lots of windows for each child that may wait to be batched
+AT_ONCE = 2  # lots of one track that are wanted at a time, so that a long one takes little memory
 # Tracks that may be unfinished at a time, in batches of windows: one that needs more windows than
 # others does not hold those up, and a row of failures does not pile up behind it.
 UNFINISHED = 4
@@ -93,6 +94,7 @@ class Hearing:
     scores: list[NDArray[np.float32]] = field(default_factory=list)  # (labels,) of each window
     is_finished: bool = False
     asked: int = 0  # lots of windows, asked for so far
+    read: int = 0  # of these
     unread: int = 1  # lots, wanted or asked for
     unscored: int = 0  # windows
 
@@ -137,7 +139,7 @@ class TrackDataset(IterableDataset[Batch]):
             elif self._reading:
                 hearing, future = self._reading.popleft()
                 self._take(hearing, future.result())
-                if self._unfinished[0].is_finished:
+                if self._unfinished and self._unfinished[0].is_finished:
                     yield self._next_batch(0)
             elif self._unfinished:
                 yield self._next_batch(0)
@@ -183,9 +185,11 @@ class TrackDataset(IterableDataset[Batch]):
         elif not hearing.failure:
             if not hearing.total:
                 hearing.total, hearing.is_silent = read.total, read.is_silent
-                if self.plan.count != AUTO:
-                    self._want(hearing, len(lots(read.total, self.plan)) - 1)
+            hearing.read += 1
             hearing.seconds = read.seconds
+            if self.plan.count != AUTO:
+                left = len(lots(hearing.total, self.plan)) - hearing.read - hearing.unread
+                self._want(hearing, min(left, AT_ONCE - hearing.unread))
             hearing.unscored += len(read.windows)
             self._windows.extend((hearing, window) for window in read.windows)
         self._go_on(hearing)

@@ -316,6 +316,34 @@ def test_an_unreadable_name_ends_in_an_error_that_can_be_printed(tmp_path):
     str(caught.value).encode("utf-8")
 
 
+def test_a_track_that_is_shorter_than_declared_is_heard_nowhere_twice(tmp_path, monkeypatch):
+    """Its windows are spread, and lots that are read later must go on where the first began."""
+
+    class Short:
+        rate, channels, is_stated = 1000, 1, True
+        length, there = 200_000, 194_000
+
+        def __init__(self, path):
+            pass
+
+        def read(self, start: int, count: int) -> np.ndarray:
+            return np.arange(start, max(start, min(start + count, self.there)), dtype=np.float32)
+
+        def close(self):
+            pass
+
+    monkeypatch.setattr(audio, "DECODERS", {"stub": Short})
+    path = tmp_path / "short.wav"
+    path.write_bytes(b"music")
+    plan = WindowPlan(10_240, 1000, "auto")
+    places = []
+    for part in range(len(windows.lots(len(place_windows(Short.length, plan)), plan))):
+        read = read_windows(path, plan, part)
+        places += [int(window[0]) for window in read.windows]
+    assert len(set(places)) == len(places) == 18
+    assert max(places) + 10_240 <= Short.there
+
+
 # --- what a decoder keeps -------------------------------------------------------------------------
 
 

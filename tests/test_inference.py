@@ -257,9 +257,11 @@ def test_a_long_track_that_cannot_be_read_to_its_end_is_one_failure(tmp_path, mo
     plan = WindowPlan(samples=100, rate=16_000, count=None)
     tracks = [sound(tmp_path, 1, 17_777)[0], sound(tmp_path, 2, 300)[0]]
     monkeypatch.setattr("tagger.dataset.read_windows", hostile.damaged_in_the_middle)
+    failure = Failure(tracks[0].path, "damaged in the middle")
     first, second = predict(tracks, plan)
-    assert first == Failure(tracks[0].path, "damaged in the middle")
+    assert first == failure
     assert isinstance(second, Prediction)
+    assert predict(tracks[::-1], plan, workers=3)[1] == failure  # others of its lots still come
 
 
 def test_a_model_that_gives_no_number_is_a_failure(tmp_path):
