@@ -127,7 +127,7 @@ def _work(job: Job) -> None:
     os.environ.update(job.environ)
     sys.argv = ["finetune.py", *job.arguments]
     # Workers change no figure, and starting some for each judgement is most of a run's time.
-    _replace("training.results:AS_TAGGED", lambda options: replace(options, workers=0))
+    _replace("training.results:OPTIONS", lambda options: replace(options, workers=0))
     if job.moment is not None:
         _kill_at(job.moment, Path(job.arguments[job.arguments.index("--out") + 1]))
     if job.drawn is not None:

@@ -25,6 +25,7 @@ from tagger.model import DEFAULT_MODEL, GenreModel, find_model, load_model
 from tagger.options import window_count
 from tagger.report import printable
 from tagger.types import DEVICES, PRECISIONS, Failure, PredictOptions, Track
+from tagger.windows import Count
 from training.calibration import SMALLEST, without_temperature
 from training.errors import TrainingError
 from training.gtzan import Clip, find_clips
@@ -48,7 +49,7 @@ class EvaluateOptions:
     folds: int = 5
     fold: int = 0
     seed: int = 0
-    windows: int | None = 8  # per clip; None covers every sample
+    windows: Count = 8  # per clip; see `tagger.windows.WindowPlan`
     confusion: Path | None = None  # PNG
     figures: Path | None = None  # JSON
     device: str = "cpu"
@@ -263,7 +264,7 @@ DEFAULTS = EvaluateOptions(data=Path())
 @click.option("--folds", type=click.IntRange(min=2), default=DEFAULTS.folds, help="Of kfold.")
 @click.option("--fold", type=click.IntRange(min=0), default=DEFAULTS.fold, help="Of kfold, from 0.")
 @click.option("--seed", type=SEED, default=DEFAULTS.seed, help="Of a split that is drawn.")
-@click.option("--windows", default="8", callback=window_count, help="Per clip, or 'all'.")
+@click.option("--windows", default="8", callback=window_count, help="Per clip; or auto, all.")
 @click.option("--confusion", type=OUTPUT, help="Draw the confusion matrix: a PNG.")
 @click.option("--json", "figures", type=OUTPUT, help="Write all figures: a JSON file.")
 @click.option("--device", type=click.Choice(DEVICES), default=DEFAULTS.device)

@@ -16,7 +16,8 @@ from training.plots import confusion_png, curves_png
 from training.scores import Scores, score_clips
 from training.splits import Split
 
-AS_TAGGED = PredictOptions()
+# As `evaluate.py` by default: figures compare only if every clip is heard for as long.
+OPTIONS = PredictOptions(windows=8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,7 @@ class Measured:
 
 
 def judge(folder: Path, split: Split, device: str, say: Callable[[str], None]) -> Measured:
-    """Hear the valid and test clips as the tagger would, and score a checkpoint on them.
+    """Hear the valid and test clips through the tagger, and score a checkpoint on them.
 
     The temperature is fitted to the valid part; what it changes is in the scores, but not yet in
     the checkpoint.
@@ -38,7 +39,7 @@ def judge(folder: Path, split: Split, device: str, say: Callable[[str], None]) -
     scores: dict[str, Scores] = {}
     for part in ("valid", "test"):
         clips = split.part(part)
-        heard, failures = window_log_probabilities(clips, model, AS_TAGGED) if clips else ([], [])
+        heard, failures = window_log_probabilities(clips, model, OPTIONS) if clips else ([], [])
         for failure in failures:
             say(f"left out: {failure.path}: {failure.reason}")
         if not heard:
