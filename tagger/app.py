@@ -10,12 +10,13 @@ from pathlib import Path
 
 from tagger.albums import Albums
 from tagger.apply import Writer, forget_unmade, read_outcome, tag_of, write_outcome
+from tagger.checkpoint import ModelInfo
 from tagger.errors import LibraryError, TagError
 from tagger.found import Found, Known
 from tagger.genres import Policy, decide
 from tagger.known import leave_out_tagged, predict_unknown
 from tagger.library import NO_SUCH_PATH, find_tracks
-from tagger.model import DEFAULT_MODEL, ModelInfo, find_model, load_model
+from tagger.model import DEFAULT_MODEL, find_model, load_model
 from tagger.replace import clear_scratch
 from tagger.report import check_target, write_csv
 from tagger.screen import Screen

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import FrameType
 
+from tagger.checkpoint import ModelInfo
 from tagger.edits import Edit, split_genres
 from tagger.errors import ChangedSince, TagError, UnsupportedFormat
 from tagger.genres import Policy, decide, rank_genres
 from tagger.isolated import digest_packets, read_fields, read_tag
-from tagger.model import ModelInfo
 from tagger.names import name_key
 from tagger.provenance import is_own, make_note
 from tagger.replace import check_replaceable, replacing, settle

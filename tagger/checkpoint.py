@@ -13,12 +13,15 @@ import stat
 import sys
 import unicodedata
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tagger.errors import CheckpointError
 from tagger.types import FrontEnd
+from tagger.windows import Count, WindowPlan
 
+BUNDLED = Path(__file__).parent / "checkpoints"
 CLASSIFIERS = ("ASTForAudioClassification", "ASTWithMlpHead")  # see tagger.heads
 CONFIG_BYTES = 16 << 20  # an AudioSet model with 527 labels has 30 kB
 # What a network's sizes are called, with ASTConfig's own values for those that are missing.
@@ -33,6 +36,29 @@ OTHERS = (
 )  # fmt: skip
 # Far above any front end and depth in use, and below what keeps a machine busy for minutes.
 MOST_LAYERS, MOST_FRAMES, MOST_BINS, MOST_RATE = 200, 100_000, 1000, 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """What the files of a checkpoint say about it, before any weight is loaded."""
+
+    name: str  # as the user gave it
+    folder: Path
+    labels: tuple[str, ...]
+    front_end: FrontEnd
+    multi_label: bool  # sigmoid for each label instead of a softmax over all
+    fingerprint: str  # of the contents: the same files anywhere give the same predictions
+    architecture: str = CLASSIFIERS[0]
+    temperature: float = 1.0  # what logits are divided by (Guo et al. 2017), positive
+
+    @property
+    def is_bundled(self) -> bool:
+        """Whether it came with the package."""
+        return self.folder.parent == BUNDLED
+
+    def plan(self, count: Count) -> WindowPlan:
+        """Windows that fill the model's frames exactly."""
+        return WindowPlan(self.front_end.window_samples, self.front_end.rate, count)
 
 
 def read_json(path: Path, name: str) -> dict[str, Any]:

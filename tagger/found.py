@@ -15,8 +15,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from tagger.checkpoint import ModelInfo
 from tagger.decoders import decoder_versions
-from tagger.model import ModelInfo
 from tagger.state import State, tag_info
 from tagger.types import Failure, Prediction, PredictOptions, TagInfo, Track
 from tagger.windows import WindowPlan

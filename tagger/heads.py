@@ -37,7 +37,7 @@ class ASTWithMlpHead(ASTForAudioClassification):
 
 
 def classifier_class(architecture: str) -> type[ASTForAudioClassification]:
-    """The class that a checkpoint's `architectures` names, one of `tagger.model.CLASSIFIERS`."""
+    """The class that `architectures` names, one of `tagger.checkpoint.CLASSIFIERS`."""
     classes = (ASTForAudioClassification, ASTWithMlpHead)
     found: type[ASTForAudioClassification] = {known.__name__: known for known in classes}[
         architecture

@@ -9,12 +9,11 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tagger import checkpoint
-from tagger.checkpoint import CLASSIFIERS
+from tagger.checkpoint import BUNDLED, ModelInfo
 from tagger.device import (
     Copies,
     Scores,
@@ -26,17 +25,13 @@ from tagger.device import (
     run_in_parts,
 )
 from tagger.errors import CheckpointError
-from tagger.types import FrontEnd
-from tagger.windows import Count, WindowPlan
 
 if TYPE_CHECKING:
     import numpy as np
     import torch
     from numpy.typing import NDArray
     from torch import Tensor
-    from transformers import ASTConfig
 
-BUNDLED = Path(__file__).parent / "checkpoints"
 DEFAULT_MODEL = "gtzan-small"
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 NUMBER = "[0-9]" * 5
@@ -48,29 +43,6 @@ HUB_FILES = [
     f"model-{NUMBER}-of-{NUMBER}.safetensors",
 ]
 MULTI_LABEL = "multi_label_classification"
-
-
-@dataclass(frozen=True, slots=True)
-class ModelInfo:
-    """What the files of a checkpoint say about it, before any weight is loaded."""
-
-    name: str  # as the user gave it
-    folder: Path
-    labels: tuple[str, ...]
-    front_end: FrontEnd
-    multi_label: bool  # sigmoid for each label instead of a softmax over all
-    fingerprint: str  # of the contents: the same files anywhere give the same predictions
-    architecture: str = CLASSIFIERS[0]
-    temperature: float = 1.0  # what logits are divided by (Guo et al. 2017), positive
-
-    @property
-    def is_bundled(self) -> bool:
-        """Whether it came with the package."""
-        return self.folder.parent == BUNDLED
-
-    def plan(self, count: Count) -> WindowPlan:
-        """Windows that fill the model's frames exactly."""
-        return WindowPlan(self.front_end.window_samples, self.front_end.rate, count)
 
 
 def find_model(name: str, say: Callable[[str], None] = lambda message: None) -> ModelInfo:
@@ -164,6 +136,7 @@ class GenreModel:
 
         from tagger.fbank import Fbank
         from tagger.network import Network
+        from tagger.weights import load_network
 
         self.info = info
         self.device = device
@@ -236,58 +209,3 @@ def load_model(
         return GenreModel(info, chosen, choose_precision(precision, chosen), batch_size, say)
     except torch.OutOfMemoryError as error:
         raise out_of_memory() from error
-
-
-def network_config(info: ModelInfo) -> ASTConfig:
-    """What the network of a checkpoint is made by, as transformers takes it."""
-    from transformers import ASTConfig
-
-    config = checkpoint.read_json(info.folder / "config.json", info.name)
-    labels = dict(enumerate(info.labels))
-    indices = {label: index for index, label in labels.items()}
-    return ASTConfig(**checkpoint.settings(config), id2label=labels, label2id=indices)
-
-
-def read_weights(info: ModelInfo) -> dict[str, Tensor]:
-    """All tensors of a checkpoint, by the names in its files. Raises safetensors' errors."""
-    from safetensors.torch import load_file
-
-    weights: dict[str, Tensor] = {}
-    for path in checkpoint.weight_files(info.folder, info.name):
-        weights |= load_file(path)
-    return weights
-
-
-def load_network(info: ModelInfo) -> torch.nn.Module:
-    """The float32 network, with every weight from the file; none newly made, none left over."""
-    import torch
-    import transformers
-
-    from tagger.heads import classifier_class
-
-    transformers.utils.logging.disable_progress_bar()
-    # It would print the names of tensors as they are; what is wrong with them is in our error.
-    transformers.utils.logging.set_verbosity_error()
-    try:
-        # Without a folder: from one it would also load adapters, and files that the config names.
-        network, loading = classifier_class(info.architecture).from_pretrained(
-            None,
-            config=network_config(info),
-            state_dict=read_weights(info),
-            dtype=torch.float32,
-            ignore_mismatched_sizes=True,  # they are named below
-            output_loading_info=True,
-        )
-    # Damaged weights surface as safetensors', torch's and Python's own errors alike.
-    except Exception as error:
-        reason = " ".join(str(error).split())[:200]
-        raise CheckpointError(f"the weights of {info.name} cannot be loaded: {reason}") from error
-    mismatched = [name for name, *_ in loading["mismatched_keys"]]
-    wrong = [*loading["missing_keys"], *loading["unexpected_keys"], *mismatched]
-    if wrong:
-        some = ", ".join(sorted(wrong)[:3])
-        raise CheckpointError(f"the weights of {info.name} do not fit its config: {some}")
-    module: torch.nn.Module = network
-    if not all(bool(weights.isfinite().all()) for weights in module.parameters()):
-        raise CheckpointError(f"the weights of {info.name} are not all finite numbers")
-    return module

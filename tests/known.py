@@ -11,7 +11,8 @@ from typing import Any
 
 from containers import make
 
-from tagger.model import DEFAULT_MODEL, ModelInfo, find_model
+from tagger.checkpoint import ModelInfo
+from tagger.model import DEFAULT_MODEL, find_model
 from tagger.state import State
 from tagger.tags import write_genres
 from tagger.types import Outcome, Prediction, PredictOptions, Track

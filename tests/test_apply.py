@@ -20,9 +20,9 @@ from containers import KINDS, make
 from tagger import apply
 from tagger.apply import Writer, read_outcome, tag_of, uninterrupted, write_outcome
 from tagger.audio import digest_packets
+from tagger.checkpoint import ModelInfo
 from tagger.errors import TagError
 from tagger.genres import Policy
-from tagger.model import ModelInfo
 from tagger.rules import Vocabulary
 from tagger.state import State
 from tagger.tags import read_fields, read_genres, read_tag, write_genres

@@ -20,6 +20,7 @@ from conftest import LIBRARY, Run
 from transformers import ASTConfig, ASTModel
 
 from tagger.audio import read_windows
+from tagger.checkpoint import ModelInfo
 from tagger.dataset import Readers
 from tagger.errors import CheckpointError, DeviceError
 from tagger.inference import predict_tracks
@@ -27,7 +28,6 @@ from tagger.library import find_tracks
 from tagger.model import (
     DEFAULT_MODEL,
     GenreModel,
-    ModelInfo,
     find_model,
     load_model,
 )

@@ -9,8 +9,9 @@ import torch
 from torch.nn import functional
 from transformers import ASTConfig, ASTForAudioClassification
 
+from tagger.checkpoint import ModelInfo
 from tagger.heads import ASTWithMlpHead
-from tagger.model import DEFAULT_MODEL, ModelInfo, find_model, load_model
+from tagger.model import DEFAULT_MODEL, find_model, load_model
 from tagger.network import Network
 
 SIZES = {

@@ -19,7 +19,9 @@ from conftest import DATA, ROOT, environment
 from runs import SMALL, run_finetune, save_ast, trained
 from safetensors.numpy import load_file
 
-from tagger.model import BUNDLED, find_model, load_model, load_network
+from tagger.checkpoint import BUNDLED
+from tagger.model import find_model, load_model
+from tagger.weights import load_network
 from training import evaluate, run
 from training.app import CHECKPOINT_FILES, RESULT_FILES
 from training.finetune import command_line

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tagger.model import ModelInfo
+from tagger.checkpoint import ModelInfo
 from training.errors import TrainingError
 from training.gtzan import Clip
 from training.splits import PARTS, SPLITS, make_split

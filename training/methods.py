@@ -13,9 +13,10 @@ import transformers
 from safetensors import safe_open
 from transformers import ASTConfig, ASTFeatureExtractor, ASTForAudioClassification
 
+from tagger.checkpoint import ModelInfo
 from tagger.heads import ASTWithMlpHead
-from tagger.model import ModelInfo, network_config, read_weights
 from tagger.types import FrontEnd
+from tagger.weights import network_config, read_weights
 from training.errors import Diverged
 from training.options import SHAPES
 

@@ -13,8 +13,9 @@ import torch
 from torch import Tensor, nn
 from transformers import ASTForAudioClassification, set_seed
 
+from tagger.checkpoint import ModelInfo
 from tagger.device import choose_device, choose_precision
-from tagger.model import ModelInfo, find_model
+from tagger.model import find_model
 from tagger.types import FrontEnd
 from tagger.windows import WindowPlan
 from training.augment import FeatureAugmenter, only
