@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from operator import add
 from pathlib import Path
 
+from tagger.names import genre_columns
 from tagger.types import Prediction, TagInfo
 
 BY = ("track", "album", "folder")
@@ -71,14 +72,14 @@ class _Group:
 
     sums: array[float]  # of the probabilities, one for each label
     tracks: int = 0
-    best: Counter[int] = field(default_factory=Counter)  # how many tracks have a label as best
+    best: Counter[int] = field(default_factory=Counter)  # how many tracks have a genre as best
     artist: str = ""
     mixed: bool = False  # its tracks have different artists
 
     def add(self, prediction: Prediction, artist: str) -> None:
         self.sums = array("d", map(add, self.sums, prediction.probabilities))
         self.tracks += 1
-        self.best[_best(prediction.probabilities)] += 1
+        self.best[_best(prediction.labels, prediction.probabilities)] += 1
         self.mixed = self.mixed or bool(artist and self.artist and artist != self.artist)
         self.artist = self.artist or artist
 
@@ -105,7 +106,7 @@ class Albums:
     def of(self, prediction: Prediction, tag: TagInfo) -> tuple[Prediction, str]:
         """The prediction for a track with the mean probabilities of its group, and a text on that.
 
-        `agreement` is then the share of the group's tracks whose best label is that of the mean. A
+        `agreement` is then the share of the group's tracks whose best genre is that of the mean. A
         track by itself keeps its prediction and has the text "", and so have the tracks of an
         album, or of a folder that stands for one, with several artists and no album artist.
         """
@@ -116,15 +117,16 @@ class Albums:
         if group.mixed and self.by == "album":
             return prediction, ""
         mean = tuple(total / group.tracks for total in group.sums)
-        agreement = group.best[_best(mean)] / group.tracks
+        agreement = group.best[_best(prediction.labels, mean)] / group.tracks
         whole = "folder" if key[0] == "folder" else "album"
         text = f"mean of {group.tracks} tracks of its {whole}"
         return replace(prediction, probabilities=mean, agreement=agreement), text
 
 
-def _best(probabilities: tuple[float, ...]) -> int:
-    """Index of the best label; of equal ones the first, as in `Prediction.ranked`."""
-    return max(range(len(probabilities)), key=probabilities.__getitem__)
+def _best(labels: tuple[str, ...], probabilities: tuple[float, ...]) -> int:
+    """Place of the best label that is a genre; of equal ones the first, as in `rank_genres`."""
+    places = genre_columns(labels) or range(len(labels))
+    return max(places, key=probabilities.__getitem__)
 
 
 def _main_artist(tag: TagInfo) -> str:

@@ -9,12 +9,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tagger.albums import Albums
-from tagger.apply import Writer, forget_unmade, read_outcome, tag_of, write_outcome
+from tagger.apply import Writer, forget_unmade, read_outcome, write_outcome
 from tagger.checkpoint import ModelInfo
-from tagger.errors import LibraryError, TagError
+from tagger.ensemble import combine, combined_labels
+from tagger.errors import LibraryError
 from tagger.found import Found, Known
 from tagger.genres import Policy, decide
-from tagger.known import leave_out_tagged, predict_unknown
+from tagger.known import (
+    leave_out_skipped,
+    leave_out_tagged,
+    predict_unknown,
+    reason_to_skip,
+    tag_if_any,
+)
 from tagger.library import NO_SUCH_PATH, find_tracks
 from tagger.model import DEFAULT_MODEL, find_model, load_model
 from tagger.replace import clear_scratch
@@ -38,12 +45,13 @@ class TagRequest:
     """What `tag-genres PATH...` is asked to do."""
 
     paths: Sequence[Path]
-    model: str = DEFAULT_MODEL
+    model: Sequence[str] = (DEFAULT_MODEL,)
     write_tags: bool = False
     dry_run: bool = False
     follow_links: bool = False  # also to what is outside of the paths
     by: str = "track"  # one of albums.BY
     only_missing: bool = False  # a track that has a genre is not heard
+    skip: Sequence[str] = ()  # genres and suffixes; a track that has one is not heard
     csv: Path = Path("genres.csv")
     all_probabilities: bool = False
     state: Path | None = None
@@ -57,12 +65,19 @@ class Summary:
     """What became of the tracks of a run."""
 
     run: int = 0
+    models: Sequence[ModelInfo] = ()
     state: Path | None = None  # as asked for
     actions: Counter[Action] = field(default_factory=Counter)
     genres: Counter[str] = field(default_factory=Counter)  # best genre of each predicted track
     untaggable: int = 0
     failures: list[Outcome] = field(default_factory=list)  # the first few, to be shown
     noted: list[Outcome] = field(default_factory=list)  # written, but with something to be told
+    agreed: Counter[bool] = field(default_factory=Counter)  # whether all models had the same genre
+
+    @property
+    def stronger_exist(self) -> bool:
+        """Whether the bundled model alone was heard: others know more."""
+        return bool(self.agreed) and all(info.is_bundled for info in self.models)
 
     @property
     def how_to_undo(self) -> str:
@@ -77,6 +92,7 @@ class Summary:
         self.actions[outcome.action] += 1
         if outcome.ranked and outcome.prediction and not outcome.prediction.is_silent:
             self.genres[outcome.ranked[0][0]] += 1
+            self.agreed[outcome.prediction.agreement == 1] += 1
         if outcome.prediction is None and outcome.action is Action.WRITTEN and outcome.reason:
             self.noted.append(outcome)
         self.untaggable += outcome.action is Action.PREDICTED and bool(outcome.reason)
@@ -110,7 +126,7 @@ def predict(
     given = [paths] if isinstance(paths, (str, Path)) else paths
     found = list(find_tracks(Path(path).expanduser() for path in given))
     tracks = [item for item in found if isinstance(item, Track)]
-    info = find_model(model)
+    info = find_model(model, quiet=True)
     workers = choose_workers(options.workers, len(tracks))
     device, precision, size = options.device, options.precision, options.batch_size
     with Readers(workers, options.decode_timeout) as readers:
@@ -125,23 +141,24 @@ def tag_library(request: TagRequest, screen: Screen) -> Summary:
     Raises `LibraryError` if there is no track, and whatever model and state raise.
     """
     check_target(request.csv)
-    info = find_model(request.model, screen.say)
+    models = _find_models(request, screen)
+    name = " + ".join(info.name for info in models)
     with open_state(request.state, screen.say) as state, state.alone(screen.say):
         forget_unmade(state)
-        found = _find(request, state, info, screen)
-        summary = Summary(state=request.state)
+        heard = _find(request, state, models, screen)
+        summary = Summary(state=request.state, models=models)
         writing = request.write_tags and not request.dry_run
         if writing:
-            summary.run = state.begin_run("tag", info.name)
-            clear_folders(found.folders())
+            summary.run = state.begin_run("tag", name)
+            clear_folders(heard[0].folders())
         clear_scratch(request.csv.absolute().parent)
-        writer = Writer(state, summary.run, request.writing, info)
-        outcomes = _outcomes(_judged(found, request.by), request, writer)
+        writer = Writer(state, summary.run, request.writing, models)
+        outcomes = _outcomes(_judged(heard, request), request, writer)
         label = "writing" if writing else "reporting"
-        rows = shown(outcomes, found.count(), label, summary, screen)
-        labels = info.labels if request.all_probabilities else ()
+        rows = shown(outcomes, heard[0].count(), label, summary, screen)
+        labels = combined_labels(models, request.policy) if request.all_probabilities else ()
         try:
-            write_csv(rows, request.csv, screen.say, model=info.name, labels=labels)
+            write_csv(rows, request.csv, screen.say, model=name, labels=labels)
         except BaseException:  # a full disk or Ctrl-C: what was written so far can be undone too
             summary.actions[Action.WRITTEN] = len(state.changes(summary.run))
             if summary.how_to_undo:
@@ -152,17 +169,17 @@ def tag_library(request: TagRequest, screen: Screen) -> Summary:
 
 def explain_library(request: TagRequest, screen: Screen) -> Iterator[Explanation]:
     """For each track, how the policy comes to what would be written; nothing is."""
-    info = find_model(request.model, screen.say)
+    models = _find_models(request, screen)
     with open_state(request.state, screen.say) as state:
-        found = _find(request, state, info, screen)
-        rehearsal = Writer(state, options=request.writing, model=info)
-        for item, tag, source in _judged(found, request.by):
+        heard = _find(request, state, models, screen)
+        rehearsal = Writer(state, options=request.writing, models=models)
+        for item, tag, source in _judged(heard, request):
             if not isinstance(item, Prediction):
-                yield Explanation(_not_predicted(item, tag))
+                yield Explanation(_not_predicted(item, tag, request))
                 continue
             if request.by != "track":
                 source = source or "this track alone"
-            steps = decide(item, tag or _tag_if_any(item.track, state), request.policy).steps
+            steps = decide(item, tag_if_any(item.track, tag, state), request.policy).steps
             outcome = write_outcome(item, request.policy, rehearsal, tag)
             yield Explanation(outcome, source, steps)
 
@@ -173,8 +190,18 @@ def clear_folders(folders: Iterable[Path]) -> None:
         clear_scratch(folder)
 
 
-def _find(request: TagRequest, state: State, info: ModelInfo, screen: Screen) -> Found:
-    """What is under the paths, all of it predicted but for what is to be left out."""
+def _find_models(request: TagRequest, screen: Screen) -> list[ModelInfo]:
+    """What is to be heard with; a model that goes by two names is one."""
+    found: dict[str, ModelInfo] = {}
+    for info in (find_model(name, screen.say, quiet=screen.quiet) for name in request.model):
+        found.setdefault(info.fingerprint, info)
+    return list(found.values())
+
+
+def _find(
+    request: TagRequest, state: State, models: Sequence[ModelInfo], screen: Screen
+) -> list[Found]:
+    """What is under the paths, by each model, all predicted but for what is to be left out."""
     paths = request.paths
     for path in paths:
         if path.suffix.lower() == ".csv" and path.is_file():
@@ -183,37 +210,49 @@ def _find(request: TagRequest, state: State, info: ModelInfo, screen: Screen) ->
                 f"tag-genres apply {shlex.quote(str(path))}"
             )
     tracks = find_tracks(paths, follow_links=request.follow_links)
-    found = Found(screen.bar(tracks, 0, "scanning"), state, info, request.options)
+    found = Found(screen.bar(tracks, 0, "scanning"), state, models[0], request.options)
     if found.failed_only_by(NO_SUCH_PATH):
         names = ", ".join(str(path) for path in paths)
         why = NO_SUCH_PATH if found.count() else "no audio file in it"
         raise LibraryError(f"{names}: {why}; name a folder that holds music, or a file")
+    if request.skip:
+        leave_out_skipped(found, request.skip, screen)
     if request.only_missing:
         leave_out_tagged(found, screen)
-    predict_unknown(found, request.policy, screen)
-    return found
+    heard = [found, *map(found.heard_by, models[1:])]
+    for each in heard:
+        predict_unknown(each, request.policy, screen)
+    return heard
 
 
-def _judged(found: Found, by: str) -> Iterator[tuple[Known, TagInfo | None, str]]:
+def _judged(
+    heard: Sequence[Found], request: TagRequest
+) -> Iterator[tuple[Known, TagInfo | None, str]]:
     """For each item the prediction that counts, its tag if known, and what that is a mean of."""
+    # In step, so that all models' rows of a track are read before the track is written.
+    for judged in zip(*(_judged_by_one(each, request.by) for each in heard), strict=True):
+        item, tag, source = judged[0]
+        predictions = [item for item, _, _ in judged if isinstance(item, Prediction)]
+        if len(predictions) == len(judged) > 1:
+            item, differing = combine(predictions, [each.info for each in heard], request.policy)
+            source = "; ".join(filter(None, (source, differing)))
+        else:
+            item = next((item for item, _, _ in judged if not isinstance(item, Prediction)), item)
+        yield item, tag, source
+
+
+def _judged_by_one(found: Found, by: str) -> Iterator[tuple[Known, TagInfo | None, str]]:
+    """The same of one model."""
     albums = Albums(by)
     if by != "track":
         for item, tag in found.items():
             if isinstance(item, Prediction):
-                albums.add(item, tag or _tag_if_any(item.track, found.state))
+                albums.add(item, tag_if_any(item.track, tag, found.state))
     for item, tag in found.items():
         source = ""
         if by != "track" and isinstance(item, Prediction):
-            item, source = albums.of(item, tag or _tag_if_any(item.track, found.state))
+            item, source = albums.of(item, tag_if_any(item.track, tag, found.state))
         yield item, tag, source
-
-
-def _tag_if_any(track: Track, state: State) -> TagInfo:
-    """What the tag of a track holds; nothing, where there is none that can be read."""
-    try:
-        return tag_of(track, state)
-    except TagError:
-        return TagInfo()
 
 
 def _outcomes(
@@ -222,18 +261,21 @@ def _outcomes(
     """One outcome per track and failure, in order; genres are written on the way."""
     for item, tag, source in judged:
         if not isinstance(item, Prediction):
-            yield _not_predicted(item, tag)
+            yield _not_predicted(item, tag, request)
         elif request.write_tags or request.dry_run:
             yield write_outcome(item, request.policy, writer, tag, source=source)
         else:
             yield read_outcome(item, request.policy, writer.state, tag)
 
 
-def _not_predicted(item: Failure | Track, tag: TagInfo | None) -> Outcome:
+def _not_predicted(item: Failure | Track, tag: TagInfo | None, request: TagRequest) -> Outcome:
     if isinstance(item, Failure):
         return Outcome(item.path, Action.FAILED, item.reason)
     existing = tag.genres if tag else ()
-    reason = "it has a genre; not heard (--only-missing)"
+    if reason := reason_to_skip(item.path, existing, request.skip):
+        reason += "; not heard (--skip)"
+    else:
+        reason = "it has a genre; not heard (--only-missing)"
     return Outcome(item.path, Action.KEPT, reason, existing=existing)
 
 

@@ -13,7 +13,7 @@ from types import FrameType
 from tagger.checkpoint import ModelInfo
 from tagger.edits import Edit, split_genres
 from tagger.errors import ChangedSince, TagError, UnsupportedFormat
-from tagger.genres import Policy, decide, rank_genres
+from tagger.genres import Policy, decide, rank_genres, why_no_music
 from tagger.isolated import digest_packets, read_fields, read_tag
 from tagger.names import name_key
 from tagger.provenance import is_own, make_note
@@ -25,12 +25,12 @@ from tagger.types import Action, GenreFields, Outcome, Prediction, TagInfo, Trac
 
 @dataclass(frozen=True, slots=True)
 class Writer:
-    """How one run changes files. `model` is what the genres come from, if not from a person."""
+    """How one run changes files. `models` is what the genres come from, if not from a person."""
 
     state: State
     run: int = 0  # in the journal; without one, it is a dry run
     options: WriteOptions = field(default_factory=WriteOptions)
-    model: ModelInfo | None = None
+    models: Sequence[ModelInfo] = ()
 
     @property
     def dry_run(self) -> bool:
@@ -61,8 +61,11 @@ def read_outcome(
         existing = (tag or tag_of(prediction.track, state)).genres
     except TagError:
         existing = ()
+    path = prediction.track.path
+    if reason := why_no_music(prediction, policy):
+        return Outcome(path, Action.NO_MUSIC, reason, prediction, existing)
     ranked = tuple(rank_genres(prediction, policy))
-    return Outcome(prediction.track.path, Action.PREDICTED, "", prediction, existing, ranked=ranked)
+    return Outcome(path, Action.PREDICTED, "", prediction, existing, ranked=ranked)
 
 
 def write_outcome(
@@ -79,6 +82,9 @@ def write_outcome(
     from, if not from the track alone.
     """
     track = prediction.track
+    if why_no_music(prediction, policy):  # of a file that cannot be tagged as well
+        read = read_outcome(prediction, policy, writer.state, tag)
+        return replace(read, reason=_joined(read.reason, source))
     ranked = tuple(rank_genres(prediction, policy))
     outcome = Outcome(track.path, Action.FAILED, "", prediction, ranked=ranked)
     try:
@@ -177,14 +183,12 @@ def _note(
     genres: Sequence[str], tag: TagInfo, ranked: Sequence[tuple[str, float]], writer: Writer
 ) -> str:
     """What our own field shall say; nothing where it is neither wanted nor there."""
-    if writer.model is None or not (writer.options.provenance or tag.note):
+    if not writer.models or not (writer.options.provenance or tag.note):
         return ""
-    info = writer.model
     return make_note(
         genres,
-        # Where a checkpoint lies is nobody's business who gets the file.
-        model=info.folder.resolve().name if info.folder == Path(info.name) else info.name,
-        fingerprint=info.fingerprint,
+        model=" + ".join(info.short_name for info in writer.models),
+        fingerprint="+".join(info.fingerprint for info in writer.models),
         confidence=ranked[0][1],
     )
 

@@ -9,15 +9,18 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 import stat
 import sys
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from tagger.errors import CheckpointError
+from tagger.hub import CONFIGS, weight_names
+from tagger.names import genre_columns
 from tagger.types import FrontEnd
 from tagger.windows import Count, WindowPlan
 
@@ -34,6 +37,10 @@ OTHERS = (
     "hidden_act", "hidden_dropout_prob", "attention_probs_dropout_prob", "initializer_range",
     "layer_norm_eps", "qkv_bias", "mlp_dropout",
 )  # fmt: skip
+# What preprocessor_config.json calls each kind of front end.
+EXTRACTORS: dict[Literal["ast", "maest"], str] = {
+    "ast": "ASTFeatureExtractor", "maest": "MAESTFeatureExtractor"
+}  # fmt: skip
 # Far above any front end and depth in use, and below what keeps a machine busy for minutes.
 MOST_LAYERS, MOST_FRAMES, MOST_BINS, MOST_RATE = 200, 100_000, 1000, 1_000_000
 
@@ -42,7 +49,7 @@ MOST_LAYERS, MOST_FRAMES, MOST_BINS, MOST_RATE = 200, 100_000, 1000, 1_000_000
 class ModelInfo:
     """What the files of a checkpoint say about it, before any weight is loaded."""
 
-    name: str  # as the user gave it
+    name: str  # as the user gave it; of a hub model id@commit
     folder: Path
     labels: tuple[str, ...]
     front_end: FrontEnd
@@ -50,15 +57,23 @@ class ModelInfo:
     fingerprint: str  # of the contents: the same files anywhere give the same predictions
     architecture: str = CLASSIFIERS[0]
     temperature: float = 1.0  # what logits are divided by (Guo et al. 2017), positive
+    revision: str = ""  # the commit of a model from the hub
 
     @property
     def is_bundled(self) -> bool:
         """Whether it came with the package."""
         return self.folder.parent == BUNDLED
 
+    @property
+    def short_name(self) -> str:
+        """Where a checkpoint lies is nobody's business who gets a tagged file."""
+        return self.folder.resolve().name if self.folder == Path(self.name) else self.name
+
     def plan(self, count: Count) -> WindowPlan:
         """Windows that fill the model's frames exactly."""
-        return WindowPlan(self.front_end.window_samples, self.front_end.rate, count)
+        front_end = self.front_end
+        columns = genre_columns(self.labels)
+        return WindowPlan(front_end.window_samples, front_end.rate, count, columns)
 
 
 def read_json(path: Path, name: str) -> dict[str, Any]:
@@ -79,12 +94,34 @@ def read_json(path: Path, name: str) -> dict[str, Any]:
     return values
 
 
+def read_features(folder: Path, config: dict[str, Any], name: str) -> dict[str, Any]:
+    """The object in preprocessor_config.json, or AST's own where there is none.
+
+    Code written by hand around AST does not save one: it has the extractor of the checkpoint that
+    it began with. Raises `CheckpointError`, also where there is none and the config's features are
+    not of AST's size.
+    """
+    usual = FrontEnd()
+    sizes = tuple(config.get(key, SIZES[key]) for key in ("max_length", "num_mel_bins"))
+    path = folder / "preprocessor_config.json"
+    if sizes == (usual.frames, usual.mel_bins) and not os.path.lexists(path):
+        return {"mean": usual.mean, "std": usual.std}
+    return read_json(path, name)
+
+
+def config_files(folder: Path) -> list[Path]:
+    """The JSON files that a checkpoint has, of those that are read."""
+    return [path for name in CONFIGS if os.path.lexists(path := folder / name)]
+
+
 def weight_files(folder: Path, name: str) -> list[Path]:
     """The file of a checkpoint's weights, or its parts in order. Raises `CheckpointError`."""
-    whole = folder / "model.safetensors"
-    files = [whole] if whole.exists() else sorted(folder.glob("model-*-of-*.safetensors"))
+    files = [folder / file for file in weight_names(set(os.listdir(folder)))]
     if not files:
-        raise CheckpointError(f"{name} has no weights in safetensors ({whole})")
+        raise CheckpointError(
+            f"{name} has no weights: neither model.safetensors, whole or in all its parts, nor "
+            f"pytorch_model.bin is in {folder}"
+        )
     for path in files:
         if not path.is_file():
             raise CheckpointError(f"{name} has no usable weights: {path} is no regular file")
@@ -105,18 +142,29 @@ def classifier(config: dict[str, Any], name: str) -> str:
 
 def front_end(features: dict[str, Any]) -> FrontEnd:
     """What preprocessor_config.json says. Raises `ValueError`, `TypeError` or `KeyError`."""
+    usual = FrontEnd()
+    extractor = features.get("feature_extractor_type", EXTRACTORS[usual.kind])
+    kind = next((kind for kind, name in EXTRACTORS.items() if name == extractor), None)
+    if kind is None:
+        known = " nor ".join(EXTRACTORS.values())
+        raise ValueError(f"feature_extractor_type is {extractor!r}, neither {known}")
     normalised = features.get("do_normalize", True)
     found = FrontEnd(
-        rate=_whole(features, "sampling_rate", FrontEnd().rate),
-        frames=_whole(features, "max_length", FrontEnd().frames),
-        mel_bins=_whole(features, "num_mel_bins", FrontEnd().mel_bins),
+        rate=_whole(features, "sampling_rate", usual.rate),
+        frames=_whole(features, "max_length", usual.frames),
+        mel_bins=_whole(features, "num_mel_bins", usual.mel_bins),
         mean=float(features["mean"]) if normalised else 0.0,
         std=float(features["std"]) if normalised else 0.5,  # the scale is 2 std
+        kind=kind,
     )
     if found.rate > MOST_RATE or found.frames > MOST_FRAMES or found.mel_bins > MOST_BINS:
         raise ValueError(f"{found.frames} frames of {found.mel_bins} bins at {found.rate} Hz")
     if not math.isfinite(found.mean) or not math.isfinite(found.std):
         raise ValueError(f"mean and std are {found.mean} and {found.std}")
+    fixed = {"n_fft": found.fft_size, "hop_length": found.hop_length, "log_compression": "logC"}
+    for key, only in fixed.items():
+        if features.get(key, only) != only:
+            raise ValueError(f"{key} must be {only!r}, it is {features[key]!r}")
     return found
 
 
@@ -131,6 +179,8 @@ def labels(config: dict[str, Any]) -> tuple[str, ...]:
         raise ValueError("id2label must name at least two labels, each once")
     if odd := first_unusable(found):
         raise ValueError(f"{odd!r} can be no label")
+    if (number := config.get("num_labels", len(found))) != len(found):
+        raise ValueError(f"num_labels is {number!r}, and id2label has {len(found)}")
     return found
 
 

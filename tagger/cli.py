@@ -12,11 +12,13 @@ from tagger import __version__
 from tagger.albums import BY
 from tagger.commands import OTHER_COMMANDS
 from tagger.console import Console, end, end_explained, ended_well, summary_lines
-from tagger.genres import ON_EXISTING, Policy
+from tagger.genres import MIN_CONFIDENCE, MIN_CONFIDENCE_MULTI_LABEL, ON_EXISTING, Policy
 from tagger.model import DEFAULT_MODEL
+from tagger.names import STYLES
 from tagger.options import (
     CONFIG_FOUND,
     MainCommand,
+    ModelName,
     Rules,
     a_number,
     config_option,
@@ -70,15 +72,30 @@ Exit codes: 0 all done, 1 nothing could be done, 2 wrong usage,
     help="Do not even hear a track that has a genre; its tag is kept.",
 )
 @click.option(
+    "--skip",
+    multiple=True,
+    metavar="GENRE|.SUFFIX",
+    help="Do not hear a track that has this genre, or whose name ends so; its tag is kept.",
+)
+@click.option(
     "--protect", multiple=True, metavar="GENRE", help="Leave a track alone that has this genre."
 )
 @click.option(
     "--min-confidence",
     type=click.FloatRange(0, 1),
     callback=a_number,
-    default=POLICY.min_confidence,
+    help="Below it a track is unsure, and not written.  "
+    f"[default: {MIN_CONFIDENCE:g}; {MIN_CONFIDENCE_MULTI_LABEL:g} where the model gives each "
+    "label a probability of its own]",
+)
+@click.option(
+    "--min-music",
+    type=click.FloatRange(0, 1),
+    callback=a_number,
+    default=POLICY.min_music,
     show_default=True,
-    help="Below it a track is unsure, and not written.",
+    help="With a model that knows AudioSet's label Music: below it a track is no music, and not "
+    "written.",
 )
 @click.option(
     "--top",
@@ -115,6 +132,14 @@ Exit codes: 0 all done, 1 nothing could be done, 2 wrong usage,
     "--with-parents", is_flag=True, help="Write the genre above each one in the tree as well."
 )
 @click.option(
+    "--style",
+    type=click.Choice(STYLES),
+    default=POLICY.style,
+    show_default=True,
+    help="With a model whose labels are styles of Discogs: write the style, the parent that it "
+    "stands under, or both.",
+)
+@click.option(
     "--by",
     type=click.Choice(BY),
     default="track",
@@ -136,9 +161,14 @@ Exit codes: 0 all done, 1 nothing could be done, 2 wrong usage,
 @click.option("--all-probabilities", is_flag=True, help="Add a column for each label.")
 @click.option(
     "--model",
-    default=DEFAULT_MODEL,
+    type=ModelName(),
+    multiple=True,
+    default=(DEFAULT_MODEL,),
+    envvar="TAG_GENRES_MODEL",
+    show_envvar=True,
     show_default=True,
-    help="A bundled model, a folder saved by save_pretrained, or a Hugging Face hub id.",
+    help="A name that `tag-genres models` lists, a folder saved by save_pretrained, or a Hugging "
+    "Face hub id. May be repeated: then the mean over the models counts.",
 )
 @click.option(
     "--windows",

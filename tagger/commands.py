@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
 from tagger.console import (
+    EXIT_NOTHING_DONE,
     Command,
     Console,
     end,
@@ -17,7 +20,8 @@ from tagger.console import (
     summary_lines,
     undo_lines,
 )
-from tagger.options import absolute, config_option, made, writing_options
+from tagger.options import absolute, config_option, made, state_option, writing_options
+from tagger.report import printable
 from tagger.types import WriteOptions
 
 
@@ -110,4 +114,72 @@ def undo(**given: Any) -> None:
     end(console, summary, undo_lines(what, summary))
 
 
-OTHER_COMMANDS: dict[str, click.Command] = {"apply": apply, "undo": undo}
+class _Group(Command, click.Group):
+    """A command with others below it."""
+
+
+@click.group(cls=_Group, invoke_without_command=True, subcommand_metavar="[get NAME]")
+@click.option("--json", "as_json", is_flag=True, help="Print them as JSON, with all that is known.")
+@click.option("--verbose", is_flag=True, help="Also what its labels are, sources, and folders.")
+@click.pass_context
+def models(ctx: click.Context, as_json: bool, verbose: bool) -> None:
+    """List the models that have a short name, and which of them are on disk.
+
+    `tag-genres models get NAME` downloads one; NAME may also be a Hugging Face hub id, with
+    @revision behind it if you like. Nothing is asked of the hub to list them.
+    """
+    if ctx.invoked_subcommand is None:
+        with ended_well():
+            from tagger.catalogue import model_lines, models_json
+
+            print_lines([models_json()] if as_json else map(printable, model_lines(verbose)))
+
+
+@models.command(cls=Command)
+@click.argument("name")
+@click.option("--accept-licence", is_flag=True, help="Agree to a licence for non-commercial use.")
+@click.option("--quiet", is_flag=True, help="No progress, and say nothing of what was got.")
+def get(name: str, accept_licence: bool, quiet: bool) -> None:
+    """Download the model NAME into the cache, and check it.
+
+    What is there already is checked and kept; a download that was cut off goes on.
+    """
+    console = Console(quiet)
+    with ended_well():
+        from tagger.catalogue import get_model
+
+        lines = get_model(name, console.say, accepted=accept_licence, quiet=quiet)
+        print_lines(() if quiet else map(printable, lines))
+
+
+@click.command(cls=Command)
+@click.option("--json", "as_json", is_flag=True, help="Print all of it as one JSON object.")
+@state_option
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="TOML file that a run would take its defaults from.  [default: tag-genres/config.toml in "
+    "your config folder]",
+)
+def doctor(as_json: bool, state: Path | None, config: Path | None) -> None:
+    """Tell what a run would find on this machine: device, decoders, models, state file, space.
+
+    Each decoder is tried on a short tone in each container, the device on a small product. Nothing
+    is changed, and nothing goes over the network. Exit codes: 0 a run would work, 1 it would not,
+    for the reason in the last line.
+    """
+    with ended_well():
+        from tagger.doctor import examine, told
+
+        report = examine(state, config)
+        print_lines([json.dumps(report, indent=2)] if as_json else map(printable, told(report)))
+        if not report["works"]:
+            sys.exit(EXIT_NOTHING_DONE)
+
+
+OTHER_COMMANDS: dict[str, click.Command] = {
+    "apply": apply,
+    "doctor": doctor,
+    "models": models,
+    "undo": undo,
+}

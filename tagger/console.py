@@ -185,6 +185,8 @@ def summary_lines(summary: Summary, csv: Path | None) -> Iterator[str]:
         genres.append(f"{more} more genre{'s' * (more != 1)}")
     if genres:
         yield f"heard: {' · '.join(genres)}"
+    if len(summary.models) > 1 and (heard := summary.agreed.total()):
+        yield f"the models agree on {summary.agreed[True]:,} of {heard:,} tracks"
     if summary.untaggable:
         yield f"skipped: {summary.untaggable:,} that cannot be tagged (predicted only)"
     where = csv if csv and str(csv) != "-" else "the report"
@@ -195,6 +197,8 @@ def summary_lines(summary: Summary, csv: Path | None) -> Iterator[str]:
         yield "no file was changed; without --dry-run, they are written"
     if summary.how_to_undo:
         yield summary.how_to_undo
+    if summary.stronger_exist:
+        yield "there are stronger models than the bundled one, see: tag-genres models"
 
 
 def undo_lines(what: str, summary: Summary) -> Iterator[str]:

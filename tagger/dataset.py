@@ -205,10 +205,14 @@ class TrackDataset(IterableDataset[Batch]):
             hearing.is_finished = True
         elif not (hearing.unread or hearing.unscored):
             more = hearing.asked < len(lots(hearing.total, self.plan)) and not hearing.is_silent
-            if more and not is_settled(np.stack(hearing.scores), hearing.total):
+            if more and not self._is_settled(hearing):
                 self._want(hearing, 1)
             else:
                 hearing.is_finished = True
+
+    def _is_settled(self, hearing: Hearing) -> bool:
+        scores, columns = np.stack(hearing.scores), self.plan.columns
+        return is_settled(scores[:, columns] if columns else scores, hearing.total)
 
     def _next_batch(self, count: int | None = None) -> Batch:
         count = min(len(self._windows), self.batch_size) if count is None else count

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
+import warnings
 from collections.abc import Callable
 from contextlib import suppress
+from glob import glob
 from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,33 +25,110 @@ FREE_SHARE = 0.8  # of a GPU's free memory; the rest is for what is cut in piece
 # What a container may use of a second: "max 100000" or "150000 100000", in microseconds.
 QUOTA_V2 = Path("/sys/fs/cgroup/cpu.max")
 QUOTA_V1 = Path("/sys/fs/cgroup/cpu/cpu.cfs_quota_us"), Path("/sys/fs/cgroup/cpu/cpu.cfs_period_us")
+# Where Linux shows a GPU of NVIDIA that has a driver; elsewhere only nvidia-smi does.
+NVIDIA = ("/dev/nvidia[0-9]*", "/proc/driver/nvidia/gpus/*")
+HIDING = ("", "-1")  # in CUDA_VISIBLE_DEVICES: somebody wants no GPU
+GET_TORCH = "https://pytorch.org/get-started/locally"
 CPU_TOKENS = 2048  # in a batch: what its layers pass on stays in the processor's cache
 
 
-def choose_device(name: str) -> torch.device:
+def choose_device(name: str, say: Callable[[str], None] = lambda message: None) -> torch.device:
     """`auto` is the first of cuda, mps and cpu that is here; any other must be here.
 
-    Raises `DeviceError`: a device that was asked for is never silently replaced.
+    Raises `DeviceError`: a device that was asked for is never silently replaced. Nor is, with
+    `auto`, an NVIDIA GPU that torch cannot use: `say` is told why.
     """
     import torch
 
-    here = {
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-        "cpu": True,
-    }
+    if name == "cpu":
+        return torch.device(name)
+    cuda, trouble = look_for_cuda()
+    here = {"cuda": cuda, "mps": torch.backends.mps.is_available(), "cpu": True}
     if name == "auto":
         name = next(device for device, available in here.items() if available)
+        if trouble:
+            say(f"the NVIDIA GPU is not used: {trouble}; running on {name}")
     if not here.get(name.split(":")[0]):
+        reason = f": {trouble}" if trouble and name.startswith("cuda") else ""
         raise DeviceError(
-            f"device {name} is not available to torch {torch.__version__}; "
+            f"device {name} is not available to torch {torch.__version__}{reason}; "
             "use --device cpu, or install a build of torch for it"
         )
     return torch.device(name)
 
 
+def look_for_cuda() -> tuple[bool, str]:
+    """Whether torch can use CUDA, and if not, why: "" where no NVIDIA GPU is here, or it is hidden.
+
+    Nothing is computed, so that no memory of a GPU is taken.
+    """
+    import torch
+
+    sign, told = sign_of_nvidia(), "it finds none"
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            if torch.cuda.is_available():
+                return True, ""
+            if sign:
+                torch.cuda.init()  # type: ignore[no-untyped-call]  # says why, if no warning did
+        except Exception as error:  # whatever driver and libraries say
+            told = _first_line(error)
+    if not sign or os.environ.get("CUDA_VISIBLE_DEVICES") in HIDING:
+        return False, ""
+    if caught:
+        told = _first_line(caught[0].message)
+    version = f"torch {torch.__version__}"
+    if torch.version.cuda is None:
+        return False, f"{sign} is here, but {version} is a build without CUDA (see {GET_TORCH})"
+    if sign.startswith("/proc"):  # of the machine, not of the container
+        told = "no /dev/nvidia0 is here; a container needs to be given it (docker: --gpus all)"
+    return False, f"{sign} is here, but {version} for CUDA {torch.version.cuda} says: {told}"
+
+
+def sign_of_nvidia() -> str:
+    """What shows that the driver of an NVIDIA GPU is here; "" if nothing does."""
+    found = (path for pattern in NVIDIA for path in sorted(glob(pattern)))
+    return next(found, None) or shutil.which("nvidia-smi") or ""
+
+
+def try_device(device: torch.device) -> None:
+    """Compute something tiny. Raises `DeviceError` if a device that torch sees cannot.
+
+    So it is with a GPU for which a build of torch has no code. One without free memory passes.
+    """
+    import torch
+
+    try:
+        torch.ones(2, 2, device=device).matmul(torch.ones(2, 2, device=device)).sum().item()
+    except torch.OutOfMemoryError:
+        return
+    except RuntimeError as error:
+        raise DeviceError(
+            f"{device} cannot compute ({_first_line(error)}); use --device cpu, or install a build "
+            f"of torch for it (see {GET_TORCH})"
+        ) from error
+
+
+def _first_line(error: object) -> str:
+    return next(iter(str(error).strip().splitlines()), "")[:200] or type(error).__name__
+
+
+def fast_bfloat16(device: torch.device) -> str:
+    """What multiplies bfloat16 fast there: "AMX", "AVX512-BF16" or "the GPU"; "" if nothing."""
+    import torch
+
+    if device.type == "cuda":
+        return "the GPU" if torch.cuda.is_bf16_supported(including_emulation=False) else ""
+    if device.type != "cpu":
+        return ""
+    if torch.cpu._is_amx_tile_supported():
+        return "AMX"
+    return "AVX512-BF16" if torch.cpu._is_avx512_bf16_supported() else ""
+
+
 def choose_precision(name: str, device: torch.device) -> torch.dtype:
-    """`auto` is bfloat16 where the hardware multiplies it fast: GPUs, AMX, AVX512-BF16.
+    """`auto` is bfloat16 where the hardware multiplies it fast, see `fast_bfloat16`.
 
     Elsewhere it is float32; on GPUs older than bfloat16, float16.
     """
@@ -57,13 +137,9 @@ def choose_precision(name: str, device: torch.device) -> torch.dtype:
     if name != "auto":
         dtype: torch.dtype = getattr(torch, name)
         return dtype
-    if device.type == "cuda":
-        native = torch.cuda.is_bf16_supported(including_emulation=False)
-        return torch.bfloat16 if native else torch.float16
-    fast = device.type == "cpu" and (
-        torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
-    )
-    return torch.bfloat16 if fast else torch.float32
+    if fast_bfloat16(device):
+        return torch.bfloat16
+    return torch.float16 if device.type == "cuda" else torch.float32
 
 
 def choose_batch(device: torch.device, tokens: int, forward: Callable[[], object]) -> int:

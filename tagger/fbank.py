@@ -1,48 +1,87 @@
 """Log-mel filter banks in torch: batched, and on whatever device the waveforms are on.
 
-The numbers are those of transformers' `ASTFeatureExtractor` (the oracle of the tests), which
-follows Kaldi's `compute-fbank-feats` (https://kaldi-asr.org/doc/feat.html) without its scaling to
-16 bits.
+There are two kinds. AST's numbers are those of transformers' `ASTFeatureExtractor`, which follows
+Kaldi's `compute-fbank-feats` (https://kaldi-asr.org/doc/feat.html) without its scaling to 16 bits.
+MAEST's (Alonso-Jiménez et al. 2023, https://arxiv.org/abs/2309.16418) are those of the extractor
+that its authors publish with it: the mel bands of Slaney's Auditory Toolbox.
 """
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import pad
 
 from tagger.types import FrontEnd
 
 PREEMPHASIS = 0.97
-LOG_FLOOR = 1.192092955078125e-07  # smallest energy that the logarithm sees: float32's epsilon
+LOG_FLOOR = 1.192092955078125e-07  # smallest energy that AST's logarithm sees: float32's epsilon
+LOWEST = 20.0  # Hz, where AST's filters begin; MAEST's begin at 0
+COMPRESSION = 10_000.0  # what MAEST multiplies energies by, before 1 is added
+# Slaney's mel scale: a mel is 200/3 Hz up to 1 kHz, which is 15 mel, and then 27 mel are a factor
+# of 6.4.
+LINEAR, BREAK, STEP = 200 / 3, 15.0, math.log(6.4) / 27
 
 
-def mel_scale(hertz: Tensor) -> Tensor:
+def kaldi_mel(hertz: Tensor) -> Tensor:
     """Kaldi's mel scale: 1127 ln(1 + f / 700), f in Hz."""
     return 1127.0 * torch.log1p(hertz / 700.0)
 
 
-def mel_filters(front_end: FrontEnd) -> Tensor:
-    """Triangular filters `(fft_size // 2 + 1, mel_bins)`, linear on the mel scale, float32.
+def slaney_mel(hertz: Tensor) -> Tensor:
+    """Slaney's mel scale, f in Hz."""
+    mels = hertz / LINEAR
+    return torch.where(mels < BREAK, mels, BREAK + (mels / BREAK).clamp_min(1).log() / STEP)
 
-    They span `low_frequency` to half the rate, and each triangle peaks at 1. Worked out in float64.
+
+def slaney_hertz(mels: Tensor) -> Tensor:
+    """What `slaney_mel` turns into these, in Hz."""
+    return LINEAR * torch.where(mels < BREAK, mels, BREAK * ((mels - BREAK) * STEP).exp())
+
+
+def mel_filters(front_end: FrontEnd) -> Tensor:
+    """Triangular filters `(fft_size // 2 + 1, mel_bins)`, float32; worked out in float64.
+
+    They overlap by half, equally far apart in mel, and end at half the rate. AST's are linear in
+    mel and each peaks at 1; MAEST's are linear in Hz and each has an area of 1.
     """
+    maest = front_end.kind == "maest"
     bins = torch.arange(front_end.fft_size // 2 + 1, dtype=torch.float64)
-    frequencies = mel_scale(bins * front_end.rate / front_end.fft_size)[:, None]  # (257, 1)
-    limits = torch.tensor([front_end.low_frequency, front_end.rate / 2], dtype=torch.float64)
-    low, high = mel_scale(limits).tolist()
+    frequencies = bins * front_end.rate / front_end.fft_size  # (257,)
+    limits = torch.tensor([0.0 if maest else LOWEST, front_end.rate / 2], dtype=torch.float64)
+    low, high = (slaney_mel if maest else kaldi_mel)(limits).tolist()
     points = torch.linspace(low, high, front_end.mel_bins + 2, dtype=torch.float64)
-    left, centre, right = points[:-2], points[1:-1], points[2:]  # (128,) each
-    rising = (frequencies - left) / (centre - left)
-    falling = (right - frequencies) / (right - centre)
-    return torch.minimum(rising, falling).clamp_min(0).float()  # (257, 128)
+    if not maest:
+        return triangles(kaldi_mel(frequencies), points).float()  # (257, 128)
+    points = slaney_hertz(points)
+    return (triangles(frequencies, points) * 2 / (points[2:] - points[:-2])).float()  # (257, 96)
+
+
+def triangles(places: Tensor, points: Tensor) -> Tensor:
+    """`(places, points - 2)`: each rises from 0 at a point to 1 at the next, and falls to 0."""
+    left, centre, right = points[:-2], points[1:-1], points[2:]
+    rising = (places[:, None] - left) / (centre - left)
+    falling = (right - places[:, None]) / (right - centre)
+    return torch.minimum(rising, falling).clamp_min(0)
+
+
+def emphasise(frames: Tensor) -> Tensor:
+    """Frames without their mean, and with high frequencies raised, as Kaldi does it."""
+    frames = frames - frames.mean(dim=-1, keepdim=True)  # (batch, frames, 400)
+    # The first sample has none before it and stands in for its own predecessor, as in Kaldi.
+    previous = torch.cat([frames[..., :1], frames[..., :-1]], dim=-1)
+    return frames - PREEMPHASIS * previous
 
 
 class Fbank(nn.Module):
     """Waveforms `(batch, samples)` in [-1, 1] to normalised features `(batch, frames, mel_bins)`.
 
-    A frame is 25 ms long and they start 10 ms apart. From each, the mean is taken off, high
-    frequencies are raised (preemphasis), and the power spectrum goes through the mel filters and
-    the logarithm; `(x - mean) / (2 std)` is the scaling the model was trained with. Always
+    From each frame of AST's the mean is taken off and high frequencies are raised (preemphasis);
+    MAEST's are as they are, and centred on multiples of the hop, with zeros around the waveform.
+    The power spectrum goes through the mel filters and a logarithm, AST's ln x or MAEST's
+    log10(1 + 10,000 x); `(x - mean) / (2 std)` is the scaling the model was trained with. Always
     float32: the logarithm of small energies does not survive bfloat16.
     """
 
@@ -52,7 +91,9 @@ class Fbank(nn.Module):
     def __init__(self, front_end: FrontEnd) -> None:
         super().__init__()
         self.front_end = front_end
-        window = torch.hann_window(front_end.frame_length, periodic=False, dtype=torch.float64)
+        self.is_maest = front_end.kind == "maest"
+        length = front_end.frame_length
+        window = torch.hann_window(length, periodic=self.is_maest, dtype=torch.float64)
         self.register_buffer("window", window.float(), persistent=False)
         self.register_buffer("filters", mel_filters(front_end), persistent=False)
 
@@ -60,13 +101,24 @@ class Fbank(nn.Module):
     def forward(self, waveforms: Tensor) -> Tensor:
         """Features of each waveform; `samples` must fill at least one frame."""
         front_end = self.front_end
-        frames = waveforms.float().unfold(-1, front_end.frame_length, front_end.hop_length)
-        frames = frames - frames.mean(dim=-1, keepdim=True)  # (batch, frames, 400)
-        # The first sample has none before it and stands in for its own predecessor, as in Kaldi.
-        previous = torch.cat([frames[..., :1], frames[..., :-1]], dim=-1)
-        emphasised = (frames - PREEMPHASIS * previous) * self.window  # (batch, frames, 400)
-        spectrum = torch.fft.rfft(emphasised, n=front_end.fft_size)  # (batch, frames, 257)
-        power = spectrum.real.square() + spectrum.imag.square()
-        energies = power @ self.filters  # (batch, frames, 128)
-        features: Tensor = energies.clamp_min(LOG_FLOOR).log()
-        return (features - front_end.mean) / (2 * front_end.std)
+        features = self._log(self._power(waveforms.float()) @ self.filters)
+        return (features - front_end.mean) / (2 * front_end.std)  # (batch, frames, mel_bins)
+
+    def _power(self, waveforms: Tensor) -> Tensor:
+        """`(batch, frames, fft_size // 2 + 1)`."""
+        length, hop = self.front_end.frame_length, self.front_end.hop_length
+        if self.is_maest:
+            frames = pad(waveforms, (length // 2, length // 2)).unfold(-1, length, hop)
+        else:
+            frames = emphasise(waveforms.unfold(-1, length, hop))
+        spectrum: Tensor = torch.fft.rfft(frames * self.window, n=self.front_end.fft_size)
+        return spectrum.real.square() + spectrum.imag.square()
+
+    def _log(self, energies: Tensor) -> Tensor:
+        """The same shape."""
+        logs: Tensor
+        if self.is_maest:
+            logs = (COMPRESSION * energies).log1p() / math.log(10)
+        else:
+            logs = energies.clamp_min(LOG_FLOOR).log()
+        return logs

@@ -10,6 +10,7 @@ import os
 import tempfile
 from array import array
 from collections.abc import Iterable, Iterator
+from copy import copy
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path
@@ -72,7 +73,16 @@ class Found:
         state.do(TABLE)
         state.do_many(INSERT, map(_row, items))
 
-    @cached_property
+    def heard_by(self, info: ModelInfo) -> Found:
+        """The same items, and what is known of them with another model.
+
+        What is left out, or fails, is so with every model.
+        """
+        other = copy(self)
+        other.info = info
+        return other
+
+    @property
     def plan(self) -> WindowPlan:
         """Which windows are heard."""
         return self.info.plan(self.options.windows)
@@ -107,6 +117,11 @@ class Found:
         for folder, _ in groupby(map(os.path.dirname, paths)):
             yield Path(folder)
 
+    def tracks(self) -> Iterator[tuple[int, Track, TagInfo | None]]:
+        """Each track with its number, and its tag as it was last read."""
+        for row in self._rows("found.size IS NOT NULL"):
+            yield row[0], _track(row), _tag(row)
+
     def unknown(self) -> Iterator[tuple[int, Track, TagInfo | None]]:
         """Each track of which nothing is known, with its number, and its tag as it was last read.
 
@@ -121,21 +136,21 @@ class Found:
         for row in self._rows("true"):
             failure, is_left_out, shares, agreement, windows, seconds = row[5:11]
             item: Known
-            if failure is not None:
+            if is_left_out:
+                item = _track(row)
+            elif failure is not None:
                 item = Failure(Path(os.fsdecode(row[1])), failure)
             elif shares is not None:
                 values, labels = tuple(array("f", shares)), info.labels
                 item = Prediction(
                     _track(row), labels, values, agreement, windows, seconds, info.multi_label
                 )
-            elif is_left_out:
-                item = _track(row)
             else:
                 item = Failure(Path(os.fsdecode(row[1])), CHANGED)
             yield item, _tag(row)
 
     def leave_out(self, number: int) -> None:
-        """Do not predict a track."""
+        """Do not predict a track, nor use what is known of it."""
         self.state.do("UPDATE found SET is_left_out = 1 WHERE id = ?", (number,))
 
     def save(self, number: int, track: Track, result: Prediction | Failure) -> None:

@@ -1,16 +1,19 @@
 """Classification heads that transformers' own AST does not have.
 
-A checkpoint says which one it has by its architecture: transformers' class would leave such a
-head's weights out and draw new ones.
+Transformers' class would leave the weights of such a head out and draw new ones.
 """
 
 from __future__ import annotations
 
-from torch import nn
+from collections.abc import Mapping
+
+from torch import Tensor, nn
 from transformers import ASTConfig, ASTForAudioClassification
 
 MLP_HIDDEN = 200
 MLP_DROPOUT = (0.05, 0.1)  # before each of the two linear layers
+FIRST_OF_TWO = "classifier.dense.1.weight"  # (mlp_hidden, hidden_size)
+LAST = ("classifier.dense.weight", "classifier.dense.4.weight")  # (labels, hidden) of either head
 
 
 class ASTWithMlpHead(ASTForAudioClassification):
@@ -36,10 +39,16 @@ class ASTWithMlpHead(ASTForAudioClassification):
         self.post_init()  # draws the weights of what is new; all others are marked as drawn
 
 
-def classifier_class(architecture: str) -> type[ASTForAudioClassification]:
-    """The class that `architectures` names, one of `tagger.checkpoint.CLASSIFIERS`."""
-    classes = (ASTForAudioClassification, ASTWithMlpHead)
-    found: type[ASTForAudioClassification] = {known.__name__: known for known in classes}[
-        architecture
-    ]
-    return found
+def classifier_class(config: ASTConfig) -> type[ASTForAudioClassification]:
+    """The class of a network: the one with two layers where the config has `mlp_hidden`."""
+    return ASTWithMlpHead if hasattr(config, "mlp_hidden") else ASTForAudioClassification
+
+
+def mlp_hidden(weights: Mapping[str, Tensor]) -> int | None:
+    """How wide the hidden layer of a head is; None for a head without one."""
+    return len(weights[FIRST_OF_TWO]) if FIRST_OF_TWO in weights else None
+
+
+def outputs(weights: Mapping[str, Tensor]) -> int | None:
+    """How many outputs a head has, of either kind; None where its last layer is not there."""
+    return next((len(weights[name]) for name in LAST if name in weights), None)

@@ -12,6 +12,7 @@ import numpy as np
 from tagger.dataset import Batch, Hearing, Readers, TrackDataset, load_batches
 from tagger.device import Scores, count_cores
 from tagger.model import GenreModel
+from tagger.names import genre_columns
 from tagger.types import Failure, Prediction, Track
 from tagger.windows import WindowPlan
 
@@ -87,7 +88,9 @@ def average_windows(
         mean = np.zeros_like(mean)
     if not np.isfinite(mean).all():
         return Failure(track.path, "the model gave no finite probability for it")
-    agreement = float((scores.argmax(axis=1) == mean.argmax()).mean())
+    columns = genre_columns(labels) or range(len(labels))
+    best = scores[:, columns].argmax(axis=1)  # (windows,)
+    agreement = float((best == mean[np.array(columns)].argmax()).mean())
     return Prediction(
         track, labels, tuple(mean.tolist()), agreement, len(scores), hearing.seconds, multi_label
     )

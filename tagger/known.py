@@ -1,27 +1,64 @@
-"""Predict the tracks of which nothing is known yet."""
+"""Predict the tracks of which nothing is known yet, but for those that are to be left out."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from tagger.apply import tag_of
 from tagger.errors import TagError
 from tagger.found import Found
-from tagger.genres import Policy, rank_genres
+from tagger.genres import Policy, rank_genres, why_no_music
 from tagger.model import load_model
+from tagger.names import name_key
 from tagger.screen import Screen
-from tagger.types import Action, Failure, Outcome, Prediction, Track
+from tagger.state import State
+from tagger.types import Action, Failure, Outcome, Prediction, TagInfo, Track
 
 
 def leave_out_tagged(found: Found, screen: Screen) -> None:
-    """Leave out those that have a genre; the tags of all are read."""
+    """Leave out those unknown ones that have a genre; the tags of all are read."""
     _, unknown, _ = found.count_tracks()
     for number, track, tag in screen.bar(found.unknown(), unknown, "reading tags"):
-        with suppress(TagError):
-            if (tag or tag_of(track, found.state)).genres:
-                found.leave_out(number)
+        if tag_if_any(track, tag, found.state).genres:
+            found.leave_out(number)
+
+
+def leave_out_skipped(found: Found, skip: Sequence[str], screen: Screen) -> None:
+    """Leave out what `reason_to_skip` has a reason for, known or not."""
+    tracks, _, _ = found.count_tracks()
+    by_genre = not all(map(_is_suffix, skip))  # else no tag need be read
+    for number, track, tag in screen.bar(found.tracks(), tracks, "reading tags"):
+        genres = tag_if_any(track, tag, found.state).genres if by_genre else ()
+        if reason_to_skip(track.path, genres, skip):
+            found.leave_out(number)
+
+
+def reason_to_skip(path: Path, genres: Sequence[str], skip: Sequence[str]) -> str:
+    """Why a track is to be skipped that has these genres, or "".
+
+    What is to be skipped is a genre, or with a dot in front a suffix of files.
+    """
+    for text in skip:
+        if _is_suffix(text):
+            if path.suffix.casefold() == text.casefold():
+                return f"its name ends with {text}"
+        elif name_key(text) in map(name_key, genres):
+            return f"it has {text}"
+    return ""
+
+
+def _is_suffix(text: str) -> bool:
+    return text.startswith(".")
+
+
+def tag_if_any(track: Track, tag: TagInfo | None, state: State) -> TagInfo:
+    """What the tag of a track holds, read if it is not given; nothing, where none can be read."""
+    try:
+        return tag or tag_of(track, state)
+    except TagError:
+        return TagInfo()
 
 
 def predict_unknown(found: Found, policy: Policy, screen: Screen) -> None:
@@ -61,7 +98,7 @@ def _counted(found: Found) -> str:
     if earlier := tracks - unknown - left_out:
         counted += f", {earlier:,} known from earlier runs"
     if left_out:
-        counted += f", {left_out:,} left out that have a genre"
+        counted += f", {left_out:,} left out"
     return counted
 
 
@@ -75,5 +112,7 @@ def _begun(found: Found, begun: deque[tuple[int, Track]]) -> Iterator[Track]:
 def _heard(result: Prediction | Failure, policy: Policy) -> Outcome:
     if isinstance(result, Failure):
         return Outcome(result.path, Action.FAILED, result.reason)
+    if reason := why_no_music(result, policy):
+        return Outcome(result.track.path, Action.NO_MUSIC, reason, result)
     ranked = () if result.is_silent else tuple(rank_genres(result, policy))
     return Outcome(result.track.path, Action.PREDICTED, "", result, ranked=ranked)

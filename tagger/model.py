@@ -1,4 +1,4 @@
-"""One string to a model: a bundled name, a folder saved by `save_pretrained`, or a hub id.
+"""One string to a model: a preset's name, a folder saved by `save_pretrained`, or a hub id.
 
 `find_model` reads only the JSON files and needs no torch, so that a run with nothing to predict
 never imports it; `load_model` brings the weights onto a device.
@@ -7,12 +7,11 @@ never imports it; `load_model` brings the weights onto a device.
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from tagger import checkpoint
+from tagger import checkpoint, hub
 from tagger.checkpoint import BUNDLED, ModelInfo
 from tagger.device import (
     Copies,
@@ -23,8 +22,11 @@ from tagger.device import (
     count_cores,
     out_of_memory,
     run_in_parts,
+    try_device,
 )
 from tagger.errors import CheckpointError
+from tagger.names import are_independent
+from tagger.presets import PRESETS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,28 +35,23 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 DEFAULT_MODEL = "gtzan-small"
-HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
-NUMBER = "[0-9]" * 5
-# Nothing else is ever fetched: no pickled weights, no code, no file of another name.
-HUB_FILES = [
-    "config.json",
-    "preprocessor_config.json",
-    "model.safetensors",
-    f"model-{NUMBER}-of-{NUMBER}.safetensors",
-]
 MULTI_LABEL = "multi_label_classification"
 
 
-def find_model(name: str, say: Callable[[str], None] = lambda message: None) -> ModelInfo:
-    """Find and check a checkpoint; a hub id is downloaded if the cache does not hold it.
+def find_model(
+    name: str, say: Callable[[str], None] = lambda message: None, *, quiet: bool = False
+) -> ModelInfo:
+    """Find and check a checkpoint; a hub model is downloaded if the cache does not hold it.
 
-    `say` is told before anything is downloaded. Raises `CheckpointError` with what to do.
+    `name` is that of a preset or of a bundled model, a folder, a hub id, or a hub id and behind an
+    "@" a revision; a folder with the name of a preset is written `./name`. `say` is told before
+    anything is downloaded; `quiet`: without a bar. Raises `CheckpointError` with what to do.
     """
-    folder = _find_folder(name, say)
+    name, folder, revision = _find_folder(name, say, quiet)
     config = checkpoint.read_json(folder / "config.json", name)
     architecture = checkpoint.classifier(config, name)
     weights = checkpoint.weight_files(folder, name)
-    features = checkpoint.read_json(folder / "preprocessor_config.json", name)
+    features = checkpoint.read_features(folder, config, name)
     try:
         front_end = checkpoint.front_end(features)
         labels, temperature = checkpoint.labels(config), checkpoint.temperature(config)
@@ -68,53 +65,45 @@ def find_model(name: str, say: Callable[[str], None] = lambda message: None) -> 
             f"preprocessor_config gives {front_end.frames} x {front_end.mel_bins}"
         )
     checkpoint.check_size(sizes, weights, name)
-    multi_label = config.get("problem_type") == MULTI_LABEL
-    files = [folder / "config.json", folder / "preprocessor_config.json", *weights]
     try:
-        fingerprint = checkpoint.fingerprint(files)
+        fingerprint = checkpoint.fingerprint([*checkpoint.config_files(folder), *weights])
     except OSError as error:
         raise CheckpointError(f"{name} cannot be read: {error}") from error
     return ModelInfo(
-        name, folder, labels, front_end, multi_label, fingerprint, architecture, temperature
+        name=name,
+        folder=folder,
+        labels=labels,
+        front_end=front_end,
+        multi_label=_is_multi_label(config, labels),
+        fingerprint=fingerprint,
+        architecture=architecture,
+        temperature=temperature,
+        revision=revision,
     )
 
 
-def _find_folder(name: str, say: Callable[[str], None]) -> Path:
-    if name in (path.parent.name for path in BUNDLED.glob("*/config.json")):
-        return BUNDLED / name
-    if os.path.isdir(name):  # and no error if it is too long for a path
-        return Path(name)
-    if HUB_ID.fullmatch(name):
-        return _download(name, say)
-    bundled = ", ".join(sorted(path.parent.name for path in BUNDLED.glob("*/config.json")))
+def _is_multi_label(config: Mapping[str, Any], labels: Sequence[str]) -> bool:
+    problem = config.get("problem_type")
+    return are_independent(labels) if problem is None else problem == MULTI_LABEL
+
+
+def _find_folder(name: str, say: Callable[[str], None], quiet: bool) -> tuple[str, Path, str]:
+    """What to call a model, where it lies, and which commit of the hub it is ("": none)."""
+    bundled = sorted(path.parent.name for path in BUNDLED.glob("*/config.json"))
+    if name == "bundled" or name in bundled:
+        name = DEFAULT_MODEL if name == "bundled" else name
+        return name, BUNDLED / name, ""
+    # A preset comes first, for what a name means must not depend on where the command is run.
+    if name not in PRESETS and os.path.isdir(name):  # and no error if it is too long for a path
+        return name, Path(name), ""
+    if want := hub.wanted(name):
+        folder = hub.fetch(want, say, quiet=quiet)
+        return f"{want.repo}@{folder.name}", folder, folder.name
     raise CheckpointError(
-        f"no model {name!r}: give a bundled one ({bundled}), a folder with config.json and "
-        "model.safetensors, or a hub id such as MIT/ast-finetuned-audioset-10-10-0.4593"
+        f"no model {name!r}: give one that `tag-genres models` lists ({', '.join(PRESETS)}), a "
+        "folder with config.json and model.safetensors, or a hub id such as "
+        f"{PRESETS['audioset'].repo}"
     )
-
-
-def _download(name: str, say: Callable[[str], None]) -> Path:
-    """The folder of a hub model in huggingface_hub's cache, downloaded if need be."""
-    import huggingface_hub
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-
-    try:
-        return Path(
-            huggingface_hub.snapshot_download(name, allow_patterns=HUB_FILES, local_files_only=True)
-        )
-    except LocalEntryNotFoundError:
-        say(f"downloading {name} from the Hugging Face hub")
-    except ValueError as error:
-        raise CheckpointError(f"{name} is no name of a model on the hub: {error}") from error
-    try:
-        return Path(huggingface_hub.snapshot_download(name, allow_patterns=HUB_FILES))
-    # OSError covers the refused and broken connections of every HTTP library the hub has used.
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise CheckpointError(
-            f"{name} could not be downloaded; check the name and the network, or give a folder "
-            f"({reason})"
-        ) from error
 
 
 class GenreModel:
@@ -202,7 +191,8 @@ def load_model(
     """Bring a checkpoint onto a device. Raises `CheckpointError` or `DeviceError`."""
     import torch
 
-    chosen = choose_device(device)
+    chosen = choose_device(device, say)
+    try_device(chosen)
     # By itself torch takes all cores of the machine, also those that a container may not use.
     torch.set_num_threads(min(torch.get_num_threads(), count_cores()))
     try:

@@ -60,6 +60,20 @@ class Rules(click.ParamType[Any]):
             self.fail(str(error), param, ctx)
 
 
+class ModelName(click.ParamType[str]):
+    """The name of a model; of an environment variable, which may hold a path, one."""
+
+    name = "name"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The name as it is."""
+        return str(value)
+
+    def split_envvar_value(self, rv: str) -> list[str]:
+        """All of it: a path may have blanks."""
+        return [rv] if rv else []
+
+
 def made(kind: Callable[..., T], given: Mapping[str, Any]) -> T:
     """A dataclass from options: each sets the field of its name."""
     return kind(**{f.name: given[f.name] for f in fields(kind) if f.name in given})  # type: ignore[arg-type]
@@ -76,9 +90,9 @@ def window_count(ctx: click.Context, param: click.Parameter, value: str) -> Coun
     raise click.BadParameter(f"{value!r} is neither a positive number, nor 'auto' or 'all'")
 
 
-def a_number(ctx: click.Context, param: click.Parameter, value: float) -> float:
-    """The value; NaN passes click's ranges."""
-    if math.isnan(value):
+def a_number(ctx: click.Context, param: click.Parameter, value: float | None) -> float | None:
+    """The value, if there is one; NaN passes click's ranges."""
+    if value is not None and math.isnan(value):
         raise click.BadParameter("not a number")
     return value
 

@@ -13,6 +13,11 @@ T = TypeVar("T")
 class Screen(Protocol):
     """How a command talks to a person while it works."""
 
+    @property
+    def quiet(self) -> bool:
+        """Whether nothing but problems is wanted."""
+        ...
+
     def say(self, message: str) -> None:
         """Show one line."""
         ...

@@ -51,6 +51,7 @@ class Prediction:
     windows: int
     seconds: float  # decoded length of the track
     multi_label: bool = False  # each label has a probability of its own; they do not sum to one
+    no_music: str = ""  # why it is none, where the labels do not tell: by one of several models
 
     @property
     def is_silent(self) -> bool:
@@ -101,21 +102,22 @@ class FrontEnd:
     mel_bins: int = 128
     mean: float = -4.2677393
     std: float = 4.5689974
-    low_frequency: float = 20.0  # Hz; the filters end at half the rate
+    kind: Literal["ast", "maest"] = "ast"
 
     def __post_init__(self) -> None:
-        if min(self.rate, self.frames, self.mel_bins) < 1 or not self.std > 0:
+        sizes = (self.rate, self.frames, self.mel_bins, self.hop_length, self.window_samples)
+        if self.kind not in ("ast", "maest") or min(sizes) < 1 or not self.std > 0:
             raise ValueError(f"not a usable front end: {self}")
 
     @property
     def frame_length(self) -> int:
-        """25 ms."""
-        return self.rate * 25 // 1000
+        """25 ms; MAEST's is of 512 samples at any rate."""
+        return 512 if self.kind == "maest" else self.rate * 25 // 1000
 
     @property
     def hop_length(self) -> int:
-        """10 ms."""
-        return self.rate * 10 // 1000
+        """10 ms; MAEST's is of 256 samples at any rate."""
+        return 256 if self.kind == "maest" else self.rate * 10 // 1000
 
     @property
     def fft_size(self) -> int:
@@ -124,8 +126,12 @@ class FrontEnd:
 
     @property
     def window_samples(self) -> int:
-        """What fills `frames` frames exactly: 164,080 samples for AST."""
-        return self.frame_length + self.hop_length * (self.frames - 1)
+        """What fills `frames` frames exactly: 164,080 samples for AST.
+
+        MAEST's first and last frame lie half outside: 480,000 samples for its 1876 frames.
+        """
+        inside = 0 if self.kind == "maest" else self.frame_length
+        return inside + self.hop_length * (self.frames - 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +166,7 @@ class Action(str, Enum):
     WOULD_WRITE = "would-write"
     KEPT = "kept"
     UNSURE = "unsure"
+    NO_MUSIC = "no-music"
     UNCHANGED = "unchanged"
     PREDICTED = "predicted"
     FAILED = "failed"

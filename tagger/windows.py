@@ -24,12 +24,15 @@ class WindowPlan:
     """How a track is cut into windows.
 
     `count=None` covers every sample; `AUTO` hears as many as it takes until the leading label is
-    settled. Lengths are in samples at the model's rate.
+    settled, of those that count. Lengths are in samples at the model's rate.
     """
 
     samples: int  # per window: what fills the frames of the model exactly
     rate: int  # Hz
     count: Count = 8
+    # Of the model's labels, by index; None is all. Of one that knows more than music only genres
+    # count for `AUTO`: it is soon sure that there is music.
+    columns: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.samples < 1 or self.rate < 1:
@@ -42,7 +45,8 @@ class WindowPlan:
     @property
     def key(self) -> str:
         """The plan as the state file keeps it; plans with equal keys give equal predictions."""
-        count = f"{AUTO}{RULE}" if self.count == AUTO else self.count or "all"
+        of = "" if self.columns is None else "g"  # the labels decide which those are
+        count = f"{AUTO}{RULE}{of}" if self.count == AUTO else self.count or "all"
         return f"{count}x{self.samples}@{self.rate}"
 
 

@@ -25,6 +25,8 @@ JAZZ: Shares = {"jazz": 0.8, "blues": 0.2}
 class Recorder:
     """A screen that keeps what it is shown."""
 
+    quiet = True
+
     def __init__(self) -> None:
         self.said: list[str] = []
         self.outcomes: list[Outcome] = []

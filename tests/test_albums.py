@@ -7,6 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tagger.albums import BY, Albums, group_key
+from tagger.genres import why_no_music
+from tagger.names import AUDIOSET_NAMES
 from tagger.types import Prediction, TagInfo, Track
 
 LABELS = ("blues", "jazz", "rock")
@@ -235,3 +237,31 @@ def test_the_order_of_the_tracks_does_not_matter(case):
         assert prediction.track == straight[index][0].track
         assert prediction.probabilities == pytest.approx(straight[index][0].probabilities)
         assert text == straight[index][1]
+
+
+# --- models that know more than genres ------------------------------------------------------------
+
+AUDIOSET = ("Music", *AUDIOSET_NAMES)
+
+
+def of_audioset(path: str, **shares: float) -> Prediction:
+    given = tuple(shares.get(label, 0.0) for label in AUDIOSET)
+    return Prediction(Track(Path(path), 1, 1), AUDIOSET, given, 1.0, 8, 60.0, multi_label=True)
+
+
+def test_only_genres_count_for_how_far_the_tracks_agree():
+    tracks = [
+        of_audioset("/m/1", Music=0.9, Jazz=0.5),
+        of_audioset("/m/2", Music=0.9, Jazz=0.4),
+        of_audioset("/m/3", Music=0.9, Blues=0.6),
+        of_audioset("/m/4", Music=0.9, Disco=0.3),
+    ]
+    for mean, _ in averaged(*((track, ABBEY) for track in tracks)):
+        assert mean.agreement == 0.5
+
+
+@pytest.mark.parametrize(("shares", "reason"), [((0.1, 0.9), ""), ((0.1, 0.2), "Music at 0.15")])
+def test_the_mean_decides_whether_an_album_is_music(shares, reason):
+    tracks = [of_audioset(f"/m/{share}", Music=share, Jazz=0.1) for share in shares]
+    for mean, _ in averaged(*((track, ABBEY) for track in tracks)):
+        assert why_no_music(mean).startswith(reason) and bool(why_no_music(mean)) == bool(reason)

@@ -595,7 +595,7 @@ NOTING = WriteOptions(provenance=True)
 def write_noting(
     path: Path, state: State, policy: Policy = REPLACE, jazz: float = 0.75, **changes: object
 ) -> Outcome:
-    options = {"options": NOTING, "model": MODEL, **changes}
+    options = {"options": NOTING, "models": (MODEL,), **changes}
     return write_outcome(
         predicted(path, jazz), policy, Writer(state, state.begin_run("tag"), **options)
     )
@@ -685,7 +685,7 @@ def test_genres_that_replaced_those_of_a_person_are_ours(song, state):
 @pytest.mark.parametrize("name", ["secret/place/mine", "secret/place/mine/", "./mine"])
 def test_a_note_names_the_folder_of_a_model_and_not_where_it_is(song, state, name, tmp_path):
     given = str(tmp_path / name)
-    write_noting(song, state, model=replace(MODEL, name=given, folder=Path(given)))
+    write_noting(song, state, models=[replace(MODEL, name=given, folder=Path(given))])
     assert note_of(song)["model"] == "mine"
     assert b"secret" not in song.read_bytes()
 
@@ -693,13 +693,13 @@ def test_a_note_names_the_folder_of_a_model_and_not_where_it_is(song, state, nam
 def test_a_note_names_the_current_folder_if_the_model_is_there(song, state, tmp_path, monkeypatch):
     (tmp_path / "mine").mkdir()
     monkeypatch.chdir(tmp_path / "mine")
-    write_noting(song, state, model=replace(MODEL, name=".", folder=Path(".")))
+    write_noting(song, state, models=[replace(MODEL, name=".", folder=Path("."))])
     assert note_of(song)["model"] == "mine"
 
 
 def test_a_note_names_a_model_of_the_hub_as_it_is_named_there(song, state):
     hub = replace(MODEL, name="someone/ast", folder=Path("/home/me/.cache/x/snapshots/abc"))
-    write_noting(song, state, model=hub)
+    write_noting(song, state, models=[hub])
     assert note_of(song)["model"] == "someone/ast"
 
 

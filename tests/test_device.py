@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
+from pathlib import Path
+
 import pytest
 import torch
+from cards import TOO_OLD, break_cuda
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,7 +17,9 @@ from tagger.device import (
     choose_device,
     choose_precision,
     fitting,
+    look_for_cuda,
     run_in_parts,
+    try_device,
 )
 from tagger.errors import DeviceError
 
@@ -24,6 +30,66 @@ def test_a_device_that_is_not_there_is_never_replaced() -> None:
     with pytest.raises(DeviceError, match="not available"):
         choose_device("cuda" if not torch.cuda.is_available() else "mps")
     assert choose_precision("float32", CPU) is torch.float32
+
+
+def test_a_gpu_that_torch_cannot_use_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    card = break_cuda(monkeypatch, tmp_path)
+    said: list[str] = []
+    assert choose_device("auto", said.append).type != "cuda"
+    assert len(said) == 1 and card in said[0] and TOO_OLD in said[0]
+    assert choose_device("cpu", said.append) == CPU
+    assert len(said) == 1  # whoever chose the CPU need not be told
+    with pytest.raises(DeviceError, match="too old"):
+        choose_device("cuda:0")
+
+
+def test_what_torch_warns_of_is_the_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    break_cuda(monkeypatch, tmp_path)
+
+    def is_available() -> bool:
+        warnings.warn("CUDA initialization: an unknown error", stacklevel=2)
+        return False
+
+    monkeypatch.setattr(torch.cuda, "is_available", is_available)
+    assert "says: CUDA initialization: an unknown error" in look_for_cuda()[1]
+
+
+def test_a_build_without_cuda_is_told_where_there_is_a_gpu(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    card = break_cuda(monkeypatch, tmp_path, build=None)
+    works, trouble = look_for_cuda()
+    assert not works and card in trouble and "a build without CUDA" in trouble
+    Path(card).unlink()
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert look_for_cuda() == (False, "")
+
+
+@pytest.mark.parametrize("hiding", ["", "-1"])
+def test_a_hidden_gpu_is_not_missed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hiding: str
+) -> None:
+    break_cuda(monkeypatch, tmp_path)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", hiding)
+    assert look_for_cuda() == (False, "")
+
+
+def test_a_device_that_computes_nothing_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    try_device(CPU)
+
+    def fail(error: Exception) -> None:
+        def ones(*size: int, device: torch.device) -> None:
+            raise error
+
+        monkeypatch.setattr(torch, "ones", ones)
+
+    fail(RuntimeError("CUDA error: no kernel image is available"))
+    with pytest.raises(DeviceError, match="no kernel image"):
+        try_device(CPU)
+    fail(torch.OutOfMemoryError("CUDA out of memory"))
+    try_device(CPU)  # the model tells
 
 
 @pytest.mark.parametrize(

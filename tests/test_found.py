@@ -294,7 +294,7 @@ def test_of_tracks_that_have_a_genre_none_is_heard_with_only_missing(shelf: Path
     assert row["genre"] == row["confidence"] == row["windows"] == ""
     assert read_genres(shelf / "A" / "1 jazz.flac") == ("Jazz",)
     assert read_genres(shelf / "A" / "2 polka.flac") == ("Polka",)
-    assert any("5 tracks, 2 left out that have a genre" in line for line in screen.said)
+    assert any("5 tracks, 2 left out" in line for line in screen.said)
     assert ("reading tags", 5) in screen.bars and ("predicting", 3) in screen.bars
 
 
@@ -349,3 +349,38 @@ def test_a_track_is_shown_with_the_genre_that_the_policy_names(shelf: Path, mode
     silent = predicted(track(0), (0.0,) * len(bundled().labels))
     assert known._heard(silent, Policy()).ranked == ()
     assert known._heard(Failure(track(0).path, "broken"), Policy()).reason == "broken"
+
+
+# --- what is skipped ------------------------------------------------------------------------------
+
+
+def test_a_genre_that_is_skipped_is_not_heard_and_stays(shelf: Path, model: Model):
+    skip = ["POL-KA"]  # names are compared as everywhere else
+    _, rows, screen = tagged(shelf, skip=skip, write_tags=True, policy=Policy("replace"))
+    assert model.given == ["1 jazz.flac", "4 broken.mp3", "5.flac"]
+    row = rows["2 polka.flac"]
+    assert (row["action"], row["new_genre"], row["genre"]) == ("kept", "Polka", "")
+    assert row["reason"] == "it has POL-KA; not heard (--skip)"
+    assert read_genres(shelf / "A" / "2 polka.flac") == ("Polka",)
+    assert any("5 tracks, 2 left out" in line for line in screen.said)
+
+
+def test_what_is_skipped_is_left_alone_even_if_an_earlier_run_heard_it(shelf: Path, model: Model):
+    know(shelf.parent, [shelf / "A" / "2 polka.flac"], JAZZ)
+    _, rows, screen = tagged(shelf, skip=["Polka"], write_tags=True, policy=Policy("replace"))
+    assert rows["2 polka.flac"]["action"] == "kept"
+    assert read_genres(shelf / "A" / "2 polka.flac") == ("Polka",)
+    assert not any("known from earlier" in line for line in screen.said)
+    _, rows, _ = tagged(shelf, write_tags=True, policy=Policy("replace"))
+    assert read_genres(shelf / "A" / "2 polka.flac") == ("Jazz",)
+
+
+def test_a_suffix_that_is_skipped_needs_no_tag(shelf: Path, model: Model, monkeypatch):
+    from tagger import apply
+
+    book = (shelf / "B" / "5.flac").rename(shelf / "B" / "5.M4B")
+    read, real = [], apply.read_tag
+    monkeypatch.setattr(apply, "read_tag", lambda path: read.append(path.name) or real(path))
+    _, rows, _ = tagged(shelf, skip=[".m4b"], by="album", dry_run=True)
+    assert "1 jazz.flac" in read and book.name not in (*read, *model.given)
+    assert rows["5.M4B"]["reason"] == "its name ends with .m4b; not heard (--skip)"

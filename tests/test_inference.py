@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -221,6 +222,24 @@ def test_a_track_is_heard_until_its_label_is_settled(tmp_path, batch_size, devic
         enough = next(step for step in steps if is_settled(scored[:step], len(each)))
         assert result.windows == enough
         assert result.probabilities == pytest.approx(scored[:enough].mean(axis=0), abs=1e-6)
+
+
+def test_labels_that_are_no_genres_do_not_settle_a_track(tmp_path):
+    """Beside a label that always leads, two others are in doubt."""
+    rng = np.random.default_rng(7)
+    doubtful = steady(tmp_path, 0, rng.uniform(0.2, 0.6, 20).tolist())
+
+    class Loud(Taught):
+        info = SimpleNamespace(labels=LABELS, multi_label=True)
+
+        def scores(self, windows: np.ndarray) -> np.ndarray:
+            return np.insert(super().scores(windows), 0, 0.999, axis=1)
+
+    (every,) = predict([doubtful], SOME, Loud())
+    (genres,) = predict([doubtful], replace(SOME, columns=(1, 2)), Loud())
+    (alone,) = predict([doubtful], SOME, Taught())
+    assert every.windows < genres.windows == alone.windows
+    assert genres.probabilities[1:] == alone.probabilities
 
 
 def test_what_is_heard_does_not_depend_on_what_else_is_heard(tmp_path):

@@ -11,18 +11,18 @@ ROOT = Path(__file__).parents[1]
 # A number is a layer: a module imports only from lower ones.
 RANK = {
     "errors": 0, "types": 0,
-    "names": 0.5, "provenance": 0.5, "screen": 0.5,
-    "rules": 0.7, "config": 1,
+    "names": 0.5, "provenance": 0.5, "screen": 0.5, "presets": 0.5, "download": 0.5,
+    "rules": 0.7, "ranking": 0.8, "config": 1,
     "library": 1, "windows": 1, "fbank": 1, "genres": 1, "albums": 1, "replace": 1, "heads": 1,
     "child": 1, "database": 1, "journal": 1.1, "state": 1.2,
     "pyav": 1, "decoders": 1.1, "stopping": 1.1, "network": 1,
     "id3v2": 1, "ilst": 1, "blocks": 1.1, "keys": 1.1, "families": 1.2, "rawfields": 1.3,
     "compare": 1.3,
-    "checkpoint": 1.5, "weights": 1.6, "audio": 2, "device": 1, "model": 2, "tags": 2, "report": 2,
-    "edits": 2.1,
+    "hub": 1.4, "checkpoint": 1.5, "ensemble": 1.6, "fold": 1.55, "weights": 1.6,
+    "audio": 2, "device": 1, "model": 2, "tags": 2, "report": 2, "edits": 2.1,
     "isolated": 2.5, "dataset": 3, "apply": 3, "undo": 3.1,
     "inference": 4,
-    "found": 2.2, "known": 4.5, "app": 5, "amend": 5.1,
+    "found": 2.2, "catalogue": 2.1, "probes": 2, "known": 4.5, "doctor": 4.6, "app": 5, "amend": 5.1,
     "logfile": 2.1, "console": 5.4, "options": 5.5, "commands": 5.8, "cli": 6,
     "__init__": 7, "__main__": 7,
 }  # fmt: skip

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import warnings
+from pathlib import Path
+
 import numpy as np
 import pytest
 import sounds
 import torch
 from torch.nn import functional
-from transformers import ASTConfig, ASTForAudioClassification
+from transformers import ASTConfig, ASTFeatureExtractor, ASTForAudioClassification
 
 from tagger.checkpoint import ModelInfo
 from tagger.heads import ASTWithMlpHead
 from tagger.model import DEFAULT_MODEL, find_model, load_model
+from tagger.names import AUDIOSET_NAMES
 from tagger.network import Network
 
 SIZES = {
@@ -76,6 +80,49 @@ def test_logits_of_ast_base_are_those_of_transformers() -> None:
         actual = ours(features)
     assert ours.tokens == 1214
     torch.testing.assert_close(actual, expected, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("frames", [316, 626, 1256, 1876])
+def test_logits_of_maest_are_those_of_transformers(frames: int) -> None:
+    network = drawn(
+        ASTForAudioClassification, max_length=frames, num_mel_bins=96, layer_norm_eps=1e-6
+    )
+    features = torch.randn(2, frames, 96)
+    with torch.inference_mode():
+        expected = network(input_values=features).logits
+        ours = Network(network).eval()
+        actual = ours(features)
+    assert ours.tokens == 2 + 9 * {316: 31, 626: 62, 1256: 125, 1876: 187}[frames]
+    assert expected.std() > 0.01
+    torch.testing.assert_close(actual, expected, atol=1e-5, rtol=1e-5)
+
+
+def test_probabilities_of_an_audioset_model_are_those_of_transformers(tmp_path: Path) -> None:
+    labels = (*AUDIOSET_NAMES, "Music", "Speech")
+    network = drawn(
+        ASTForAudioClassification,
+        max_length=1024,
+        num_mel_bins=128,
+        num_labels=len(labels),
+        id2label=dict(enumerate(labels)),
+        label2id={label: index for index, label in enumerate(labels)},
+    )
+    torch.nn.init.normal_(network.classifier.dense.weight, std=2.0)  # sounds are far apart
+    network.save_pretrained(tmp_path)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "At least one mel filter has all zero values")
+        extractor = ASTFeatureExtractor()
+    extractor.save_pretrained(tmp_path)
+    info = find_model(str(tmp_path))
+    time = np.arange(info.front_end.window_samples) / info.front_end.rate
+    notes = np.float32(sounds.heard_at(time).mean(axis=1))
+    noise = np.float32(np.random.default_rng(0).normal(0, 0.1, len(time)))
+    features = extractor([notes, noise], sampling_rate=16_000, return_tensors="pt")
+    with torch.inference_mode():
+        expected = network(**features).logits.sigmoid()
+    actual = load_model(info, "cpu", "float32").probabilities(np.stack([notes, noise]))
+    assert (expected[0] - expected[1]).abs().max() > 0.05
+    np.testing.assert_allclose(actual, expected.numpy(), atol=1e-3)
 
 
 @pytest.fixture(scope="module")

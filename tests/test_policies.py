@@ -8,9 +8,14 @@ from pathlib import Path
 import mutagen
 import pytest
 from conftest import Run
-from known import ROCK, know, rows_of, song
+from known import ROCK, know, rows_of, song, state_of
+from runs import save_ast
 
+from tagger.model import find_model
+from tagger.names import AUDIOSET_NAMES
+from tagger.state import State
 from tagger.tags import read_genres, write_genres
+from tagger.types import Prediction, PredictOptions, Track
 
 Genres = tuple[str, ...]
 NEW: Genres = ("Rock",)
@@ -172,6 +177,9 @@ def test_with_parents_the_genres_above_stand_behind(shelf: Shelf, name: str) -> 
         (["--ratio", "1.1"], "--ratio': 1.1 is not in the range"),
         (["--top", "1.5"], "'1.5' is not a valid integer"),
         (["--on-existing", "erase"], "'erase' is not one of"),
+        (["--style", "child"], "'child' is not one of 'style', 'parent', 'both'"),
+        (["--min-music", "nan"], "--min-music': not a number"),
+        (["--min-music", "2"], "--min-music': 2.0 is not in the range"),
         (["--by", "artist"], "'artist' is not one of 'track', 'album', 'folder'"),
     ],
 )
@@ -203,3 +211,143 @@ def assert_refused(done: subprocess.CompletedProcess[str], message: str) -> None
     assert len([line for line in lines if line.startswith("Error: ")]) == 1
     assert lines[-1].startswith("Error: ") and message in lines[-1], done.stderr
     assert "Traceback" not in done.stderr and done.stdout == ""
+
+
+# --- checkpoints with labels of AudioSet and Discogs ----------------------------------------------
+
+AUDIOSET = ("Speech", "Music", "Guitar", *AUDIOSET_NAMES)
+DISCOGS = (
+    "Electronic---Dub", "Reggae---Dub", "Electronic---House", "Folk, World, & Country---Polka",
+    "Funk / Soul---Soul", "Non-Music---Audiobook",
+)  # fmt: skip
+MUSIC = {"Music": 0.9, "Guitar": 0.8, "Folk music": 0.3, "Country": 0.2}
+TALK = {"Speech": 0.9, "Music": 0.04, "Folk music": 0.3}
+DUB = {"Electronic---Dub": 0.3, "Reggae---Dub": 0.4, "Folk, World, & Country---Polka": 0.5}
+BOOK = {"Non-Music---Audiobook": 0.61, "Electronic---House": 0.6}
+
+
+@pytest.fixture(scope="module")
+def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Of random weights: what they heard is chosen by the tests."""
+    root = tmp_path_factory.mktemp("models")
+    return {
+        "audioset": save_ast(root / "audioset", AUDIOSET, layers=1),
+        "discogs": save_ast(root / "discogs", DISCOGS, layers=1),
+    }
+
+
+def know_by(model: Path, home: Path, path: Path, shares: dict[str, float]) -> None:
+    """Let a model have heard this in a file."""
+    info = find_model(str(model))
+    track = Track.of(path, path.stat())
+    heard = tuple(shares.get(label, 0.0) for label in info.labels)
+    plan = info.plan(PredictOptions().windows).key
+    with State(state_of(home)) as state:
+        state.add_model(info.fingerprint, info.name, info.labels, multi_label=info.multi_label)
+        prediction = Prediction(track, info.labels, heard, 0.75, 8, 30.0, info.multi_label)
+        state.save_prediction(prediction, info.fingerprint, plan)
+
+
+@pytest.mark.parametrize(
+    ("name", "music", "talk", "genres", "reason"),
+    [
+        ("audioset", MUSIC, TALK, ("Folk", "Country"), "Music at 0.04 is below 0.2"),
+        ("discogs", DUB, BOOK, ("Dub", "Polka"), "Non-Music---Audiobook at 0.61 is the best label"),
+    ],
+)
+@pytest.mark.parametrize("options", [["--write-tags"], ["--write-tags", "--dry-run"], []])
+def test_music_is_tagged_and_what_is_none_is_left_alone(
+    run: Run,
+    tmp_path: Path,
+    checkpoints: dict[str, Path],
+    name: str,
+    music: dict[str, float],
+    talk: dict[str, float],
+    genres: Genres,
+    reason: str,
+    options: list[str],
+) -> None:
+    folder, model = tmp_path / "Music", checkpoints[name]
+    tune, chat = song(folder / "tune.flac"), song(folder / "chat.mp3", "Talk", kind="mp3")
+    raw = folder / "raw.aac"  # which cannot be tagged
+    raw.write_bytes(b"no tags here")
+    for path, shares in ((tune, music), (chat, talk), (raw, talk)):
+        know_by(model, tmp_path / "home", path, shares)
+    before = chat.read_bytes()
+    given = ("--on-existing", "replace", "--top", 2, "--csv", "-", "--all-probabilities")
+    done = run(folder, "--model", model, *given, *options)
+    assert done.returncode == 0, done.stderr
+    rows = rows_of(done.stdout)
+    for told in (rows["chat.mp3"], rows["raw.aac"]):
+        assert (told["action"], told["reason"]) == ("no-music", reason)
+        assert (told["genre"], told["confidence"], told["heard"]) == ("", "", "")
+        best = max(talk, key=talk.__getitem__)
+        assert float(told[best]) == pytest.approx(talk[best])
+    assert rows["chat.mp3"]["new_genre"] == "Talk" and chat.read_bytes() == before
+    assert (rows["tune.flac"]["genre"], rows["tune.flac"]["second"]) == genres
+    assert read_genres(tune) == (genres if options == ["--write-tags"] else ())
+    assert "no music 2" in done.stderr
+    assert f"heard: {genres[0]} 1\n" in done.stderr
+
+
+def test_an_explanation_tells_what_is_no_music_and_leaves_out_what_is_no_genre(
+    run: Run, tmp_path: Path, checkpoints: dict[str, Path]
+) -> None:
+    folder, model = tmp_path / "Music", checkpoints["audioset"]
+    tune, talk = song(folder / "a.flac"), song(folder / "b.flac")
+    know_by(model, tmp_path / "home", tune, MUSIC)
+    know_by(model, tmp_path / "home", talk, TALK)
+    done = run(folder, "--model", model, "--explain")
+    assert (
+        done.stdout
+        == f"""{tune}
+  tag:    (no genre)
+  labels: Music 0.90 · Guitar 0.80 · Folk music 0.30 · Country 0.20
+  genres: Folk 0.30 · Country 0.20
+  rule:   music: Music at 0.90 reaches 0.2
+  rule:   on-existing: it has no genre
+  rule:   min-confidence: Folk at 0.30 reaches 0.1
+  rule:   top: Country at 0.20 would be one more than 1
+  result: would write Folk
+{talk}
+  tag:    (no genre)
+  labels: Speech 0.90 · Folk music 0.30 · Music 0.04
+  genres: none
+  rule:   music: Music at 0.04 is below 0.2
+  result: no-music: Music at 0.04 is below 0.2
+"""
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "genres"),
+    [
+        ([], ("Dub",)),
+        (["--style", "both"], ("Dub", "Reggae")),
+        (["--style", "parent"], ("Folk World & Country",)),
+        (["--style", "parent", "--top", 3], ("Folk World & Country", "Reggae", "Electronic")),
+        (["--min-confidence", 0.8], ()),
+    ],
+)
+def test_styles_of_discogs_are_written_as_the_user_wants_them(
+    run: Run,
+    tmp_path: Path,
+    checkpoints: dict[str, Path],
+    options: list[object],
+    genres: Genres,
+) -> None:
+    path, model = song(tmp_path / "Music" / "a.flac"), checkpoints["discogs"]
+    know_by(model, tmp_path / "home", path, DUB)
+    done = run(path, "--model", model, "--write-tags", "--csv", "-", *options)
+    assert done.returncode == 0, done.stderr
+    assert read_genres(path) == genres
+
+
+def test_how_sure_of_music_a_model_must_be_is_an_option(
+    run: Run, tmp_path: Path, checkpoints: dict[str, Path]
+) -> None:
+    path, model = song(tmp_path / "Music" / "a.flac"), checkpoints["audioset"]
+    know_by(model, tmp_path / "home", path, TALK)
+    done = run(path, "--model", model, "--write-tags", "--min-music", 0.03)
+    assert done.returncode == 0, done.stderr
+    assert read_genres(path) == ("Folk",)

@@ -99,6 +99,16 @@ def test_a_whitelist_that_admits_nothing_leaves_names_and_confidences_empty(tmp_
     assert row["agreement"] == "0.875"
 
 
+def test_a_track_that_is_no_music_has_no_genre_but_its_probabilities(tmp_path):
+    talk = outcome(
+        action=Action.NO_MUSIC, reason="Music at 0.04 is below 0.2", ranked=(), existing=("Talk",)
+    )
+    (row,) = rows(written(tmp_path, talk, labels=LABELS))
+    assert (row["action"], row["reason"]) == ("no-music", "Music at 0.04 is below 0.2")
+    assert (row["genre"], row["confidence"], row["second"], row["heard"]) == ("", "", "", "")
+    assert (row["existing_genre"], row["new_genre"], row["rock"]) == ("Talk", "Talk", "0.045679")
+
+
 def test_a_model_of_two_labels_has_no_third(tmp_path):
     (row,) = rows(written(tmp_path, outcome(ranked=(("yes", 0.75), ("no", 0.25)))))
     assert (row["genre"], row["second"], row["third"], row["third_confidence"]) == (

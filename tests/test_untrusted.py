@@ -13,6 +13,7 @@ import re
 import shutil
 import subprocess
 import unicodedata
+import zipfile
 from collections import Counter
 from pathlib import Path
 
@@ -343,6 +344,17 @@ def test_names_of_weights_are_tame(tiny_model: Path, tmp_path: Path) -> None:
     weights = load_file(model / "model.safetensors")
     weights["\x1b[2J\u202eowned"] = weights.pop("classifier.dense.bias")
     save_file(weights, model / "model.safetensors", metadata={"format": "pt"})
+    code, output = tame(LIBRARY, "--model", model, home=tmp_path)
+    assert code == 1
+    assert "owned" in output
+
+
+def test_names_of_what_a_pickle_would_call_are_tame(tiny_model: Path, tmp_path: Path) -> None:
+    model = Path(shutil.copytree(tiny_model, tmp_path / "model"))
+    (model / "model.safetensors").unlink()
+    with zipfile.ZipFile(model / "pytorch_model.bin", "w") as archive:
+        archive.writestr("archive/data.pkl", b"\x80\x02c\x1b[2J\x07\nowned\n)R.")
+        archive.writestr("archive/data/0", bytes(200_000))  # else it is too small for its config
     code, output = tame(LIBRARY, "--model", model, home=tmp_path)
     assert code == 1
     assert "owned" in output

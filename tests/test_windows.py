@@ -137,6 +137,13 @@ def test_plans_have_the_same_key_only_if_they_are_equal(one, other):
     assert (WindowPlan(*one).key == WindowPlan(*other).key) == (one == other)
 
 
+def test_a_plan_by_which_only_some_labels_count_has_a_key_of_its_own():
+    some, every = (WindowPlan(100, 16_000, AUTO, columns) for columns in ((1, 2), None))
+    assert some.key != every.key
+    counted, plain = (WindowPlan(100, 16_000, 8, columns) for columns in ((1, 2), None))
+    assert counted.key == plain.key
+
+
 def test_the_window_of_ast_fills_1024_frames_exactly():
     front_end = FrontEnd()
     assert front_end.window_samples == 164_080

@@ -2,6 +2,7 @@
 
 Everything but the change of speed happens on log-mel features, where a gain is a sum, an equaliser
 a curve over the bins, and a mix of two sounds a sum of powers: far cheaper than on waveforms.
+MAEST's features are not the logarithm of a power, and are turned into it and back.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from tagger.fbank import COMPRESSION
 from tagger.types import FrontEnd
 
 NEPERS = math.log(10) / 10  # a decibel in the natural logarithm of a power
@@ -73,8 +75,23 @@ class FeatureAugmenter:
 
     def __init__(self, augmentation: Augmentation, front_end: FrontEnd) -> None:
         self.how = augmentation
-        self.scale = 2 * front_end.std  # the features are (log power - mean) / (2 std)
+        self.scale = 2 * front_end.std
         self.mean = front_end.mean
+        self.is_maest = front_end.kind == "maest"
+
+    def log_powers(self, features: Tensor) -> Tensor:
+        """The natural logarithm of the powers that features were made of; -inf for no power."""
+        logs = features * self.scale + self.mean
+        if not self.is_maest:
+            return logs
+        return (logs * math.log(10)).expm1().clamp_min(0).log() - math.log(COMPRESSION)
+
+    def features(self, log_powers: Tensor) -> Tensor:
+        """What `log_powers` turns into these."""
+        logs = log_powers
+        if self.is_maest:
+            logs = (log_powers + math.log(COMPRESSION)).exp().log1p() / math.log(10)
+        return (logs - self.mean) / self.scale
 
     def colour(self, features: Tensor) -> Tensor:
         """Another loudness, another equaliser, and a noise floor under some."""
@@ -85,14 +102,12 @@ class FeatureAugmenter:
             torch.randn(batch, 1, self.how.equaliser_points, device=device) * self.how.equaliser
         )
         curve = interpolate(points, bins, mode="linear", align_corners=True)  # (batch, 1, bins)
-        powers = (
-            features * self.scale + self.mean + (gain + curve) * NEPERS
-        )  # (batch, frames, bins)
+        powers = self.log_powers(features) + (gain + curve) * NEPERS  # (batch, frames, bins)
         # Codecs leave holes of digital silence, uncompressed music does not: the floor hides which.
         floor = torch.empty(batch, 1, 1, device=device).uniform_(-14.0, -8.0)
         floor[torch.rand(batch, device=device) >= self.how.noise] = -30.0
         powers = torch.logaddexp(powers, floor.expand_as(powers))
-        return (powers - self.mean) / self.scale
+        return self.features(powers)
 
     def mix(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Each crop mixed with another one.
@@ -106,10 +121,10 @@ class FeatureAugmenter:
         beta = torch.distributions.Beta(self.how.mixup, self.how.mixup)
         share = beta.sample((batch, 1)).to(features.device)  # (batch, 1)
         share = torch.maximum(share, 1 - share)
-        powers = features * self.scale
+        powers = self.log_powers(features)
         own = powers + share.clamp_min(1e-6).log()[:, :, None]  # (batch, frames, bins)
         others = powers[other] + (1 - share).clamp_min(1e-6).log()[:, :, None]
-        return torch.logaddexp(own, others) / self.scale, other, share
+        return self.features(torch.logaddexp(own, others)), other, share
 
     def mask(self, features: Tensor) -> Tensor:
         """SpecAugment: two bands of bins and two spans of frames are set to the crop's mean."""

@@ -11,9 +11,9 @@ from typing import Any
 import torch
 import transformers
 from safetensors import safe_open
-from transformers import ASTConfig, ASTFeatureExtractor, ASTForAudioClassification
+from transformers import ASTConfig, ASTForAudioClassification
 
-from tagger.checkpoint import ModelInfo
+from tagger.checkpoint import EXTRACTORS, ModelInfo
 from tagger.heads import ASTWithMlpHead
 from tagger.types import FrontEnd
 from tagger.weights import network_config, read_weights
@@ -68,7 +68,8 @@ def pretrained_network(
     new where that is asked for, where the labels are not the checkpoint's, or where it has one of
     the other kind.
     """
-    config = network_config(info)
+    weights = read_weights(info)
+    config = network_config(info, weights)
     had = "mlp" if getattr(config, "mlp_hidden", None) else "linear"
     head = head or had
     if new_head or info.labels != labels or had != head:
@@ -83,7 +84,7 @@ def pretrained_network(
     network: ASTForAudioClassification = head_class(head).from_pretrained(
         None,
         config=config,
-        state_dict=read_weights(info),
+        state_dict=weights,
         dtype=torch.float32,
         ignore_mismatched_sizes=True,
     )
@@ -148,13 +149,17 @@ def label_maps(labels: tuple[str, ...]) -> dict[str, Any]:
 
 
 def stored_dtype(folder: Path) -> torch.dtype:
-    """In which type the weights of a checkpoint lie: float16 if all of them do, else float32."""
-    for path in folder.glob("model*.safetensors"):
+    """In which type the weights of a checkpoint lie: float16 if all of them do, else float32.
+
+    A pickle's are taken for float32.
+    """
+    files = list(folder.glob("model*.safetensors"))
+    for path in files:
         with safe_open(path, "np") as weights:
             names = weights.keys()
             if any(weights.get_slice(name).get_dtype() != "F16" for name in names):
                 return torch.float32
-    return torch.float16
+    return torch.float16 if files else torch.float32
 
 
 def save_checkpoint(
@@ -169,18 +174,34 @@ def save_checkpoint(
     transformers.utils.logging.disable_progress_bar()
     copy.deepcopy(network).to(dtype).save_pretrained(folder)
     (folder / "model.safetensors").chmod(0o644)  # safetensors makes it private
-    with warnings.catch_warnings():
-        # The lowest mel filters of AST's own front end are narrower than a bin of its FFT.
-        warnings.filterwarnings("ignore", "At least one mel filter has all zero values")
-        extractor = ASTFeatureExtractor(
-            sampling_rate=front_end.rate,
-            num_mel_bins=front_end.mel_bins,
-            max_length=front_end.frames,
-            mean=front_end.mean,
-            std=front_end.std,
-        )
-    extractor.save_pretrained(folder)
-    edit_config(folder, {"dtype": "float32"})
+    features = json.dumps(extractor_config(front_end), indent=2, sort_keys=True) + "\n"
+    (folder / "preprocessor_config.json").write_text(features, encoding="utf-8")
+    # Also where the labels are those of checkpoints that have a sigmoid for each.
+    edit_config(folder, {"dtype": "float32", "problem_type": "single_label_classification"})
+
+
+def extractor_config(front_end: FrontEnd) -> dict[str, Any]:
+    """A front end as preprocessor_config.json holds it; `tagger.checkpoint.front_end` reads it."""
+    own = {}
+    if front_end.kind == "maest":
+        own = {
+            "n_fft": front_end.fft_size,
+            "hop_length": front_end.hop_length,
+            "log_compression": "logC",
+        }
+    return own | {
+        "feature_extractor_type": EXTRACTORS[front_end.kind],
+        "sampling_rate": front_end.rate,
+        "max_length": front_end.frames,
+        "num_mel_bins": front_end.mel_bins,
+        "do_normalize": True,
+        "mean": front_end.mean,
+        "std": front_end.std,
+        "feature_size": 1,
+        "padding_side": "right",
+        "padding_value": 0.0,
+        "return_attention_mask": False,
+    }
 
 
 def edit_config(folder: Path, values: dict[str, Any]) -> None:

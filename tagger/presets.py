@@ -1,0 +1,57 @@
+"""Models that are known by a short name; the table of them is `presets.toml`."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """What is told of a model before anything is downloaded."""
+
+    name: str
+    licence: str  # as SPDX writes it
+    megabytes: int  # of its weights, in units of 10^6 bytes
+    weights: str  # "safetensors" or "pickle"
+    labels: int
+    window: float  # seconds that it hears at once
+    front_end: str  # "ast" or "maest"
+    vocabulary: str  # what its labels are, and which of them are genres
+    accuracy: str  # as published
+    source: str  # of the accuracy
+    repo: str = ""  # its id on the Hugging Face hub; "" of the bundled one
+    revision: str | None = None  # the commit that is downloaded; None: that of `main`
+
+    @property
+    def non_commercial(self) -> bool:
+        """Whether its licence is for non-commercial use only."""
+        return is_non_commercial(self.licence)
+
+
+def is_non_commercial(licence: str) -> bool:
+    """Whether a licence, in any case, is one of those that end or go on with "-NC"."""
+    return re.search(r"-nc(-|$)", licence.lower()) is not None
+
+
+def find_preset(name: str) -> Preset | None:
+    """The preset of a short name, or of a hub id in any case, as a hub takes it."""
+    by_repo = (preset for preset in PRESETS.values() if preset.repo.lower() == name.lower())
+    return PRESETS.get(name) or (next(by_repo, None) if name else None)
+
+
+def _read() -> Mapping[str, Preset]:
+    tables = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
+    return MappingProxyType({name: Preset(name, **table) for name, table in tables.items()})
+
+
+PRESETS = _read()
