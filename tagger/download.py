@@ -1,8 +1,8 @@
 """Requests to the Hugging Face hub: waits are told, what was cut off goes on, failures say why.
 
-huggingface_hub (2.4) begins a download anew whose process has ended, compares sizes alone, and waits
-for as long as a server says; a model has hundreds of megabytes. Address, token, proxies and the place of the cache are those of `huggingface_hub`: `HF_ENDPOINT`,
-`HF_TOKEN`, `HTTPS_PROXY`, `NO_PROXY`, `HF_HOME`.
+huggingface_hub (2.4) begins a download anew if its process ended, compares sizes alone, and waits
+as long as a server says, where a model has hundreds of megabytes. Address, token, proxies and the
+place of the cache are its own: `HF_ENDPOINT`, `HF_TOKEN`, `HTTPS_PROXY`, `NO_PROXY`, `HF_HOME`.
 """
 
 from __future__ import annotations

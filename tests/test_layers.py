@@ -22,7 +22,8 @@ RANK = {
     "audio": 2, "device": 1, "model": 2, "tags": 2, "report": 2, "edits": 2.1,
     "isolated": 2.5, "dataset": 3, "apply": 3, "undo": 3.1,
     "inference": 4,
-    "found": 2.2, "catalogue": 2.1, "probes": 2, "known": 4.5, "doctor": 4.6, "app": 5, "amend": 5.1,
+    "catalogue": 2.1, "probes": 2, "found": 2.2, "known": 4.5, "doctor": 4.6,
+    "app": 5, "amend": 5.1,
     "logfile": 2.1, "console": 5.4, "options": 5.5, "commands": 5.8, "cli": 6,
     "__init__": 7, "__main__": 7,
 }  # fmt: skip
