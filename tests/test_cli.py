@@ -325,7 +325,7 @@ def test_what_is_no_habit_is_not_taken_from_a_config_by_undo(run: Run, home: Pat
         ("dry-run = true\n", "dry-run is not taken from a config file"),
         ("version = true\n", "there is no option version"),
         ('paths = "/music"\n', "there is no option paths"),
-        ("colour = true\n", "known: on-existing, only-missing, protect, min-confidence,"),
+        ("colour = true\n", "known: on-existing, only-missing, skip, protect, min-confidence,"),
         ('min-confidence = "high"\n', "'high' is not a valid float"),
         ("min-confidence = nan\n", "--min-confidence': not a number"),
         ("min-confidence = [0.5]\n", "min-confidence must be a text or a number, not [0.5]"),

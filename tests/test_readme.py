@@ -61,12 +61,10 @@ def test_every_command_in_the_table_is_one_that_is_understood() -> None:
 
 @pytest.mark.parametrize("option", re.findall(r"--[a-z][a-z-]+", README))
 def test_every_option_that_is_named_exists(option: str) -> None:
-    known = {
-        name
-        for command in (main, *OTHER_COMMANDS.values())
-        for p in command.params
-        for name in p.opts
-    }
+    commands = [main, *OTHER_COMMANDS.values()]
+    for command in commands:  # and theirs, which are put behind them
+        commands += getattr(command, "commands", {}).values()
+    known = {name for command in commands for p in command.params for name in p.opts}
     scripts = (ROOT / "training").glob("*.py")
     known |= {name for path in scripts for name in re.findall(r'"(--[a-z-]+)"', path.read_text())}
     assert option in known | {"--help", "--index-url", "--nproc-per-node"}  # pip, torchrun
