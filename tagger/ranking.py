@@ -30,11 +30,13 @@ def rank(
     `style` is one of `names.STYLES`.
     """
     find = _admitted if admitted else _heard
-    probability = prediction.probabilities.__getitem__
+    probabilities = prediction.probabilities
     shares: dict[str, float] = {}
     for genre, places in find(prediction.labels, vocabulary, style):
-        # What adds up may come to more than 1 by rounding, or where each label stands for itself.
-        share = min(sum(map(probability, places)), 1.0)
+        share = probabilities[places[0]]
+        if len(places) > 1:
+            # It may come to more than 1, where each label stands for itself.
+            share = min(sum(probabilities[place] for place in places), 1.0)
         if genre not in shares:
             shares[genre] = share
         elif prediction.multi_label:
