@@ -249,16 +249,17 @@ def _told_device(device: Report, cores: int) -> Iterator[str]:
 
 
 def _told_containers(containers: Report) -> Iterator[str]:
-    """A table, the decoder that a run takes as "used", and why others cannot."""
+    """A table, the decoder that a run takes as "used", and why those before it cannot."""
     yield _line("container", "".join(f"{name:<11}" for name in probes.DECODERS)).rstrip()
     for container, row in containers.items():
         if row["decoders"] is None:
             yield _line(f"  {container}", "no sample")
             continue
-        cells, reasons = "", []
+        cells, reasons, is_read = "", [], False
         for name, reason in row["decoders"].items():
+            is_read = is_read or name == row["used"]
             cells += f"{'no' if reason else 'used' if name == row['used'] else 'reads':<11}"
-            reasons += [f"{name}: {reason}"] if reason else []
+            reasons += [] if is_read else [f"{name}: {reason}"]
         yield _line(f"  {container}", cells + "; ".join(reasons)).rstrip()
 
 

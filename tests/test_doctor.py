@@ -123,7 +123,7 @@ def test_what_is_broken_is_named_and_ends_nothing(tmp_path: Path) -> None:
     assert "none of the containers that were tried" in program
     flac = next(line for line in lines if line.startswith("  flac "))
     assert flac.split()[1:4] == ["no", "used", "no"]
-    assert "sndfile library not found" in flac and "pydub: no ffmpeg and ffprobe" in flac
+    assert "sndfile library not found" in flac and "pydub:" not in flac  # the warning says why
     assert lines[-1].startswith("broken: ")
 
 
