@@ -175,7 +175,7 @@ def explain_library(request: TagRequest, screen: Screen) -> Iterator[Explanation
         rehearsal = Writer(state, options=request.writing, models=models)
         for item, tag, source in _judged(heard, request):
             if not isinstance(item, Prediction):
-                yield Explanation(_not_predicted(item, tag, request))
+                yield Explanation(_not_predicted(item, tag, request, state))
                 continue
             if request.by != "track":
                 source = source or "this track alone"
@@ -217,9 +217,9 @@ def _find(
         raise LibraryError(f"{names}: {why}; name a folder that holds music, or a file")
     if request.skip:
         leave_out_skipped(found, request.skip, screen)
-    if request.only_missing:
-        leave_out_tagged(found, screen)
     heard = [found, *map(found.heard_by, models[1:])]
+    for each in heard if request.only_missing else ():
+        leave_out_tagged(each, screen)
     for each in heard:
         predict_unknown(each, request.policy, screen)
     return heard
@@ -261,17 +261,19 @@ def _outcomes(
     """One outcome per track and failure, in order; genres are written on the way."""
     for item, tag, source in judged:
         if not isinstance(item, Prediction):
-            yield _not_predicted(item, tag, request)
+            yield _not_predicted(item, tag, request, writer.state)
         elif request.write_tags or request.dry_run:
             yield write_outcome(item, request.policy, writer, tag, source=source)
         else:
             yield read_outcome(item, request.policy, writer.state, tag)
 
 
-def _not_predicted(item: Failure | Track, tag: TagInfo | None, request: TagRequest) -> Outcome:
+def _not_predicted(
+    item: Failure | Track, tag: TagInfo | None, request: TagRequest, state: State
+) -> Outcome:
     if isinstance(item, Failure):
         return Outcome(item.path, Action.FAILED, item.reason)
-    existing = tag.genres if tag else ()
+    existing = tag_if_any(item, tag, state).genres
     if reason := reason_to_skip(item.path, existing, request.skip):
         reason += "; not heard (--skip)"
     else:

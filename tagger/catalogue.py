@@ -11,6 +11,7 @@ from tagger import hub
 from tagger.checkpoint import BUNDLED
 from tagger.model import DEFAULT_MODEL, find_model
 from tagger.presets import PRESETS, Preset
+from tagger.weights import load_network
 
 
 def folder_of(preset: Preset) -> Path | None:
@@ -71,7 +72,10 @@ def get_model(
             hub.forget_damaged(folder)
         hub.fetch(want, say, accepted=accepted, quiet=quiet)
     info = find_model(name, say, quiet=quiet)
+    load_network(info)  # raises for weights that are none, or do not fit
     yield f"model:   {info.name}, {len(info.labels)} labels"
+    if info.is_bundled:
+        yield f"licence: {PRESETS['bundled'].licence}"
     if want:
         page = hub.page(want.repo)
         yield f"licence: {want.licence or f'see {page}'}"

@@ -43,6 +43,7 @@ EXTRACTORS: dict[Literal["ast", "maest"], str] = {
 }  # fmt: skip
 # Far above any front end and depth in use, and below what keeps a machine busy for minutes.
 MOST_LAYERS, MOST_FRAMES, MOST_BINS, MOST_RATE = 200, 100_000, 1000, 1_000_000
+MOST_WHOLE = 1 << 31
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,12 +212,12 @@ def settings(config: dict[str, Any]) -> dict[str, Any]:
     return sizes | {key: config[key] for key in OTHERS if key in config}
 
 
-def check_size(sizes: dict[str, Any], weights: Iterable[Path], name: str) -> None:
-    """Raise `CheckpointError` where `settings` describe a network larger than its weights.
+def check_size(sizes: dict[str, Any], labels: int, weights: Iterable[Path], name: str) -> None:
+    """Raise `CheckpointError` where `settings` and labels make a network larger than its weights.
 
     Else a file of a few bytes could make it take all memory there is.
     """
-    needed, stored = _parameters(sizes), sum(path.stat().st_size for path in weights)
+    needed, stored = _parameters(sizes, labels), sum(path.stat().st_size for path in weights)
     if needed > stored:  # a number takes one byte at least
         raise CheckpointError(
             f"the weights of {name} cannot be loaded: {stored:,} bytes are too few for the "
@@ -224,8 +225,8 @@ def check_size(sizes: dict[str, Any], weights: Iterable[Path], name: str) -> Non
         )
 
 
-def _parameters(sizes: dict[str, Any]) -> int:
-    """How many numbers a network of these sizes has, without biases and what the labels need."""
+def _parameters(sizes: dict[str, Any], labels: int) -> int:
+    """How many numbers a network of these sizes has, without biases."""
     hidden, patch = sizes["hidden_size"], sizes["patch_size"]
     layer = 4 * hidden + 2 * sizes["intermediate_size"]  # times `hidden`: attention, and the MLP
     rows = (sizes["num_mel_bins"] - patch) // sizes["frequency_stride"] + 1
@@ -234,13 +235,15 @@ def _parameters(sizes: dict[str, Any]) -> int:
     numbers: int = hidden * (
         sizes["num_hidden_layers"] * layer + embeddings + sizes.get("mlp_hidden", 0)
     )
-    return numbers
+    head: int = labels * sizes.get("mlp_hidden", hidden)
+    return numbers + head
 
 
 def _whole(values: dict[str, Any], key: str, usual: int) -> int:
     value = values.get(key, usual)
-    if type(value) is not int or value < 1:
-        raise ValueError(f"{key} must be a positive whole number, it is {value!r}")
+    if type(value) is not int or not 1 <= value <= MOST_WHOLE:
+        told = repr(value)[:20]
+        raise ValueError(f"{key} must be a whole number from 1 to {MOST_WHOLE:,}, it is {told}")
     return value
 
 

@@ -23,6 +23,7 @@ from tagger.options import (
     a_number,
     config_option,
     made,
+    skipped,
     window_count,
     writing_options,
 )
@@ -37,6 +38,7 @@ Examples:
   tag-genres ~/Music --write-tags --dry-run   show what would be written
   tag-genres ~/Music --write-tags             fill in genres where there are none
   tag-genres undo                             take the last run's tags back
+  tag-genres models                           the models that have a name, and which are here
   tag-genres song.mp3 --csv - --quiet         one file, CSV on stdout
 
 \b
@@ -75,6 +77,7 @@ Exit codes: 0 all done, 1 nothing could be done, 2 wrong usage,
     "--skip",
     multiple=True,
     metavar="GENRE|.SUFFIX",
+    callback=skipped,
     help="Do not hear a track that has this genre, or whose name ends so; its tag is kept.",
 )
 @click.option(
@@ -224,8 +227,9 @@ def main(**given: Any) -> None:
     A trained Audio Spectrogram Transformer hears several windows of each track; the mean of its
     predictions goes into a CSV report and, with --write-tags, into the file's own tag. Nothing else
     in a file changes, and every write can be undone. What is predicted once is remembered: a second
-    run goes on where the first stopped. Other commands: `tag-genres apply --help` writes what you
-    edited in the report, `tag-genres undo --help` tells how to go back.
+    run goes on where the first stopped. Other commands: `tag-genres undo --help` tells how to go
+    back, `tag-genres apply --help` writes what you edited in the report, `tag-genres models --help`
+    lists models that know more, and `tag-genres doctor --help` tells whether all is well here.
     """
     console = Console(
         given["quiet"], given["verbose"], diff=given["dry_run"] and str(given["csv"]) != "-"

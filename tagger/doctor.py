@@ -121,7 +121,8 @@ def look_at_default_model(configured: Any) -> Report:
             if want and not hub.cached(want.repo, want.revision) and _is_free_to_get(want):
                 found["missing"].append(name)
             else:
-                find_model(name)  # which asks nobody of what is on disk, or may not be got
+                # Nobody is asked of what is on disk, or may not be got. Weights are not read.
+                find_model(name)
         except Exception as error:  # a package that it needs may be broken
             found["error"] = found["error"] or probes.one_line(error)
     return found

@@ -20,8 +20,9 @@ def combine(
 
     Its labels are the genres that the policy makes of the models' labels, in alphabetical order:
     labels that differ in spelling alone coincide (the first model's counts), and a whitelist with a
-    tree maps all models to the user's genres. The probability of a genre is the mean over the
-    models that know it. `agreement` is the share of the models whose best genre is the best of the
+    tree maps all models to the user's genres. The probability of a genre is the mean over all
+    models, 0 by one that does not know it: a genre that leads with each of them leads the mean.
+    So is the floor. `agreement` is the share of the models whose best genre is the best of the
     mean, and `windows` their number over all models.
     """
     rankings = [rank_genres(prediction, policy) for prediction in predictions]
@@ -31,20 +32,22 @@ def combine(
         spelled.setdefault(name_key(name), name)
     for name, share in chain.from_iterable(rankings):
         shares.setdefault(spelled[name_key(name)], []).append(share)
-    means = {name: sum(shares[name]) / len(shares[name]) for name in sorted(shares)}
+    count = len(predictions)
+    means = {name: sum(shares[name]) / count for name in sorted(shares)}
     best = max(means, key=lambda name: means[name], default="")
     agreeing = sum(spelled[name_key(ranking[0][0])] == best for ranking in rankings if ranking)
     combined = replace(
         predictions[0],
         labels=tuple(means),
         probabilities=tuple(means.values()),
-        agreement=agreeing / len(predictions),
+        agreement=agreeing / count,
         windows=sum(prediction.windows for prediction in predictions),
         multi_label=all(prediction.multi_label for prediction in predictions),
         # One that knows what is no music is not outvoted by those that know nothing else.
         no_music=next(filter(None, (why_no_music(each, policy) for each in predictions)), ""),
+        floor=sum(map(policy.floor, predictions)) / count,
     )
-    if agreeing == len(predictions):
+    if agreeing == count:
         return combined, ""
     told = (
         f"{info.short_name} {name} {share:.2f}"

@@ -46,6 +46,8 @@ class Policy:
         """The confidence below which nothing is written."""
         if self.min_confidence is not None:
             return self.min_confidence
+        if prediction.floor is not None:
+            return prediction.floor
         return MIN_CONFIDENCE_MULTI_LABEL if prediction.multi_label else MIN_CONFIDENCE
 
 

@@ -30,6 +30,7 @@ CONFIGS = ("config.json", "preprocessor_config.json")
 WHOLE, PART = "model.safetensors", re.compile(r"model-(\d{5})-of-(\d{5})\.safetensors")
 PICKLE = "pytorch_model.bin"  # fetched where there is nothing else, see `tagger.weights`
 MOST_PARTS = 1000
+LARGEST = 1 << 50  # bytes of a file
 SPARE = 1 << 20  # bytes that a disk must have beside the files
 
 
@@ -110,16 +111,17 @@ def _folder_name(repo: str) -> str:
 
 
 def _is_whole(place: Path, commit: str) -> bool:
+    from huggingface_hub import constants
+
     if not COMMIT.fullmatch(commit):
         return False
-    try:
-        names = {path.name for path in (place / "snapshots" / commit).iterdir() if path.is_file()}
-    except OSError:
-        return False
+    folder = place / "snapshots" / commit
+    names = {path.name for path in folder.glob("*") if path.is_file()}
     # Other programs may have left a part of it; what the repository itself lacks is marked so.
     absent = [name for name in CONFIGS if name not in names]
     marked = all((place / ABSENT / commit / name).is_file() for name in absent)
-    return "config.json" in names and marked and bool(weight_names(names))
+    told = marked or constants.HF_HUB_OFFLINE  # offline, nobody can tell more of it
+    return "config.json" in names and told and bool(weight_names(names))
 
 
 def weight_names(names: set[str]) -> list[str]:
@@ -211,7 +213,7 @@ def _ask(want: Wanted, say: Say) -> Listing:
         chosen = [_hub_file(name, files[name]) for name in names]
         card, tags = about.get("cardData") or {}, about.get("tags") or ()
         licence = card.get("license") or next(_licences(tags), "")
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise CheckpointError(f"{want.name}: the hub's list of its files is unusable") from error
     pinned = bool(COMMIT.fullmatch(revision))
     if not COMMIT.fullmatch(commit) or (pinned and commit != revision):
@@ -227,7 +229,7 @@ def _hub_file(name: str, entry: Mapping[str, Any]) -> HubFile:
     """Raises `KeyError`, `TypeError` or `ValueError` where size or hash are not told."""
     large = entry.get("lfs") or {}
     size, told = int(large.get("size", entry["size"])), large.get("sha256") or entry["blobId"]
-    if size < 0 or not HASH.fullmatch(told):  # it becomes the name of a file
+    if not 0 <= size <= LARGEST or not HASH.fullmatch(told):  # it becomes the name of a file
         raise ValueError(name)
     return HubFile(name, size, told)
 

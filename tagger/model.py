@@ -64,7 +64,7 @@ def find_model(
             f"{name} contradicts itself: its config wants {frames} x {bins} features, its "
             f"preprocessor_config gives {front_end.frames} x {front_end.mel_bins}"
         )
-    checkpoint.check_size(sizes, weights, name)
+    checkpoint.check_size(sizes, len(labels), weights, name)
     try:
         fingerprint = checkpoint.fingerprint([*checkpoint.config_files(folder), *weights])
     except OSError as error:

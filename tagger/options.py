@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -66,12 +67,23 @@ class ModelName(click.ParamType[str]):
     name = "name"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """The name as it is."""
-        return str(value)
+        """The name as it is; "~" is the user's folder, for in a config file no shell says so."""
+        return os.path.expanduser(str(value))
 
     def split_envvar_value(self, rv: str) -> list[str]:
         """All of it: a path may have blanks."""
         return [rv] if rv else []
+
+
+def skipped(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
+    """The genres and suffixes of `--skip`; a suffix without its dot would be a genre."""
+    from tagger.library import SUFFIXES
+
+    for text in value:
+        bare = text.casefold().lstrip("*.")
+        if f".{bare}" in SUFFIXES and not text.startswith("."):
+            raise click.BadParameter(f"{text!r} is no genre; for a suffix write .{bare}")
+    return value
 
 
 def made(kind: Callable[..., T], given: Mapping[str, Any]) -> T:

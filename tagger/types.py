@@ -51,7 +51,9 @@ class Prediction:
     windows: int
     seconds: float  # decoded length of the track
     multi_label: bool = False  # each label has a probability of its own; they do not sum to one
-    no_music: str = ""  # why it is none, where the labels do not tell: by one of several models
+    # Of several models: why it is no music by one of them, and what the best genre must reach.
+    no_music: str = ""
+    floor: float | None = None
 
     @property
     def is_silent(self) -> bool:

@@ -167,8 +167,19 @@ def _check_pickle(path: Path) -> None:
 
 
 def _called(program: bytes) -> Iterator[str]:
-    """What a pickle would call: module, a space, and name; nothing is run."""
+    """What a pickle would call: module, a space, and name; nothing is run.
+
+    Raises `ValueError` where it uses a tuple again, which torch never writes: as a key, tuples that
+    each hold the one before twice keep Python's hash busy for ever.
+    """
+    tuples, before = set(), ""
     for operation, argument, _ in pickletools.genops(program):
+        if operation.name.endswith("PUT") and before.startswith("TUPLE"):
+            tuples.add(argument)
+        is_used_again = operation.name.endswith("GET") and argument in tuples
+        if is_used_again or operation.name in ("MEMOIZE", "DUP"):
+            raise ValueError(f"its pickle uses a tuple again, and is not opened; {INSTEAD}")
+        before = operation.name
         if operation.name in ("GLOBAL", "INST"):
             yield str(argument)
         elif operation.name == "STACK_GLOBAL" or operation.name.startswith("EXT"):

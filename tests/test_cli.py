@@ -72,6 +72,8 @@ def test_help_imports_nothing_heavy() -> None:
         ["--on-existing", "erase", "x"],
         ["--no-such-option", "x"],
         ["undo", "--run", "last"],
+        ["--skip", "m4b", "x"],
+        ["--skip", "*.m4b", "x"],
         ["--only-missing", "--on-existing", "append", "x"],
         ["--only-missing", "--on-existing", "replace-own", "x"],
     ],

@@ -36,15 +36,25 @@ def together(*predictions: Prediction, policy: Policy = PLAIN) -> tuple[Predicti
     return combine(predictions, models(*"abc"[: len(predictions)]), policy)
 
 
-def test_what_coincides_is_averaged_and_what_one_model_knows_alone_is_taken_from_it() -> None:
+def test_the_mean_is_over_all_models_also_those_that_do_not_know_a_genre() -> None:
     mean, differing = together(
         heard({"rock": 0.6, "hiphop": 0.4}),
         heard({"Opera": 0.1, "Hip hop": 0.2, "Rock": 0.8}, windows=3),
     )
     assert dict(zip(mean.labels, mean.probabilities, strict=True)) == pytest.approx(
-        {"Hip-Hop": 0.3, "Opera": 0.1, "Rock": 0.7}
+        {"Hip-Hop": 0.3, "Opera": 0.05, "Rock": 0.7}
     )
     assert (mean.agreement, mean.windows, differing) == (1.0, 7, "")
+
+
+def test_what_leads_with_all_models_leads_and_must_reach_the_mean_of_their_floors() -> None:
+    mean, differing = together(
+        heard({"rock": 0.55, "metal": 0.4, "jazz": 0.05}),
+        heard({"Rock": 0.2, "Jazz": 0.1}, multi_label=True),
+    )
+    assert (mean.agreement, differing, PLAIN.floor(mean)) == (1.0, "", pytest.approx(0.3))
+    assert decide(mean, TagInfo(), PLAIN).genres == ("Rock",)
+    assert decide(mean, TagInfo(), Policy(min_confidence=0.5)).action is Action.UNSURE
 
 
 def test_where_models_differ_each_tells_what_it_heard() -> None:
@@ -91,6 +101,14 @@ def test_the_order_of_labels_makes_no_difference(each, data) -> None:
     assert 0 <= mean.agreement <= 1
 
 
+@given(st.lists(HEARD, min_size=2, max_size=3))
+def test_what_each_model_has_as_best_is_best(each) -> None:
+    predictions = [heard(shares | {"blues": 1.0}, multi_label=True) for shares in each]
+    mean, _ = together(*predictions)
+    assert dict(rank_genres(mean))["Blues"] == max(mean.probabilities) == pytest.approx(1)
+    assert mean.floor == pytest.approx(0.1)
+
+
 def test_labels_are_the_same_for_every_track() -> None:
     infos = [replace(bundled(), labels=labels) for labels in (("rock", "jazz"), ("Opera", "Rock"))]
     for shares in ((0.9, 0.1), (0.0, 0.4)):
@@ -133,7 +151,7 @@ def test_two_models_are_heard_once_and_their_mean_is_reported(
         assert float(row["Blues"]) == pytest.approx(mean, abs=1e-6)
         mean = (float(one["rock"]) + float(other["rock"])) / 2
         assert float(row["Rock"]) == pytest.approx(mean, abs=1e-6)
-        assert float(row["Opera"]) == pytest.approx(float(other["Opera"]), abs=1e-6)
+        assert float(row["Opera"]) == pytest.approx(float(other["Opera"]) / 2, abs=1e-6)
     agreed = sum(float(row["agreement"]) == 1 for row in both)
     assert f"the models agree on {agreed} of 10 tracks" in done.stderr
 
@@ -172,3 +190,14 @@ def test_a_model_that_is_named_twice_is_one(run: Run, tiny_model: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert rows(done.stdout)[0]["model"] == str(tiny_model)
     assert "agree" not in done.stderr
+
+
+def test_only_missing_leaves_out_what_any_model_would_have_to_hear(
+    run: Run, tiny_model: Path, other_model: Path
+) -> None:
+    assert run(LIBRARY, "--model", tiny_model, "--csv", "-").returncode == 0
+    both = ("--model", tiny_model, "--model", other_model)
+    done = run(LIBRARY, *both, "--only-missing", "--csv", "-", "--verbose")
+    left_out = [row for row in rows(done.stdout) if "--only-missing" in row["reason"]]
+    assert len(left_out) == 3 and all(row["existing_genre"] for row in left_out)
+    assert done.stderr.count("heard: /") == 7

@@ -589,3 +589,35 @@ def test_a_head_of_two_layers_is_told_by_its_weights(folder: Path, width: int) -
     state[HEAD] = weights
     write(folder, state)
     refused(folder, re.escape(f"left over: {HEAD}"))
+
+
+# --- what is small and would grow -----------------------------------------------------------------
+
+
+def test_a_key_that_would_be_hashed_for_ever_is_refused(folder: Path) -> None:
+    program = (
+        b"\x80\x02}q\x00K\x01q\x01" + b"q\x02h\x02\x86" * 60 + b"K\x01s."
+    )  # tuples of twice one
+    path = write(folder, {"w": torch.zeros(200_000)})
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, program if name.endswith("data.pkl") else content)
+    assert "used again" in refused(folder, "used again")
+
+
+def test_labels_without_a_head_take_no_memory(folder: Path) -> None:
+    weights = load_file(folder / "model.safetensors")
+    write(folder, {n: w for n, w in weights.items() if "classifier.dense" not in n}, "safetensors")
+    labels = {str(index): f"{index:x}" for index in range(50_000)}
+    edit(folder, id2label=labels, label2id={}, mlp_hidden=3000)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    refused(folder, "too few")
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000  # kB
+
+
+@pytest.mark.parametrize("size", [10**3000, 10**10], ids=["long", "large"])
+def test_a_size_beyond_any_network_is_refused_in_one_line(folder: Path, size: int) -> None:
+    edit(folder, hidden_size=size)
+    assert "hidden_size must be a whole number" in refused(folder, "hidden_size")
