@@ -65,13 +65,13 @@ class Summary:
     """What became of the tracks of a run."""
 
     run: int = 0
-    models: Sequence[ModelInfo] = ()
     state: Path | None = None  # as asked for
     actions: Counter[Action] = field(default_factory=Counter)
     genres: Counter[str] = field(default_factory=Counter)  # best genre of each predicted track
     untaggable: int = 0
     failures: list[Outcome] = field(default_factory=list)  # the first few, to be shown
     noted: list[Outcome] = field(default_factory=list)  # written, but with something to be told
+    models: Sequence[ModelInfo] = ()
     agreed: Counter[bool] = field(default_factory=Counter)  # whether all models had the same genre
 
     @property

@@ -113,7 +113,12 @@ def look_at_default_model(configured: Any) -> Report:
         names, source = [configured] if isinstance(configured, str) else configured, "config file"
     if named := os.environ.get("TAG_GENRES_MODEL"):
         names, source = [named], "TAG_GENRES_MODEL"
-    found: Report = {"names": list(map(str, names)), "source": source, "error": "", "missing": []}
+    found: Report = {
+        "names": [os.path.expanduser(str(name)) for name in names],
+        "source": source,
+        "error": "",
+        "missing": [],
+    }
     for name in found["names"]:
         is_folder = name not in PRESETS and os.path.isdir(name)
         want = None if is_folder else hub.wanted(name)
