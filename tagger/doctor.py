@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tagger import __version__, hub, probes
+from tagger.catalogue import folder_of
 from tagger.config import default_config, read_config
 from tagger.device import count_cores
 from tagger.errors import ConfigError
@@ -92,18 +93,11 @@ def look_at_models() -> Report:
     """Name of each preset to the folder that it is in, or None."""
     found: Report = {}
     for name, preset in PRESETS.items():
-        if not preset.repo:
-            found[name] = str(find_model(name).folder)
-            continue
-        folder = _cached(preset.repo, preset.revision)
-        found[name] = folder and str(folder)
+        found[name] = None
+        with suppress(ImportError):  # of huggingface_hub, which is told
+            folder = folder_of(preset)
+            found[name] = folder and str(folder)
     return found
-
-
-def _cached(repo: str, revision: str | None) -> Path | None:
-    with suppress(ImportError):  # of huggingface_hub, which is told
-        return hub.cached(repo, revision)
-    return None
 
 
 def look_at_default_model(configured: Any) -> Report:
