@@ -54,8 +54,8 @@ from benchmark_sides import (
 )
 from make_tracks import make_tracks
 
-from tagger.model import DEFAULT_MODEL, find_model
-from tagger.state import State
+from tagger.models.model import DEFAULT_MODEL, find_model
+from tagger.state.store import State
 from tagger.types import Prediction, Track
 
 MANY = (1_000, 20_000, 100_000)  # tracks of the unchanged libraries
@@ -236,7 +236,9 @@ def time_start(place: Path, counts: Sequence[int]) -> Iterator[str]:
         yield f"| again, {count:,} unchanged tracks | {goal} | {took(*command):.1f} s |"
         memory = peak(python(*command, cwd=place))
         yield f"| the most memory of that | flat | {memory:.0f} MB |"
-    script = "import sys, tagger.library as l; print(sum(1 for _ in l.find_tracks(sys.argv[1:])))"
+    script = (
+        "import sys, tagger.files.scan as l; print(sum(1 for _ in l.find_tracks(sys.argv[1:])))"
+    )
     goal = "at most 5 s" if counts[-1] == 100_000 else ""
     yield f"| finding {counts[-1]:,} tracks | {goal} | {took('-c', script, *folders):.1f} s |"
 

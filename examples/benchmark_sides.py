@@ -21,11 +21,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from make_tracks import Samples, decode_whole
 
-from tagger.audio import Waveforms, read_windows
-from tagger.dataset import Readers
-from tagger.model import GenreModel, find_model, load_model
+from tagger.audio.reader import Waveforms, read_windows
+from tagger.audio.windows import place_windows
+from tagger.inference.batches import Readers
+from tagger.models.model import GenreModel, find_model, load_model
 from tagger.types import Track
-from tagger.windows import place_windows
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -38,12 +38,12 @@ from typing import Any, TypeVar
 
 from make_library import SONGS, write_tags
 
-from tagger.audio import digest_packets, read_windows
-from tagger.child import Child
+from tagger.audio.reader import digest_packets, read_windows
+from tagger.audio.windows import WindowPlan
 from tagger.errors import AudioError, Crashed, TagError, TooLong
-from tagger.tags import other_tags, read_fields, read_tag, restore_fields, write_genres
+from tagger.files.process import Child
+from tagger.tags.genre_tag import other_tags, read_fields, read_tag, restore_fields, write_genres
 from tagger.types import GenreFields
-from tagger.windows import WindowPlan
 
 T = TypeVar("T")
 LIBRARY = Path(__file__).parent / "library"

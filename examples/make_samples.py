@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tagger.probes import SAMPLES, TONE
+from tagger.app.probes import SAMPLES, TONE
 
 LEVEL = 0.3
 FFMPEG = ("ffmpeg", "-y", "-v", "error", "-f", "lavfi", "-i")

@@ -22,7 +22,7 @@ import soxr
 from make_library import SONGS, play, write_tags
 from numpy.typing import NDArray
 
-from tagger.library import find_tracks
+from tagger.files.scan import find_tracks
 from tagger.types import Track
 
 RATE = 44_100  # Hz that the music is made at

@@ -44,9 +44,9 @@ import psutil  # type: ignore[import-untyped]
 from make_library import SONGS, encode, play
 from torture import workplace
 
-from tagger.library import find_tracks
-from tagger.model import DEFAULT_MODEL
-from tagger.state import State
+from tagger.files.scan import find_tracks
+from tagger.models.model import DEFAULT_MODEL
+from tagger.state.store import State
 from tagger.types import Track
 
 ROOT = Path(__file__).parents[1]
@@ -138,7 +138,7 @@ def decoders(main: int) -> list[int]:
         process.pid
         for process in psutil.process_iter(["cmdline"])
         if (words := process.info["cmdline"] or [""])[-1] == str(main)
-        and any("from tagger.child" in word for word in words)
+        and any("from tagger.files.process" in word for word in words)
     ]
 
 

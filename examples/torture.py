@@ -38,15 +38,15 @@ from typing import Any
 import av  # noqa: F401 -- imported before forking, so that no child has to
 import pandas  # noqa: F401
 
-import tagger.amend  # noqa: F401
-from tagger.app import TagRequest
-from tagger.cli import main as tag_genres
+import tagger.app.undo  # noqa: F401
+from tagger.app.tag import TagRequest
+from tagger.cli.tag import main as tag_genres
 from tagger.errors import TagError
-from tagger.library import find_tracks
-from tagger.model import find_model
-from tagger.replace import SCRATCH_PREFIX
-from tagger.state import State
-from tagger.tags import read_fields
+from tagger.files.atomic import SCRATCH_PREFIX
+from tagger.files.scan import find_tracks
+from tagger.models.model import find_model
+from tagger.state.store import State
+from tagger.tags.genre_tag import read_fields
 from tagger.types import GenreFields, Prediction, Track
 
 LIBRARY = Path(__file__).parent / "library"

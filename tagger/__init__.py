@@ -8,18 +8,18 @@
 from typing import TYPE_CHECKING, Any
 
 from tagger.types import Failure, Prediction, PredictOptions
+from tagger.version import __version__
 
 if TYPE_CHECKING:
-    from tagger.app import predict as predict
+    from tagger.app.tag import predict as predict
 
-__version__ = "0.1.0"
 __all__ = ["Failure", "PredictOptions", "Prediction", "__version__", "predict"]
 
 
 def __getattr__(name: str) -> Any:
     """Import on first use: `import tagger` must cost nothing."""
     if name == "predict":
-        from tagger.app import predict
+        from tagger.app.tag import predict
 
         return predict
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

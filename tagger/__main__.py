@@ -1,5 +1,5 @@
 """`python -m tagger` is `tag-genres`."""
 
-from tagger.cli import main
+from tagger.cli.tag import main
 
 main(prog_name="tag-genres")

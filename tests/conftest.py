@@ -4,18 +4,11 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).parents[1]
-LIBRARY = ROOT / "examples" / "library"
-DATA = ROOT.parent / "shared" / "data"
-
-Run = Callable[..., "subprocess.CompletedProcess[str]"]
+from helpers.command import SCRIPT, Run, environment
 
 
 @pytest.fixture(scope="session")
@@ -63,18 +56,6 @@ def run(tmp_path: Path) -> Run:
         )
 
     return run
-
-
-# The script that pip installed beside this Python; it is what a user types.
-SCRIPT = [str(Path(sys.executable).with_name("tag-genres"))]
-if not Path(SCRIPT[0]).exists():
-    SCRIPT = [sys.executable, "-m", "tagger"]
-
-
-def environment(home: Path) -> dict[str, str]:
-    state = {"HOME": str(home), "XDG_STATE_HOME": str(home / "state"), "HF_HOME": str(home / "hf")}
-    state["XDG_CONFIG_HOME"] = str(home / "config")
-    return {**os.environ, **state, "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT)}
 
 
 def _as_path(argument: object) -> str | os.PathLike[str]:

@@ -9,10 +9,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import LIBRARY, ROOT, SCRIPT, environment
+from helpers.command import LIBRARY, ROOT, SCRIPT, environment
 
-from tagger.cli import OTHER_COMMANDS, main
-from tagger.report import COLUMNS
+from tagger.cli.tag import OTHER_COMMANDS, main
+from tagger.report.table import COLUMNS
 from tagger.types import Action
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -14,22 +14,22 @@ from typing import Any
 import click
 from transformers import ASTForAudioClassification
 
-from tagger.checkpoint import first_unusable
-from tagger.report import printable
-from training.card import CardFacts, write_card
-from training.crops import Teachers
+from tagger.models.checkpoint import first_unusable
+from tagger.report.table import printable
+from training.clips.find import Clip, find_clips, find_unlabelled, read_sounds
+from training.clips.leakage import learned_warning
+from training.clips.splits import PARTS, Split, make_split
 from training.errors import TrainingError
-from training.features import FEATURES, JUDGED_FEATURES
-from training.gtzan import Clip, find_clips, find_unlabelled, read_sounds
-from training.learned import learned_warning
-from training.methods import edit_config, save_checkpoint
+from training.evaluation.card import CardFacts, write_card
+from training.evaluation.results import Measured, judge, write_results
+from training.loop.crops import Teachers
+from training.loop.features import FEATURES, JUDGED_FEATURES
+from training.loop.teachers import read_embeddings, read_soft_labels
+from training.loop.trainer import Trained
+from training.networks.methods import edit_config, save_checkpoint
 from training.options import OPTIONS, RUN, STUDY, FinetuneOptions
-from training.results import Measured, judge, write_results
-from training.run import Heard, Start, fit_logistic_head, make_start, train_network
 from training.search import Searched, check_search, search
-from training.splits import PARTS, Split, make_split
-from training.teacher import read_embeddings, read_soft_labels
-from training.trainer import Trained
+from training.train import Heard, Start, fit_logistic_head, make_start, train_network
 
 CHECKPOINT_FILES = {"config.json", "model.safetensors", "preprocessor_config.json", "README.md"}
 RESULT_FILES = {"metrics.json", "learning-curve.png", "confusion.png"}

@@ -17,22 +17,22 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from tagger.console import Command
-from tagger.dataset import Readers
+from tagger.audio.windows import Count
+from tagger.cli.console import Command
+from tagger.cli.options import window_count
 from tagger.errors import TaggerError
-from tagger.inference import average_windows, choose_workers, score_tracks
-from tagger.model import DEFAULT_MODEL, GenreModel, find_model, load_model
-from tagger.options import window_count
-from tagger.report import printable
+from tagger.inference.batches import Readers
+from tagger.inference.predict import average_windows, choose_workers, score_tracks
+from tagger.models.model import DEFAULT_MODEL, GenreModel, find_model, load_model
+from tagger.report.table import printable
 from tagger.types import DEVICES, PRECISIONS, Failure, PredictOptions, Track
-from tagger.windows import Count
-from training.calibration import SMALLEST, without_temperature
+from training.clips.find import Clip, find_clips
+from training.clips.labels import LabelMatch, match_labels
+from training.clips.leakage import learned_warning
+from training.clips.splits import PARTS, SPLIT_HELP, SPLITS, make_split
 from training.errors import TrainingError
-from training.gtzan import Clip, find_clips
-from training.labels import LabelMatch, match_labels
-from training.learned import learned_warning
-from training.scores import Scores, describe, score_clips
-from training.splits import PARTS, SPLIT_HELP, SPLITS, make_split
+from training.evaluation.calibration import SMALLEST, without_temperature
+from training.evaluation.scores import Scores, describe, score_clips
 
 Heard = tuple[Clip, NDArray[np.float64]]  # log-probabilities (windows, labels)
 
@@ -192,7 +192,7 @@ def check_outputs(options: EvaluateOptions) -> None:
             raise TrainingError(f"{path} cannot be written: its folder is missing", path)
     if options.confusion is not None:
         try:
-            import training.plots  # noqa: F401 (to see whether it is there)
+            import training.evaluation.plots  # noqa: F401 (to see whether it is there)
         except ImportError as error:
             raise TrainingError(f"--confusion needs matplotlib ({error})") from error
 
@@ -201,7 +201,7 @@ def write_outputs(options: EvaluateOptions, model: GenreModel, measured: Evaluat
     """Write the picture and the figures, where they were asked for. Raises `TrainingError`."""
     try:
         if options.confusion is not None:
-            from training.plots import confusion_png
+            from training.evaluation.plots import confusion_png
 
             folder = Path(options.model)
             name = folder.name if folder.is_dir() else options.model

@@ -17,10 +17,12 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from tagger.console import Command
+from tagger.cli.console import Command
 from tagger.errors import TaggerError
-from tagger.report import printable
+from tagger.report.table import printable
 from tagger.types import DEVICES, PRECISIONS, FrontEnd
+from training.augment.waveforms import KINDS, WaveformAugmenter
+from training.clips.splits import SPLIT_HELP, SPLITS
 from training.errors import TrainingError
 from training.options import (
     FEATURE_AUGMENTATION,
@@ -34,8 +36,6 @@ from training.options import (
     difference,
     load_options,
 )
-from training.splits import SPLIT_HELP, SPLITS
-from training.waveforms import KINDS, WaveformAugmenter
 
 DEFAULTS = FinetuneOptions(data=Path(), out=Path())
 

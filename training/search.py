@@ -19,11 +19,11 @@ import torch
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 from optuna.trial import FrozenTrial, TrialState
 
+from training.clips.splits import Split
 from training.errors import Diverged, TrainingError
+from training.loop.callbacks import Watch
 from training.options import METHODS, SEED_AUGMENTATION, STUDY, FinetuneOptions
-from training.rhythm import Watch
-from training.run import Heard, Start, train_network
-from training.splits import Split
+from training.train import Heard, Start, train_network
 
 LEARNING_RATES = 5.0  # times the method's own, up and down
 WEIGHT_DECAYS = (1e-3, 0.3)

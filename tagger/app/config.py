@@ -1,0 +1,62 @@
+"""Options of the command line from a TOML file, by their long names without the dashes in front."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from tagger.errors import ConfigError
+from tagger.genres.vocabulary import read_toml
+
+# What a run shall do to files, or where it finds its options, must be seen in the command.
+COMMAND_LINE_ONLY = ("write-tags", "dry-run", "explain", "config")
+# These hold the name of a file, the first three unless they hold the rules themselves.
+MAY_BE_FILES = ("aliases", "whitelist", "tree", "state")
+
+
+def default_config() -> Path:
+    """The file that is read if it is there and no other is named."""
+    import platformdirs
+
+    return platformdirs.user_config_path("tag-genres") / "config.toml"
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """Options as click's `default_map` takes them: "min-confidence" becomes "min_confidence".
+
+    Where aliases, whitelist, tree or state name a file, it becomes a `Path`, seen from the folder
+    of the config file. Raises `ConfigError` for a file that cannot be read or is no TOML, and for
+    options that belong on the command line.
+    """
+    config = {}
+    for name, value in read_toml(path).items():
+        if name in COMMAND_LINE_ONLY:
+            raise ConfigError(
+                f"{path}: {name} is not taken from a config file: give it on the command line", path
+            )
+        if "_" in name:
+            raise ConfigError(f"{path}: write {name.replace('_', '-')}, not {name}", path)
+        if name in MAY_BE_FILES and isinstance(value, str):
+            value = _beside(path, value)
+        config[name.replace("-", "_")] = value
+    return config
+
+
+def check_keys(config: Mapping[str, Any], known: Iterable[str], path: Path) -> None:
+    """Raise `ConfigError` for the first key of `read_config` that is not among the known ones."""
+    names = [key.replace("_", "-") for key in known]
+    for key in config:
+        name = key.replace("_", "-")
+        if name not in names:
+            nearest = difflib.get_close_matches(name, names, n=1)
+            advice = f"did you mean {nearest[0]}?" if nearest else f"known: {', '.join(names)}"
+            raise ConfigError(f"{path}: there is no option {name}; {advice}", path)
+
+
+def _beside(config: Path, name: str) -> Path:
+    try:
+        return config.absolute().parent / Path(name).expanduser()
+    except RuntimeError as error:  # "~name" of nobody
+        raise ConfigError(f"{config}: {name!r} is in no known home folder", config) from error

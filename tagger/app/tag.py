@@ -1,0 +1,291 @@
+"""What `tag-genres PATH...` does: the place where library, model, policy and state meet."""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tagger.app.pending import (
+    leave_out_skipped,
+    leave_out_tagged,
+    predict_unknown,
+    reason_to_skip,
+    tag_if_any,
+)
+from tagger.app.progress import Screen
+from tagger.app.tracks import Found, Known
+from tagger.errors import LibraryError
+from tagger.files.atomic import clear_scratch
+from tagger.files.scan import NO_SUCH_PATH, find_tracks
+from tagger.genres.albums import Albums
+from tagger.genres.policy import Policy, decide
+from tagger.inference.ensemble import combine, combined_labels
+from tagger.models.checkpoint import ModelInfo
+from tagger.models.model import DEFAULT_MODEL, find_model, load_model
+from tagger.report.table import check_target, write_csv
+from tagger.state.store import State, open_state
+from tagger.types import (
+    Action,
+    Failure,
+    Outcome,
+    Prediction,
+    PredictOptions,
+    TagInfo,
+    Track,
+    WriteOptions,
+)
+from tagger.writing.writer import Writer, forget_unmade, read_outcome, write_outcome
+
+
+@dataclass(frozen=True, slots=True)
+class TagRequest:
+    """What `tag-genres PATH...` is asked to do."""
+
+    paths: Sequence[Path]
+    model: Sequence[str] = (DEFAULT_MODEL,)
+    write_tags: bool = False
+    dry_run: bool = False
+    follow_links: bool = False  # also to what is outside of the paths
+    by: str = "track"  # one of albums.BY
+    only_missing: bool = False  # a track that has a genre is not heard
+    skip: Sequence[str] = ()  # genres and suffixes; a track that has one is not heard
+    csv: Path = Path("genres.csv")
+    all_probabilities: bool = False
+    state: Path | None = None
+    policy: Policy = field(default_factory=Policy)
+    options: PredictOptions = field(default_factory=PredictOptions)
+    writing: WriteOptions = field(default_factory=WriteOptions)
+
+
+@dataclass(slots=True)
+class Summary:
+    """What became of the tracks of a run."""
+
+    run: int = 0
+    state: Path | None = None  # as asked for
+    actions: Counter[Action] = field(default_factory=Counter)
+    genres: Counter[str] = field(default_factory=Counter)  # best genre of each predicted track
+    untaggable: int = 0
+    failures: list[Outcome] = field(default_factory=list)  # the first few, to be shown
+    noted: list[Outcome] = field(default_factory=list)  # written, but with something to be told
+    models: Sequence[ModelInfo] = ()
+    agreed: Counter[bool] = field(default_factory=Counter)  # whether all models had the same genre
+
+    @property
+    def stronger_exist(self) -> bool:
+        """Whether the bundled model alone was heard: others know more."""
+        return bool(self.agreed) and all(info.is_bundled for info in self.models)
+
+    @property
+    def how_to_undo(self) -> str:
+        """The command that takes the tags of the run back; nothing if it wrote none."""
+        if not self.actions[Action.WRITTEN]:
+            return ""
+        named = f" --state {shlex.quote(str(self.state))}" if self.state else ""
+        return f"undo with: tag-genres undo --run {self.run}{named}"
+
+    def add(self, outcome: Outcome) -> None:
+        """Count one outcome."""
+        self.actions[outcome.action] += 1
+        if outcome.ranked and outcome.prediction and not outcome.prediction.is_silent:
+            self.genres[outcome.ranked[0][0]] += 1
+            self.agreed[outcome.prediction.agreement == 1] += 1
+        if outcome.prediction is None and outcome.action is Action.WRITTEN and outcome.reason:
+            self.noted.append(outcome)
+        self.untaggable += outcome.action is Action.PREDICTED and bool(outcome.reason)
+        if outcome.action is Action.FAILED and len(self.failures) < 5:
+            self.failures.append(outcome)
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Why one track gets what it gets."""
+
+    outcome: Outcome  # of a dry run
+    source: str = ""  # what its prediction is a mean of
+    steps: tuple[str, ...] = ()  # each rule that was applied
+
+
+def predict(
+    paths: Path | str | Iterable[Path | str],
+    *,
+    model: str = DEFAULT_MODEL,
+    options: PredictOptions | None = None,
+) -> list[Prediction | Failure]:
+    """Predictions for files and folders, in order; what cannot be predicted is a `Failure`.
+
+    Nothing is written, and no earlier run is looked at. Raises `CheckpointError` or `DeviceError`.
+    """
+    from tagger.inference.batches import Readers
+    from tagger.inference.predict import choose_workers, predict_tracks
+
+    options = options or PredictOptions()
+    given = [paths] if isinstance(paths, (str, Path)) else paths
+    found = list(find_tracks(Path(path).expanduser() for path in given))
+    tracks = [item for item in found if isinstance(item, Track)]
+    info = find_model(model, quiet=True)
+    workers = choose_workers(options.workers, len(tracks))
+    device, precision, size = options.device, options.precision, options.batch_size
+    with Readers(workers, options.decode_timeout) as readers:
+        loaded = load_model(info, device, precision, size)
+        predicted = predict_tracks(tracks, loaded, info.plan(options.windows), readers)
+        return [next(predicted) if isinstance(item, Track) else item for item in found]
+
+
+def tag_library(request: TagRequest, screen: Screen) -> Summary:
+    """Predict what is not known yet, write genres if asked, and report on every track.
+
+    Raises `LibraryError` if there is no track, and whatever model and state raise.
+    """
+    check_target(request.csv)
+    models = _find_models(request, screen)
+    name = " + ".join(info.name for info in models)
+    with open_state(request.state, screen.say) as state, state.alone(screen.say):
+        forget_unmade(state)
+        heard = _find(request, state, models, screen)
+        summary = Summary(state=request.state, models=models)
+        writing = request.write_tags and not request.dry_run
+        if writing:
+            summary.run = state.begin_run("tag", name)
+            clear_folders(heard[0].folders())
+        clear_scratch(request.csv.absolute().parent)
+        writer = Writer(state, summary.run, request.writing, models)
+        outcomes = _outcomes(_judged(heard, request), request, writer)
+        label = "writing" if writing else "reporting"
+        rows = shown(outcomes, heard[0].count(), label, summary, screen)
+        labels = combined_labels(models, request.policy) if request.all_probabilities else ()
+        try:
+            write_csv(rows, request.csv, screen.say, model=name, labels=labels)
+        except BaseException:  # a full disk or Ctrl-C: what was written so far can be undone too
+            summary.actions[Action.WRITTEN] = len(state.changes(summary.run))
+            if summary.how_to_undo:
+                screen.say(summary.how_to_undo)
+            raise
+    return summary
+
+
+def explain_library(request: TagRequest, screen: Screen) -> Iterator[Explanation]:
+    """For each track, how the policy comes to what would be written; nothing is."""
+    models = _find_models(request, screen)
+    with open_state(request.state, screen.say) as state:
+        heard = _find(request, state, models, screen)
+        rehearsal = Writer(state, options=request.writing, models=models)
+        for item, tag, source in _judged(heard, request):
+            if not isinstance(item, Prediction):
+                yield Explanation(_not_predicted(item, tag, request, state))
+                continue
+            if request.by != "track":
+                source = source or "this track alone"
+            steps = decide(item, tag_if_any(item.track, tag, state), request.policy).steps
+            outcome = write_outcome(item, request.policy, rehearsal, tag)
+            yield Explanation(outcome, source, steps)
+
+
+def clear_folders(folders: Iterable[Path]) -> None:
+    """Remove what killed runs left beside the tracks."""
+    for folder in dict.fromkeys(folders):
+        clear_scratch(folder)
+
+
+def _find_models(request: TagRequest, screen: Screen) -> list[ModelInfo]:
+    """What is to be heard with; a model that goes by two names is one."""
+    found: dict[str, ModelInfo] = {}
+    for info in (find_model(name, screen.say, quiet=screen.quiet) for name in request.model):
+        found.setdefault(info.fingerprint, info)
+    return list(found.values())
+
+
+def _find(
+    request: TagRequest, state: State, models: Sequence[ModelInfo], screen: Screen
+) -> list[Found]:
+    """What is under the paths, by each model, all predicted but for what is to be left out."""
+    paths = request.paths
+    for path in paths:
+        if path.suffix.lower() == ".csv" and path.is_file():
+            raise LibraryError(
+                f"{path} is a report, and no music; to write what you edited in it: "
+                f"tag-genres apply {shlex.quote(str(path))}"
+            )
+    tracks = find_tracks(paths, follow_links=request.follow_links)
+    found = Found(screen.bar(tracks, 0, "scanning"), state, models[0], request.options)
+    if found.failed_only_by(NO_SUCH_PATH):
+        names = ", ".join(str(path) for path in paths)
+        why = NO_SUCH_PATH if found.count() else "no audio file in it"
+        raise LibraryError(f"{names}: {why}; name a folder that holds music, or a file")
+    if request.skip:
+        leave_out_skipped(found, request.skip, screen)
+    heard = [found, *map(found.heard_by, models[1:])]
+    for each in heard if request.only_missing else ():
+        leave_out_tagged(each, screen)
+    for each in heard:
+        predict_unknown(each, request.policy, screen)
+    return heard
+
+
+def _judged(
+    heard: Sequence[Found], request: TagRequest
+) -> Iterator[tuple[Known, TagInfo | None, str]]:
+    """For each item the prediction that counts, its tag if known, and what that is a mean of."""
+    # In step, so that all models' rows of a track are read before the track is written.
+    for judged in zip(*(_judged_by_one(each, request.by) for each in heard), strict=True):
+        item, tag, source = judged[0]
+        predictions = [item for item, _, _ in judged if isinstance(item, Prediction)]
+        if len(predictions) == len(judged) > 1:
+            item, differing = combine(predictions, [each.info for each in heard], request.policy)
+            source = "; ".join(filter(None, (source, differing)))
+        else:
+            item = next((item for item, _, _ in judged if not isinstance(item, Prediction)), item)
+        yield item, tag, source
+
+
+def _judged_by_one(found: Found, by: str) -> Iterator[tuple[Known, TagInfo | None, str]]:
+    """The same of one model."""
+    albums = Albums(by)
+    if by != "track":
+        for item, tag in found.items():
+            if isinstance(item, Prediction):
+                albums.add(item, tag_if_any(item.track, tag, found.state))
+    for item, tag in found.items():
+        source = ""
+        if by != "track" and isinstance(item, Prediction):
+            item, source = albums.of(item, tag_if_any(item.track, tag, found.state))
+        yield item, tag, source
+
+
+def _outcomes(
+    judged: Iterable[tuple[Known, TagInfo | None, str]], request: TagRequest, writer: Writer
+) -> Iterator[Outcome]:
+    """One outcome per track and failure, in order; genres are written on the way."""
+    for item, tag, source in judged:
+        if not isinstance(item, Prediction):
+            yield _not_predicted(item, tag, request, writer.state)
+        elif request.write_tags or request.dry_run:
+            yield write_outcome(item, request.policy, writer, tag, source=source)
+        else:
+            yield read_outcome(item, request.policy, writer.state, tag)
+
+
+def _not_predicted(
+    item: Failure | Track, tag: TagInfo | None, request: TagRequest, state: State
+) -> Outcome:
+    if isinstance(item, Failure):
+        return Outcome(item.path, Action.FAILED, item.reason)
+    existing = tag_if_any(item, tag, state).genres
+    if reason := reason_to_skip(item.path, existing, request.skip):
+        reason += "; not heard (--skip)"
+    else:
+        reason = "it has a genre; not heard (--only-missing)"
+    return Outcome(item.path, Action.KEPT, reason, existing=existing)
+
+
+def shown(
+    outcomes: Iterable[Outcome], total: int, label: str, summary: Summary, screen: Screen
+) -> Iterator[Outcome]:
+    """Pass the outcomes on, counted and shown."""
+    for outcome in screen.bar(outcomes, total, label):
+        summary.add(outcome)
+        screen.outcome(outcome)
+        yield outcome

@@ -1,0 +1,53 @@
+"""A log beside the state file, for what would only disturb on a terminal."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from io import TextIOWrapper
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
+
+from tagger.report.table import printable
+from tagger.state.store import default_state
+
+BYTES = 5_000_000  # then it is renamed, and the one before that deleted
+
+
+@contextmanager
+def logged(state: Path | None) -> Iterator[None]:
+    """Log what could not be decoded, and what decoders printed on it, to `<state file>.log`.
+
+    `state` is the state file, if one was named.
+    """
+    logger, handler = logging.getLogger("tagger"), _LogFile(Path(f"{state or default_state()}.log"))
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+        logger.removeHandler(handler)
+        with suppress(OSError):
+            handler.close()
+
+
+class _LogFile(RotatingFileHandler):
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, maxBytes=BYTES, backupCount=1, encoding="utf-8", delay=True)
+
+    def _open(self) -> TextIOWrapper:
+        path = Path(self.baseFilename)
+        if path.exists() and not path.is_file():
+            raise OSError(f"{path} is no regular file")  # a pipe would wait for a reader
+        return super()._open()
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One line, whatever it is about."""
+        return printable(f"{datetime.now():%Y-%m-%d %H:%M:%S} {record.getMessage()}")
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Do nothing: a log that cannot be written must not end a run."""

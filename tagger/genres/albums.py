@@ -1,0 +1,139 @@
+"""Which tracks belong to one album, and the mean of their predictions. Pure: no files, no model."""
+
+from __future__ import annotations
+
+import re
+from array import array
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from operator import add
+from pathlib import Path
+
+from tagger.genres.labels import genre_columns
+from tagger.types import Prediction, TagInfo
+
+BY = ("track", "album", "folder")
+# What taggers and shops write as album artist of a compilation.
+VARIOUS = frozenset(map(str.casefold, [
+    "Various Artists", "Various Artist", "Various", "VA", "V.A.", "V/A", "V. A.",
+    "Verschiedene Interpreten", "Verschiedene Künstler", "Diverse Interpreten", "Diverse",
+    "Artistes divers", "Artistes variés", "Divers", "Varios artistas", "Vários artistas",
+    "Artistas vários", "Varios", "Vários", "Varios intérpretes", "Artisti vari", "AA.VV.",
+    "Diverse artiesten", "Verschillende artiesten", "Diverse artister", "Diverse kunstnere",
+    "Eri esittäjiä", "Różni wykonawcy", "Různí interpreti", "Různí umělci", "Rôzni interpreti",
+    "Különböző előadók", "Διάφοροι", "Διάφοροι καλλιτέχνες", "Разные исполнители", "Сборник",
+    "Різні виконавці", "ヴァリアス・アーティスト", "オムニバス", "群星", "合辑", "合輯",
+]))  # fmt: skip
+# What rippers write where they know no album and no artist.
+UNKNOWN = frozenset(map(str.casefold, [
+    "Unknown", "Unknown Album", "Unknown Artist", "[unknown]", "<unknown>", "Unknown Title",
+    "Unbekannt", "Unbekanntes Album", "Unbekannter Interpret", "Unbekannter Künstler",
+    "Album inconnu", "Artiste inconnu", "Álbum desconocido", "Artista desconocido",
+    "Álbum desconhecido", "Artista desconhecido", "Album sconosciuto", "Artista sconosciuto",
+]))  # fmt: skip
+DISC = r"(?:cd|dis[ck])[\s_.#-]*\d{1,2}(?![^\W_])(?:\s*(?:of|/)\s*\d{1,2})?"
+# Patterns that `re` compiles when they are first used, which most commands never do.
+DISC_FOLDER = rf"(?i){DISC}(?:\s*[-\u2013\u2014:_.,(\[].*)?"
+DISC_IN_NAME = (
+    rf"(?i)\s*[(\[]{DISC}[^)\]]*[)\]]"  # in brackets, anywhere
+    rf"|(?:\s*,|\s[-\u2013\u2014])\s*{DISC}(?:\s*[-\u2013\u2014:].*)?$"  # or at the end
+)
+GUESTS = r"(?is)\s[(\[]?(?:feat\.|ft\.|featuring)\s.*"
+
+Key = tuple[str, ...]
+
+
+def group_key(path: Path, tag: TagInfo, by: str) -> Key | None:
+    """What the tracks of one group share, by one of `BY`; None for a track that stays by itself.
+
+    By folder, folders of discs count as the folder that holds them. By album, tracks without an
+    album artist belong together within a folder only, tracks without an album by folder, and
+    compilations are no groups. Case, blanks and numbers of discs make no difference in names.
+    """
+    if by not in BY:
+        raise ValueError(f"by is one of {BY}, not {by!r}")
+    folder = path.parent
+    if re.fullmatch(DISC_FOLDER, folder.name):
+        folder = folder.parent
+    if by == "folder":
+        return "folder", str(folder)
+    artist = _known(tag.album_artist)
+    if by == "track" or tag.compilation or artist in VARIOUS:
+        return None
+    album = _known(re.sub(DISC_IN_NAME, "", tag.album) or tag.album)
+    if not album:
+        return "folder", str(folder)
+    return ("album", artist, album) if artist else ("album in", str(folder), album)
+
+
+@dataclass(slots=True)
+class _Group:
+    """What is kept of the tracks of one group, however many they are."""
+
+    sums: array[float]  # of the probabilities, one for each label
+    tracks: int = 0
+    best: Counter[int] = field(default_factory=Counter)  # how many tracks have a genre as best
+    artist: str = ""
+    mixed: bool = False  # its tracks have different artists
+
+    def add(self, prediction: Prediction, artist: str) -> None:
+        self.sums = array("d", map(add, self.sums, prediction.probabilities))
+        self.tracks += 1
+        self.best[_best(prediction.labels, prediction.probabilities)] += 1
+        self.mixed = self.mixed or bool(artist and self.artist and artist != self.artist)
+        self.artist = self.artist or artist
+
+
+class Albums:
+    """Predictions averaged over groups of tracks. Memory grows with the groups, not the tracks.
+
+    First `add` every track once, then ask for each with `of`; all predictions are of one model.
+    """
+
+    def __init__(self, by: str) -> None:
+        self.by = by
+        self._groups: dict[Key, _Group] = {}
+
+    def add(self, prediction: Prediction, tag: TagInfo) -> None:
+        """Count a track into its group, unless it is silent."""
+        if prediction.is_silent:
+            return
+        key = group_key(prediction.track.path, tag, self.by)
+        if key is not None:
+            empty = array("d", bytes(8 * len(prediction.labels)))
+            self._groups.setdefault(key, _Group(empty)).add(prediction, _main_artist(tag))
+
+    def of(self, prediction: Prediction, tag: TagInfo) -> tuple[Prediction, str]:
+        """The prediction for a track with the mean probabilities of its group, and a text on that.
+
+        `agreement` is then the share of the group's tracks whose best genre is that of the mean. A
+        track by itself keeps its prediction and has the text "", and so have the tracks of an
+        album, or of a folder that stands for one, with several artists and no album artist.
+        """
+        key = group_key(prediction.track.path, tag, self.by)
+        group = None if key is None else self._groups.get(key)
+        if key is None or group is None or group.tracks < 2:
+            return prediction, ""
+        if group.mixed and self.by == "album":
+            return prediction, ""
+        mean = tuple(total / group.tracks for total in group.sums)
+        agreement = group.best[_best(prediction.labels, mean)] / group.tracks
+        whole = "folder" if key[0] == "folder" else "album"
+        text = f"mean of {group.tracks} tracks of its {whole}"
+        return replace(prediction, probabilities=mean, agreement=agreement), text
+
+
+def _best(labels: tuple[str, ...], probabilities: tuple[float, ...]) -> int:
+    """Place of the best label that is a genre; of equal ones the first, as in `rank_genres`."""
+    places = genre_columns(labels) or range(len(labels))
+    return max(places, key=probabilities.__getitem__)
+
+
+def _main_artist(tag: TagInfo) -> str:
+    return _known(tag.album_artist) or _known(re.sub(GUESTS, "", tag.artist))
+
+
+def _known(name: str) -> str:
+    """A name as it is compared, or "" where it only says that none is known."""
+    plain = " ".join(name.casefold().split())
+    return "" if plain in UNKNOWN else plain

@@ -1,0 +1,239 @@
+"""The policy that chooses which genres to write, given a prediction. Pure: no files, no model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from tagger.genres.labels import STYLES, is_discogs, name_key
+from tagger.genres.provenance import is_own
+from tagger.genres.ranking import compared, judge_music, parent_heard, rank
+from tagger.genres.vocabulary import Vocabulary
+from tagger.types import Action, Prediction, TagInfo
+
+ON_EXISTING = ("keep", "append", "replace", "replace-own")
+MIN_CONFIDENCE = 0.5
+# Where each label has a probability of its own, those of genres are low: that of the best is above
+# 0.5 in 1 of 465 clips of music, and above 0.1 in 114, by YAMNet, which knows AudioSet's labels.
+MIN_CONFIDENCE_MULTI_LABEL = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What gets written, given a prediction and the genres a file already has."""
+
+    on_existing: str = "keep"  # one of ON_EXISTING
+    min_confidence: float | None = None  # of the best genre; None: see `floor`
+    top: int = 1  # genres at most, parents not counted
+    ratio: float = 0.5  # of the best confidence, that a further genre must reach
+    protect: tuple[str, ...] = ()  # a file that has one of these genres is left alone
+    with_parents: bool = False  # write the parent of each chosen genre behind them
+    style: str = "style"  # one of STYLES: what of a label of Discogs is written
+    # Of AudioSet's "Music"; below it a track is no music. So are 2 of 465 clips of music by YAMNet.
+    min_music: float = 0.2
+    vocabulary: Vocabulary = field(default_factory=Vocabulary)
+
+    def __post_init__(self) -> None:
+        if self.on_existing not in ON_EXISTING:
+            raise ValueError(f"on_existing is one of {ON_EXISTING}, not {self.on_existing!r}")
+        if self.style not in STYLES:
+            raise ValueError(f"style is one of {STYLES}, not {self.style!r}")
+        bounds = (self.min_confidence or 0.0, self.ratio, self.min_music)
+        if not all(0 <= bound <= 1 for bound in bounds) or self.top < 1:
+            raise ValueError(f"not a usable policy: {self}")
+
+    def floor(self, prediction: Prediction) -> float:
+        """The confidence below which nothing is written."""
+        if self.min_confidence is not None:
+            return self.min_confidence
+        if prediction.floor is not None:
+            return prediction.floor
+        return MIN_CONFIDENCE_MULTI_LABEL if prediction.multi_label else MIN_CONFIDENCE
+
+
+DEFAULT_POLICY = Policy()
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The genres a file shall have, or () where it is left alone, and why."""
+
+    action: Action  # WOULD_WRITE, KEPT, UNSURE, NO_MUSIC or UNCHANGED
+    genres: tuple[str, ...] = ()
+    reason: str = ""
+    steps: tuple[str, ...] = ()  # a line for each rule that was asked, in their order
+
+
+def rank_genres(prediction: Prediction, policy: Policy = DEFAULT_POLICY) -> list[tuple[str, float]]:
+    """`(genre, confidence)` best first, each once; empty if the whitelist admits none.
+
+    Of labels that are one genre the best counts where each may be true by itself (multi-label);
+    where just one of them is true, their probabilities add up to that of the genre. So do those of
+    a style of Discogs that stands under several parents. Labels that are no genres are left out.
+    """
+    return rank(prediction, policy.vocabulary, policy.style)
+
+
+def why_no_music(prediction: Prediction, policy: Policy = DEFAULT_POLICY) -> str:
+    """Why a track is no music, or "". Of silence nothing is said, nor by models of genres alone."""
+    is_music, line = judge_music(prediction, policy.min_music)
+    return "" if is_music else line
+
+
+def decide(prediction: Prediction, tag: TagInfo, policy: Policy) -> Decision:
+    """Apply the policy to one track. Nothing is ever erased for want of a result."""
+    is_music, line = judge_music(prediction, policy.min_music)
+    steps = [f"music: {line}"] if line else []
+    if not is_music:
+        return Decision(Action.NO_MUSIC, (), line, tuple(steps))
+    if reason := _reason_to_keep(tag, policy, steps):
+        return Decision(Action.KEPT, (), reason, tuple(steps))
+    vocabulary = policy.vocabulary
+    heard = ranked = rank(prediction, vocabulary, policy.style, admitted=False)
+    if vocabulary.whitelist:
+        ranked = rank_genres(prediction, policy)
+        wanted = {*_within_reach(heard, policy), *_within_reach(ranked, policy)}
+        told = [name for name, _ in heard if {name, vocabulary.admitted(name)} & wanted]
+        steps += [_whitelist_step(name, vocabulary) for name in told]
+    if reason := _reason_to_doubt(ranked, policy.floor(prediction), steps):
+        return Decision(Action.UNSURE, (), reason, tuple(steps))
+    chosen = _add_parents(_choose(ranked, policy, steps), prediction, policy, steps)
+    if policy.on_existing == "append":
+        chosen = _append(chosen, tag.genres, policy, steps)
+    if chosen == tag.genres:
+        steps.append(f"equal: it has just {_joined(chosen)}")
+        return Decision(Action.UNCHANGED, (), "it has just that", tuple(steps))
+    reason = _reason_to_write(chosen, tag.genres, policy)
+    if len(chosen) > 1:
+        reason += f", as {_joined(chosen)}"
+    elif chosen[0] != heard[0][0]:
+        reason += f", heard as {heard[0][0]}"
+    return Decision(Action.WOULD_WRITE, chosen, reason, tuple(steps))
+
+
+def unique_names(names: Iterable[str], key: Callable[[str], str] = str.casefold) -> tuple[str, ...]:
+    """The first of those that have one key, without blanks around it; none that is blank.
+
+    By default those are one that differ in case alone.
+    """
+    first: dict[str, str] = {}
+    for name in map(str.strip, names):
+        if name:
+            first.setdefault(key(name), name)
+    return tuple(first.values())
+
+
+def _within_reach(ranked: Sequence[tuple[str, float]], policy: Policy) -> list[str]:
+    """Genres that number and ratio let through."""
+    floor = policy.ratio * ranked[0][1] if ranked else 0.0
+    return [genre for genre, share in ranked[: policy.top] if share >= floor]
+
+
+# --- rules, each of which leaves its line ---------------------------------------------------------
+
+
+def _reason_to_keep(tag: TagInfo, policy: Policy, steps: list[str]) -> str:
+    """Why what the file has shall stay, or ""."""
+    if not tag.genres:
+        steps.append("on-existing: it has no genre")
+        return ""
+    if policy.protect:
+        aliased = policy.vocabulary.aliased
+        protected = {name_key(aliased(name)) for name in policy.protect}
+        found = [genre for genre in tag.genres if name_key(aliased(genre)) in protected]
+        if found:
+            steps.append(f"protect: it has {found[0]}")
+            return f"it has {found[0]}, which is protected"
+        steps.append("protect: it has no protected genre")
+    if policy.on_existing == "keep":
+        steps.append(f"on-existing keep: it has {_joined(tag.genres)}")
+        return "it has a genre"
+    if policy.on_existing == "replace-own" and not is_own(tag):
+        steps.append(f"on-existing replace-own: {_joined(tag.genres)} is from elsewhere")
+        return "its genre is not one that tag-genres wrote"
+    if policy.on_existing != "append":
+        steps.append(f"on-existing {policy.on_existing}: {_joined(tag.genres)} may be replaced")
+    return ""
+
+
+def _whitelist_step(name: str, vocabulary: Vocabulary) -> str:
+    admitted = vocabulary.admitted(name)
+    if admitted == name:
+        return f"whitelist: {name} is on it"
+    if admitted is None:
+        return f"whitelist: {name} is not on it, nor is a parent of it"
+    return f"whitelist: {name} is not on it; its parent {admitted} is"
+
+
+def _reason_to_doubt(ranked: Sequence[tuple[str, float]], floor: float, steps: list[str]) -> str:
+    """Why nothing is sure enough to be written, or ""."""
+    if not ranked:
+        steps.append("whitelist: it leaves nothing")
+        return "no genre that it may be is on the whitelist"
+    sure, line = compared(*ranked[0], floor)
+    if not sure and ranked[0][1] == 0:
+        steps.append("min-confidence: nothing was heard")
+        return "it is silent, no genre was heard"
+    steps.append(f"min-confidence: {line}")
+    return "" if sure else line
+
+
+def _choose(ranked: Sequence[tuple[str, float]], policy: Policy, steps: list[str]) -> list[str]:
+    """The genres within reach."""
+    chosen = _within_reach(ranked, policy)
+    if len(chosen) < len(ranked):
+        genre, share = ranked[len(chosen)]
+        left = f"{genre} at {share:.2f}"
+        if len(chosen) < policy.top:
+            best = ranked[0][1]
+            steps.append(f"ratio: {left} is below {policy.ratio:g} of the best, {best:.2f}")
+        else:
+            steps.append(f"top: {left} would be one more than {policy.top}")
+    return chosen
+
+
+def _add_parents(
+    chosen: Sequence[str], prediction: Prediction, policy: Policy, steps: list[str]
+) -> tuple[str, ...]:
+    """The chosen genres, and behind them those above them that are wanted."""
+    vocabulary = policy.vocabulary
+    of_styles = policy.style == "both" and is_discogs(prediction.labels)
+    if not of_styles and not policy.with_parents:
+        return tuple(chosen)
+    above: list[str | None] = []
+    if of_styles:
+        above = [parent_heard(genre, prediction, vocabulary) for genre in chosen]
+    if policy.with_parents:
+        above += map(vocabulary.parent, chosen)
+    every = unique_names([*chosen, *filter(None, above)], name_key)
+    added = every[len(chosen) :]
+    steps.append(f"parents: + {_joined(added)}" if added else "parents: none to add")
+    return every
+
+
+def _append(
+    chosen: Sequence[str], existing: Sequence[str], policy: Policy, steps: list[str]
+) -> tuple[str, ...]:
+    """What is there, by its canonical names where the user gave aliases, and then what is new."""
+    # The user's aliases alone: a list of genres in lower case shall not respell a curated library.
+    kept = unique_names(map(policy.vocabulary.aliased, existing), name_key)
+    if existing:
+        steps.append(f"on-existing append: {_joined(kept)} stays")
+    return unique_names([*kept, *chosen], name_key)
+
+
+def _reason_to_write(chosen: Sequence[str], existing: Sequence[str], policy: Policy) -> str:
+    if not existing:
+        return "it has no genre"
+    if policy.on_existing == "replace-own":
+        return "replaces what tag-genres wrote"
+    if policy.on_existing == "replace":
+        return f"replaces {_joined(existing)}"
+    there = {name_key(policy.vocabulary.aliased(genre)) for genre in existing}
+    if all(name_key(genre) in there for genre in chosen):
+        return f"respells {_joined(existing)}"
+    return f"added to {_joined(existing)}"
+
+
+def _joined(names: Iterable[str]) -> str:
+    return "; ".join(names)

@@ -1,0 +1,99 @@
+"""What a prediction says: music or not, and which genres how surely. Pure: no files, no model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from operator import itemgetter
+
+from tagger.genres.labels import (
+    MUSIC,
+    NON_MUSIC,
+    genres_of,
+    is_discogs,
+    knows_more_than_music,
+    name_key,
+    parent_and_style,
+    parent_of,
+)
+from tagger.genres.vocabulary import Vocabulary
+from tagger.types import Prediction
+
+Genres = Sequence[tuple[str, tuple[int, ...]]]  # see `names.genres_of`
+
+
+def rank(
+    prediction: Prediction, vocabulary: Vocabulary, style: str, *, admitted: bool = True
+) -> list[tuple[str, float]]:
+    """`(genre, confidence)` best first, each once; if not `admitted`, without the whitelist.
+
+    `style` is one of `names.STYLES`.
+    """
+    find = _admitted if admitted else _heard
+    probabilities = prediction.probabilities
+    shares: dict[str, float] = {}
+    for genre, places in find(prediction.labels, vocabulary, style):
+        share = probabilities[places[0]]
+        if len(places) > 1:
+            # It may come to more than 1, where each label stands for itself.
+            share = min(sum(probabilities[place] for place in places), 1.0)
+        if genre not in shares:
+            shares[genre] = share
+        elif prediction.multi_label:
+            shares[genre] = max(shares[genre], share)
+        else:
+            shares[genre] = min(shares[genre] + share, 1.0)
+    return sorted(shares.items(), key=itemgetter(1), reverse=True)
+
+
+def parent_heard(genre: str, prediction: Prediction, vocabulary: Vocabulary) -> str | None:
+    """The parent in Discogs under which a ranked style was heard best, if it may be written."""
+    labels = prediction.labels
+    found = _admitted(labels, vocabulary, "style")
+    places = (place for name, places in found if name == genre for place in places)
+    best = max(places, key=prediction.probabilities.__getitem__)
+    return vocabulary.admitted(vocabulary.spelled(parent_of(labels[best])))
+
+
+def judge_music(prediction: Prediction, least: float) -> tuple[bool, str]:
+    """Whether a track is music, and what says so; "" if nothing does, as with silence.
+
+    `least` is what AudioSet's "Music" must reach.
+    """
+    labels = prediction.labels
+    if prediction.is_silent:
+        return True, ""
+    if prediction.no_music:
+        return False, prediction.no_music
+    if knows_more_than_music(labels):
+        return compared(MUSIC, prediction.probabilities[labels.index(MUSIC)], least)
+    if is_discogs(labels):
+        share = max(prediction.probabilities)
+        label = labels[prediction.probabilities.index(share)]
+        return parent_and_style(label)[0] != NON_MUSIC, f"{label} at {share:.2f} is the best label"
+    return True, ""
+
+
+def compared(name: str, share: float, bound: float) -> tuple[bool, str]:
+    """Whether a share reaches a bound, in words that show it."""
+    # As many digits as show on which side it is.
+    digits = (f"{share:.{count}f}" for count in (2, 4, 6))
+    told = next((d for d in digits if (float(d) < bound) == (share < bound)), str(share))
+    reached = share >= bound
+    return reached, f"{name} at {told} {'reaches' if reached else 'is below'} {bound:g}"
+
+
+# A run has a few hundred labels at most: their genres are worked out once, not with each track.
+@lru_cache(maxsize=64)
+def _heard(labels: tuple[str, ...], vocabulary: Vocabulary, style: str) -> Genres:
+    """The genres of the labels, each in one spelling; the whitelist is not asked."""
+    first: dict[str, str] = {}
+    genres = [(vocabulary.spelled(name), places) for name, places in genres_of(labels, style)]
+    return [(first.setdefault(name_key(genre), genre), places) for genre, places in genres]
+
+
+@lru_cache(maxsize=64)
+def _admitted(labels: tuple[str, ...], vocabulary: Vocabulary, style: str) -> Genres:
+    """The genres as which they may be written, each in one spelling."""
+    admitted = ((vocabulary.admitted(g), places) for g, places in _heard(labels, vocabulary, style))
+    return [(genre, places) for genre, places in admitted if genre is not None]

@@ -1,0 +1,201 @@
+"""One string to a model: a preset's name, a folder saved by `save_pretrained`, or a hub id.
+
+`find_model` reads only the JSON files and needs no torch, so that a run with nothing to predict
+never imports it; `load_model` brings the weights onto a device.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tagger.errors import CheckpointError
+from tagger.genres.labels import are_independent
+from tagger.models import checkpoint, hub
+from tagger.models.checkpoint import BUNDLED, ModelInfo
+from tagger.models.device import (
+    Copies,
+    Scores,
+    choose_batch,
+    choose_device,
+    choose_precision,
+    count_cores,
+    out_of_memory,
+    run_in_parts,
+    try_device,
+)
+from tagger.models.presets import PRESETS
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+DEFAULT_MODEL = "gtzan-small"
+MULTI_LABEL = "multi_label_classification"
+
+
+def find_model(
+    name: str, say: Callable[[str], None] = lambda message: None, *, quiet: bool = False
+) -> ModelInfo:
+    """Find and check a checkpoint; a hub model is downloaded if the cache does not hold it.
+
+    `name` is that of a preset or of a bundled model, a folder, a hub id, or a hub id and behind an
+    "@" a revision; a folder with the name of a preset is written `./name`. `say` is told before
+    anything is downloaded; `quiet`: without a bar. Raises `CheckpointError` with what to do.
+    """
+    name, folder, revision = _find_folder(name, say, quiet)
+    config = checkpoint.read_json(folder / "config.json", name)
+    architecture = checkpoint.classifier(config, name)
+    weights = checkpoint.weight_files(folder, name)
+    features = checkpoint.read_features(folder, config, name)
+    try:
+        front_end = checkpoint.front_end(features)
+        labels, temperature = checkpoint.labels(config), checkpoint.temperature(config)
+        sizes = checkpoint.settings(config)
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise CheckpointError(f"{name} has an unusable config: {error}") from error
+    frames, bins = sizes["max_length"], sizes["num_mel_bins"]
+    if (front_end.frames, front_end.mel_bins) != (frames, bins):
+        raise CheckpointError(
+            f"{name} contradicts itself: its config wants {frames} x {bins} features, its "
+            f"preprocessor_config gives {front_end.frames} x {front_end.mel_bins}"
+        )
+    checkpoint.check_size(sizes, len(labels), weights, name)
+    try:
+        fingerprint = checkpoint.fingerprint([*checkpoint.config_files(folder), *weights])
+    except OSError as error:
+        raise CheckpointError(f"{name} cannot be read: {error}") from error
+    return ModelInfo(
+        name=name,
+        folder=folder,
+        labels=labels,
+        front_end=front_end,
+        multi_label=_is_multi_label(config, labels),
+        fingerprint=fingerprint,
+        architecture=architecture,
+        temperature=temperature,
+        revision=revision,
+    )
+
+
+def _is_multi_label(config: Mapping[str, Any], labels: Sequence[str]) -> bool:
+    problem = config.get("problem_type")
+    return are_independent(labels) if problem is None else problem == MULTI_LABEL
+
+
+def _find_folder(name: str, say: Callable[[str], None], quiet: bool) -> tuple[str, Path, str]:
+    """What to call a model, where it lies, and which commit of the hub it is ("": none)."""
+    bundled = sorted(path.parent.name for path in BUNDLED.glob("*/config.json"))
+    if name == "bundled" or name in bundled:
+        name = DEFAULT_MODEL if name == "bundled" else name
+        return name, BUNDLED / name, ""
+    # A preset comes first, for what a name means must not depend on where the command is run.
+    if name not in PRESETS and os.path.isdir(name):  # and no error if it is too long for a path
+        return name, Path(name), ""
+    if want := hub.wanted(name):
+        folder = hub.fetch(want, say, quiet=quiet)
+        return f"{want.repo}@{folder.name}", folder, folder.name
+    raise CheckpointError(
+        f"no model {name!r}: give one that `tag-genres models` lists ({', '.join(PRESETS)}), a "
+        "folder with config.json and model.safetensors, or a hub id such as "
+        f"{PRESETS['audioset'].repo}"
+    )
+
+
+class GenreModel:
+    """An AST classifier on a device: waveforms in, probabilities out.
+
+    `batch_size` is how many windows go through the network at once: the one asked for, else one
+    that suits the device. It is halved when a GPU's memory does not hold them, which `say` is told.
+    """
+
+    def __init__(
+        self,
+        info: ModelInfo,
+        device: torch.device,
+        dtype: torch.dtype,
+        batch_size: int | None = None,
+        say: Callable[[str], None] = lambda message: None,
+    ) -> None:
+        import numpy as np
+
+        from tagger.models.fbank import Fbank
+        from tagger.models.network import Network
+        from tagger.models.weights import load_network
+
+        self.info = info
+        self.device = device
+        self.dtype = dtype
+        self._say = say
+        self._copies = Copies(device)
+        self._fbank = Fbank(info.front_end).to(device)
+        self._network = Network(load_network(info)).to(device=device, dtype=dtype).eval()
+        self.batch_size = batch_size or 1  # what is tried one by one below
+        if batch_size is None:
+            window = np.zeros((1, info.front_end.window_samples), np.float32)
+            tokens, trial = self._network.tokens, lambda: self.probabilities(window)
+            self.batch_size = choose_batch(device, tokens, trial)
+
+    def probabilities(self, waveforms: NDArray[np.float32] | Tensor) -> NDArray[np.float32]:
+        """`(batch, samples)` at the model's rate to `(batch, labels)`, float32.
+
+        Softmax over the labels, or a sigmoid for each of a multi-label checkpoint, of the logits
+        divided by the checkpoint's temperature. Raises as `start` does.
+        """
+        return self.start(waveforms).result()
+
+    def start(self, waveforms: NDArray[np.float32] | Tensor) -> Scores:
+        """What `probabilities` gives, without waiting for a GPU; a CPU is done with it at once.
+
+        A GPU copies from pinned memory by itself, so a pinned tensor may not change before the
+        result is there. Raises `DeviceError` if not even one window fits in a GPU's memory.
+        """
+        import torch
+
+        parts, size = run_in_parts(self._score, torch.as_tensor(waveforms), self.batch_size)
+        if size < self.batch_size:
+            self._say(
+                f"the memory of {self.device} does not hold {self.batch_size} windows at once; "
+                f"going on with {size}"
+            )
+            self.batch_size = size
+        return Scores(torch.cat(parts))
+
+    def _score(self, waveforms: Tensor) -> Tensor:
+        import torch
+
+        with torch.inference_mode():
+            batch = self._copies.send(waveforms)  # (batch, samples)
+            features = self._fbank(batch).to(self.dtype)  # (batch, frames, mel_bins)
+            logits = self._network(features).float() / self.info.temperature  # (batch, labels)
+            scores: Tensor = logits.sigmoid() if self.info.multi_label else logits.softmax(dim=-1)
+            return scores
+
+    @property
+    def precision(self) -> str:
+        """Name of the number type that the network computes in."""
+        return str(self.dtype).removeprefix("torch.")
+
+
+def load_model(
+    info: ModelInfo,
+    device: str = "auto",
+    precision: str = "auto",
+    batch_size: int | None = None,
+    say: Callable[[str], None] = lambda message: None,
+) -> GenreModel:
+    """Bring a checkpoint onto a device. Raises `CheckpointError` or `DeviceError`."""
+    import torch
+
+    chosen = choose_device(device, say)
+    try_device(chosen)
+    # By itself torch takes all cores of the machine, also those that a container may not use.
+    torch.set_num_threads(min(torch.get_num_threads(), count_cores()))
+    try:
+        return GenreModel(info, chosen, choose_precision(precision, chosen), batch_size, say)
+    except torch.OutOfMemoryError as error:
+        raise out_of_memory() from error

@@ -1,0 +1,203 @@
+"""The CSV report: a row per track, streamed to a temporary file that takes the old one's place."""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from functools import lru_cache
+from itertools import islice
+from pathlib import Path
+from typing import IO
+
+from tagger.errors import ReportError
+from tagger.types import Outcome
+
+COLUMNS = (
+    "path", "genre", "confidence", "agreement", "second", "second_confidence", "third",
+    "third_confidence", "windows", "seconds", "existing_genre", "action", "reason", "model",
+    "new_genre", "heard",
+)  # fmt: skip
+STDOUT = Path("-")
+CHUNK_ROWS = 1000
+LONGEST = 5000  # signs of a line on a terminal or in the log: any path fits
+# Control characters other than a newline, separators of lines, marks that turn the direction of
+# text, signs that cannot be seen, and surrogates. The joiners U+200C and U+200D are none of them:
+# Persian, many scripts of India and emoji are spelled with them.
+UNSAFE = re.compile(
+    "[\x00-\x09\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff"
+    "\ufff9-\ufffb\ud800-\udfff]"
+)
+# By these a formula begins in a spreadsheet, in Japanese ones by the wide ones too. An apostrophe
+# in front makes the cell a text. A text that has apostrophes in that place gets one more, so that
+# taking one off always gives the text back.
+SIGNS = r"[=+\-@\uff1d\uff0b\uff0d\uff20]"
+FORMULA = re.compile(rf"'*\s*{SIGNS}")
+# Where another reader may begin a cell: a spreadsheet that expects semicolons sees no quotes.
+# The sign comes first: there are few to look behind.
+INNER_FORMULA = re.compile(rf"{SIGNS}(?:(?<=[;\n].)|(?<=[;\n] .))")
+ESCAPE = r"x[0-9a-f]{2}|u[0-9a-f]{4}"  # what stands behind the backslash of an escape
+BACKSLASH = re.compile(rf"\\(?={ESCAPE})")
+
+Cell = str | float | int | None
+
+
+def write_csv(
+    outcomes: Iterable[Outcome],
+    target: Path,
+    tell: Callable[[str], None] = lambda message: None,
+    *,
+    model: str,
+    labels: Sequence[str] = (),
+) -> None:
+    """Write one row per outcome, in order, as they come; `target` may be `STDOUT`.
+
+    `labels` adds a column for the probability of each. Memory does not grow with the rows. Until
+    the last row is written an older report stays as it was; one that a person edited, or what is no
+    report, is renamed then, and `tell` hears it. Raises `ReportError`.
+    """
+    import pandas as pd
+
+    header = [*COLUMNS, *(csv_text(label) for label in labels)]
+    rows = (_row(outcome, model, labels) for outcome in outcomes)
+    with _opened(target, tell) as file:
+        pd.DataFrame([header]).to_csv(file, index=False, header=False, lineterminator="\n")
+        while chunk := list(islice(rows, CHUNK_ROWS)):
+            frame = pd.DataFrame(chunk, dtype=object)
+            frame.to_csv(file, index=False, header=False, lineterminator="\n")
+
+
+def check_target(target: Path) -> None:
+    """Raise `ReportError` now, rather than after hours, if the report cannot go there."""
+    from tagger.files.scan import SUFFIXES  # with what a scan needs, of which --help needs nothing
+
+    if target.suffix.lower() in SUFFIXES:
+        raise ReportError(f"{target} is named like music, not like a report; name another by --csv")
+    if target != STDOUT and not os.access(target.absolute().parent, os.W_OK):
+        raise ReportError(
+            f"{target} cannot be written (no such folder, or a read-only one); "
+            "name another by --csv"
+        )
+
+
+@lru_cache(maxsize=1024)  # genres and reasons come again and again
+def csv_text(text: str) -> str:
+    r"""Text that a CSV reader gives back and a spreadsheet does not run; see `plain_text`.
+
+    What is not printable becomes `\xNN` below 0x80 and `\uNNNN` above; `\x80` to `\xff` stand for
+    bytes of file names that are not UTF-8. A text that looks so already has its backslash written
+    as `\x5c`, and so has a formula in the middle of a text its first sign. Newlines stay.
+    """
+    escaped = UNSAFE.sub(_escape, BACKSLASH.sub(r"\\x5c", text))
+    escaped = INNER_FORMULA.sub(_escape, escaped)
+    return f"'{escaped}" if FORMULA.match(escaped) else escaped
+
+
+def plain_text(cell: str) -> str:
+    """The text of which `csv_text` made this cell: its exact inverse."""
+    if cell.startswith("'") and FORMULA.match(cell):
+        cell = cell[1:]
+    return re.sub(rf"\\({ESCAPE})", _unescape, cell)
+
+
+def printable(text: str, longest: int = LONGEST) -> str:
+    r"""One line without anything that a terminal would obey; see `csv_text` for the escapes.
+
+    A backslash stays one. The middle of a text of more than `longest` signs gives way to "…".
+    """
+    shown = UNSAFE.sub(_escape, text).replace("\n", r"\x0a")
+    if len(shown) <= longest:
+        return shown
+    half = longest // 2
+    return f"{shown[:half]}…{shown[-half:]}"
+
+
+def _escape(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    if 0xDC80 <= code <= 0xDCFF:  # how Python keeps a byte of a name that is not UTF-8
+        return f"\\x{code - 0xDC00:02x}"
+    return f"\\x{code:02x}" if code < 0x80 else f"\\u{code:04x}"
+
+
+def _unescape(match: re.Match[str]) -> str:
+    code = int(match[1][1:], 16)
+    is_byte = match[1].startswith("x") and code >= 0x80
+    return chr(0xDC00 + code if is_byte else code)
+
+
+def _row(outcome: Outcome, model: str, labels: Sequence[str]) -> list[Cell]:
+    best: list[Cell] = []
+    prediction = outcome.prediction
+    # In a silent track nothing was heard; without a floor the first label was written even so.
+    told = outcome.genres or not (prediction and prediction.is_silent)
+    for name, share in outcome.ranked[:3] if told else ():
+        best += [csv_text(name), round(share, 4)]
+    best += [None] * (6 - len(best))
+    if prediction is None:
+        agreement = windows = seconds = None
+        shares: list[Cell] = [None] * len(labels)
+    else:
+        agreement, windows = round(prediction.agreement, 4), prediction.windows
+        seconds = round(prediction.seconds, 2)
+        shares = [round(share, 6) for share in prediction.probabilities[: len(labels)]]
+    existing, after = ("; ".join(genres) for genres in (outcome.existing, outcome.after))
+    done = [csv_text(existing), outcome.action.value, csv_text(outcome.reason), csv_text(model)]
+    heard = best[0]
+    return [
+        csv_text(os.fspath(outcome.path)), *best[:2], agreement, *best[2:], windows, seconds,
+        *done, csv_text(after), heard, *shares,
+    ]  # fmt: skip
+
+
+def _is_as_written(path: Path) -> bool:
+    """Whether a file is a report of ours in which nobody changed a genre or added a column."""
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = csv.reader(file, strict=True)
+            if next(rows)[: len(COLUMNS)] != list(COLUMNS):
+                return False
+            genre, heard = COLUMNS.index("genre"), COLUMNS.index("heard")
+            for row in rows:
+                if row[genre] != row[heard]:
+                    return False
+                for share in filter(None, row[len(COLUMNS) :]):  # of a label; else not ours
+                    float(share)
+    except (ValueError, IndexError, StopIteration, csv.Error):
+        return False
+    return True
+
+
+@contextmanager
+def _opened(target: Path, tell: Callable[[str], None]) -> Iterator[IO[str]]:
+    """Standard output, or a temporary file that takes the target's place at the end."""
+    from tagger.files.atomic import replaced_by
+
+    try:
+        if target == STDOUT:
+            sys.stdout.flush()
+            with open(os.dup(sys.stdout.fileno()), "w", encoding="utf-8", newline="") as file:
+                yield file
+            return
+        # A link stays a link. What is no regular file, such as /dev/null, must not be replaced.
+        target = target.resolve()
+        if target.exists() and not target.is_file():
+            with target.open("w", encoding="utf-8", newline="") as file:
+                yield file
+            return
+        with replaced_by(target) as scratch:
+            with scratch.open("w", encoding="utf-8", newline="") as file:
+                yield file
+            if target.exists() and not _is_as_written(target):
+                now = datetime.now().strftime("%Y%m%d-%H%M%S")
+                kept = target.with_name(f"{target.stem}.kept-{now}{target.suffix}")
+                os.rename(target, kept)
+                tell(f"{target} was edited, or is no report: it is kept as {kept}")
+    except OSError as error:
+        reason = error.strerror or error
+        raise ReportError(
+            f"{target} cannot be written ({reason}); name another by --csv"
+        ) from error

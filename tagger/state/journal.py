@@ -1,0 +1,277 @@
+"""The journal of tag changes: what each run wrote, what was there before, and what was taken back.
+
+An entry is on disk before the file it speaks of is replaced. Entries are never deleted once the
+change was made: an undo is a change too, which `reverts` another and can be undone itself.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from tagger.state.database import Database
+from tagger.types import GenreFields, Track
+
+COLUMNS = "id, path, before, after, undone_by, old_size, old_mtime_ns, new_size, new_mtime_ns"
+# Tables, and prefixes of their columns, that speak of a file by its size and mtime.
+PREDICTED = ("predictions", "")
+JOURNALLED = (("journal", "old_"), ("journal", "new_"))
+
+Identity = tuple[int, int]  # size and mtime of a file
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One entry of the journal: a file before and after its tag was written."""
+
+    id: int
+    old: Track
+    new: Track
+    before: GenreFields
+    after: tuple[str, ...] | None  # the genres that it has since; None if that is not known
+    undone_by: int | None = None  # run
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run that changed tags."""
+
+    id: int
+    kind: str  # "tag", "apply" or "undo"
+    started: str  # ISO 8601, UTC
+    source: str  # the model, the edited report, or of an undo the runs that it took back
+    files: int  # that it changed
+    standing: int  # of those, not undone since
+
+
+class Journal(Database):
+    """The runs and their changes, in the state file."""
+
+    def begin_run(self, kind: str, model: str = "") -> int:
+        """Number of a new run; `kind` is "tag", "apply" or "undo"."""
+        now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        insert = "INSERT INTO runs (kind, started, model) VALUES (?, ?, ?)"
+        return self.do(insert, (kind, now, model)).lastrowid or 0
+
+    def record(
+        self, run: int, before: GenreFields, after: Sequence[str], change: tuple[Track, Track],
+        reverts: int | None = None,
+    ) -> int:  # fmt: skip
+        """Journal a change of a file, old to new, that is about to be made; its number.
+
+        From here on the predictions for the old file hold for the new one: only its tag differs.
+        """
+        old, new = change
+        fields = json.dumps({"values": dict(before.values), "has_tags": before.has_tags})
+        path, old_state, new_state = os.fsencode(old.path), _identity(old), _identity(new)
+        with self.transaction():
+            entry = self.do(
+                "INSERT INTO journal (run, path, before, after, old_size, old_mtime_ns, new_size, "
+                "new_mtime_ns, reverts) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (run, path, fields, json.dumps(list(after)), *old_state, *new_state, reverts),
+            ).lastrowid
+            self._move(PREDICTED, path, old_state, new_state)
+        return entry or 0
+
+    def forget(self, entry: int, old: Track, new: Track) -> None:
+        """Take back an entry whose change was not made after all."""
+        with self.transaction():
+            self.do("DELETE FROM journal WHERE id = ?", (entry,))
+            self._move(PREDICTED, os.fsencode(old.path), _identity(new), _identity(old))
+
+    def _move(self, columns: tuple[str, str], path: bytes, old: Identity, new: Identity) -> None:
+        table, prefix = columns
+        self.do(
+            f"UPDATE {table} SET {prefix}size = ?, {prefix}mtime_ns = ? "
+            f"WHERE path = ? AND {prefix}size = ? AND {prefix}mtime_ns = ?",
+            (*new, path, *old),
+        )
+
+    # --- what can be undone -----------------------------------------------------------------------
+
+    def runs(self) -> list[Run]:
+        """Every run that changed something, first to last."""
+        rows = self.do(
+            "SELECT runs.id, kind, started, iif(kind = 'undo', 'of run ' || group_concat(DISTINCT "
+            "reverted.run), model), count(*), sum(journal.undone_by IS NULL) "
+            "FROM runs JOIN journal ON journal.run = runs.id "
+            "LEFT JOIN journal AS reverted ON reverted.id = journal.reverts "
+            "GROUP BY runs.id ORDER BY runs.id"
+        )
+        return [Run(*row) for row in rows]
+
+    def has_run(self, run: int) -> bool:
+        """Whether there was such a run."""
+        return self.do("SELECT 1 FROM runs WHERE id = ?", (run,)).fetchone() is not None
+
+    def last_run(self) -> int | None:
+        """The latest run, other than an undo, of which something is left to undo."""
+        run: int | None = self.do(
+            "SELECT max(run) FROM journal JOIN runs ON runs.id = run "
+            "WHERE kind != 'undo' AND undone_by IS NULL"
+        ).fetchone()[0]
+        return run
+
+    def changes(self, *runs: int) -> list[Change]:
+        """What these runs changed and nobody has undone, last first."""
+        marks = ", ".join("?" * len(runs))
+        rows = self.do(
+            f"SELECT {COLUMNS} FROM journal WHERE run IN ({marks}) AND undone_by IS NULL "
+            "ORDER BY id DESC",
+            runs,
+        )
+        return [_change(*row) for row in rows]
+
+    def last_changes(self) -> list[Change]:
+        """The last change of each file, other than undos, that nobody has undone, last first."""
+        rows = self.do(
+            f"SELECT {COLUMNS} FROM journal WHERE id IN (SELECT max(journal.id) FROM journal "
+            "JOIN runs ON runs.id = run WHERE kind != 'undo' AND undone_by IS NULL "
+            "GROUP BY path) ORDER BY id DESC"
+        )
+        return [_change(*row) for row in rows]
+
+    def last_change(self) -> Change | None:
+        """The change that was journalled last, if it was not undone."""
+        row = self.do(f"SELECT {COLUMNS} FROM journal ORDER BY id DESC").fetchone()
+        change = None if row is None else _change(*row)
+        return change if change is not None and change.undone_by is None else None
+
+    def refreshed(self, change: Change) -> Change:
+        """The same entry as it is now: undoing a later change moves what this one left."""
+        row = self.do(f"SELECT {COLUMNS} FROM journal WHERE id = ?", (change.id,)).fetchone()
+        return _change(*row)
+
+    def later_run(self, change: Change) -> int | None:
+        """The run to be undone first: it wrote to the same file after this, and stands.
+
+        Of an undo, also another one that took back the same.
+        """
+        run: int | None = self.do(
+            "SELECT max(run) FROM ("
+            "SELECT run FROM journal JOIN runs ON runs.id = run "
+            "WHERE path = ? AND journal.id > ? AND kind != 'undo' AND undone_by IS NULL "
+            "UNION ALL SELECT reverted.undone_by FROM journal "
+            "JOIN journal AS reverted ON reverted.id = journal.reverts "
+            "WHERE journal.id = ? AND reverted.undone_by != journal.run)",
+            (os.fsencode(change.old.path), change.id, change.id),
+        ).fetchone()[0]
+        return run
+
+    def reverted(self, change: Change) -> Change | None:
+        """The change that this one took back, if it is an undo."""
+        row = self.do(
+            f"SELECT {COLUMNS} FROM journal WHERE id = (SELECT reverts FROM journal WHERE id = ?)",
+            (change.id,),
+        ).fetchone()
+        return None if row is None else _change(*row)
+
+    def restored_by(self, change: Change, now: Track) -> int | None:
+        """The undo, if any, that left the file as `now` but was killed before it could say so.
+
+        An undo that was killed before it replaced the file may look like one, too: the content
+        of the file tells.
+        """
+        row = self.do(
+            "SELECT run FROM journal WHERE path = ? AND reverts = ? AND undone_by IS NULL "
+            "AND new_size = ? AND new_mtime_ns = ? ORDER BY id DESC",
+            (os.fsencode(now.path), change.id, *_identity(now)),
+        ).fetchone()
+        return None if row is None else int(row[0])
+
+    def mark_undone(self, change: Change, by: int, now: Track) -> None:
+        """Note that a change was taken back by run `by`, which left the file as `now`."""
+        with self.transaction():
+            self._set_standing(change.id, by, now)
+
+    def _set_standing(self, entry: int, undone_by: int | None, now: Track) -> None:
+        """An entry stands or was undone; if it is an undo, what it reverts is turned as well."""
+        run, reverts, *states = self.do(
+            "SELECT run, reverts, old_size, old_mtime_ns, new_size, new_mtime_ns "
+            "FROM journal WHERE id = ?",
+            (entry,),
+        ).fetchone()
+        self.do("UPDATE journal SET undone_by = ? WHERE id = ?", (undone_by, entry))
+        # The file is again what an earlier run left: that run can be undone in turn.
+        size, mtime_ns = states[2:] if undone_by is None else states[:2]
+        for columns in JOURNALLED:
+            self._move(columns, os.fsencode(now.path), (size, mtime_ns), _identity(now))
+        if reverts is None:
+            return
+        was_by = self.do("SELECT undone_by FROM journal WHERE id = ?", (reverts,)).fetchone()[0]
+        # An undo that was killed before it replaced the file never turned what it meant to.
+        if undone_by is None or was_by == run:
+            self._set_standing(reverts, run if undone_by is None else None, now)
+
+    def relocate(self, moves: Mapping[Path, Track]) -> None:
+        """Files were moved: all that is known of an old path holds for the new one.
+
+        Where only the size is one that we know, the time is taken as it is now: a copy may have
+        lost it. What else the file was at that size, its content has to tell.
+        """
+        with self.transaction():
+            for old, now in moves.items():
+                names = (os.fsencode(now.path), os.fsencode(old))
+                for table in ("predictions", "failures", "tags", "journal"):
+                    self.do(f"UPDATE OR REPLACE {table} SET path = ? WHERE path = ?", names)
+                if not self._is_known(now):
+                    for table, prefix in (PREDICTED, *JOURNALLED):
+                        self.do(
+                            f"UPDATE {table} SET {prefix}mtime_ns = ? "
+                            f"WHERE path = ? AND {prefix}size = ?",
+                            (now.mtime_ns, names[0], now.size),
+                        )
+
+    def _is_known(self, now: Track) -> bool:
+        row = self.do(
+            "SELECT 1 FROM journal WHERE path = ? AND "
+            "(?, ?) IN ((old_size, old_mtime_ns), (new_size, new_mtime_ns))",
+            (os.fsencode(now.path), *_identity(now)),
+        ).fetchone()
+        return row is not None
+
+    def rehearse(self) -> None:
+        """From now on work on a copy of the journal, which ends when the state is closed.
+
+        What is known of files by their paths is not there meanwhile.
+        """
+        for table in ("journal", "predictions", "failures", "tags"):
+            rows = "" if table == "journal" else " WHERE false"
+            # A temporary table hides the one of the same name.
+            self.do(f"CREATE TEMP TABLE IF NOT EXISTS {table} AS SELECT * FROM main.{table}{rows}")
+        for column in ("id", "path"):
+            self.do(f"CREATE INDEX IF NOT EXISTS temp.by_{column} ON journal ({column})")
+
+    def last_of_each(self) -> list[Change]:
+        """The last change of each file that nobody has undone, be it an undo or not."""
+        rows = self.do(
+            f"SELECT {COLUMNS} FROM journal WHERE id IN "
+            "(SELECT max(id) FROM journal WHERE undone_by IS NULL GROUP BY path)"
+        )
+        return [_change(*row) for row in rows]
+
+
+def _identity(track: Track) -> Identity:
+    return track.size, track.mtime_ns
+
+
+def _change(
+    entry: int, name: bytes, before: str, after: str, undone_by: int | None, *states: int
+) -> Change:  # fmt: skip
+    path = Path(os.fsdecode(name))
+    stored: Any = json.loads(before)
+    fields = {field: tuple(values) for field, values in stored["values"].items()}
+    genres = json.loads(after)
+    return Change(
+        entry,
+        Track(path, *states[:2]),
+        Track(path, *states[2:]),
+        GenreFields(fields, stored["has_tags"]),
+        None if genres is None else tuple(genres),
+        undone_by,
+    )

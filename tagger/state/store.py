@@ -1,0 +1,133 @@
+"""What outlives a run, in one SQLite file: predictions, failures, tags as read, the journal.
+
+A prediction belongs to (path, checkpoint fingerprint, plan) and counts while the file keeps its
+size and mtime. What a tag holds counts while it keeps its ctime as well, which no editor puts back.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from array import array
+from collections.abc import Callable
+from dataclasses import asdict
+from functools import lru_cache
+from pathlib import Path
+
+from tagger.errors import DamagedState
+from tagger.state.database import alone, set_aside
+from tagger.state.journal import Journal
+from tagger.types import Failure, Prediction, TagInfo, Track
+
+
+class State(Journal):
+    """The open state file; a context manager. Raises `StateError` for whatever SQLite reports."""
+
+    def add_model(
+        self, fingerprint: str, name: str, labels: tuple[str, ...], *, multi_label: bool = False
+    ) -> None:
+        """Keep what the probabilities of a checkpoint stand for."""
+        row = (fingerprint, name, json.dumps(labels), multi_label)
+        self.do("INSERT OR REPLACE INTO models VALUES (?, ?, ?, ?)", row)
+
+    def save_prediction(self, prediction: Prediction, fingerprint: str, plan: str) -> None:
+        """Keep a prediction, in place of an older one of the same path, checkpoint and plan."""
+        track = prediction.track
+        row = (
+            os.fsencode(track.path), fingerprint, plan, track.size, track.mtime_ns,
+            array("f", prediction.probabilities).tobytes(), prediction.agreement,
+            prediction.windows, prediction.seconds,
+        )  # fmt: skip
+        self.do("INSERT OR REPLACE INTO predictions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+
+    def save_failure(self, track: Track, reason: str, fingerprint: str, decoders: str) -> None:
+        """Keep why a track could not be predicted by these decoders."""
+        row = (os.fsencode(track.path), fingerprint, track.size, track.mtime_ns, decoders, reason)
+        self.do("INSERT OR REPLACE INTO failures VALUES (?, ?, ?, ?, ?, ?)", row)
+
+    def find_prediction(self, track: Track, fingerprint: str, plan: str) -> Prediction | None:
+        """The prediction of an earlier run, if the file is the same since."""
+        row = self.do(
+            "SELECT probabilities, agreement, windows, seconds, labels, multi_label "
+            "FROM predictions JOIN models USING (fingerprint) "
+            "WHERE path = ? AND fingerprint = ? AND plan = ? AND size = ? AND mtime_ns = ?",
+            (os.fsencode(track.path), fingerprint, plan, track.size, track.mtime_ns),
+        ).fetchone()
+        if row is None:
+            return None
+        probabilities, agreement, windows, seconds, labels, multi_label = row
+        values = tuple(array("f", probabilities))
+        return Prediction(
+            track, _labels(labels), values, agreement, windows, seconds, bool(multi_label)
+        )
+
+    def find_failure(self, track: Track, fingerprint: str, decoders: str) -> Failure | None:
+        """The failure of an earlier run, if file and decoders are the same since."""
+        row = self.do(
+            "SELECT reason FROM failures "
+            "WHERE path = ? AND fingerprint = ? AND size = ? AND mtime_ns = ? AND decoders = ?",
+            (os.fsencode(track.path), fingerprint, track.size, track.mtime_ns, decoders),
+        ).fetchone()
+        return None if row is None else Failure(track.path, row[0])
+
+    def has_changed(self, track: Track) -> bool:
+        """Whether there are predictions for its path, and all of a file that it no longer is."""
+        found = self.do(
+            "SELECT size, mtime_ns FROM predictions WHERE path = ?", (os.fsencode(track.path),)
+        ).fetchall()
+        return bool(found) and (track.size, track.mtime_ns) not in found
+
+    def save_tag(self, track: Track, tag: TagInfo) -> None:
+        """Keep what the tag of a file holds."""
+        row = (os.fsencode(track.path), track.size, track.mtime_ns, track.ctime_ns)
+        info = json.dumps(asdict(tag))
+        self.do("INSERT OR REPLACE INTO tags VALUES (?, ?, ?, ?, ?)", (*row, info))
+
+    def find_tag(self, track: Track) -> TagInfo | None:
+        """What the tag of a file held when it was last read, if the file is the same since."""
+        row = self.do(
+            "SELECT info FROM tags WHERE path = ? AND size = ? AND mtime_ns = ? AND ctime_ns = ?",
+            (os.fsencode(track.path), track.size, track.mtime_ns, track.ctime_ns),
+        ).fetchone()
+        return None if row is None else tag_info(row[0])
+
+
+def tag_info(stored: str) -> TagInfo:
+    """What `save_tag` kept."""
+    values = json.loads(stored)
+    values["genres"] = tuple(values["genres"])
+    return TagInfo(**values)
+
+
+@lru_cache(maxsize=8)
+def _labels(stored: str) -> tuple[str, ...]:
+    return tuple(json.loads(stored))
+
+
+def default_state() -> Path:
+    """The state file in the user's state folder."""
+    import platformdirs
+
+    return platformdirs.user_state_path("tag-genres") / "state.sqlite3"
+
+
+def open_state(path: Path | None, tell: Callable[[str], None]) -> State:
+    """The state file at `path`, or in the user's folder; a damaged one is set aside, and told."""
+    chosen, ours = path or default_state(), path is None
+    try:
+        return State(chosen, ours=ours)
+    except DamagedState:
+        with alone(chosen, tell):
+            return _begun_anew(chosen, tell, ours=ours)
+
+
+def _begun_anew(path: Path, tell: Callable[[str], None], *, ours: bool) -> State:
+    try:
+        return State(path, ours=ours)  # another run has done it while this one waited
+    except DamagedState:
+        aside = set_aside(path)
+    tell(
+        f"the state file {path} is damaged; it is kept as {aside}, and a new one is begun: "
+        "all is predicted again, and what earlier runs wrote cannot be undone from it"
+    )
+    return State(path, ours=ours)

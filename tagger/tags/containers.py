@@ -1,0 +1,296 @@
+"""Where tag blocks stand in a file, found and replaced as bytes.
+
+An ID3v2 tag stands in front (MP3, TTA), behind (DSF) or in a chunk (WAV, AIFF, DSDIFF). At the end
+of a file come, each if it is there: APEv2, then Lyrics3 or an enhanced "TAG+", then ID3v1.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import count
+from typing import IO
+
+from tagger.errors import TagError
+from tagger.tags import id3v2
+
+V1_SIZE = 128  # bytes of an ID3v1 block; the last one is the genre
+APE_SIZE, APE_MARK = 32, b"APETAGEX"  # bytes of an APEv2 header or footer, and how both begin
+AUDIO = (b"data", b"SSND", b"DSD ", b"DST ")  # chunks that hold the sound
+
+
+@dataclass(frozen=True, slots=True)
+class Chunks:
+    """A container of chunks: id, size, data, padded to an even length."""
+
+    size: str  # struct format of a size
+    new_id: bytes  # of an ID3 chunk that is added
+
+
+FRONT, DSF = "front", "dsf"
+WAV, AIFF, DSDIFF = Chunks("<I", b"id3 "), Chunks(">I", b"ID3 "), Chunks(">Q", b"ID3 ")
+Place = str | Chunks
+
+
+def read_part(file: IO[bytes], start: int, stop: int) -> bytes:
+    """The bytes from `start` to `stop`, as far as there are any."""
+    stop = min(stop, file.seek(0, 2))  # Python takes memory for all that it is asked for
+    file.seek(start)
+    return file.read(max(stop - start, 0))
+
+
+def splice(file: IO[bytes], start: int, stop: int, new: bytes) -> None:
+    """Replace the bytes from `start` to `stop`; what follows moves if the length changes."""
+    moves = len(new) != stop - start
+    file.seek(stop)
+    rest = file.read() if moves else b""
+    file.seek(start)
+    file.write(new + rest)
+    if moves:
+        file.truncate()
+
+
+# --- ID3v2 ----------------------------------------------------------------------------------------
+
+
+def read_id3(file: IO[bytes], place: Place) -> bytes:
+    """The ID3v2 tag; no byte where there is none."""
+    return read_part(file, *find_id3(file, place))
+
+
+def find_id3(file: IO[bytes], place: Place) -> tuple[int, int]:
+    """First byte of the tag and the first behind it; equal where there is none."""
+    if isinstance(place, Chunks):
+        head = 4 + struct.calcsize(place.size)
+        found = [(at + head, stop) for name, at, stop in chunks(file, place) if is_id3(name)]
+        return found[0] if found else (0, 0)
+    start = 0
+    if place == DSF:
+        file.seek(20)
+        start = int.from_bytes(file.read(8), "little") or file.seek(0, 2)
+    file.seek(start)
+    return start, start + id3v2.size_of(file.read(10))
+
+
+def place_id3(file: IO[bytes], place: Place, new: bytes) -> None:
+    """Replace, add or (for no bytes) remove the ID3v2 tag."""
+    if isinstance(place, Chunks):
+        _place_chunk(file, place, new)
+        return
+    start, stop = find_id3(file, place)
+    if start == stop and place == DSF and start != file.seek(0, 2):
+        raise TagError(
+            "its header points at no ID3 tag and not at the end of the file, so that a new tag "
+            "would damage it; mend that pointer (bytes 20 to 27; 0 stands for none) first"
+        )
+    splice(file, start, stop, new)
+    if place == DSF:
+        size = file.seek(0, 2)
+        file.seek(12)
+        file.write(struct.pack("<QQ", size, start if new else 0))
+
+
+def is_id3(name: bytes) -> bool:
+    """Whether a chunk of this name holds an ID3v2 tag."""
+    return name.upper() == b"ID3 "
+
+
+def chunks(
+    file: IO[bytes], layout: Chunks, end: int | None = None
+) -> Iterator[tuple[bytes, int, int]]:
+    """Name, first byte of the header and first byte behind the data of each chunk of a file.
+
+    `end` is where to stop if not at the end that the container states.
+    """
+    head = 4 + struct.calcsize(layout.size)
+    at, end = head + 4, _end(file, layout) if end is None else end
+    for number in count():
+        id3v2.check_count(number)
+        file.seek(at)
+        header = file.read(head)
+        is_cut = len(header) < head or at + head > end
+        if is_cut or not header[:4].isascii() or not header[:4].decode().isprintable():
+            return
+        stop = at + head + struct.unpack(layout.size, header[4:])[0]
+        yield header[:4], at, stop
+        at = stop + stop % 2
+
+
+def _end(file: IO[bytes], layout: Chunks) -> int:
+    """Where the container ends by its own header."""
+    width = struct.calcsize(layout.size)
+    file.seek(4)
+    return 4 + width + int(struct.unpack(layout.size, file.read(width))[0])
+
+
+def _place_chunk(file: IO[bytes], layout: Chunks, new: bytes) -> None:
+    """As `place_id3`; the size of the whole container is corrected as well."""
+    _check_end(file, layout)
+    found = list(chunks(file, layout))
+    length = file.seek(0, 2)
+    head = 4 + struct.calcsize(layout.size)
+    sound = next((stop - at - head for name, at, stop in found if name in AUDIO), 0)
+    # Readers take a chunk of audio without a size as reaching to the end: a tag would be heard.
+    if not found or found[-1][2] > length or not sound:
+        raise TagError(
+            "the file is cut off, or its header does not say where the audio ends; "
+            "write it anew with: ffmpeg -i OLD -c copy -map_metadata 0 NEW"
+        )
+    last = found[-1][2]
+    rest = read_part(file, last + last % 2, _end(file, layout))
+    if len(rest) >= head and rest.strip(b"\0"):  # may be chunks at an odd place
+        raise TagError(
+            "its chunks are not in line (the byte that fills up one of odd size may be missing); "
+            "mend that first, or leave out what follows the audio: ffmpeg -i OLD -c copy NEW"
+        )
+    if last % 2 and last == length:  # the padding byte was forgotten
+        length += file.write(b"\0")
+    absent = (layout.new_id, last + last % 2, last)
+    name, start, stop = next((chunk for chunk in found if is_id3(chunk[0])), absent)
+    stop += stop % 2
+    end = max(min(_end(file, layout), length), stop)
+    if new:
+        new = name + struct.pack(layout.size, len(new)) + new + b"\0" * (len(new) % 2)
+    splice(file, start, stop, new)
+    file.seek(4)
+    file.write(struct.pack(layout.size, end + len(new) - (stop - start) - head))
+
+
+def _check_end(file: IO[bytes], layout: Chunks) -> None:
+    """Refuse tags behind the end of the container; many readers find them, until there are new."""
+    end, length = _end(file, layout), file.seek(0, 2)
+    behind = [name for name, at, _ in chunks(file, layout, length) if at >= end]
+    if any(is_id3(name) or name == b"LIST" for name in behind):
+        raise TagError(
+            "tags stand behind the end that its header states; save it once in a tag editor such "
+            "as Kid3, which mends that, or leave them out: ffmpeg -i OLD -c copy NEW"
+        )
+
+
+def read_info(file: IO[bytes]) -> list[tuple[bytes, bytes]]:
+    """Key and text, as stored, of each item in the INFO list of a WAV."""
+    start, stop = _find_info(file)
+    data, at, found = read_part(file, start + 12, stop), 0, []
+    while at + 8 <= len(data):
+        size = int.from_bytes(data[at + 4 : at + 8], "little")
+        found.append((data[at : at + 4], data[at + 8 : at + 8 + size]))
+        id3v2.check_count(len(found))
+        at += 8 + size + size % 2
+    return found
+
+
+def put_info(file: IO[bytes], key: bytes, value: bytes | None) -> None:
+    """Set a text in the INFO list of a WAV, or remove it; without a list nothing happens."""
+    start, stop = _find_info(file)
+    texts = read_info(file)
+    if start == stop or dict(texts).get(key) == value:
+        return
+    length = file.seek(0, 2)
+    if read_part(file, start, stop).rstrip(b"\0") != _info_chunk(texts).rstrip(b"\0"):
+        raise TagError("its RIFF INFO list is damaged, and would be lost; mend it first")
+    new_texts = [(key, value)] if value is not None else []
+    new = _info_chunk([item for item in texts if item[0] != key] + new_texts)
+    end, stop = max(min(_end(file, WAV), length), stop), min(stop + stop % 2, length)
+    splice(file, start, stop, new)
+    file.seek(4)
+    file.write(struct.pack("<I", end + len(new) - (stop - start) - 8))
+
+
+def _info_chunk(texts: list[tuple[bytes, bytes]]) -> bytes:
+    sizes = (struct.pack("<I", len(text)) for _, text in texts)
+    parts = (name + next(sizes) + text + b"\0" * (len(text) % 2) for name, text in texts)
+    body = b"INFO" + b"".join(parts)
+    return b"LIST" + struct.pack("<I", len(body)) + body
+
+
+def _find_info(file: IO[bytes]) -> tuple[int, int]:
+    """First byte of the header and first behind the data of the INFO list; equal without one."""
+    for name, at, stop in chunks(file, WAV):
+        file.seek(at + 8)
+        if name == b"LIST" and file.read(4) == b"INFO":
+            return at, stop
+    return 0, 0
+
+
+# --- at the end of a file -------------------------------------------------------------------------
+
+
+def read_v1(file: IO[bytes]) -> bytes:
+    """The ID3v1 block that ends the file, or no byte."""
+    file.seek(max(file.seek(0, 2) - V1_SIZE, 0))
+    block = file.read()
+    # In a file that ends with an APEv2 tag, "TAG" is a part of that.
+    is_ape = block[-APE_SIZE:].startswith(APE_MARK)
+    return block if len(block) == V1_SIZE and block.startswith(b"TAG") and not is_ape else b""
+
+
+def trailers(file: IO[bytes]) -> int:
+    """Where ID3v1, and what stands right before it (TAG+, Lyrics3), begins."""
+
+    def before(count: int) -> bytes:
+        file.seek(max(at - count, 0))
+        return file.read(min(count, at))
+
+    at = file.seek(0, 2)
+    if not read_v1(file):
+        return at
+    at -= V1_SIZE
+    if before(227).startswith(b"TAG+"):
+        at -= 227
+    mark = before(15)
+    if mark.endswith(b"LYRICS200") and mark[:6].isdigit():
+        size = 15 + int(mark[:6])
+        at -= size if before(size).startswith(b"LYRICSBEGIN") else 0
+    elif mark.endswith(b"LYRICSEND"):
+        lyrics = before(5120)
+        start = lyrics.rfind(b"LYRICSBEGIN")
+        at -= len(lyrics) - start if start >= 0 else 0
+    return at
+
+
+def find_ape(file: IO[bytes]) -> tuple[int, int]:
+    """First byte of the APEv2 tag and the first behind it; equal where there is none."""
+    stop = trailers(file)
+    file.seek(max(stop - APE_SIZE, 0))
+    footer = file.read(APE_SIZE)
+    if stop < APE_SIZE or not footer.startswith(APE_MARK):
+        return stop, stop
+    size, _, flags = struct.unpack("<3I", footer[12:24])
+    start = stop - size
+    if start < 0:
+        raise TagError("the APEv2 tag claims to be larger than the file")
+    if flags >> 31 and start >= APE_SIZE:
+        file.seek(start - APE_SIZE)
+        start -= APE_SIZE if file.read(len(APE_MARK)) == APE_MARK else 0
+    return start, stop
+
+
+_APE_ITEM = re.compile(rb"(.{4}).{4}[\x20-\x7e]{2,255}\0", re.DOTALL)  # its size, flags and name
+
+
+def read_ape_items(file: IO[bytes]) -> list[bytes] | None:
+    """Each item of the APEv2 tag as bytes; `None` if they do not add up to the size of the tag."""
+    found, adds_up = split_ape(file)
+    return found if adds_up else None
+
+
+def split_ape(file: IO[bytes]) -> tuple[list[bytes], bool]:
+    """Items up to the first that is none, and whether they add up to the size of the tag."""
+    data = read_part(file, *find_ape(file))[:-APE_SIZE]
+    at, found = APE_SIZE if data.startswith(APE_MARK) else 0, []
+    while at < len(data) and (item := _APE_ITEM.match(data, at)):
+        start, at = at, item.end() + int.from_bytes(item[1], "little")
+        found.append(data[start:at])
+        id3v2.check_count(len(found))
+    return found, at == len(data)
+
+
+def find_audio_end(file: IO[bytes]) -> int:
+    """Where the tags at the end of a file begin.
+
+    An APEv2 tag whose items do not add up to its size may begin elsewhere: it counts as audio.
+    """
+    start, stop = find_ape(file)
+    return stop if read_ape_items(file) is None else start

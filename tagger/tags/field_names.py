@@ -1,0 +1,69 @@
+"""How each kind of tag names what is read besides the genre, and its values as texts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import mutagen
+import mutagen.apev2
+import mutagen.asf
+import mutagen.mp4
+
+from tagger.genres.provenance import FIELD
+from tagger.tags.id3v2 import check_count
+
+_mutagen: Any = mutagen  # half of it is untyped
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """Names of fields in one kind of tag, as mutagen spells them; of several the first counts."""
+
+    note: str  # our own field
+    album: tuple[str, ...]
+    album_artist: tuple[str, ...]
+    artist: tuple[str, ...]
+    compilation: tuple[str, ...]
+
+
+ID3 = Keys(f"TXXX:{FIELD}", ("TALB",), ("TPE2",), ("TPE1",), ("TCMP",))
+VORBIS = Keys(FIELD, ("album",), ("albumartist", "album artist"), ("artist",), ("compilation",))
+APE = Keys(FIELD, ("Album",), ("Album Artist", "AlbumArtist"), ("Artist",), ("Compilation",))
+MP4 = Keys(f"----:com.apple.iTunes:{FIELD}", ("©alb",), ("aART",), ("©ART",), ("cpil",))
+ASF = Keys(FIELD, ("WM/AlbumTitle",), ("WM/AlbumArtist",), ("Author",), ("WM/IsCompilation",))
+
+_asf = _mutagen.asf
+_NUMBERS = (_asf.ASFBoolAttribute, _asf.ASFWordAttribute, _asf.ASFDWordAttribute)
+_PLAIN = (str, bool, _asf.ASFUnicodeAttribute, _asf.ASFQWordAttribute, *_NUMBERS)
+
+
+def texts(tags: Any, key: str) -> tuple[str, ...]:
+    """The values of a field in one of mutagen's tags, without those that are not text.
+
+    Raises `TagError` for more than a person writes.
+    """
+    value = tags.get(key)
+    value = getattr(value, "text", value)  # of an ID3 frame
+    many = isinstance(value, (list, _mutagen.apev2.APETextValue))
+    if many:
+        check_count(len(value))
+    found = (_text(item) for item in (value if many else [value]))
+    return tuple(text for text in found if text is not None)
+
+
+def first_text(tags: Any, keys: tuple[str, ...]) -> str:
+    """The first value, without blanks around it, of the first field that has one; else ""."""
+    firsts = ("".join(texts(tags, key)[:1]).strip() for key in keys)
+    return next(filter(None, firsts), "")
+
+
+def is_set(tags: Any, keys: tuple[str, ...]) -> bool:
+    """Whether a field holds a yes."""
+    return first_text(tags, keys).casefold() in ("1", "true")
+
+
+def _text(value: Any) -> str | None:
+    if isinstance(value, _mutagen.mp4.MP4FreeForm):
+        return str(value, "utf-8", "replace")
+    return str(value) if isinstance(value, _PLAIN) else None

@@ -1,0 +1,239 @@
+"""The raw genre fields of a file, and our own field beside them: read, and made what is given.
+
+mutagen reads everything, and writes Vorbis comments, MP4, ASF and APEv2. An ID3v2 tag is edited as
+bytes, see `id3v2`; so what stands behind it (APEv2, Lyrics3, ID3v1) is not touched either.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Mapping, Sequence
+from io import BytesIO
+from typing import IO, Any
+
+import mutagen
+import mutagen.apev2
+import mutagen.asf
+import mutagen.flac
+import mutagen.mp4
+
+from tagger.errors import TagError
+from tagger.tags import containers
+from tagger.tags import mp4 as ilst
+from tagger.tags.field_names import APE, texts
+from tagger.tags.formats import (
+    APE_GENRE,
+    IGNR,
+    Family,
+    Tags,
+    is_ape_alone,
+    new_ape,
+    new_id3,
+    parse_id3,
+    read_ape,
+    read_id3,
+    render_ape_items,
+)
+
+NOTE = "note"  # our own field, in whatever tag is the main one
+Values = tuple[str, ...]
+PADDING, VORBIS_COMMENT, PICTURE = 1, 4, 6  # types of a FLAC block
+MOST_ODD = 100  # names of comments that are looked for in the file, one by one
+MOST_COMMENTS = 32 << 20  # characters; mutagen's time for Ogg grows with the square, here to 10 s
+
+_mutagen: Any = mutagen  # half of it is untyped
+
+
+def get_fields(file: IO[bytes], family: Family, tags: Tags) -> dict[str, Values]:
+    """Raw values of each genre field that is there, the one that counts most first, and the note.
+
+    Raises `TagError` for a genre that is not text.
+    """
+    fields: dict[str, Values] = {}
+    if tags.main is not tags.ape and family.field in tags.main:
+        fields[family.field] = texts(tags.main, family.field)
+    if "Genre" in tags.ape:
+        fields[APE_GENRE] = texts(tags.ape, "Genre")
+        if not fields[APE_GENRE]:
+            raise TagError("its APEv2 genre is not text, and would be lost; remove it first")
+    if "id3v1" in family.older and (block := containers.read_v1(file)):
+        fields["id3v1"] = (str(block[-1]),)
+    if IGNR in family.older and (raw := dict(containers.read_info(file)).get(b"IGNR")) is not None:
+        fields[IGNR] = (raw.decode("latin-1"),)  # byte for byte, whatever its encoding
+    if note := texts(tags.main, tags.keys.note):
+        fields[NOTE] = note
+    return fields
+
+
+def put_fields(
+    file: IO[bytes],
+    media: Any,
+    family: Family,
+    fields: Mapping[str, Values],
+    *,
+    keep_empty: bool = True,
+) -> None:
+    """Make the fields what is given; without `keep_empty`, remove a tag with nothing else."""
+    note = fields.get(NOTE)
+    ape_alone = family.has_ape and is_ape_alone(file, family, read_ape(file))
+    if "id3v1" in fields and containers.read_v1(file):
+        file.seek(-1, 2)
+        file.write(bytes([int(fields["id3v1"][0])]))
+    if family.has_ape:
+        is_main = family.keys is APE
+        changes = {"Genre": fields.get(APE_GENRE)}
+        if is_main or ape_alone:
+            changes[APE.note] = note
+        made = new_ape(file) if is_main else _mutagen.apev2.APEv2()
+        _put_ape(file, changes, made, keep_empty=keep_empty or not is_main)
+    if family.id3 is not None:
+        frames = fields.get("TCON"), None if ape_alone else note
+        _put_id3(file, family.id3, frames, keep_empty=keep_empty)
+    elif not family.has_ape:
+        changes = {family.field: fields.get(family.field), family.keys.note: note}
+        _put_values(file, media, changes, keep_empty=keep_empty)
+    if IGNR in family.older:
+        info = fields.get(IGNR)
+        containers.put_info(file, b"IGNR", info[0].encode("latin-1") if info else None)
+
+
+def has_tags(file: IO[bytes], media: Any, family: Family) -> bool:
+    """Whether the tag block that is written to is there, and is not empty."""
+    if family.id3 is not None:
+        return bool(read_id3(file, family.id3))
+    if family.has_ape:
+        return len(read_ape(file)) > 0
+    # mutagen cannot remove the list of an MP4, only empty it
+    empty = isinstance(media, _mutagen.mp4.MP4) and not media.tags
+    return media.tags is not None and not empty
+
+
+# --- one kind of tag each; `None` removes a field ------------------------------------------------
+
+
+def _put_id3(
+    file: IO[bytes],
+    place: containers.Place,
+    changes: tuple[Values | None, Values | None],
+    *,
+    keep_empty: bool,
+) -> None:
+    if not read_id3(file, place) and changes == (None, None):
+        return
+    tag = parse_id3(file, place).with_fields(*changes)
+    made = new_id3(file, place)
+    removable = not keep_empty and not tag.rest and tag.frames in ((), made.frames)
+    containers.place_id3(file, place, b"" if removable else tag.to_bytes())
+
+
+def _put_ape(
+    file: IO[bytes], changes: Mapping[str, Values | None], made: Any, *, keep_empty: bool
+) -> None:
+    """`made` is the tag that is made where there is none."""
+    (start, stop), tags = containers.find_ape(file), read_ape(file)
+    if all(values is None and key not in tags for key, values in changes.items()):
+        return  # a tag without such a field keeps its bytes
+    raw = containers.read_ape_items(file)
+    if raw is None or sorted(raw) != sorted(render_ape_items(tags)):
+        raise TagError(
+            "its APEv2 tag holds items that would be lost or changed (two of the same name, more "
+            "than it counts, or one marked as read-only); remove those, or the whole tag, in a tag "
+            "editor such as Kid3 or Mp3tag first"
+        )
+    if len(tags) == 0:
+        tags.update(made)
+    _change(tags, changes)
+    new = BytesIO()
+    if keep_empty or tags not in ({}, made):
+        tags.save(new)
+    containers.splice(file, start, stop, new.getvalue())
+
+
+def _put_values(
+    file: IO[bytes], media: Any, changes: Mapping[str, Values | None], *, keep_empty: bool
+) -> None:
+    if media.tags is None and not any(changes.values()):
+        return
+    if isinstance(media, _mutagen.mp4.MP4):
+        genre, note = changes.values()
+        ilst.put_items(file, media, genre, note)
+        return
+    if (
+        isinstance(media, _mutagen.flac.FLAC)
+        and not media.tags
+        and read_id3(file, containers.FRONT)
+    ):
+        raise TagError(
+            "its tag is an ID3v2, which the genre in a Vorbis comment would hide; "
+            "write it anew with: ffmpeg -i OLD.flac -c copy -map_metadata 0 NEW.flac"
+        )
+    if hasattr(media.tags, "vendor"):
+        _check_comments(file, media.tags)
+    if isinstance(media, _mutagen.flac.FLAC):
+        _check_flac_blocks(file, media.metadata_blocks)
+    if media.tags is None:
+        media.add_tags()
+    _change(media.tags, changes)
+    if isinstance(media, _mutagen.flac.FLAC) and not keep_empty and not media.tags:
+        media.metadata_blocks.remove(media.tags)  # its delete() would remove the padding as well
+    size = file.seek(0, 2)
+    file.seek(0)
+    media.save(file)
+    if isinstance(media, _mutagen.asf.ASF):
+        _correct_size(file, size)
+
+
+def _change(tags: Any, changes: Mapping[str, Values | None]) -> None:
+    for key, values in changes.items():
+        if values is not None:
+            tags[key] = list(values)
+        elif key in tags:
+            del tags[key]
+
+
+def _check_comments(file: IO[bytes], comments: Any) -> None:
+    """Refuse Vorbis comments that mutagen replaced at reading: to save them would lose them."""
+    if sum(len(value) for _, value in comments) > MOST_COMMENTS:
+        raise TagError("its Vorbis comments are too large to be written; are there huge pictures?")
+    file.seek(0)
+    head = file.read(1 << 24)
+    odd = {f"{key}=".encode() for key, _ in comments if "?" in key}
+    if len(odd) > MOST_ODD or any(name not in head for name in odd):
+        raise TagError("the name of a Vorbis comment is not ASCII and would be lost; mend it first")
+    replaced = sum(value.count("\ufffd") for _, value in comments)
+    if replaced and head.count("\ufffd".encode()) < replaced:
+        raise TagError("a Vorbis comment is not UTF-8 and would be lost; mend it first")
+    if any(re.fullmatch(r"unknown\d+", key) for key, _ in comments):
+        raise TagError("a Vorbis comment has no name and would be lost; mend it first")
+
+
+def _check_flac_blocks(file: IO[bytes], known: Sequence[Any]) -> None:
+    """Refuse blocks that mutagen would not write as they are, such as texts that are not UTF-8."""
+    file.seek(containers.find_id3(file, containers.FRONT)[1] + len(b"fLaC"))
+    for block in known:
+        size, new = int.from_bytes(file.read(4)[1:], "big"), block.write()
+        # Some programs state a wrong size for these two, which mutagen finds out and mends.
+        raw = file.read(len(new) if block.code in (VORBIS_COMMENT, PICTURE) else size)
+        if raw != new and block.code != PADDING:
+            raise TagError(
+                f"its FLAC block of type {block.code} would not keep its bytes (6 is a picture, "
+                "often with a description that is not UTF-8); remove it, or add it anew, in a tag "
+                "editor such as Kid3 or Mp3tag first"
+            )
+
+
+# --- ASF ------------------------------------------------------------------------------------------
+
+_FILE_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")  # the id of that object
+
+
+def _correct_size(file: IO[bytes], old: int) -> None:
+    """Let an ASF state the size that it has now, if the one it states was right at `old` bytes."""
+    file.seek(0)
+    found = file.read(1 << 16).find(_FILE_PROPERTIES)
+    file.seek(found + 40)
+    if found >= 0 and file.read(8) == struct.pack("<Q", old):
+        size = file.seek(0, 2)
+        file.seek(found + 40)
+        file.write(struct.pack("<Q", size))

@@ -1,0 +1,274 @@
+"""Which tags each container has, a row per family, and what mutagen reads of them."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import IO, Any
+
+import mutagen
+import mutagen.aac
+import mutagen.ac3
+import mutagen.aiff
+import mutagen.apev2
+import mutagen.asf
+import mutagen.dsdiff
+import mutagen.dsf
+import mutagen.flac
+import mutagen.id3
+import mutagen.monkeysaudio
+import mutagen.mp3
+import mutagen.mp4
+import mutagen.musepack
+import mutagen.oggflac
+import mutagen.oggopus
+import mutagen.oggspeex
+import mutagen.oggtheora
+import mutagen.oggvorbis
+import mutagen.optimfrog
+import mutagen.smf
+import mutagen.tak
+import mutagen.trueaudio
+import mutagen.wave
+import mutagen.wavpack
+
+from tagger.errors import TagError
+from tagger.tags import containers, id3v2
+from tagger.tags import mp4 as ilst
+from tagger.tags.field_names import APE, ASF, ID3, MP4, VORBIS, Keys
+
+_mutagen: Any = mutagen  # half of it is untyped
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """Where the containers of some of mutagen's types keep the genre.
+
+    `id3` is the place of an ID3v2 tag. `older` are tags at the end of the file: what they say about
+    the genre counts if the main field is missing, and is corrected with it.
+    """
+
+    types: tuple[Any, ...]
+    keys: Keys
+    field: str
+    id3: containers.Place | None = None
+    older: tuple[str, ...] = ()
+
+    @property
+    def has_ape(self) -> bool:
+        """Whether an APEv2 tag can be at the end."""
+        return APE_GENRE in (self.field, *self.older)
+
+
+APE_GENRE = "ape:Genre"
+IGNR = "riff:IGNR"  # of a RIFF INFO list: where there is one, FFmpeg looks at nothing else
+
+_m = _mutagen
+FAMILIES = (
+    Family(
+        (_m.mp3.MP3, _m.trueaudio.TrueAudio), ID3, "TCON", containers.FRONT, (APE_GENRE, "id3v1")
+    ),
+    Family((_m.wave.WAVE,), ID3, "TCON", containers.WAV, (IGNR,)),
+    Family((_m.aiff.AIFF,), ID3, "TCON", containers.AIFF),
+    Family((_m.dsdiff.DSDIFF,), ID3, "TCON", containers.DSDIFF),
+    Family((_m.dsf.DSF,), ID3, "TCON", containers.DSF),
+    Family((_m.wavpack.WavPack, _m.musepack.Musepack), APE, APE_GENRE, None, ("id3v1",)),
+    Family((_m.monkeysaudio.MonkeysAudio, _m.tak.TAK), APE, APE_GENRE, None, ("id3v1",)),
+    Family((_m.flac.FLAC, _m.oggflac.OggFLAC, _m.oggvorbis.OggVorbis), VORBIS, "GENRE"),
+    Family((_m.oggopus.OggOpus, _m.oggspeex.OggSpeex, _m.oggtheora.OggTheora), VORBIS, "GENRE"),
+    Family((_m.mp4.MP4,), MP4, "©gen"),
+    Family((_m.asf.ASF,), ASF, "WM/Genre"),
+)
+# What mutagen knows besides; without it such a file could be taken for one of the above.
+_NO_FAMILY = (
+    _m.aac.AAC,
+    _m.ac3.AC3,
+    _m.apev2.APEv2File,
+    _m.id3.ID3FileType,
+    _m.optimfrog.OptimFROG,
+    _m.smf.SMF,
+)
+_FAMILY_OF: dict[Any, Family | None] = {
+    **dict.fromkeys(_NO_FAMILY),
+    **{kind: family for family in FAMILIES for kind in family.types},
+}
+
+
+def recognise(file: IO[bytes], path: Path) -> tuple[Any, Family | None]:
+    """The type that mutagen chooses by content and suffix, and its family; `None` for no type."""
+    header = file.read(128)
+    score, _, kind = max(
+        (kind.score(str(path), file, header), kind.__name__, kind) for kind in _FAMILY_OF
+    )
+    return (kind, _FAMILY_OF[kind]) if score > 0 else (None, None)
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """A file with an ID3v2 or APEv2 tag, as mutagen sees it without that."""
+
+    info: Any
+
+
+def load(file: IO[bytes], kind: Any, family: Family) -> Any:
+    """What mutagen reads of a file; for ID3v2 and APEv2 only the stream, see `read_tags`."""
+    if family.keys is MP4:
+        ilst.check_atoms(file)
+    if isinstance(family.id3, containers.Chunks):
+        containers.find_id3(file, family.id3)  # raises `TagError` for too many chunks
+    start = (
+        containers.find_id3(file, containers.FRONT)[1] if family.id3 == containers.FRONT else None
+    )
+    file.seek(0)
+    if kind in _STREAMS:
+        return Stream(_STREAMS[kind](file) if start is None else _STREAMS[kind](file, start))
+    media = kind(file)
+    id3v2.check_count(len(media.tags or ()))
+    id3v2.check_count(len(getattr(media, "metadata_blocks", ())))  # of a FLAC
+    return media
+
+
+# Mutagen's own loading of such a tag takes a time that grows with the square of its size.
+_STREAMS = {
+    _m.mp3.MP3: _m.mp3.MPEGInfo,
+    _m.trueaudio.TrueAudio: _m.trueaudio.TrueAudioInfo,
+    _m.wave.WAVE: _m.wave.WaveStreamInfo,
+    _m.aiff.AIFF: _m.aiff.AIFFInfo,
+    _m.dsdiff.DSDIFF: _m.dsdiff.DSDIFFInfo,
+    _m.dsf.DSF: lambda file: _m.dsf.DSFInfo(_m.dsf.DSFFile(file).fmt_chunk),
+    _m.wavpack.WavPack: _m.wavpack.WavPackInfo,
+    _m.musepack.Musepack: _m.musepack.MusepackInfo,
+    _m.monkeysaudio.MonkeysAudio: _m.monkeysaudio.MonkeysAudioInfo,
+    _m.tak.TAK: _m.tak.TAKInfo,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Tags:
+    """What mutagen reads of the tags of a file, empty where there is none.
+
+    Genre and note go to the main one. `ape`, at the end of the file, may be the main one.
+    """
+
+    main: Any
+    keys: Keys  # of the main one
+    ape: Any
+
+    @property
+    def has_one_genre(self) -> bool:
+        """Whether the main one is an ID3v2 from before 2.4, where a genre is one value."""
+        return isinstance(self.main, _mutagen.id3.ID3) and self.main.version < (2, 4)
+
+
+def read_tags(file: IO[bytes], media: Any, family: Family) -> Tags:
+    """Read each tag once."""
+    ape = read_ape(file) if family.has_ape else {}
+    if family.keys is APE or is_ape_alone(file, family, ape):
+        return Tags(ape, APE, ape)
+    if family.id3 is None:
+        return Tags(media.tags or {}, family.keys, ape)
+    source = read_id3(file, family.id3)
+    if not source:
+        return Tags({}, family.keys, ape)
+    frames = BytesIO(id3v2.parse(source).to_read())
+    return Tags(_mutagen.id3.ID3(frames, translate=False, load_v1=False), family.keys, ape)
+
+
+def is_ape_alone(file: IO[bytes], family: Family, ape: Any) -> bool:
+    """Whether an MP3 is tagged by APEv2 alone; a new ID3v2 tag would hide all that is in it."""
+    return family.id3 == containers.FRONT and len(ape) > 0 and not read_id3(file, containers.FRONT)
+
+
+def read_id3(file: IO[bytes], place: containers.Place) -> bytes:
+    """The ID3v2 tag; no byte where there is none, or one of empty frames, which hides nothing."""
+    source = containers.read_id3(file, place)
+    tag = id3v2.parse(source) if source else id3v2.Id3()
+    head = 6 if tag.major == 2 else 10
+    is_empty = all(len(frame) == head for frame in tag.frames) and not tag.rest.strip(b"\0")
+    return b"" if is_empty else source
+
+
+def parse_id3(file: IO[bytes], place: containers.Place) -> id3v2.Id3:
+    """The ID3v2 tag as bytes, or the one that would be made where there is none."""
+    if source := read_id3(file, place):
+        return id3v2.parse(source)
+    return new_id3(file, place)
+
+
+def new_id3(file: IO[bytes], place: containers.Place) -> id3v2.Id3:
+    """A new ID3v2 tag says what an ID3v1 or a RIFF INFO said, which it hides from many readers."""
+    if place == containers.WAV:
+        return id3v2.from_texts(_info_texts(dict(containers.read_info(file))))
+    if place == containers.FRONT:
+        return id3v2.from_texts(id3v2.v1_texts(containers.read_v1(file)))
+    return id3v2.Id3()
+
+
+# TagLib shows these frames by the same names as the items.
+_INFO_FRAMES = {
+    b"INAM": b"TIT2", b"IART": b"TPE1", b"IPRD": b"TALB", b"ICRD": b"TDRC", b"ITRK": b"TRCK",
+    b"IPRT": b"TRCK", b"ICMT": b"COMM", b"IBPM": b"TBPM", b"ICOP": b"TCOP", b"IDIT": b"TDEN",
+    b"IEDT": b"TPE4", b"ILNG": b"TLAN", b"IMED": b"TMED", b"IMUS": b"TCOM", b"IPUB": b"TPUB",
+    b"ISFT": b"TSSE", b"ISRC": b"TSRC", b"ITCH": b"TENC", b"IWRI": b"TEXT", b"PRT1": b"TSST",
+    b"IBSU": b"TXXX:ARTISTWEBPAGE", b"ICNT": b"TXXX:RELEASECOUNTRY", b"IENG": b"TXXX:ARRANGER",
+    b"ISTR": b"TXXX:PERFORMER",
+}  # fmt: skip
+
+
+def _info_texts(info: dict[bytes, bytes]) -> dict[bytes, str]:
+    """The items of a RIFF INFO list, except the genre, by the names of frames."""
+    frames = {key: frame for key, frame in _INFO_FRAMES.items() if key in info}
+    others = [key for key in info if key not in _INFO_FRAMES and key.isalnum() and key != b"IGNR"]
+    frames |= {key: b"TXXX:" + key for key in others}
+    return {frame: info_text(info[key]) for key, frame in frames.items()}
+
+
+def info_text(raw: bytes) -> str:
+    """A text of an INFO list: UTF-8 from FFmpeg, Windows' own encoding from most else."""
+    raw = raw.split(b"\0")[0]
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return raw.decode("cp1252", "replace")
+
+
+def new_ape(file: IO[bytes]) -> Any:
+    """A new APEv2 tag says what an ID3v1 block said, which it hides from many readers."""
+    tags = _mutagen.apev2.APEv2()
+    for name, text in id3v2.v1_texts(containers.read_v1(file)).items():
+        tags[_APE_NAMES[name]] = text
+    return tags
+
+
+_APE_NAMES = {
+    b"TIT2": "Title", b"TPE1": "Artist", b"TALB": "Album", b"TDRC": "Year", b"COMM": "Comment",
+    b"TRCK": "Track",
+}  # fmt: skip
+
+
+def read_ape(file: IO[bytes]) -> Any:
+    """Mutagen's view of the APEv2 tag at the end of a file; an empty one where there is none."""
+    start, stop = containers.find_ape(file)
+    if start == stop:
+        return _mutagen.apev2.APEv2()
+    items, adds_up = containers.split_ape(file)
+    source = containers.read_part(file, start, stop)
+    if not adds_up and len(items) < int.from_bytes(source[-16:-12], "little"):
+        # mutagen says so too, after it has looked at each byte for the end of a name.
+        raise TagError("an item of the APEv2 tag has no name")
+    try:
+        # mutagen goes back to a header, which some tags only claim to have.
+        return _mutagen.apev2.APEv2(BytesIO(bytes(containers.APE_SIZE) + source))
+    except _mutagen.apev2.APENoHeaderError:  # it has no items
+        return _mutagen.apev2.APEv2()
+
+
+def render_ape_items(tags: Any) -> list[bytes]:
+    """The items of an APEv2 tag as mutagen would save them."""
+    found = []
+    for key, value in tags.items():
+        data = bytes(value._write())
+        found.append(struct.pack("<2I", len(data), value.kind << 1) + f"{key}\0".encode() + data)
+    return found

@@ -1,0 +1,205 @@
+"""The genre of one file: read it, write it, put it back; nothing else in the file changes.
+
+Beside the genre stands our own field, the note, see `provenance`.
+
+Files are edited in place: a caller passes a private copy, which is worthless after an error.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import mutagen
+import mutagen.id3
+
+from tagger.errors import TagError, UnsupportedFormat
+from tagger.genres.policy import unique_names
+from tagger.genres.provenance import FIELD
+from tagger.tags import containers, id3v2
+from tagger.tags.field_names import APE, first_text, is_set
+from tagger.tags.fields import NOTE, get_fields, has_tags, put_fields
+from tagger.tags.formats import APE_GENRE, IGNR, Family, info_text, load, read_tags, recognise
+from tagger.tags.verify import other_parts
+from tagger.types import GenreFields, TagInfo
+
+JOIN = "; "  # between genres where ID3 before 2.4 allows one value; "/" and "," are parts of names
+V1_UNKNOWN = 255  # the genre byte of ID3v1 for a name that is not in its list
+
+_mutagen: Any = mutagen  # half of it is untyped
+_V1_NAMES: list[str] = _mutagen.id3.TCON.GENRES
+_V1_NUMBERS = {name.casefold(): number for number, name in enumerate(_V1_NAMES)}
+
+
+def read_genres(path: Path) -> tuple[str, ...]:
+    """Genre names as a user means them, in file order, each once; `()` where there are none.
+
+    ID3 numbers are turned into names. Older tags count only if the main one has no genre: in an MP3
+    the ID3v2 tag, then APEv2, then ID3v1; in a WAV the ID3 chunk, then RIFF INFO.
+    Raises `UnsupportedFormat` if the container holds no tags, else `TagError` if it is damaged.
+    """
+    return read_tag(path).genres
+
+
+def read_tag(path: Path) -> TagInfo:
+    """Genres as `read_genres` gives them, and what else a run must know of a tag, read at once.
+
+    All but the genres is that of the main tag; of several values the first counts, and one that is
+    not text is taken for "". Raises as `read_genres` does.
+    """
+    with _opened(path, "rb") as (file, media, family):
+        tags = read_tags(file, media, family)
+        fields = get_fields(file, family, tags)
+        note = "".join(fields.pop(NOTE, ())[:1])
+        names = (_names(*item, joined=tags.has_one_genre) for item in fields.items())
+        return TagInfo(
+            genres=next(filter(None, names), ()),
+            note=note,
+            album=first_text(tags.main, tags.keys.album),
+            album_artist=first_text(tags.main, tags.keys.album_artist),
+            artist=first_text(tags.main, tags.keys.artist),
+            compilation=is_set(tags.main, tags.keys.compilation),
+        )
+
+
+def read_fields(path: Path) -> GenreFields:
+    """The genre fields as they are stored, for `restore_fields`. Raises as `read_genres` does."""
+    with _opened(path, "rb") as (file, media, family):
+        fields = get_fields(file, family, read_tags(file, media, family))
+        return GenreFields(fields, has_tags(file, media, family))
+
+
+def write_genres(path: Path, genres: Sequence[str], note: str = "") -> None:
+    """Store genres, best first, and the note in our own field, and read both back.
+
+    Several stay separate values; in ID3v2.3 and 2.2 they are one value, joined by "; ". A file
+    without a tag, or with an empty one, gets a new one, which repeats what an ID3v1 block or a RIFF
+    INFO says, since it would hide that; an MP3 tagged by APEv2 alone gets its genre there. An older
+    tag at the end is updated, never added. The note goes to the main tag only; "" removes it.
+
+    Raises as `read_genres` does, and `TagError` for no genre, for a name that readers would take
+    for something else (a number, a leading "(", control characters), and for a file that would lose
+    other tags or does not read back as written.
+    """
+    wanted = unique_names(genres)
+    if not wanted:
+        raise TagError("no genre to write", path)
+    for name in wanted:
+        _check_name(name, path)
+    with _opened(path, "r+b") as (file, media, family):
+        tags = read_tags(file, media, family)
+        main = APE_GENRE if tags.keys is APE else family.field
+        values = dict.fromkeys([main, *get_fields(file, family, tags)], wanted)
+        values.pop(NOTE, None)
+        if note:
+            values[NOTE] = (note,)
+        if tags.has_one_genre:
+            values["TCON"] = (JOIN.join(wanted),)
+        if IGNR in family.older and containers.read_info(file):
+            values[IGNR] = (f"{JOIN.join(wanted)}\0".encode().decode("latin-1"),)
+        if "id3v1" in values:
+            numbers = (_V1_NUMBERS.get(name.casefold()) for name in wanted)
+            known = next((number for number in numbers if number is not None), V1_UNKNOWN)
+            values["id3v1"] = (str(known),)
+        put_fields(file, media, family, values)
+    stored = read_tag(path)
+    if stored.genres != wanted:
+        raise TagError(f"{wanted} would read back as {stored.genres}; choose other names", path)
+    if stored.note != note:
+        raise TagError(f"its field {FIELD} would not read back as written", path)
+
+
+def field_genres(fields: GenreFields) -> tuple[str, ...]:
+    """The names that raw fields stand for, as `read_genres` would give them."""
+    raw = ((field, values) for field, values in fields.values.items() if field != NOTE)
+    names = (_names(field, values, joined=True) for field, values in raw)
+    return next(filter(None, names), ())
+
+
+def restore_fields(path: Path, fields: GenreFields) -> None:
+    """Put back what `read_fields` gave; a tag that was not there and holds no more is removed."""
+    with _opened(path, "r+b") as (file, media, family):
+        put_fields(file, media, family, fields.values, keep_empty=fields.has_tags)
+        file.seek(0)
+        if family.id3 == containers.FRONT and recognise(file, path)[1] is not family:
+            # Only an ID3 tag, which had no frame, told of what kind it is: its suffix is wrong.
+            containers.splice(file, 0, 0, id3v2.Id3().to_bytes())
+
+
+def other_tags(path: Path) -> dict[str, str]:
+    """All in the tags but genre and note, and the stream's figures: equal before and after a write.
+
+    Text is kept, anything else as a digest. The audio itself is not compared here.
+    """
+    with _opened(path, "rb") as (file, media, family):
+        return other_parts(file, media, family)
+
+
+# --- names ----------------------------------------------------------------------------------------
+
+
+def _names(field: str, values: Iterable[str], *, joined: bool) -> tuple[str, ...]:
+    """The names that the raw values of a field stand for."""
+    if field == "id3v1":
+        values = [value for value in values if int(value) < len(_V1_NAMES)]
+    if field in ("TCON", "id3v1"):
+        values = _mutagen.id3.TCON(encoding=3, text=list(values)).genres
+    if field == IGNR:
+        values = [info_text(value.encode("latin-1")) for value in values]
+    if field == "TCON" and joined:
+        values = [part for value in values for part in value.split(JOIN)]
+    return unique_names(values)
+
+
+def _check_name(name: str, path: Path) -> None:
+    if name.isdecimal() or name.startswith("(") or name in ("RX", "CR"):
+        raise TagError(f"ID3 readers take {name!r} for a genre number; choose another name", path)
+    if any(unicodedata.category(char) in ("Cc", "Cs") for char in name):
+        raise TagError(f"the genre {name!r} holds control characters; choose another name", path)
+
+
+# --- opening --------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _opened(path: Path, mode: str) -> Iterator[tuple[IO[bytes], Any, Family]]:
+    """The open file, mutagen's view of it, and its family; foreign errors become `TagError`."""
+    try:
+        with path.open(mode) as file:
+            kind, family = recognise(file, path)
+            if kind is None:
+                raise UnsupportedFormat(
+                    "not recognised: the file is empty or damaged, of a kind that holds no tags, "
+                    "or its suffix does not fit its content",
+                    path,
+                )
+            media = None if family is None else load(file, kind, family)
+            if family is None or _is_adts(file, family):
+                raise UnsupportedFormat(
+                    f"{path.suffix or 'these'} files hold no tags that can be written safely; "
+                    "for AAC: ffmpeg -i OLD.aac -c copy NEW.m4a",
+                    path,
+                )
+            yield file, media, family
+    except TagError as error:
+        error.path = error.path or path
+        raise
+    except OSError as error:
+        raise TagError(f"cannot be read or written: {error.strerror or error}", path) from error
+    # mutagen's parsers let IndexError, ValueError, KeyError, struct.error, ZeroDivisionError,
+    # AssertionError, MemoryError ... through on damaged files, and `blocks` may do so as well.
+    except Exception as error:
+        reason = str(error) if len(str(error)) > len("error") else "it is cut off or broken"
+        raise TagError(f"the file or its tag cannot be read: {reason}", path) from error
+
+
+def _is_adts(file: IO[bytes], family: Family) -> bool:
+    """Whether the sound is AAC without a container, which mutagen takes for MP3 behind an ID3."""
+    if family.id3 != containers.FRONT:
+        return False
+    file.seek(containers.find_id3(file, containers.FRONT)[1])
+    sync = file.read(2)
+    return len(sync) == 2 and sync[0] == 0xFF and sync[1] & 0xF6 == 0xF0

@@ -1,0 +1,256 @@
+"""An ID3v2 tag as bytes, split into its frames; only the genre and our note are ever replaced.
+
+mutagen's save drops frames that it cannot parse, turns ID3v2.2 into 2.3 and forgets frame flags.
+Here every other frame keeps its bytes and the tag its version. Source: id3.org, 2.2 to 2.4.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from io import BytesIO
+from typing import Any
+
+import mutagen
+import mutagen.id3
+
+from tagger.errors import TagError
+from tagger.genres.provenance import FIELD
+
+_mutagen: Any = mutagen  # half of it is untyped
+
+BLANK = " \t\n\v\f\r\0"  # what fills a field of fixed size; a no-break space is text
+NEW_PADDING = 1024  # bytes kept free in a tag that must grow, so that the next edit need not
+
+UNSYNCHRONISED, EXTENDED, EXPERIMENTAL, FOOTER = 0x80, 0x40, 0x20, 0x10  # flags of a tag
+_NAME = {2: re.compile(rb"[A-Z0-9]{3}"), 3: re.compile(rb"[A-Z0-9]{3}[A-Z0-9 \0]")}
+_NAME[4] = _NAME[3]
+# Programs that turned 2.2 into 2.3 left the short name behind, filled up. TCOM is another frame.
+_GENRE_NAMES = {2: (b"TCO",), 3: (b"TCON", b"TCO\0", b"TCO ")}
+_GENRE_NAMES[4] = _GENRE_NAMES[3]
+_UNKNOWN = {2: 0, 3: 0x1F, 4: 0x0F}  # flags of a tag that its version does not have
+_COMPRESSED = {3: 0x80, 4: 0x08}  # flag of a frame, in the second byte of them
+# Names of the frames that are read: genre, note, album, both artists, compilation; 2.2 as well.
+_READ = (b"TCON TXXX TALB TPE1 TPE2 TCMP TCO TXX TAL TP1 TP2 TCP").split()
+_LETTERS = rb"\0?".join(re.escape(bytes([letter])) for letter in FIELD.encode())  # UTF-16 too
+_NOTE = re.compile(rb".{6,19}%b" % _LETTERS, re.DOTALL)  # behind a header, an encoding, a mark
+EXTENDED_SIZE = range(6, 16)  # bytes of an extended header with all that it may hold
+_FALSE_SYNC = re.compile(rb"\xff([\xe0-\xff]|\Z)")  # what unsynchronisation takes care to avoid
+
+# What no tag of a person's reaches. Beyond that, mutagen and others take minutes or gigabytes.
+MOST_PARTS = 10_000  # frames, items, comments or chunks
+MOST_TEXT = 1 << 16  # bytes of the frames that are read, inflated
+
+DAMAGED = (
+    "the ID3 tag is damaged (its sizes do not fit its extended header or its unsynchronisation), "
+    "and most of it would be lost; save it anew with a tag editor such as Kid3 or Mp3tag first"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Id3:
+    """A tag: `frames` with their headers, and the `rest` behind the last one.
+
+    `rest` is padding, or something unreadable that must stay. `room` is the size of the tag that
+    was read, without its header.
+    """
+
+    major: int = 4
+    flags: int = 0
+    synchsafe: bool = True  # sizes of frames; iTunes once wrote plain ones in 2.4
+    frames: tuple[bytes, ...] = ()
+    rest: bytes = b""
+    room: int = 0
+
+    @property
+    def others(self) -> tuple[bytes, ...]:
+        """The frames that are neither the genre nor our note."""
+        names = _GENRE_NAMES[self.major]
+        kept = (frame for frame in self.frames if frame[: len(names[0])] not in names)
+        return tuple(frame for frame in kept if not self._is_note(frame))
+
+    def with_fields(self, genre: Sequence[str] | None, note: Sequence[str] | None) -> Id3:
+        """Return the tag with one frame of these raw values for each of the two, or with none."""
+        # First: a reader that stumbles over another frame has seen them by then.
+        new: list[bytes] = []
+        if genre is not None:
+            new.append(_text_frame(self, _GENRE_NAMES[self.major][0], genre))
+        if note is not None:
+            new.append(_text_frame(self, b"TXX" if self.major == 2 else b"TXXX", (FIELD, *note)))
+        rest = self.rest if self.rest.strip(b"\0") else b""
+        return replace(self, frames=(*new, *self.others), rest=rest)
+
+    def _is_note(self, frame: bytes) -> bool:
+        """Whether mutagen reads a frame as our note, whatever its encoding and its other flags."""
+        if not frame.startswith(b"TXX"):
+            return False
+        if self._is_compressed(frame) or not _NOTE.match(frame):
+            return False  # ours is never compressed
+        alone = BytesIO(replace(self, frames=(frame,), rest=b"", room=0).to_bytes())
+        return f"TXXX:{FIELD}" in _mutagen.id3.ID3(alone, translate=False, load_v1=False)
+
+    def to_read(self) -> bytes:
+        """A tag of just the frames that are read, which mutagen is spared the others of.
+
+        Raises `TagError` if they hold more than it can read in a few seconds.
+        """
+        frames, size = [], 0
+        for frame in self.frames:
+            if frame[: 3 if self.major == 2 else 4].rstrip(b"\0 ") not in _READ:
+                continue
+            if not frame.startswith(b"TXX") or self._is_note(frame):
+                plain = self.major == 4 and not self.synchsafe
+                frames.append(_with_synchsafe_size(frame) if plain else frame)
+                size += self._length(frame)
+        # mutagen reads what there is of a frame that is cut off.
+        is_genre = self.rest.startswith(_GENRE_NAMES[self.major])
+        rest = self.rest[: MOST_TEXT + 1] if is_genre else b""
+        if size + len(rest) > MOST_TEXT:
+            raise TagError("the ID3 tag holds a genre or an artist that is too long to be real")
+        return replace(self, frames=tuple(frames), rest=rest, room=0).to_bytes()
+
+    def _is_compressed(self, frame: bytes) -> bool:
+        return self.major > 2 and bool(frame[9] & _COMPRESSED[self.major])
+
+    def _length(self, frame: bytes) -> int:
+        """Bytes that a frame holds; of a compressed one up to just more than may be read."""
+        if not self._is_compressed(frame):
+            return len(frame)
+        size, data, longest = frame[10:14], frame[14:], 0
+        plain = data.replace(b"\xff\0", b"\xff")
+        for packed in (data, plain, size + data, size + plain):  # each is tried by mutagen
+            with suppress(zlib.error):
+                inflated = zlib.decompressobj().decompress(packed, MOST_TEXT + 1)
+                longest = max(longest, len(inflated))
+        return longest
+
+    def to_bytes(self) -> bytes:
+        """The whole tag, as long as the one that was read if that is possible."""
+        body = b"".join(self.frames) + self.rest
+        if not self.rest:  # an unreadable rest may not be taken for padding
+            grown = len(body) > self.room
+            body = body.ljust(len(body) + NEW_PADDING if grown else self.room, b"\0")
+        return b"ID3" + bytes([self.major, 0, self.flags]) + to_synchsafe(len(body)) + body
+
+
+def from_synchsafe(data: bytes) -> int:
+    """A number of which each byte holds 7 bits."""
+    return sum((byte & 0x7F) << 7 * i for i, byte in enumerate(reversed(data)))
+
+
+def to_synchsafe(number: int) -> bytes:
+    """Four bytes of 7 bits each."""
+    if number >> 28:
+        raise TagError("the ID3 tag would be larger than 256 MB")
+    return bytes(number >> 7 * i & 0x7F for i in (3, 2, 1, 0))
+
+
+def is_synchsafe(data: bytes) -> bool:
+    """Whether each byte holds 7 bits."""
+    return not any(byte >> 7 for byte in data)
+
+
+def check_count(count: int) -> None:
+    """Raise `TagError` for more parts of a tag than a person makes."""
+    if count > MOST_PARTS:
+        raise TagError(f"its tag has more than {MOST_PARTS:,} parts, which is too many to be real")
+
+
+def size_of(header: bytes) -> int:
+    """Bytes of a whole tag that begins with these ten bytes; 0 if none does."""
+    if len(header) < 10 or not header.startswith(b"ID3"):
+        return 0
+    footer = 10 if header[3] == 4 and header[5] & FOOTER else 0
+    return 10 + from_synchsafe(header[6:10]) + footer
+
+
+def parse(source: bytes) -> Id3:
+    """Split a whole tag. Raises `TagError` if it is cut off or of an unknown kind."""
+    size, major, flags = from_synchsafe(source[6:10]), source[3], source[5]
+    body = source[10 : 10 + size]
+    is_known = source.startswith(b"ID3") and major in _NAME and not flags & _UNKNOWN[major]
+    if not is_known or not is_synchsafe(source[6:10]) or len(body) < size:
+        raise TagError("the ID3 tag is cut off, or of an unknown version")
+    if major == 2 and flags & EXTENDED:
+        raise TagError("the ID3v2.2 tag is compressed, which nothing reads")
+    # A tag that only claims to be unsynchronised is taken as it is, as mutagen does.
+    if flags & UNSYNCHRONISED and major < 4 and not _FALSE_SYNC.search(body):
+        body = body.replace(b"\xff\x00", b"\xff")
+    if flags & EXTENDED and not _NAME[major].match(body):  # holds a checksum and the like: dropped
+        plain = int.from_bytes(body[:4], "big") + 4
+        extended = from_synchsafe(body[:4]) if major == 4 else plain
+        if extended not in EXTENDED_SIZE or (major == 4 and not is_synchsafe(body[:4])):
+            raise TagError(DAMAGED)
+        body = body[extended:]
+    kept = flags & (UNSYNCHRONISED | EXPERIMENTAL if major == 4 else EXPERIMENTAL)
+    frames, rest = _split(body, major, synchsafe=major == 4)
+    if major == 4 and rest.strip(b"\0"):
+        plain_frames, plain_rest = _split(body, major, synchsafe=False)
+        if not plain_rest.strip(b"\0"):
+            return Id3(major, kept, False, plain_frames, plain_rest, len(source) - 10)
+    # Read at the wrong places, of which some readers know better.
+    is_cut = rest.strip(b"\0") or (major == 3 and any(frame[3] == 0 for frame in frames))
+    if body != source[10 : 10 + size] and is_cut:
+        raise TagError(DAMAGED)
+    return Id3(major, kept, major == 4, frames, rest, len(source) - 10)
+
+
+def v1_texts(block: bytes) -> dict[bytes, str]:
+    """What an ID3v1 block says, except the genre, by the names of frames; nothing for no block."""
+    raw = {b"TIT2": block[3:33], b"TPE1": block[33:63], b"TALB": block[63:93]}
+    raw[b"TDRC"], comment = block[93:97], block[97:127]
+    if comment[28:29] == b"\0" and comment[29:] > b"\0":  # ID3v1.1
+        comment, raw[b"TRCK"] = comment[:28], str(comment[29]).encode()
+    raw[b"COMM"] = comment
+    texts = {name: text.split(b"\0")[0].decode("latin-1") for name, text in raw.items()}
+    return {name: text.strip(BLANK) for name, text in texts.items() if text.strip(BLANK)}
+
+
+def from_texts(texts: Mapping[bytes, str]) -> Id3:
+    """A new tag with these text frames, without blanks around a text; blank ones are left out.
+
+    The name of a TXXX frame is followed by a ":" and its description.
+    """
+    frames = []
+    for field, text in texts.items():
+        name, _, description = field.partition(b":")
+        head = {b"COMM": b"eng\0", b"TXXX": description + b"\0"}.get(name, b"")
+        data = b"\3" + head + text.strip(BLANK).encode()  # UTF-8
+        if text.strip(BLANK):
+            frames.append(name + to_synchsafe(len(data)) + b"\0\0" + data)
+    return Id3(frames=tuple(frames))
+
+
+def _split(body: bytes, major: int, *, synchsafe: bool) -> tuple[tuple[bytes, ...], bytes]:
+    width, head = (3, 6) if major == 2 else (4, 10)
+    frames, at = [], 0
+    while _NAME[major].match(body, at) and at + head <= len(body):
+        digits = body[at + width : at + 2 * width]
+        size = from_synchsafe(digits) if synchsafe else int.from_bytes(digits, "big")
+        if at + head + size > len(body):
+            break
+        frames.append(body[at : at + head + size])
+        check_count(len(frames))
+        at += head + size
+    return tuple(frames), body[at:]
+
+
+def _with_synchsafe_size(frame: bytes) -> bytes:
+    return frame[:4] + to_synchsafe(len(frame) - 10) + frame[8:]
+
+
+def _text_frame(tag: Id3, name: bytes, values: Sequence[str]) -> bytes:
+    """Latin-1 where that is enough, else UTF-8, or UTF-16 before ID3v2.4."""
+    encoding, codec, mark, end = 3, "utf-8", b"", b"\0"
+    if all(value.isascii() for value in values):
+        encoding = 0
+    elif tag.major < 4:
+        encoding, codec, mark, end = 1, "utf-16-le", b"\xff\xfe", b"\0\0"
+    data = bytes([encoding]) + b"".join(mark + value.encode(codec) + end for value in values)
+    if tag.major == 2:
+        return name + len(data).to_bytes(3, "big") + data
+    size = to_synchsafe(len(data)) if tag.synchsafe else len(data).to_bytes(4, "big")
+    return name + size + b"\0\0" + data

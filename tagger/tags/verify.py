@@ -1,0 +1,118 @@
+"""What a tag holds besides genre and note, in a form that is equal before and after a write."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import IO, Any
+
+import mutagen
+import mutagen.flac
+import mutagen.mp4
+
+from tagger.genres.provenance import FIELD
+from tagger.tags import containers
+from tagger.tags import mp4 as ilst
+from tagger.tags.field_names import APE
+from tagger.tags.formats import Family, new_ape, parse_id3, render_ape_items
+
+_mutagen: Any = mutagen  # half of it is untyped
+
+
+def other_parts(file: IO[bytes], media: Any, family: Family) -> dict[str, str]:
+    """All that the tags hold besides the genre and our note, and the stream's figures."""
+    found = {f"info:{name}": str(getattr(media.info, name, "")) for name in _INFO}
+    if family.id3 == containers.FRONT:
+        del found["info:length"]  # of an MP3 without a Xing header: guessed from the file's size
+    if family.id3 is not None:
+        found |= _other_frames(file, family.id3)
+    if family.has_ape:
+        found |= _other_trailers(file, family)
+    if isinstance(family.id3, containers.Chunks):
+        found |= _other_chunks(file, family.id3)
+    if family.id3 is None and not family.has_ape:
+        found |= _other_values(file, media, family)
+    return found
+
+
+# By patterns of its own, not by what chooses the parts to keep: a fault there must show here.
+_LETTERS = rb"\0?".join(re.escape(bytes([letter])) for letter in FIELD.encode())  # UTF-16 too
+_OWN_FRAME = re.compile(
+    rb"TCON|TCO(?![A-Z])|(TXX.{3}|TXX.{7}(.{4})?)[\0-\3](\xff\0?\xfe|\xfe\xff)?\0?%b\0" % _LETTERS,
+    re.DOTALL,
+)
+_OWN_ITEM = re.compile(
+    rb".{4}(\xa9gen|gnre|----.{12}com\.apple\.iTunes.{12}%b(.{4}data|\Z))" % FIELD.encode(),
+    re.DOTALL,
+)
+_INFO = ("length", "sample_rate", "channels", "bits_per_sample", "codec")
+
+
+def _digest(data: bytes | str) -> str:
+    return hashlib.sha256(data.encode() if isinstance(data, str) else data).hexdigest()[:16]
+
+
+def _other_frames(file: IO[bytes], place: containers.Place) -> dict[str, str]:
+    tag = parse_id3(file, place)
+    kept = [frame for frame in tag.frames if not _OWN_FRAME.match(frame)]
+    found = {f"id3:{i}:{frame[:4]!r}": _digest(frame) for i, frame in enumerate(kept)}
+    if found:
+        found["id3:version"] = f"2.{tag.major}"
+    if tag.rest.strip(b"\0"):
+        found["id3:rest"] = _digest(tag.rest)
+    return found
+
+
+def _other_chunks(file: IO[bytes], layout: containers.Chunks) -> dict[str, str]:
+    found = {}
+    others = [chunk for chunk in containers.chunks(file, layout) if not containers.is_id3(chunk[0])]
+    for index, (name, at, stop) in enumerate(others):
+        size = min(stop - at, 64) if name in containers.AUDIO else stop - at  # sound is large
+        data = containers.read_part(file, at, at + size)
+        if name == b"LIST" and data[8:12] == b"INFO":
+            data = repr(
+                [item for item in containers.read_info(file) if item[0] != b"IGNR"]
+            ).encode()
+        found[f"chunk:{index}:{name!r}"] = _digest(data)
+    return found
+
+
+def _other_trailers(file: IO[bytes], family: Family) -> dict[str, str]:
+    # As stored, not as mutagen reads them: what it passes over must show here.
+    items = containers.read_ape_items(file)
+    if items == [] and family.keys is APE:
+        items = render_ape_items(new_ape(file))
+    start, stop = containers.find_ape(file)
+    file.seek(start)
+    found = {"ape": _digest(file.read(stop - start))} if items is None else {}
+    for item in sorted(items or []):
+        key = item[8:].partition(b"\0")[0].decode()
+        if key.casefold() not in ("genre", FIELD.casefold()):
+            found[f"ape:{key}"] = found.get(f"ape:{key}", "") + _digest(item)
+    file.seek(containers.trailers(file))
+    if data := file.read():
+        found["end"] = _digest(data[:-1])  # the last byte is the genre of ID3v1
+    return found
+
+
+def _other_values(file: IO[bytes], media: Any, family: Family) -> dict[str, str]:
+    """What Vorbis comments, MP4 or ASF hold besides, and the other blocks of a FLAC."""
+    if isinstance(media, _mutagen.mp4.MP4):
+        kept = [item for item in ilst.items(file) if not _OWN_ITEM.match(item[1])]
+        return {f"item:{i}:{name!r}": _digest(data) for i, (name, data) in enumerate(kept)}
+    tags = media.tags if media.tags is not None else {}
+    pairs = list(tags) if isinstance(tags, list) else list(tags.items())
+    own = (family.field.casefold(), FIELD.casefold())
+    pairs = [(key, value) for key, value in pairs if key.casefold() not in own]
+    values: dict[str, list[str]] = {f"tag:{key}": [] for key, _ in pairs}
+    for key, value in pairs:
+        text = f"{value}\0" if isinstance(value, str) else _digest(repr(value))
+        values[f"tag:{key}"].append(text)
+    found = {key: "".join(texts) for key, texts in values.items()}
+    if hasattr(tags, "vendor") and pairs:
+        found["vendor"] = tags.vendor
+    if isinstance(media, _mutagen.flac.FLAC):
+        blocks_kept = [block for block in media.metadata_blocks if block.code not in (1, 4)]
+        found |= {f"block:{i}:{b.code}": _digest(b.write()) for i, b in enumerate(blocks_kept)}
+        found["front"] = _digest(containers.read_id3(file, containers.FRONT))
+    return found

@@ -1,0 +1,119 @@
+"""Take changes back: put the genre fields of files as the journal says they were."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from tagger.errors import ChangedSince, TagError
+from tagger.files.atomic import check_replaceable
+from tagger.state.journal import Change
+from tagger.state.store import State
+from tagger.tags.genre_tag import field_genres, restore_fields
+from tagger.tags.isolated import read_fields
+from tagger.types import Action, GenreFields, Outcome, Track
+from tagger.writing.edits import split_genres
+from tagger.writing.writer import Writer, examine, identify, reason_of, replace_tag, uninterrupted
+
+
+def undo_changes(changes: Iterable[Change], writer: Writer) -> Iterator[Outcome]:
+    """One outcome per change; of one file the last change comes first.
+
+    In a dry run the state rehearses from here on, see `Journal.rehearse`.
+    """
+    if writer.dry_run:
+        writer.state.rehearse()
+    rehearsed: dict[Path, GenreFields] = {}
+    for change in changes:
+        path = change.old.path
+        outcome = undo_change(change, writer, rehearsed.get(path))
+        if outcome.action is Action.WOULD_WRITE:
+            rehearsed[path] = change.before
+        yield outcome
+
+
+def undo_change(change: Change, writer: Writer, rehearsed: GenreFields | None = None) -> Outcome:
+    """Put back the genre fields that a file had before one change.
+
+    A file that changed since is left alone and failed; one that never took the change is unchanged.
+    `rehearsed` are the fields that the file would have by now, in a dry run.
+    """
+    path, state = change.old.path, writer.state
+    outcome = Outcome(path, Action.FAILED)
+    try:
+        change = state.refreshed(change)
+        now = identify(path)
+        fields = rehearsed or read_fields(path)
+        if (reverted := state.reverted(change)) and reverted.undone_by is None:
+            _is_as_before(reverted, now, fields, writer)  # an undo that could not say so itself
+        if _is_as_before(change, now, fields, writer):
+            return replace(outcome, action=Action.UNCHANGED, reason="it never took the change")
+        genres = field_genres(fields)
+        _check_unchanged(change, now, genres, state)
+        outcome = replace(outcome, existing=genres, genres=field_genres(change.before))
+        if writer.dry_run:
+            check_replaceable(path, writer.options)
+            state.mark_undone(change, writer.run, now)
+            return replace(outcome, action=Action.WOULD_WRITE)
+        original = examine(now)
+        with uninterrupted():
+            after = replace_tag(
+                original, lambda scratch: restore_fields(scratch, change.before), writer, change.id
+            )
+            state.mark_undone(change, writer.run, after)
+        return replace(outcome, action=Action.WRITTEN)
+    except FileNotFoundError:
+        reason = "it is gone; after a move of the library: tag-genres undo --from OLD --to NEW"
+        return replace(outcome, reason=reason)
+    except (TagError, OSError) as error:
+        return replace(outcome, action=Action.FAILED, reason=reason_of(error), genres=())
+
+
+def moved_tracks(state: State, old: Path, new: Path) -> dict[Path, Track]:
+    """Files of the journal that lay under `old`, are gone there, and lie under `new` now.
+
+    A file there of another size, or one that is as it was before (in a backup), is not that.
+    """
+    found = {}
+    for change in state.last_of_each():
+        path = change.old.path
+        if path.is_relative_to(old) and not path.exists():
+            moved = new / path.relative_to(old)
+            if moved.is_file() and _is_left_by(change, now := identify(moved)):
+                found[path] = now
+    return found
+
+
+def _is_left_by(change: Change, now: Track) -> bool:
+    sizes = now.size == change.new.size
+    as_before = (now.size, now.mtime_ns) == (change.old.size, change.old.mtime_ns)
+    return sizes and (not as_before or change.old == change.new)
+
+
+def _is_as_before(change: Change, now: Track, fields: GenreFields, writer: Writer) -> bool:
+    """Note, and tell, that a file has not got a change.
+
+    A run was killed before it made the change, or an undo before it could say so.
+    """
+    done_by = writer.state.restored_by(change, now)
+    # Where times are kept, or too coarse, old and new look alike: then the content tells.
+    if fields.values != change.before.values or not (done_by or now == change.old):
+        return False
+    writer.state.mark_undone(change, done_by or writer.run, now)
+    return True
+
+
+def _check_unchanged(change: Change, now: Track, genres: tuple[str, ...], state: State) -> None:
+    """Raise `ChangedSince` unless the file is what the change left."""
+    path = change.old.path
+    if (later := state.later_run(change)) is not None:
+        raise ChangedSince(f"run {later} changed it later; undo that first", path)
+    if now != change.new:
+        raise ChangedSince("it changed since that run; its tag is left alone", path)
+    left = change.after
+    if left is None and (reverted := state.reverted(change)):
+        left = field_genres(reverted.before)
+    # Raw fields do not always tell one genre with a ";" in it from two.
+    if left is not None and split_genres(";".join(left)) != split_genres(";".join(genres)):
+        raise ChangedSince("its genre changed since that run; it is left alone", path)

@@ -1,0 +1,291 @@
+"""Write genres into files, journalled and verified: what the policy chose, or what a person did."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import FrameType
+
+from tagger.errors import ChangedSince, TagError, UnsupportedFormat
+from tagger.files.atomic import check_replaceable, replacing, settle
+from tagger.genres.labels import name_key
+from tagger.genres.policy import Policy, decide, rank_genres, why_no_music
+from tagger.genres.provenance import is_own, make_note
+from tagger.models.checkpoint import ModelInfo
+from tagger.state.store import State
+from tagger.tags.genre_tag import other_tags, read_genres, write_genres
+from tagger.tags.isolated import digest_packets, read_fields, read_tag
+from tagger.types import Action, GenreFields, Outcome, Prediction, TagInfo, Track, WriteOptions
+from tagger.writing.edits import Edit, split_genres
+
+
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """How one run changes files. `models` is what the genres come from, if not from a person."""
+
+    state: State
+    run: int = 0  # in the journal; without one, it is a dry run
+    options: WriteOptions = field(default_factory=WriteOptions)
+    models: Sequence[ModelInfo] = ()
+
+    @property
+    def dry_run(self) -> bool:
+        """Whether files stay as they are."""
+        return not self.run
+
+
+def tag_of(track: Track, state: State) -> TagInfo:
+    """What the tag of a track holds; read only if the file is not as it was at the last reading.
+
+    Raises `TagError`.
+    """
+    tag = state.find_tag(track)
+    if tag is None:
+        tag = read_tag(track.path)
+        state.save_tag(track, tag)
+    return tag
+
+
+def read_outcome(
+    prediction: Prediction, policy: Policy, state: State, tag: TagInfo | None = None
+) -> Outcome:
+    """What was predicted for a track beside the genres its tag has; nothing is written.
+
+    `tag` is what it holds, if that is known.
+    """
+    try:
+        existing = (tag or tag_of(prediction.track, state)).genres
+    except TagError:
+        existing = ()
+    path = prediction.track.path
+    if reason := why_no_music(prediction, policy):
+        return Outcome(path, Action.NO_MUSIC, reason, prediction, existing)
+    ranked = tuple(rank_genres(prediction, policy))
+    return Outcome(path, Action.PREDICTED, "", prediction, existing, ranked=ranked)
+
+
+def write_outcome(
+    prediction: Prediction,
+    policy: Policy,
+    writer: Writer,
+    tag: TagInfo | None = None,
+    *,
+    source: str = "",
+) -> Outcome:
+    """Decide by the policy and write; a file that cannot be written is a failed outcome.
+
+    `tag` is what the file's tag holds, if that is known. `source` says where the prediction comes
+    from, if not from the track alone.
+    """
+    track = prediction.track
+    if why_no_music(prediction, policy):  # of a file that cannot be tagged as well
+        read = read_outcome(prediction, policy, writer.state, tag)
+        return replace(read, reason=_joined(read.reason, source))
+    ranked = tuple(rank_genres(prediction, policy))
+    outcome = Outcome(track.path, Action.FAILED, "", prediction, ranked=ranked)
+    try:
+        tag = tag or tag_of(track, writer.state)
+        decision = decide(prediction, tag, policy)
+        if decision.action is Action.WOULD_WRITE:
+            # Only what the file says now counts before it is changed.
+            now = identify(track.path)
+            tag = read_tag(track.path)
+            decision = decide(prediction, tag, policy)
+        outcome = replace(outcome, existing=tag.genres, reason=_joined(decision.reason, source))
+        if decision.action is not Action.WOULD_WRITE:
+            return replace(outcome, action=decision.action)
+        if now != track:
+            raise ChangedSince("it changed since it was predicted; run again", track.path)
+        note = _note(_ours(decision.genres, tag, policy), tag, ranked, writer)
+        return _write(
+            replace(outcome, genres=decision.genres), now, replace(tag, note=note), writer
+        )
+    except UnsupportedFormat as error:
+        return replace(outcome, action=Action.PREDICTED, reason=f"not taggable: {error}")
+    except (TagError, OSError) as error:
+        return replace(outcome, action=Action.FAILED, reason=reason_of(error), genres=())
+
+
+def edit_outcome(edit: Edit, writer: Writer) -> Outcome:
+    """Write what a person put into a report, if it differs from what the file has."""
+    outcome = Outcome(edit.path, Action.FAILED)
+    try:
+        now = identify(edit.path)
+        tag = read_tag(edit.path)
+        outcome = replace(outcome, existing=tag.genres)
+        if edit.problem:
+            raise TagError(edit.problem, edit.path)
+        if tag.genres == edit.genres:
+            return replace(outcome, action=Action.UNCHANGED, reason="it has just that")
+        if tag.genres and not edit.edited:
+            return replace(outcome, action=Action.KEPT, reason="it has a genre")
+        # A report cannot tell one genre with a ";" in it from two.
+        now_told = split_genres(";".join(tag.genres))
+        if edit.before is not None and now_told != edit.before:
+            raise ChangedSince(
+                f"its genre changed since the report, to {'; '.join(tag.genres) or 'none'}; "
+                "make a new report, or keep only `path` and `genre` in this one",
+                edit.path,
+            )
+        changed = writer.state.has_changed(now)
+        reason = "the file has changed since it was predicted" if changed else ""
+        wanted = replace(outcome, genres=edit.genres, reason=reason)
+        return _write(wanted, now, replace(tag, note=""), writer)
+    except (TagError, OSError) as error:
+        return replace(outcome, reason=reason_of(error))
+
+
+def forget_unmade(state: State) -> None:
+    """Take back the last entry of the journal if a kill came before the file was replaced.
+
+    Then the predictions hold for the file again, which the entry had moved to what it would be.
+    """
+    change = state.last_change()
+    if change is not None and change.old != change.new:
+        undone = state.reverted(change)
+        if undone is not None and undone.undone_by is not None:
+            return  # an undo that was finished; the file was put back by somebody else
+        with suppress(OSError):
+            if identify(change.old.path) == change.old:
+                state.forget(change.id, change.old, change.new)
+
+
+def reason_of(error: TagError | OSError) -> str:
+    """Why a file could not be written, in a few words."""
+    if isinstance(error, OSError):
+        return (error.strerror or "cannot be written").lower()
+    return str(error)
+
+
+def identify(path: Path) -> Track:
+    """The file as it is now."""
+    return Track.of(path, path.stat())
+
+
+def _joined(*reasons: str) -> str:
+    return "; ".join(filter(None, reasons))
+
+
+def _ours(genres: Sequence[str], tag: TagInfo, policy: Policy) -> list[str]:
+    """Of the genres to be written, those that come from the model."""
+    if policy.on_existing != "append" or is_own(tag):
+        return list(genres)
+    # Genres that are appended to a person's must not make those pass for ours later.
+    persons = {name_key(policy.vocabulary.aliased(genre)) for genre in tag.genres}
+    return [genre for genre in genres if name_key(genre) not in persons]
+
+
+def _note(
+    genres: Sequence[str], tag: TagInfo, ranked: Sequence[tuple[str, float]], writer: Writer
+) -> str:
+    """What our own field shall say; nothing where it is neither wanted nor there."""
+    if not writer.models or not (writer.options.provenance or tag.note):
+        return ""
+    return make_note(
+        genres,
+        model=" + ".join(info.short_name for info in writer.models),
+        fingerprint="+".join(info.fingerprint for info in writer.models),
+        confidence=ranked[0][1],
+    )
+
+
+def _write(outcome: Outcome, old: Track, tag: TagInfo, writer: Writer) -> Outcome:
+    """Write the genres of an outcome, and the note of `tag`, into the file that was `old`."""
+    if writer.dry_run:
+        check_replaceable(outcome.path, writer.options)
+        return replace(outcome, action=Action.WOULD_WRITE)
+    original = examine(old)
+    with uninterrupted():
+        new = replace_tag(
+            original, lambda scratch: write_genres(scratch, outcome.genres, tag.note), writer
+        )
+        writer.state.save_tag(new, replace(tag, genres=outcome.genres))
+    return replace(outcome, action=Action.WRITTEN)
+
+
+@dataclass(frozen=True, slots=True)
+class Original:
+    """A file before it is written, with what must be the same afterwards."""
+
+    track: Track
+    fields: GenreFields
+    others: Mapping[str, str]  # see `tags.other_tags`
+    packets: str | None  # see `audio.digest_packets`
+
+
+def examine(track: Track) -> Original:
+    """Look at a file that is to be written; this may take long. Raises `TagError`."""
+    path = track.path
+    return Original(track, read_fields(path), other_tags(path), digest_packets(path))
+
+
+def replace_tag(
+    original: Original, edit: Callable[[Path], None], writer: Writer, reverts: int | None = None
+) -> Track:
+    """Edit a copy, see that only the genre differs, journal it, and let it replace the file.
+
+    `reverts` is the entry of the journal that this takes back. Returns the file as it is then.
+    """
+    old, path = original.track, original.track.path
+    entry, new = 0, old
+    try:
+        with replacing(path, writer.options) as scratch:
+            now = identify(path)
+            if (now, now.ctime_ns) != (old, old.ctime_ns):
+                raise ChangedSince("another program changed the file meanwhile; run again", path)
+            edit(scratch)
+            _compare("tag", original.others, other_tags(scratch), path)
+            _compare("audio", original.packets, digest_packets(scratch), path)
+            new = Track.of(path, settle(path, scratch, writer.options))
+            entry = writer.state.record(
+                writer.run, original.fields, read_genres(scratch), (old, new), reverts
+            )
+    except BaseException:
+        if entry and not _may_be(path, new, old):
+            writer.state.forget(entry, old, new)
+        raise
+    return identify(path)
+
+
+def _may_be(path: Path, new: Track, old: Track) -> bool:
+    """Whether a file became that; a network file system may report an error for what it did."""
+    try:
+        now = identify(path)
+    except OSError:
+        return True
+    return now == new and now.ctime_ns != old.ctime_ns
+
+
+def _compare(what: str, before: object, after: object, path: Path) -> None:
+    if before == after:
+        return
+    detail = ""
+    if isinstance(before, dict) and isinstance(after, dict):
+        changed = sorted(k for k in {*before, *after} if before.get(k) != after.get(k))
+        detail = f" ({', '.join(changed[:3])})"
+    raise TagError(f"writing would change its {what}{detail}, so it was not written", path)
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Let a Ctrl-C that arrives meanwhile take effect only at the end of the block."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    waiting: list[int] = []
+
+    def wait(number: int, frame: FrameType | None) -> None:
+        waiting.append(number)
+
+    handlers = {number: signal.signal(number, wait) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        if waiting:
+            raise KeyboardInterrupt

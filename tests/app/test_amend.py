@@ -1,0 +1,383 @@
+"""A report that a person edited is followed, and what cannot be followed is said."""
+
+from __future__ import annotations
+
+import csv
+import os
+import signal
+from pathlib import Path
+
+import pytest
+from helpers.containers import make, sound
+from helpers.known import Recorder
+
+from tagger.app import undo as undo_command
+from tagger.app.tag import Summary
+from tagger.app.undo import ApplyRequest, UndoRequest
+from tagger.errors import ReportError, StateError
+from tagger.genres.provenance import make_note
+from tagger.report.table import write_csv
+from tagger.state.store import State
+from tagger.tags.genre_tag import read_fields, read_genres, read_tag, write_genres
+from tagger.types import Action, Outcome, Prediction, Track, WriteOptions
+from tagger.writing import writer as apply
+
+NOTE = make_note(["Jazz"], model="small", fingerprint="print", confidence=0.5)
+Row = dict[str, str]
+
+
+@pytest.fixture
+def home(tmp_path):
+    (tmp_path / "music").mkdir()
+    return tmp_path
+
+
+def song(home: Path, *genres: str, name: str = "a.flac", note: str = "") -> Path:
+    path = home / "music" / name
+    path.write_bytes(sound("flac"))
+    if genres:
+        write_genres(path, genres, note)
+    return path
+
+
+def report(home: Path, *paths: Path, heard: str = "Jazz") -> list[Row]:
+    """The rows of a report in which the model heard one genre in every file, and wrote nothing."""
+    outcomes = []
+    for path in paths:
+        existing = read_genres(path) if path.suffix == ".flac" else ()
+        ranked = ((heard, 0.5),)
+        outcomes.append(Outcome(path, Action.PREDICTED, existing=existing, ranked=ranked))
+    write_csv(outcomes, home / "genres.csv", model="small")
+    with (home / "genres.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def save(home: Path, rows: list[Row]) -> Path:
+    with (home / "genres.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, rows[0].keys())
+        writer.writeheader()
+        writer.writerows(rows)
+    return home / "genres.csv"
+
+
+def run(home: Path, rows: list[Row], **asked: object) -> tuple[Summary, Recorder]:
+    screen = Recorder()
+    asked = {"state": home / "state.db", **asked}
+    return undo_command.apply_csv(ApplyRequest(save(home, rows), **asked), screen), screen
+
+
+def applied(home: Path, rows: list[Row], **asked: object) -> list[tuple[Action, str]]:
+    _, screen = run(home, rows, **asked)
+    return [(outcome.action, outcome.reason) for outcome in screen.outcomes]
+
+
+def undo(home: Path) -> list[Action]:
+    screen = Recorder()
+    undo_command.undo(UndoRequest(state=home / "state.db"), screen)
+    return [outcome.action for outcome in screen.outcomes]
+
+
+def bits(path: Path) -> tuple[bytes, int]:
+    return path.read_bytes(), path.stat().st_mtime_ns
+
+
+# --- which rows are followed ----------------------------------------------------------------------
+
+
+def test_just_the_edited_rows_are_written(home):
+    paths = song(home), song(home, name="b.flac")
+    rows = report(home, *paths)
+    rows[1]["genre"] = "Polka"
+    before = bits(paths[0])
+    assert applied(home, rows) == [
+        (Action.UNCHANGED, "nobody edited its row"),
+        (Action.WRITTEN, ""),
+    ]
+    assert (bits(paths[0]), read_genres(paths[1])) == (before, ("Polka",))
+
+
+def test_every_row_is_written_when_that_is_asked(home):
+    paths = song(home), song(home, name="b.flac")
+    rows = report(home, *paths)
+    rows[1]["genre"] = "Polka"
+    assert [action for action, _ in applied(home, rows, every=True)] == [Action.WRITTEN] * 2
+    assert [read_genres(path) for path in paths] == [("Jazz",), ("Polka",)]
+
+
+@pytest.mark.parametrize("every", [False, True])
+def test_a_genre_that_was_blanked_is_not_taken_for_a_wish_to_have_none(home, every):
+    path = song(home, "Ska")
+    rows = report(home, path)
+    rows[0]["genre"] = " "
+    before = bits(path)
+    assert applied(home, rows, every=every) == [(Action.UNCHANGED, "its row has no genre")]
+    assert bits(path) == before
+
+
+def test_a_file_that_has_just_that_is_not_written(home):
+    path = song(home, "Polka")
+    rows = report(home, path)
+    rows[0]["genre"] = "Polka"
+    before = bits(path)
+    assert applied(home, rows) == [(Action.UNCHANGED, "it has just that")]
+    assert bits(path) == before
+
+
+def test_a_second_time_there_is_nothing_to_write(home):
+    path = song(home)
+    rows = report(home, path)
+    rows[0]["genre"] = "Polka"
+    run(home, rows)
+    before = bits(path)
+    assert applied(home, rows) == [(Action.UNCHANGED, "it has just that")]
+    assert bits(path) == before
+
+
+def test_a_case_that_was_mended_is_written(home):
+    path = song(home, "polka")
+    rows = report(home, path)
+    rows[0]["genre"] = "Polka"
+    run(home, rows)
+    assert read_genres(path) == ("Polka",)
+
+
+def test_several_genres_are_written_as_several_values(home):
+    path = song(home)
+    rows = report(home, path)
+    rows[0]["genre"] = "Polka; Ska;Dub"
+    run(home, rows)
+    assert read_fields(path).values["GENRE"] == ("Polka", "Ska", "Dub")
+
+
+# --- what cannot be followed ----------------------------------------------------------------------
+
+
+def test_a_genre_that_changed_since_the_report_is_kept(home):
+    path = song(home, "Ska")
+    rows = report(home, path)
+    rows[0]["genre"] = "Polka"
+    write_genres(path, ["By hand", "Dub"])
+    before = bits(path)
+    ((action, reason),) = applied(home, rows)
+    assert (action, bits(path)) == (Action.FAILED, before)
+    assert reason.startswith("its genre changed since the report, to By hand; Dub; make a new")
+
+
+def test_a_genre_that_was_removed_since_the_report_is_not_put_back(home):
+    path = song(home, "Ska")
+    rows = report(home, path)
+    rows[0]["genre"] = "Polka"
+    path.write_bytes(sound("flac"))
+    ((action, reason),) = applied(home, rows)
+    assert (action, read_genres(path)) == (Action.FAILED, ())
+    assert "to none;" in reason
+
+
+def test_a_report_that_does_not_say_what_there_was_is_followed_over_anything(home):
+    path = song(home, "Ska")
+    rows = [{"path": str(path), "genre": "Polka"}]
+    assert applied(home, rows) == [(Action.WRITTEN, "")]
+
+
+def test_what_the_run_of_the_report_wrote_is_no_change_since(home):
+    path = song(home, "Jazz")
+    done = Outcome(path, Action.WRITTEN, genres=("Jazz",), ranked=(("Jazz", 0.5),))
+    write_csv([done], home / "genres.csv", model="small")
+    with (home / "genres.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    rows[0]["genre"] = "Polka"
+    assert applied(home, rows) == [(Action.WRITTEN, "")]
+
+
+def test_one_value_with_a_semicolon_in_it_is_no_change_since_the_report(home):
+    path = song(home, "Rock; Pop")
+    assert read_genres(path) == ("Rock; Pop",)
+    rows = report(home, path)
+    rows[0]["genre"] = "Polka"
+    assert applied(home, rows) == [(Action.WRITTEN, "")]
+
+
+def test_one_value_with_a_semicolon_in_it_becomes_two_when_it_is_edited_to_two(home):
+    path = song(home, "Rock; Pop")
+    rows = report(home, path)
+    rows[0]["genre"] = "Rock; Pop"
+    run(home, rows)
+    assert read_fields(path).values["GENRE"] == ("Rock", "Pop")
+
+
+def test_a_file_that_is_gone_is_named(home):
+    path = song(home)
+    rows = report(home, path)
+    rows[0]["genre"] = "Polka"
+    path.unlink()
+    assert applied(home, rows) == [(Action.FAILED, "no such file or directory")]
+
+
+def test_a_file_that_holds_no_tags_is_named_and_untouched(home):
+    path = make("m4a", home / "music").rename(home / "music" / "a.aac")
+    path.write_bytes(bytes.fromhex("fff15080") + bytes(400))  # the frame of an ADTS stream
+    rows = report(home, path)
+    rows[0]["genre"] = "Polka"
+    before = bits(path)
+    ((action, reason),) = applied(home, rows)
+    assert (action, bits(path)) == (Action.FAILED, before)
+    assert "no tags" in reason
+
+
+def test_of_two_rows_for_one_file_neither_is_followed(home):
+    path = song(home)
+    rows = report(home, path) * 2
+    rows[0], rows[1] = {**rows[0], "genre": "Polka"}, {**rows[1], "genre": "Ska"}
+    assert applied(home, rows) == [
+        (Action.FAILED, "row 3 names it with another genre"),
+        (Action.FAILED, "row 2 names it with another genre"),
+    ]
+    assert read_genres(path) == ()
+
+
+def test_a_row_that_cannot_be_followed_does_not_stop_the_others(home):
+    paths = song(home), song(home, name="b.flac")
+    rows = [{**row, "genre": "Polka"} for row in report(home, *paths)]
+    paths[0].unlink()
+    assert [action for action, _ in applied(home, rows)] == [Action.FAILED, Action.WRITTEN]
+
+
+def test_a_hard_link_is_split_only_where_that_is_allowed(home):
+    path = song(home)
+    os.link(path, home / "other.flac")
+    rows = [{**row, "genre": "Polka"} for row in report(home, path)]
+    ((action, reason),) = applied(home, rows)
+    assert action is Action.FAILED and reason.startswith("hard-linked")
+    options = WriteOptions(break_hardlinks=True)
+    assert applied(home, rows, writing=options) == [(Action.WRITTEN, "")]
+    assert read_genres(home / "other.flac") == ()
+
+
+def test_that_the_sound_changed_since_the_prediction_is_told(home):
+    path = song(home)
+    rows = [{**row, "genre": "Polka"} for row in report(home, path)]
+    with State(home / "state.db") as state:
+        state.add_model("print", "small", ("jazz",))
+        old = Prediction(Track(path, 1, 1), ("jazz",), (1.0,), 1.0, 8, 1.0)
+        state.save_prediction(old, "print", "plan")
+    told = "the file has changed since it was predicted"
+    assert applied(home, rows) == [(Action.WRITTEN, told)]
+
+
+def test_what_is_no_report_is_refused_before_a_run_begins(home):
+    (home / "genres.csv").write_text("file,genre\n")
+    with pytest.raises(ReportError):
+        undo_command.apply_csv(
+            ApplyRequest(home / "genres.csv", state=home / "state.db"), Recorder()
+        )
+    assert not (home / "state.db").exists()
+
+
+# --- what becomes of it ---------------------------------------------------------------------------
+
+
+def test_a_dry_run_says_what_would_be_written_and_writes_nothing(home):
+    path = song(home, "Ska")
+    rows = [{**row, "genre": "Polka"} for row in report(home, path)]
+    before = bits(path)
+    summary, screen = run(home, rows, dry_run=True)
+    (outcome,) = screen.outcomes
+    assert (outcome.action, outcome.existing, outcome.genres) == (
+        Action.WOULD_WRITE,
+        ("Ska",),
+        ("Polka",),
+    )
+    assert (bits(path), summary.how_to_undo) == (before, "")
+    with State(home / "state.db") as state:
+        assert state.runs() == []
+
+
+def test_a_dry_run_finds_what_the_real_one_would_refuse(home):
+    path = song(home)
+    os.link(path, home / "other.flac")
+    rows = [{**row, "genre": "Polka"} for row in report(home, path)]
+    assert applied(home, rows, dry_run=True) == applied(home, rows)
+
+
+def test_what_was_applied_can_be_undone(home):
+    path = song(home, "Ska")
+    fields = read_fields(path)
+    run(home, [{**row, "genre": "Polka"} for row in report(home, path)])
+    assert undo(home) == [Action.WRITTEN]
+    assert read_fields(path) == fields
+
+
+def test_a_run_of_apply_is_listed_by_the_name_of_its_file(home):
+    run(home, [{**row, "genre": "Polka"} for row in report(home, song(home))])
+    (listed,) = undo_command.list_runs(home / "state.db")
+    assert (listed.kind, listed.source, listed.files) == ("apply", "genres.csv", 1)
+
+
+def test_the_note_goes_when_a_person_chooses_and_comes_back_by_an_undo(home):
+    path = song(home, "Jazz", note=NOTE)
+    run(home, [{**row, "genre": "Polka"} for row in report(home, path)])
+    assert read_tag(path).note == ""
+    undo(home)
+    assert read_tag(path).note == NOTE
+
+
+def test_the_times_are_kept_where_that_is_asked(home):
+    path = song(home, "Ska")
+    before = path.stat().st_mtime_ns
+    rows = [{**row, "genre": "Polka"} for row in report(home, path)]
+    run(home, rows, writing=WriteOptions(keep_mtime=True))
+    assert (path.stat().st_mtime_ns, read_genres(path)) == (before, ("Polka",))
+
+
+# --- interrupts -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("nth", [1, 2])
+def test_an_interrupt_tells_how_to_undo_what_was_written_so_far(home, nth, monkeypatch):
+    paths = [song(home, "Ska", name=f"{number}.flac") for number in range(3)]
+    rows = [{**row, "genre": "Polka"} for row in report(home, *paths)]
+    written, screen = [], Recorder()
+
+    def interrupted(path: Path, *arguments: object) -> None:
+        written.append(path)
+        if len(written) == nth:
+            signal.raise_signal(signal.SIGINT)
+        write_genres(path, *arguments)
+
+    monkeypatch.setattr(apply, "write_genres", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        undo_command.apply_csv(ApplyRequest(save(home, rows), state=home / "state.db"), screen)
+    assert [read_genres(path) for path in paths] == [("Polka",)] * nth + [("Ska",)] * (3 - nth)
+    assert screen.said == [f"undo with: tag-genres undo --run 1 --state {home / 'state.db'}"]
+    assert undo(home) == [Action.WRITTEN] * nth
+    assert {read_genres(path) for path in paths} == {("Ska",)}
+
+
+def test_an_interrupt_before_anything_was_written_says_nothing(home, monkeypatch):
+    def interrupted(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    rows = [{**row, "genre": "Polka"} for row in report(home, song(home))]
+    monkeypatch.setattr(undo_command, "edit_outcome", interrupted)
+    screen = Recorder()
+    with pytest.raises(KeyboardInterrupt):
+        undo_command.apply_csv(ApplyRequest(save(home, rows), state=home / "state.db"), screen)
+    assert screen.said == []
+
+
+# --- undo where there is nothing ------------------------------------------------------------------
+
+
+def test_without_a_state_there_is_nothing_to_undo_and_none_is_made(home):
+    with pytest.raises(StateError, match="no run has written tags"):
+        undo(home)
+    assert not (home / "state.db").exists()
+
+
+def test_a_damaged_state_stays_where_it_is_when_something_is_to_be_undone(home, monkeypatch):
+    path = home / "state.db"
+    path.write_bytes(b"garbage" * 100)
+    monkeypatch.setattr(undo, "default_state", lambda: path)
+    with pytest.raises(StateError):
+        undo_command.undo(UndoRequest(), Recorder())
+    assert [entry.name for entry in home.iterdir() if entry.is_file()] == ["state.db"]

@@ -1,0 +1,401 @@
+"""`tag-genres doctor` tells what is there, names what is broken, and changes nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import sqlite3
+import subprocess
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from click.testing import CliRunner, Result
+from helpers.cards import TOO_OLD, break_cuda
+from helpers.command import LIBRARY, ROOT, SCRIPT, environment
+
+from tagger.app import doctor, probes
+from tagger.audio import decoders
+from tagger.cli.commands import doctor as command
+from tagger.models import device
+from tagger.models.model import DEFAULT_MODEL
+from tagger.state.database import VERSION
+from tagger.state.store import State
+from tagger.types import Prediction, Track
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A place for all that is the user's; what takes seconds to try is known to be well."""
+    folder = tmp_path / "home"
+    folder.mkdir()
+    for name, value in environment(folder).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("TAG_GENRES_MODEL", raising=False)
+    well = {"version": "1.0", "library": "", "error": ""}
+    seen = {"name": "cpu", "torch": "2.13.0", "precision": "float32"}
+    reads = {"used": "PyAV", "decoders": {"soundfile": "no", "PyAV": "", "pydub": "no"}}
+    monkeypatch.setattr(probes, "try_packages", lambda: dict.fromkeys(probes.PACKAGES, well))
+    monkeypatch.setattr(probes, "try_device", lambda: probes.NO_DEVICE | seen)
+    monkeypatch.setattr(probes, "try_containers", lambda: {"mp3": reads})
+    return folder
+
+
+def examined(*arguments: object) -> Result:
+    return CliRunner().invoke(command, list(map(str, arguments)))
+
+
+def reported(*arguments: object) -> dict[str, object]:
+    report: dict[str, object] = json.loads(examined("--json", *arguments).stdout)
+    return report
+
+
+def started(home: Path, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
+    """The command as a person runs it."""
+    return subprocess.run(
+        [*SCRIPT, *arguments],
+        capture_output=True,
+        text=True,
+        cwd=home,
+        env={**environment(home), **env},
+        timeout=300,
+    )
+
+
+# --- the whole --------------------------------------------------------------------------------
+
+
+def test_here_all_is_found_and_text_and_json_agree(tmp_path: Path) -> None:
+    done = started(tmp_path, "doctor", "--json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    report = json.loads(done.stdout)
+    assert report["works"] and not report["broken"]
+    assert report["device"]["torch"] == torch.__version__
+    assert report["device"]["name"] == str(device.choose_device("auto"))
+    chosen = device.choose_precision("auto", device.choose_device("auto"))
+    assert f"torch.{report['device']['precision']}" == str(chosen)
+    assert report["cores"] == device.count_cores()
+    assert report["packages"]["av"]["library"].startswith("FFmpeg")
+    readable = {name: row for name, row in report["containers"].items() if row["decoders"]}
+    assert {path.stem for path in probes.SAMPLES.iterdir()} == set(readable)
+    assert all(row["used"] for row in readable.values())
+    assert readable["flac"]["used"] == "soundfile" and readable["m4a"]["used"] == "PyAV"
+    assert {path.name for path in tmp_path.iterdir()} == set()  # nothing was made
+
+    text = "\n".join(doctor.told(report))
+    facts = [report["tag_genres"], report["python"], report["platform"], report["state"]["path"]]
+    facts += [report["device"]["name"], report["device"]["precision_reason"]]
+    facts += [package["version"] for package in report["packages"].values()]
+    facts += [place["path"] for place in report["space"].values()]
+    facts += [*report["models"], *report["containers"], report["config"]["path"], DEFAULT_MODEL]
+    assert [fact for fact in facts if fact not in text] == []
+    for name, row in readable.items():
+        line = next(line for line in text.splitlines() if line.startswith(f"  {name} "))
+        cells = line[24:].split()[: len(probes.DECODERS)]
+        at = probes.DECODERS.index(row["used"])
+        assert [index for index, cell in enumerate(cells) if cell == "used"] == [at], line
+        assert [cell == "no" for cell in cells] == [
+            bool(row["decoders"][d]) for d in row["decoders"]
+        ]
+    assert text.endswith("a run would work")
+
+
+def test_what_is_broken_is_named_and_ends_nothing(tmp_path: Path) -> None:
+    broken = tmp_path / "broken"
+    (broken / "torch").mkdir(parents=True)
+    (broken / "torch" / "__init__.py").write_text("import os; os.abort()")
+    (broken / "soundfile.py").write_text("raise OSError('sndfile library not found')")
+    (broken / "mutagen.py").write_text("import nothing_of_this_name")
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    (tmp_path / "home").mkdir()
+    path = os.pathsep.join([str(broken), str(ROOT)])
+    done = started(tmp_path / "home", "doctor", PYTHONPATH=path, PATH=str(programs))
+    lines = done.stdout.splitlines()
+    assert done.returncode == 1 and "Traceback" not in done.stdout + done.stderr
+    assert "SIGABRT" in next(line for line in lines if line.startswith("broken: the device"))
+    assert any(line.startswith("broken: mutagen cannot be imported") for line in lines)
+    assert "warning: soundfile cannot be imported: sndfile library not found" in lines
+    program = next(line for line in lines if line.startswith("warning: ffmpeg and ffprobe not on"))
+    assert "none of the containers that were tried" in program
+    flac = next(line for line in lines if line.startswith("  flac "))
+    assert flac.split()[1:4] == ["no", "used", "no"]
+    assert "sndfile library not found" in flac and "pydub:" not in flac  # the warning says why
+    assert lines[-1].startswith("broken: ")
+
+
+def test_nothing_goes_over_the_network(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.setblocking(False)
+        address = f"http://127.0.0.1:{server.getsockname()[1]}"
+        env = {"HF_ENDPOINT": address, "HTTP_PROXY": address, "HTTPS_PROXY": address}
+        env |= {"TAG_GENRES_MODEL": "someone/something", "HF_HUB_OFFLINE": "0", "NO_PROXY": ""}
+        env["PATH"] = str(tmp_path)  # FFmpeg takes its time
+        done = started(tmp_path, "doctor", **env)
+        assert done.returncode == 0, done.stdout
+        assert "someone/something is not on disk; a run downloads it" in done.stdout
+        assert "nothing was contacted" in done.stdout
+        with pytest.raises(BlockingIOError):
+            server.accept()
+
+
+# --- decoders ---------------------------------------------------------------------------------
+
+
+def test_the_decoders_are_those_of_a_run() -> None:
+    assert list(decoders.DECODERS) == list(probes.DECODERS)
+
+
+@pytest.mark.parametrize("path", sorted(probes.SAMPLES.iterdir()), ids=lambda path: path.name)
+def test_the_tone_of_each_sample_is_heard(path: Path) -> None:
+    told = []
+    for name in ("soundfile", "PyAV"):  # these come with the package
+        try:
+            told.append(probes.hear(path, name))
+        except Exception as error:
+            assert probes.one_line(error)
+    assert told and not any(told)
+
+
+def test_the_samples_are_small() -> None:
+    assert sum(path.stat().st_size for path in probes.SAMPLES.iterdir()) < 100_000
+
+
+@pytest.mark.parametrize(
+    ("pitch", "level", "reason"),
+    [(1000, 0.3, ""), (1100, 0.3, "another sound"), (1000, 0.003, "another"), (0, 0, "another")],
+)
+def test_another_sound_is_not_taken_for_the_tone(
+    tmp_path: Path, pitch: float, level: float, reason: str
+) -> None:
+    wave = level * np.sin(2 * np.pi * pitch * np.arange(8000) / 16_000)
+    soundfile.write(tmp_path / "sound.wav", wave, 16_000)
+    told = probes.hear(tmp_path / "sound.wav", "soundfile")
+    assert reason in told and bool(reason) == bool(told)
+
+
+def test_a_decoder_that_crashes_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "soundfile.py").write_text("import os; os.abort()")
+    monkeypatch.syspath_prepend(tmp_path)
+    told = probes._try_samples(
+        [(probes.SAMPLES / "flac.flac", name) for name in ("soundfile", "PyAV")]
+    )
+    assert "SIGABRT" in told[probes.SAMPLES / "flac.flac", "soundfile"]
+    assert told[probes.SAMPLES / "flac.flac", "PyAV"] == ""
+
+
+# --- the device -------------------------------------------------------------------------------
+
+
+def test_a_broken_cuda_is_named(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    card = break_cuda(monkeypatch, home)
+    found = probes.NO_DEVICE | probes.look_at_device()
+    assert found["name"] in ("cpu", "mps") and card in found["trouble"]
+    assert TOO_OLD in found["trouble"]
+    monkeypatch.setattr(probes, "try_device", lambda: found)
+    result = examined()
+    assert result.exit_code == 0  # it works, but slowly
+    assert f"warning: the NVIDIA GPU cannot be used: {found['trouble']}" in result.stdout
+    report = reported()
+    assert report["device"] == found and found["trouble"] in "".join(report["warnings"])
+
+
+def test_a_device_that_computes_nothing_is_broken(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*size: int, **where: object) -> None:
+        raise RuntimeError("CUDA error: no kernel image is available\nmore")
+
+    monkeypatch.setattr(torch, "ones", fail)
+    found = probes.NO_DEVICE | probes.look_at_device()
+    assert "cannot compute (CUDA error: no kernel image is available)" in found["error"]
+    monkeypatch.setattr(probes, "try_device", lambda: found)
+    result = examined()
+    assert result.exit_code == 1
+    assert "no kernel image" in result.stdout.splitlines()[-1]
+
+
+def test_a_device_that_does_not_answer_is_broken() -> None:
+    assert probes._apart("look_at_device", 0.001) == {"error": "no answer after 0.001 s"}
+
+
+def test_a_gpu_that_a_run_does_not_use_is_told_by_it(tmp_path: Path) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("torch can use the GPU")
+    program = tmp_path / "nvidia-smi"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    track = LIBRARY / "07 Iron Door.aiff"
+    env = {"PATH": str(tmp_path), "CUDA_VISIBLE_DEVICES": "0"}
+    told = started(tmp_path, str(track), **env).stderr
+    assert told.count("the NVIDIA GPU is not used") == 1 and str(program) in told
+    assert str(program) in started(tmp_path, "doctor", **env).stdout
+    asked = started(tmp_path, str(track), "--device", "cpu", "--windows", "1", **env)
+    assert asked.returncode == 0 and "NVIDIA" not in asked.stderr
+
+
+# --- the state file ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Path:
+    """A state file with one prediction and two runs."""
+    path = tmp_path / "states" / "état 1?#%.sqlite3"
+    with State(path) as state:
+        fill(state)
+    return path
+
+
+def fill(state: State) -> None:
+    track = Track(Path("/music/a.mp3"), 1000, 1)
+    state.add_model("f", "small", ("blues", "jazz"))
+    state.save_prediction(Prediction(track, ("blues", "jazz"), (0.2, 0.8), 1, 8, 60.0), "f", "p")
+    state.begin_run("tag", "small")
+    state.begin_run("undo", "small")
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_what_a_state_file_holds_is_told_and_left_as_it_is(state: Path, home: Path) -> None:
+    before = contents(state.parent)
+    report = reported("--state", state)["state"]
+    assert report["check"] == "ok" and report["writable"] and not report["fatal"]
+    assert (report["predictions"], report["runs"]) == (1, 2)
+    assert report["bytes"] == state.stat().st_size
+    assert "ok, predictions: 1, runs: 2" in examined("--state", state).stdout
+    assert contents(state.parent) == before
+
+
+def test_what_another_run_has_written_just_now_is_counted(state: Path) -> None:
+    with State(state) as open_state:
+        open_state.begin_run("tag", "small")
+        assert probes.look_at_state(state, ours=False)["runs"] == 3
+        open_state.begin_run("tag", "small")
+        assert probes.look_at_state(state, ours=False)["runs"] == 4
+
+
+def test_what_a_killed_run_left_is_counted_and_left(tmp_path: Path) -> None:
+    left = tmp_path / "left"
+    left.mkdir()
+    with State(tmp_path / "state") as state:
+        fill(state)
+        for end in ("", "-wal"):
+            shutil.copy(f"{tmp_path / 'state'}{end}", left / f"state{end}")
+    before = contents(left)
+    assert before["state-wal"]
+    assert probes.look_at_state(left / "state", ours=False)["runs"] == 2
+    after = contents(left)
+    assert {name: after[name] for name in before} == before
+
+
+def test_no_state_file_is_made(tmp_path: Path, home: Path) -> None:
+    report = reported("--state", tmp_path / "new" / "state")
+    assert report["works"] and report["state"]["check"] is None
+    assert not (tmp_path / "new").exists() and not list(home.iterdir())
+
+
+@pytest.mark.parametrize("ours", [True, False])
+def test_a_damaged_state_file_is_told_and_left_as_it_is(home: Path, ours: bool) -> None:
+    path = home / "state" / "tag-genres" / "state.sqlite3"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"no database at all" * 1000)
+    result = examined(*([] if ours else ["--state", path]))
+    assert result.exit_code == (0 if ours else 1)
+    last = result.stdout.splitlines()[-1 if not ours else -2]
+    assert "it is no database" in last and last.startswith("warning" if ours else "broken")
+    assert contents(path.parent) == {path.name: b"no database at all" * 1000}
+
+
+def test_a_damaged_page_is_told(state: Path, home: Path) -> None:
+    content = bytearray(state.read_bytes())
+    content[4096:8192] = b"\xff" * 4096
+    state.write_bytes(content)
+    report = reported("--state", state)
+    assert report["state"]["check"] != "ok" and not report["state"]["fatal"]
+    assert any("is damaged" in sentence for sentence in report["warnings"])
+    assert state.read_bytes() == content
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [("application_id = 5", "another program"), (f"user_version = {VERSION + 1}", "newer version")],
+)
+def test_a_state_file_that_a_run_refuses_is_broken(
+    state: Path, home: Path, change: str, told: str
+) -> None:
+    with closing(sqlite3.connect(state)) as database:
+        database.execute(f"PRAGMA {change}")
+    result = examined("--state", state)
+    assert result.exit_code == 1 and told in result.stdout.splitlines()[-1]
+
+
+def test_a_state_file_that_cannot_be_written_is_broken(
+    state: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    below = examined("--state", state / "below")
+    monkeypatch.setattr(os, "access", lambda place, mode: mode != os.W_OK or place != state)
+    for result in (below, examined("--state", state)):
+        assert result.exit_code == 1
+        assert "cannot be written" in result.stdout.splitlines()[-1]
+
+
+# --- config and model -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "text", ["min-confidence = ", "state = 5", "model = true", "explain = true"]
+)
+def test_a_config_that_cannot_be_read_is_broken(home: Path, tmp_path: Path, text: str) -> None:
+    config = tmp_path / "c.toml"
+    config.write_text(text)
+    result = examined("--config", config)
+    assert result.exit_code == 1 and str(config) in result.stdout.splitlines()[-1]
+
+
+def test_state_and_model_of_the_config_are_looked_at(home: Path) -> None:
+    config = home / "config" / "tag-genres" / "config.toml"
+    config.parent.mkdir(parents=True)
+    config.write_text('state = "mine.db"\nmodel = ["bundled", "./nowhere"]')
+    report = reported()
+    assert report["state"]["path"] == str(config.parent / "mine.db")
+    assert report["default_model"]["names"] == ["bundled", "./nowhere"]
+    assert report["default_model"]["source"] == "config file"
+    assert "./nowhere" in report["default_model"]["error"] and not report["works"]
+
+
+def test_a_default_model_that_is_not_there_is_broken(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert reported()["default_model"]["source"] == "built in"
+    monkeypatch.setenv("TAG_GENRES_MODEL", "/no/such/folder")
+    result = examined()
+    assert result.exit_code == 1
+    assert "/no/such/folder" in result.stdout.splitlines()[-1]
+
+
+def test_a_model_of_the_hub_that_may_not_be_got_is_broken(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setenv("TAG_GENRES_MODEL", "someone/something")
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(home / "hub"))
+    assert "HF_HUB_OFFLINE" in examined().stdout.splitlines()[-1]
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    assert reported()["default_model"]["missing"] == ["someone/something"]
+    monkeypatch.setenv("TAG_GENRES_MODEL", "discogs")
+    assert "--accept-licence" in examined().stdout.splitlines()[-1]
+
+
+def test_little_space_is_a_warning(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "LOW", 1 << 62)
+    report = reported()
+    assert report["works"] and len([w for w in report["warnings"] if "little space" in w]) == 3

@@ -1,0 +1,532 @@
+"""What no music has: lengths that lie, pipes, sparse files, silence, hours; each has one outcome.
+
+A file of this kind costs a line of the report, and neither much time nor memory.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import shutil
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from helpers import sounds
+from helpers.containers import dsf
+
+from tagger.audio import reader
+from tagger.audio.decoders import DECODERS
+from tagger.audio.reader import digest_packets, read_windows
+from tagger.audio.windows import WindowPlan
+from tagger.errors import AudioError
+from tagger.files.scan import LEADS_OUT, find_tracks
+from tagger.types import Failure, Track
+
+PLAN = WindowPlan(samples=8_000, rate=16_000, count=4)
+ALL = WindowPlan(samples=8_000, rate=16_000, count=None)
+PIPES = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+
+
+@pytest.fixture
+def noise() -> np.ndarray:
+    return np.random.default_rng(3).uniform(-0.5, 0.5, 16_000)
+
+
+def wav_header(size: int, rate: int = 44_100) -> bytes:
+    """Of mono 16-bit sound of so many bytes."""
+    form = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, rate, 2 * rate, 2, 16)
+    size = min(size, 0xFFFFFFFF)  # what programs write that do not know
+    riff = struct.pack("<4sI4s", b"RIFF", min(36 + size, 0xFFFFFFFF), b"WAVE")
+    return riff + form + struct.pack("<4sI", b"data", size)
+
+
+def sparse(path: Path, size: int, content: dict[int, bytes]) -> Path:
+    """A file that takes room only for its content, by offset; skips the test where none can be."""
+    with path.open("wb") as file:
+        for offset, data in content.items():
+            file.seek(offset)
+            file.write(data)
+    try:
+        os.truncate(path, size)
+    except OSError as error:
+        pytest.skip(f"no file of {size:,} bytes here: {error}")
+    return path
+
+
+def pcm(samples: np.ndarray) -> bytes:
+    return (samples * 32_767).astype("<i2").tobytes()
+
+
+def reason(path: Path, plan: WindowPlan = PLAN) -> str:
+    """Why the file cannot be read, as one line."""
+    with pytest.raises(AudioError) as caught:
+        read_windows(path, plan)
+    assert "\n" not in str(caught.value)
+    assert caught.value.path == path
+    return str(caught.value)
+
+
+# --- numbers that lie -----------------------------------------------------------------------------
+
+
+def au(path: Path, rate: int, channels: int) -> Path:
+    """A small file that every decoder knows."""
+    head = struct.pack(">4s5I", b".snd", 24, 0xFFFFFFFF, 3, rate, channels)
+    path.write_bytes(head + bytes(range(256)) * 1600)
+    return path
+
+
+@pytest.fixture(params=DECODERS)
+def one_decoder(request, monkeypatch) -> str:
+    if request.param == "pydub" and not shutil.which("ffprobe"):
+        pytest.skip("pydub needs ffmpeg and ffprobe")
+    monkeypatch.setattr(reader, "DECODERS", {request.param: DECODERS[request.param]})
+    return request.param
+
+
+@pytest.mark.parametrize(("rate", "told"), [(1, "1 Hz"), (999, "999 Hz"), (6_000_001, "6,000,001")])
+def test_a_rate_that_no_music_has_is_named(rate, told, one_decoder, tmp_path):
+    path = au(tmp_path / "x.au", rate, 2)
+    assert reason(path).startswith(f"it declares a sample rate of {told}")
+
+
+def test_a_count_of_channels_that_no_music_has_is_named(one_decoder, tmp_path):
+    assert reason(au(tmp_path / "x.au", 44_100, 65)) == "it declares 65 channels"
+
+
+@pytest.mark.parametrize("rate", [0, 4_000_000_000])
+@pytest.mark.parametrize("channels", [0, 2, 65_535])
+def test_numbers_that_no_decoder_takes_are_refused(rate, channels, tmp_path):
+    assert reason(au(tmp_path / "x.au", rate, channels))
+
+
+@pytest.mark.parametrize("rate", [1_000, 6_000_000])
+def test_the_lowest_and_the_highest_rate_are_heard(rate, one_decoder, tmp_path):
+    assert len(read_windows(au(tmp_path / "x.au", rate, 2), PLAN).windows) >= 1
+
+
+def test_64_channels_are_heard(tmp_path):
+    assert len(read_windows(au(tmp_path / "x.au", 44_100, 64), PLAN).windows) == 1
+
+
+def test_dsd512_is_heard(tmp_path):
+    path, data = tmp_path / "x.dsf", dsf()
+    path.write_bytes(data.replace(struct.pack("<I", 2_822_400), struct.pack("<I", 22_579_200)))
+    assert read_windows(path, PLAN).windows.shape == (1, PLAN.samples)
+
+
+def many_samples(flac: Path) -> None:
+    """Let its header declare all that its 36 bits can say."""
+    data = bytearray(flac.read_bytes())
+    data[21:26] = bytes([data[21] | 0x0F, *b"\xff\xff\xff\xff"])
+    flac.write_bytes(data)
+
+
+def many_ticks(m4a: Path) -> None:
+    """Let it declare 13 hours, wherever it tells its length."""
+    data = bytearray(m4a.read_bytes())
+    for name, offset in ((b"mvhd", 20), (b"tkhd", 24), (b"mdhd", 20)):
+        place = data.index(name) + offset
+        data[place : place + 4] = b"\x7f\xff\xff\xff"
+    m4a.write_bytes(data)
+
+
+def many_bytes(wav: Path) -> None:
+    data = bytearray(wav.read_bytes())
+    place = data.index(b"data") + 4
+    data[place : place + 4] = b"\0\0\xff\x7f"
+    wav.write_bytes(data)
+
+
+LIES = {"flac": many_samples, "wav": many_bytes}
+
+
+@pytest.mark.parametrize("plan", [PLAN, ALL], ids=["4", "all"])
+@pytest.mark.parametrize("kind", LIES)
+def test_hours_in_a_tiny_file_are_a_truncated_file(kind, plan, tmp_path):
+    path = sounds.make(kind, tmp_path, 0.25)
+    LIES[kind](path)
+    assert reason(path, plan).startswith("truncated: ")
+
+
+@pytest.mark.parametrize("plan", [PLAN, ALL], ids=["4", "all"])
+@pytest.mark.parametrize("kind", ["alac", "aac in m4a"])
+def test_an_m4a_is_as_long_as_its_packets_whatever_it_declares(kind, plan, tmp_path):
+    path = sounds.make(kind, tmp_path, 0.25)
+    many_ticks(path)
+    assert read_windows(path, plan).seconds == pytest.approx(0.25, abs=0.03)
+
+
+@pytest.mark.parametrize("plan", [PLAN, ALL], ids=["4", "all"])
+def test_more_hours_than_any_music_has_are_named(plan, tmp_path, noise):
+    path = tmp_path / "x.flac"
+    soundfile.write(path, noise, 8_000)
+    many_samples(path)
+    assert reason(path, plan) == "it declares 2,386 hours"
+
+
+# --- what is no file, or hardly one ---------------------------------------------------------------
+
+
+@pytest.fixture
+def no_file(request, tmp_path, monkeypatch) -> Path:
+    """A path at which something else stands now; a music file may have been there before."""
+    path = tmp_path / "x.mp3"
+    if request.param == "pipe":
+        os.mkfifo(path)
+    elif request.param == "folder":
+        path.mkdir()
+    elif request.param == "device":
+        path.symlink_to("/dev/zero")
+    else:
+        monkeypatch.chdir(tmp_path)  # the address of a socket must be short
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind("x.mp3")
+    return path
+
+
+EVERY = pytest.mark.parametrize("no_file", ["pipe", "folder", "device", "socket"], indirect=True)
+
+
+@PIPES
+@EVERY
+@pytest.mark.timeout(60)
+def test_what_has_taken_the_place_of_a_file_is_an_error_that_may_pass(no_file):
+    with pytest.raises(OSError, match="not a regular file any more"):
+        read_windows(no_file, PLAN)
+
+
+@PIPES
+@EVERY
+@pytest.mark.timeout(60)
+def test_what_has_taken_the_place_of_a_file_has_no_digest(no_file):
+    assert digest_packets(no_file) is None
+
+
+@PIPES
+@pytest.mark.parametrize("no_file", ["pipe", "socket", "device"], indirect=True)
+def test_pipes_sockets_and_devices_in_a_library_are_failures(no_file):
+    given = [no_file.parent]
+    assert [item.reason for item in find_tracks(given, follow_links=True)] == ["not a regular file"]
+
+
+@PIPES
+@pytest.mark.parametrize("no_file", ["device"], indirect=True)
+def test_a_link_to_a_device_leads_out(no_file):
+    assert [item.reason for item in find_tracks([no_file.parent])] == [LEADS_OUT]
+
+
+TAG = b"ID3\4\0\0\0\0\0\x0a" + bytes(10)
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("head", [b"", TAG], ids=["", "behind a tag"])
+@pytest.mark.parametrize("suffix", [".mp3", ".wav", ".flac", ".m4a", ".ogg", ".dsf", ".aac"])
+def test_a_terabyte_of_zeros_is_refused_at_once(suffix, head, tmp_path):
+    path = sparse(tmp_path / f"x{suffix}", 1 << 40, {0: head})
+    assert reason(path) == "it begins with nothing but zeros, as an unfinished download does"
+
+
+def test_a_few_zeros_in_front_of_an_mp3_do_not_matter(tmp_path):
+    path = sounds.make("mp3, constant, no Xing", tmp_path)
+    path.write_bytes(bytes(5_000) + path.read_bytes())
+    assert read_windows(path, PLAN).seconds == pytest.approx(sounds.SECONDS, abs=0.1)
+
+
+@pytest.mark.timeout(60)
+def test_a_hundred_gigabytes_are_sought_in(tmp_path, noise):
+    size = 100 << 30
+    path = sparse(tmp_path / "x.wav", size, {0: wav_header(size), size // 4: pcm(noise)})
+    assert read_windows(path, PLAN).is_silent
+
+
+@pytest.mark.timeout(60)
+def test_a_million_tags_in_front_of_nothing_are_not_all_read(tmp_path):
+    path = tmp_path / "x.mp3"
+    path.write_bytes(b"ID3\4\0\0\0\0\0\0" * 1_000_000)
+    assert reason(path) == "it begins with more than 100 ID3 tags"
+
+
+@pytest.mark.parametrize("suffix", [".mp3", ".wav", ".flac", ".m4a", ".ogg", ".dsf", ".wma"])
+@pytest.mark.parametrize("content", [b"x", b"RIFF", b"ID3", b"fLaC", b"OggS", b"\xff\xfb\x90\x44"])
+def test_of_a_few_bytes_the_reason_does_not_say_that_they_are_no_file(suffix, content, tmp_path):
+    path = tmp_path / f"x{suffix}"
+    path.write_bytes(content)
+    told = reason(path)
+    assert told.startswith(("no decoder can read it (", "it holds no audio samples"))
+    assert "regular file" not in told
+
+
+# --- names and numbers of files -------------------------------------------------------------------
+
+
+def test_a_scan_resolves_no_path_but_the_given_one_where_there_are_no_links(tmp_path, monkeypatch):
+    for album in range(20):
+        folder = tmp_path / f"{album}"
+        folder.mkdir()
+        for track in range(20):
+            (folder / f"{track}.mp3").touch()
+    asked = []
+    resolve = os.path.realpath
+
+    def counted(path: str, *, strict: bool = False) -> str:
+        asked.append(path)
+        return resolve(path, strict=strict)
+
+    monkeypatch.setattr(os.path, "realpath", counted)
+    assert len(list(find_tracks([tmp_path]))) == 400
+    assert asked == [str(tmp_path)]
+
+
+def test_a_hundred_thousand_files_in_one_folder_are_found_in_order(tmp_path):
+    with tempfile.TemporaryDirectory(dir=tmp_path) as folder:  # pytest would keep them
+        for number in range(100_000):
+            os.mknod(f"{folder}/{number:05}.mp3")
+        found = [item.path.name for item in find_tracks([Path(folder)])]
+    assert found == [f"{number:05}.mp3" for number in range(100_000)]
+
+
+@pytest.mark.skipif(os.open not in os.supports_dir_fd, reason="no such paths can be made here")
+def test_paths_longer_than_the_system_takes_are_failures_and_the_rest_is_found(tmp_path):
+    (tmp_path / "a.mp3").touch()
+    name, handle = "Vol." + "9" * 200, os.open(tmp_path, os.O_RDONLY)
+    for _ in range(30):
+        os.mkdir(name, dir_fd=handle)
+        inner = os.open(name, os.O_RDONLY, dir_fd=handle)
+        os.close(handle)
+        handle = inner
+        os.close(os.open("b.mp3", os.O_CREAT | os.O_WRONLY, dir_fd=handle))
+    os.close(handle)
+    found = list(find_tracks([tmp_path]))
+    failures = [item for item in found if isinstance(item, Failure)]
+    assert {failure.reason for failure in failures} == {"its path is too long for this system"}
+    assert name in {failure.path.name for failure in failures}
+    assert len(failures) <= 2
+    assert sum(isinstance(item, Track) for item in found) > 15
+
+
+# --- samples that are no music --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("value", [1e38, -1e38, 1.1e6])
+@pytest.mark.parametrize("suffix", [".wav", ".au"])
+def test_samples_that_no_loudness_explains_are_refused(value, suffix, tmp_path, noise):
+    noise[8_000] = value
+    soundfile.write(tmp_path / f"x{suffix}", np.stack([noise, noise], 1), 16_000, subtype="FLOAT")
+    told = reason(tmp_path / f"x{suffix}")
+    assert told == "it holds samples more than a million times as loud as they can be"
+
+
+@pytest.mark.parametrize("value", [1e300, 3.4e38])
+@pytest.mark.parametrize("decoder", ["soundfile", "PyAV"])
+def test_samples_beyond_what_a_float_holds_are_not_finite(
+    value, decoder, tmp_path, noise, monkeypatch
+):
+    monkeypatch.setattr(reader, "DECODERS", {decoder: DECODERS[decoder]})
+    noise[8_000] = value
+    path = tmp_path / "x.au"
+    soundfile.write(path, np.stack([noise, noise], 1), 16_000, subtype="DOUBLE")
+    assert reason(path) == "it holds samples that are not finite numbers"
+
+
+def test_samples_some_way_beyond_full_scale_are_heard(tmp_path, noise):
+    soundfile.write(tmp_path / "x.wav", noise * 65_536, 16_000, subtype="FLOAT")
+    assert np.abs(read_windows(tmp_path / "x.wav", PLAN).windows).max() > 10_000
+
+
+SILENCES = {
+    "zeros": np.zeros(88_200),
+    "one constant": np.full(88_200, 0.25),
+    "half a window of a constant": np.full(3_000, -0.9),
+    "one bit of noise": np.random.default_rng(4).integers(0, 2, 88_200) / 32_768,
+    "noise above what is left": np.tile([3, -3], 44_100) / 32_768,
+    "one channel against the other": np.stack([(sine := np.sin(np.arange(88_200))), -sine], 1) / 2,
+}
+
+
+@pytest.mark.parametrize("suffix", [".wav", ".flac", ".aiff"])
+@pytest.mark.parametrize("name", SILENCES)
+def test_silence_is_told(name, suffix, tmp_path):
+    soundfile.write(tmp_path / f"x{suffix}", SILENCES[name], 44_100)
+    assert read_windows(tmp_path / f"x{suffix}", PLAN).is_silent
+
+
+def test_silence_has_no_genre_and_is_not_written(run, tmp_path, tiny_model):
+    path = tmp_path / "x.flac"
+    soundfile.write(path, SILENCES["zeros"], 44_100)
+    before = path.read_bytes()
+    done = run(path, "--model", tiny_model, "--write-tags", "--csv", "-", "--min-confidence", 0.01)
+    assert done.returncode == 0 and path.read_bytes() == before
+    (row,) = csv.DictReader(io.StringIO(done.stdout))
+    assert (row["action"], row["genre"], row["confidence"]) == ("unsure", "", "")
+    assert row["reason"] == "it is silent, no genre was heard"
+    assert "heard:" not in done.stderr
+
+
+@pytest.mark.parametrize("kind", ["mp3, constant", "aac in m4a", "vorbis", "opus"])
+def test_silence_stays_silence_in_lossy_containers(kind, tmp_path, monkeypatch):
+    monkeypatch.setattr(sounds, "music", lambda seconds: np.zeros((88_200, 2)))
+    assert read_windows(sounds.make(kind, tmp_path, 2), PLAN).is_silent
+
+
+def test_the_faintest_sound_is_heard(tmp_path):
+    sound = 4 * np.sin(np.arange(88_200) / 50) / 32_768
+    soundfile.write(tmp_path / "x.wav", sound, 44_100, subtype="FLOAT")
+    assert not read_windows(tmp_path / "x.wav", PLAN).is_silent
+
+
+def test_one_window_that_sounds_is_enough(tmp_path, noise):
+    soundfile.write(tmp_path / "x.wav", np.pad(noise, (0, 112_000)), 16_000)
+    read = read_windows(tmp_path / "x.wav", WindowPlan(16_000, 16_000, 8))
+    assert [bool(window.any()) for window in read.windows] == [True] + [False] * 7
+    assert not read.is_silent
+
+
+def test_a_track_whose_first_part_is_silent_is_heard(tmp_path, noise):
+    soundfile.write(tmp_path / "x.wav", np.pad(noise, (40 * 8_000, 0)), 16_000)
+    parts = [read_windows(tmp_path / "x.wav", ALL, part) for part in (0, 1)]
+    assert [bool(part.windows.any()) for part in parts] == [False, True]
+    assert not parts[0].is_silent
+
+
+def test_a_track_whose_last_part_is_silent_is_heard(tmp_path, noise):
+    samples = np.zeros(42 * 8_000)
+    samples[9_500:11_500] = noise[:2_000]  # between the first two of 32 windows
+    soundfile.write(tmp_path / "x.wav", samples, 16_000)
+    parts = [read_windows(tmp_path / "x.wav", ALL, part) for part in (0, 1)]
+    assert [bool(part.windows.any()) for part in parts] == [True, False]
+    assert not any(part.is_silent for part in parts)
+
+
+def test_a_long_track_of_silence_is_told_with_its_first_part(tmp_path):
+    soundfile.write(tmp_path / "x.wav", np.zeros(42 * 8_000), 16_000)
+    assert read_windows(tmp_path / "x.wav", ALL).is_silent
+
+
+# --- hours, and a tenth of a second ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", sounds.FFMPEG)
+def test_a_jingle_of_a_tenth_of_a_second_is_heard(kind, tmp_path):
+    read = read_windows(sounds.make(kind, tmp_path, 0.1), PLAN)
+    assert read.windows.shape == (1, PLAN.samples)
+    assert np.abs(read.windows).max() > 0.1
+    assert 0.09 < read.seconds < 0.25
+
+
+PEAK = """
+import resource, sys
+from pathlib import Path
+from tagger.audio.reader import read_windows
+from tagger.audio.windows import WindowPlan
+seconds = read_windows(Path(sys.argv[1]), WindowPlan(164_080, 16_000, 8)).seconds
+print(round(seconds), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+def peak(path: Path) -> tuple[int, int]:
+    """Seconds heard and peak memory (bytes) of a process that reads one file."""
+    run = subprocess.run(
+        [sys.executable, "-c", PEAK, path], check=True, capture_output=True, text=True
+    )
+    seconds, most = map(int, run.stdout.split())
+    return seconds, most * (1 if sys.platform == "darwin" else 1024)
+
+
+def repeated(path: Path, encoder: str, minutes: int) -> Path:
+    """A minute of a tone over and over, which is not encoded anew."""
+    minute, tone = path.with_stem("minute"), ["-f", "lavfi", "-i", "sine=440:r=8000:d=60"]
+    quiet = ["ffmpeg", "-v", "error", "-y"]
+    xing = ["-write_xing", "0"] if path.suffix == ".mp3" else []
+    subprocess.run([*quiet, *tone, *encoder.split(), *xing, minute], check=True)
+    long = ["-stream_loop", "-1", "-i", minute, "-t", str(60 * minutes), "-c", "copy", *xing]
+    subprocess.run([*quiet, *long, path], check=True)
+    return path
+
+
+LONG = {
+    ".mp3": "-c:a libmp3lame -b:a 8k",
+    ".m4a": "-c:a aac -b:a 16k",
+    ".opus": "-c:a libopus -b:a 8k -frame_duration 60",
+}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no peak of memory is told here")
+@pytest.mark.parametrize("suffix", [".wav", *LONG])
+def test_ten_hours_take_little_more_memory_than_three_minutes(suffix, tmp_path, noise):
+    """They would be 2.3 GB as floats of the model's rate."""
+    if suffix != ".wav" and not shutil.which("ffmpeg"):
+        pytest.skip("no ffmpeg to encode with")
+    measured = []
+    for minutes in (3, 600):
+        path, size = tmp_path / f"{minutes}{suffix}", minutes * 60 * 88_200
+        if suffix == ".wav":
+            sparse(path, 44 + size, {0: wav_header(size), size // 16: pcm(noise)})
+        else:
+            repeated(path, LONG[suffix], minutes)
+        measured.append(peak(path))
+        path.unlink()  # pytest would keep it for the next runs
+    assert [round(seconds / 60) for seconds, _ in measured] == [3, 601 if suffix == ".mp3" else 600]
+    assert measured[1][1] - measured[0][1] < 100e6
+
+
+def test_many_channels_at_a_high_rate_take_little_memory(tmp_path):
+    """Ten seconds of them would be 250 MB as floats."""
+    plain, wide = au(tmp_path / "plain.au", 16_000, 1), au(tmp_path / "wide.au", 96_000, 64)
+    os.truncate(wide, 24 + 96_000 * 64 * 2 * 10)
+    assert peak(wide)[1] - peak(plain)[1] < 100e6
+
+
+# --- what decoders raise --------------------------------------------------------------------------
+
+
+class Unspeakable(Exception):
+    def __str__(self) -> str:
+        raise UnicodeDecodeError("utf-8", b"\xff", 0, 1, "no")
+
+
+RAISED = [
+    (MemoryError(), "it needs too much memory"),
+    (RecursionError("too deep"), "too deep"),
+    (Unspeakable(), "Unspeakable"),
+    (KeyError("x"), "'x'"),
+    (StopIteration(), "StopIteration"),
+    (OSError(5, "Input/output error"), "Input/output error"),
+    (RuntimeWarning("over\nflow"), "over flow"),
+    (UnicodeDecodeError("utf-8", b"\xff", 0, 1, "no"), "'utf-8' codec can't decode"),
+    (AudioError("it is odd.", Path("/x")), "it is odd"),
+]
+
+
+@pytest.mark.parametrize(("error", "told"), RAISED, ids=[type(row[0]).__name__ for row in RAISED])
+@pytest.mark.parametrize("where", ["open", "read", "close"])
+def test_whatever_a_decoder_raises_is_an_audio_error(where, error, told, tmp_path, monkeypatch):
+    def fail(here: str) -> None:
+        if here == where:
+            raise error
+
+    class Broken:
+        rate, channels, length, is_stated = 16_000, 1, 16_000, True
+
+        def __init__(self, path: Path) -> None:
+            fail("open")
+
+        def read(self, start: int, count: int) -> np.ndarray:
+            fail("read")
+            return np.linspace(0, 1, count, dtype=np.float32)
+
+        def close(self) -> None:
+            fail("close")
+
+    monkeypatch.setattr(reader, "DECODERS", {"broken": Broken})
+    path = tmp_path / "x.mp3"
+    path.write_bytes(b"x")
+    assert reason(path).startswith(f"no decoder can read it (broken: {told}")

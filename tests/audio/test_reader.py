@@ -1,0 +1,477 @@
+from __future__ import annotations
+
+import gc
+import os
+import shutil
+import struct
+import sys
+import weakref
+from contextlib import closing
+from pathlib import Path
+
+import mutagen
+import numpy as np
+import pytest
+import soundfile
+from helpers import sounds
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tagger.audio import decoders, pyav, reader, windows
+from tagger.audio.decoders import DECODERS, PydubSource, SoundfileSource
+from tagger.audio.pyav import AvSource
+from tagger.audio.reader import PART_WINDOWS, digest_packets, read_windows
+from tagger.audio.windows import WindowPlan, place_windows
+from tagger.errors import AudioError
+from tagger.files.process import Child
+
+CORPUS = Path(__file__).parents[3] / "shared" / "data" / "tag-corpus"
+PLAN = WindowPlan(samples=8_000, rate=16_000, count=4)
+TOLD_BY_HEADER = (
+    "flac", "alac", "wavpack", "tta", "aac in m4a", "aac in m4b", "aac in mka", "mp3, constant",
+    "mp3, variable", "wav", "wav of 24 bits", "wav of floats", "aiff", "au", "w64",
+)  # fmt: skip
+AS_LONG_AS_THE_FILE = (
+    "caf", "ogg-flac", "vorbis", "opus", "adts", "ac3", "mp2", "wma",
+    "mp3, constant, no Xing", "mp3, variable, no Xing",
+)  # fmt: skip
+
+READ_BY_SOUNDFILE = (
+    "wav", "wav of 24 bits", "wav of 8 bits", "wav of floats", "aiff", "flac", "vorbis", "opus",
+    "mp3, constant", "mp3, variable",
+)  # fmt: skip
+
+
+@pytest.fixture(params=sounds.FFMPEG)
+def kind(request):
+    return request.param
+
+
+def assert_is_music(read: reader.Waveforms, kind: str, plan: WindowPlan = PLAN) -> None:
+    """Every window is what the formula gives at its place: in time, in shape, and as loud."""
+    starts = place_windows(round(read.seconds * plan.rate), plan)
+    for window, start in zip(read.windows, starts, strict=True):
+        late, likeness, gain = sounds.compare(window, start)
+        assert abs(late) <= (0.001 if kind in sounds.IN_TIME else 0.05)
+        assert likeness > 0.98
+        # LAME turns constant bit rates down to 95 %.
+        assert gain == pytest.approx(1, abs=0.06)
+        if kind in sounds.LOSSLESS:
+            assert late == 0
+            expected = sounds.heard_at((start + np.arange(plan.samples)) / plan.rate).mean(axis=1)
+            np.testing.assert_allclose(window, expected, atol=1e-3)
+
+
+def only(monkeypatch, name: str) -> None:
+    monkeypatch.setattr(reader, "DECODERS", {name: DECODERS[name]})
+
+
+# --- what is heard --------------------------------------------------------------------------------
+
+
+def test_windows_of_every_container_are_the_music(kind, tmp_path):
+    read = read_windows(sounds.make(kind, tmp_path), PLAN)
+    assert read.windows.shape == (4, 8_000)
+    assert read.windows.dtype == np.float32
+    assert_is_music(read, kind)
+
+
+def test_every_container_has_its_full_length(kind, tmp_path):
+    plan = WindowPlan(1_000, 16_000, 1)
+    seconds = read_windows(sounds.make(kind, tmp_path), plan).seconds
+    padding = 0 if kind in sounds.LOSSLESS | {"vorbis", "opus"} else 0.06
+    assert 0 <= seconds - sounds.SECONDS <= padding
+
+
+@pytest.mark.parametrize("kind", READ_BY_SOUNDFILE)
+def test_pyav_alone_hears_the_same(kind, tmp_path, monkeypatch):
+    only(monkeypatch, "PyAV")
+    assert_is_music(read_windows(sounds.make(kind, tmp_path), PLAN), kind)
+
+
+@pytest.mark.skipif(not shutil.which("ffprobe"), reason="pydub needs ffmpeg and ffprobe")
+@pytest.mark.parametrize("kind", ["flac", "aac in m4a"])
+def test_pydub_alone_hears_the_same(kind, tmp_path, monkeypatch):
+    only(monkeypatch, "pydub")
+    plan = WindowPlan(16_000, 16_000, 2)
+    assert_is_music(read_windows(sounds.make(kind, tmp_path), plan), kind, plan)
+
+
+@pytest.mark.parametrize("name", ["empty.ape", "empty.mpc", "full.dsf"])
+def test_containers_that_nothing_here_can_make_are_read(name):
+    path = CORPUS / "mediafile" / name
+    if not path.exists():
+        pytest.skip("the corpus of odd files is not here")
+    read = read_windows(path, PLAN)
+    assert np.isfinite(read.windows).all()
+    assert 0 < read.seconds < 1.1
+
+
+def test_all_windows_put_together_are_the_whole_track(tmp_path):
+    plan = WindowPlan(samples=10_000, rate=16_000, count=None)
+    for kind in ("flac", "aac in m4a", "mp3, variable, no Xing"):
+        read = read_windows(sounds.make(kind, tmp_path), plan)
+        whole = read.windows[:-1].reshape(-1)
+        late, likeness, _ = sounds.compare(whole, 0)
+        assert abs(late) <= 0.05
+        assert likeness > 0.99
+
+
+@pytest.mark.parametrize("rate", [8_000, 11_025, 16_000, 22_050, 48_000, 96_000])
+def test_no_rate_shifts_a_window(rate, tmp_path):
+    path = tmp_path / "music.wav"
+    soundfile.write(path, sounds.music(rate), rate, subtype="FLOAT")
+    plan = WindowPlan(samples=16_000, rate=16_000, count=7)
+    read = read_windows(path, plan)
+    for window, start in zip(read.windows, place_windows(192_000, plan), strict=True):
+        late, likeness, _ = sounds.compare(window, start)
+        assert late == 0
+        assert likeness > 0.9999
+
+
+def test_stereo_is_as_loud_as_the_mean_of_its_channels(tmp_path):
+    tone = 0.5 * np.sin(np.arange(32_000) / 5)
+    both, left = tmp_path / "both.wav", tmp_path / "left.wav"
+    soundfile.write(both, np.stack([tone, tone], axis=1), 16_000)
+    soundfile.write(left, np.stack([tone, 0 * tone], axis=1), 16_000)
+    plan = WindowPlan(16_000, 16_000, 1)
+    np.testing.assert_allclose(read_windows(both, plan).windows[0], tone[8_000:24_000], atol=1e-4)
+    np.testing.assert_allclose(
+        read_windows(left, plan).windows[0], tone[8_000:24_000] / 2, atol=1e-4
+    )
+
+
+def test_a_short_track_is_repeated_until_it_fills_a_window(tmp_path):
+    path, short = tmp_path / "short.wav", np.linspace(-0.5, 0.5, 700)
+    soundfile.write(path, short, 16_000, subtype="FLOAT")
+    read = read_windows(path, PLAN)
+    expected = np.tile(short, 12)[None, : PLAN.samples]
+    np.testing.assert_allclose(read.windows, expected, atol=1e-6)
+    assert read.seconds == 700 / 16_000
+
+
+LENGTH = round(sounds.SECONDS * sounds.RATE)
+READS = st.lists(
+    st.tuples(st.integers(0, LENGTH - 1), st.integers(1, 50_000)), min_size=1, max_size=5
+)
+
+
+@pytest.mark.parametrize("kind", ["alac", "wavpack", "tta"])
+def test_reads_of_pyav_from_anywhere_in_any_order_are_right(kind, tmp_path):
+    path, music = sounds.make(kind, tmp_path), sounds.music().mean(axis=1)
+
+    @settings(max_examples=10, deadline=None)
+    @given(reads=READS)
+    def check(reads):
+        with closing(AvSource(path)) as source:
+            for start, count in reads:
+                read = source.read(start, count)
+                np.testing.assert_allclose(read, music[start : start + count], atol=1e-3)
+
+    check()
+
+
+# --- MP3 without a length -------------------------------------------------------------------------
+
+
+def test_a_vbri_header_is_not_taken_for_a_length_that_libsndfile_knows(tmp_path):
+    plain = sounds.make("mp3, variable, no Xing", tmp_path).read_bytes()
+    frames = round(sounds.SECONDS * sounds.RATE / 1152)
+    vbri = struct.pack(">4sHHHIIHHHH", b"VBRI", 1, 0, 75, len(plain), frames, 0, 1, 2, 1)
+    header = bytes([0xFF, 0xFB, 0x90, 0x44])  # MPEG 1, layer 3, 128 kbit/s, 44.1 kHz: 417 bytes
+    path = tmp_path / "vbri.mp3"
+    path.write_bytes((header + bytes(32) + vbri).ljust(417, b"\0") + plain)
+    assert read_windows(path, PLAN).seconds == pytest.approx(sounds.SECONDS, abs=0.1)
+
+
+@pytest.mark.parametrize("kind", ["mp3, variable", "mp3, variable, no Xing"])
+def test_two_id3_tags_do_not_hide_the_first_frame(kind, tmp_path):
+    path = sounds.make(kind, tmp_path)
+    tag = b"ID3\4\0\0" + bytes([0, 0, 39, 16]) + bytes(5008)
+    path.write_bytes(tag + tag + path.read_bytes())
+    assert_is_music(read_windows(path, PLAN), kind)
+
+
+# --- what cannot be read --------------------------------------------------------------------------
+
+
+def test_the_error_says_what_it_means_and_then_the_reason_of_every_decoder(tmp_path):
+    path = tmp_path / "x.mp3"
+    path.write_text("no music at all " * 1000)
+    with pytest.raises(AudioError, match=r"^no decoder can read it \(") as caught:
+        read_windows(path, PLAN)
+    assert [name for name in DECODERS if f"{name}: " not in str(caught.value)] == []
+    assert caught.value.path == path
+    assert "\n" not in str(caught.value)
+
+
+def test_a_decoder_that_fails_hands_over_to_the_next(tmp_path, monkeypatch):
+    def broken(path: Path) -> decoders.Source:
+        raise RuntimeError("a C library says no")
+
+    monkeypatch.setattr(reader, "DECODERS", {"broken": broken, "PyAV": AvSource})
+    assert_is_music(read_windows(sounds.make("flac", tmp_path), PLAN), "flac")
+
+
+def test_a_decoder_that_fails_in_the_middle_hands_over_too(tmp_path, monkeypatch):
+    def read(self, start: int, count: int) -> np.ndarray:
+        raise RuntimeError("a C library says no")
+
+    monkeypatch.setattr(SoundfileSource, "read", read)
+    assert_is_music(read_windows(sounds.make("flac", tmp_path), PLAN), "flac")
+
+
+@pytest.mark.parametrize("kind", TOLD_BY_HEADER)
+def test_a_file_that_was_cut_off_fails_with_that_reason(kind, tmp_path):
+    path = sounds.make(kind, tmp_path)
+    os.truncate(path, path.stat().st_size * 6 // 10)
+    with pytest.raises(AudioError, match=r"truncated|PyAV: Invalid data"):
+        read_windows(path, PLAN)
+
+
+@pytest.mark.parametrize("kind", AS_LONG_AS_THE_FILE)
+def test_of_a_file_whose_header_tells_no_length_the_rest_is_heard(kind, tmp_path):
+    path = sounds.make(kind, tmp_path)
+    os.truncate(path, path.stat().st_size * 6 // 10)
+    read = read_windows(path, PLAN)
+    assert 5.9 < read.seconds < 7.4
+    assert_is_music(read, "lossy" if kind == "ogg-flac" else kind)
+
+
+@pytest.mark.parametrize("kind", ["flac", "aac in m4b", "mp3, constant", "wma"])
+def test_a_track_that_lacks_its_last_instants_is_heard(kind, tmp_path):
+    path = sounds.make(kind, tmp_path)
+    os.truncate(path, path.stat().st_size * 98 // 100)
+    plan = WindowPlan(16_000, 16_000, None)
+    read = read_windows(path, plan)
+    assert 11.4 < read.seconds <= 12
+    assert_is_music(read, "lossy", plan)
+
+
+def test_an_empty_file_fails(tmp_path):
+    path = tmp_path / "empty.flac"
+    path.touch()
+    with pytest.raises(AudioError, match="the file is empty"):
+        read_windows(path, PLAN)
+
+
+def test_a_file_without_samples_says_so(tmp_path):
+    path = tmp_path / "none.wav"
+    soundfile.write(path, np.zeros((0, 2)), 44_100)
+    with pytest.raises(AudioError, match=r"^it holds no audio samples"):
+        read_windows(path, PLAN)
+
+
+def test_a_file_that_is_not_there_is_an_os_error(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        read_windows(tmp_path / "gone.mp3", PLAN)
+
+
+@pytest.mark.parametrize("name", ["list.mp3", "list.flac", "list.wav"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "#EXTM3U\n#EXT-X-TARGETDURATION:12\n#EXTINF:12,\nfile:{target}\n#EXT-X-ENDLIST\n",
+        "#EXTM3U\n#EXTINF:12,\n{target.name}\n",
+        "ffconcat version 1.0\nfile {target.name}\nduration 12\n",
+    ],
+)
+def test_a_playlist_under_another_name_is_not_followed(name, text, tmp_path):
+    target = sounds.make("wav", tmp_path)
+    path = tmp_path / name
+    path.write_text(text.format(target=target))
+    with pytest.raises(AudioError):
+        read_windows(path, PLAN)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("suffix", [".wav", ".au"])
+def test_samples_that_are_no_numbers_fail(value, suffix, tmp_path):
+    path, samples = tmp_path / f"x{suffix}", np.full(32_000, 0.1, np.float32)
+    samples[16_000] = value
+    soundfile.write(path, samples, 16_000, subtype="FLOAT")
+    with pytest.raises(AudioError, match="not finite"):
+        read_windows(path, PLAN)
+
+
+@pytest.mark.parametrize("kind", ["flac", "aac in m4a", "mp3, variable, no Xing"])
+@pytest.mark.parametrize("name", [b"\xff", b"new\nline", b"-i %s 'x' \"y\"", b"a:b", "ü".encode()])
+def test_names_may_hold_anything(kind, name, tmp_path):
+    path = sounds.make(kind, tmp_path)
+    path = path.rename(tmp_path / (os.fsdecode(name) + path.suffix))
+    assert_is_music(read_windows(path, PLAN), kind)
+
+
+@pytest.mark.skipif(not shutil.which("ffprobe"), reason="pydub needs ffmpeg and ffprobe")
+def test_pydub_reads_names_that_are_not_utf8(tmp_path):
+    path = sounds.make("opus", tmp_path).rename(tmp_path / os.fsdecode(b"\xff.opus"))
+    assert PydubSource(path).read(48_000, 4_800).shape == (4_800,)
+
+
+def test_an_unreadable_name_ends_in_an_error_that_can_be_printed(tmp_path):
+    path = tmp_path / os.fsdecode(b"\xff.mp3")
+    path.write_text("no music")
+    with pytest.raises(AudioError) as caught:
+        read_windows(path, PLAN)
+    str(caught.value).encode("utf-8")
+
+
+def test_a_track_that_is_shorter_than_declared_is_heard_nowhere_twice(tmp_path, monkeypatch):
+    """Its windows are spread, and lots that are read later must go on where the first began."""
+
+    class Short:
+        rate, channels, is_stated = 1000, 1, True
+        length, there = 200_000, 194_000
+
+        def __init__(self, path):
+            pass
+
+        def read(self, start: int, count: int) -> np.ndarray:
+            return np.arange(start, max(start, min(start + count, self.there)), dtype=np.float32)
+
+        def close(self):
+            pass
+
+    monkeypatch.setattr(reader, "DECODERS", {"stub": Short})
+    path = tmp_path / "short.wav"
+    path.write_bytes(b"music")
+    plan = WindowPlan(10_240, 1000, "auto")
+    places = []
+    for part in range(len(windows.lots(len(place_windows(Short.length, plan)), plan))):
+        read = read_windows(path, plan, part)
+        places += [int(window[0]) for window in read.windows]
+    assert len(set(places)) == len(places) == 18
+    assert max(places) + 10_240 <= Short.there
+
+
+# --- what a decoder keeps -------------------------------------------------------------------------
+
+
+def threads_after_reading(path: Path) -> int:
+    with closing(AvSource(path)) as source:
+        source.read(0, source.length)
+        return len(os.listdir("/proc/self/task"))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="process list of Linux")
+@pytest.mark.parametrize("kind", ["wavpack", "flac", "aac in m4a"])
+def test_decoding_begins_no_threads(kind, tmp_path):
+    path = sounds.make(kind, tmp_path)
+    with closing(Child(["numpy", "av"])) as child:
+        before = len(child.call(30, os.listdir, "/proc/self/task"))
+        assert child.call(30, threads_after_reading, path) == before
+
+
+@pytest.mark.parametrize("kind", ["wavpack", "aac in m4a"])
+def test_a_closed_source_lets_go_of_its_decoder(kind, tmp_path):
+    source = AvSource(sounds.make(kind, tmp_path))
+    source.read(0, 1_000)
+    kept = weakref.ref(source)
+    gc.disable()
+    try:
+        source.close()
+        del source
+        assert kept() is None
+    finally:
+        gc.enable()
+
+
+# --- how much is read -----------------------------------------------------------------------------
+
+
+def test_soundfile_reads_only_the_planned_windows(tmp_path, monkeypatch):
+    counts = []
+    read = SoundfileSource.read
+
+    def counted(self, start: int, count: int) -> np.ndarray:
+        counts.append(count)
+        return read(self, start, count)
+
+    monkeypatch.setattr(SoundfileSource, "read", counted)
+    read_windows(sounds.make("flac", tmp_path), WindowPlan(16_000, 16_000, 2))
+    assert len(counts) == 3  # and a look at the end of the file
+    assert sum(counts) < 2 * 1.1 * sounds.RATE
+
+
+@pytest.mark.parametrize("kind", ["aac in m4a", "alac", "mp3, constant, no Xing", "adts"])
+def test_pyav_decodes_little_more_than_the_planned_windows(kind, tmp_path, monkeypatch):
+    counts = []
+    mono = pyav._mono
+
+    def counted(frames):
+        samples = mono(frames)
+        counts.append(len(samples))
+        return samples
+
+    monkeypatch.setattr(pyav, "_mono", counted)
+    read_windows(sounds.make(kind, tmp_path), WindowPlan(16_000, 16_000, 2))
+    assert sum(counts) < 2 * 1.6 * sounds.RATE
+
+
+def test_parts_of_a_long_track_are_those_of_the_whole(tmp_path, monkeypatch):
+    path = sounds.make("aac in m4a", tmp_path)
+    plan = WindowPlan(1_600, 16_000, None)
+    total = read_windows(path, plan).total
+    assert total == 120
+    parts = [read_windows(path, plan, part).windows for part in range(-(-total // PART_WINDOWS))]
+    monkeypatch.setattr(windows, "PART_WINDOWS", 1000)
+    whole = read_windows(path, plan).windows
+    assert [len(part) for part in parts] == [32, 32, 32, 24]
+    np.testing.assert_allclose(np.concatenate(parts), whole, atol=1e-6)
+
+
+def test_a_last_part_that_turns_out_empty_is_no_failure(tmp_path, monkeypatch):
+    path = sounds.make("mp3, constant", tmp_path)
+    os.truncate(path, path.stat().st_size * 98 // 100)
+    monkeypatch.setattr(windows, "PART_WINDOWS", 59)
+    plan = WindowPlan(1_600, 16_000, None)
+    assert read_windows(path, plan, 0).total == 120
+    assert read_windows(path, plan, 2).windows.shape == (0, 1_600)
+
+
+# --- the digest of what is stored -----------------------------------------------------------------
+
+TAGGABLE = ("wav", "aiff", "flac", "ogg-flac", "alac", "wavpack", "tta", "vorbis", "opus", "wma")
+TAGGABLE += ("aac in m4a", "mp3, variable", "mp3, constant, no Xing")
+
+
+@pytest.mark.parametrize("kind", TAGGABLE)
+def test_the_digest_is_blind_to_tags(kind, tmp_path):
+    path = sounds.make(kind, tmp_path)
+    before = digest_packets(path)
+    file = mutagen.File(path, easy=True)
+    if file.tags is None:
+        file.add_tags()
+    if hasattr(file.tags, "RegisterTextKey") or kind in ("flac", "ogg-flac", "vorbis", "opus"):
+        file.tags["genre"] = ["Jazz " * 500]
+    elif kind in ("wav", "aiff", "tta"):
+        file.tags.add(mutagen.id3.TCON(text=["Jazz " * 500]))
+    else:
+        file.tags["WM/Genre" if kind == "wma" else "Genre"] = ["Jazz " * 500]
+    file.save()
+    assert digest_packets(path) == before is not None
+
+
+@pytest.mark.parametrize("kind", TAGGABLE)
+def test_the_digest_sees_a_change_of_the_sound(kind, tmp_path):
+    path = sounds.make(kind, tmp_path)
+    before = digest_packets(path)
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2 : len(data) // 2 + 8] = b"\x55" * 8
+    path.write_bytes(data)
+    assert digest_packets(path) != before
+
+
+def test_what_pyav_does_not_know_has_no_digest(tmp_path):
+    path = tmp_path / "x.mp3"
+    path.write_text("no music")
+    assert digest_packets(path) is None
+
+
+def test_a_wav_from_a_pipe_promises_nothing(tmp_path):
+    path = tmp_path / "pipe.wav"
+    soundfile.write(path, np.sin(np.arange(80_000) / 20) / 2, 16_000)
+    data = bytearray(path.read_bytes())
+    data[4:8] = data[40:44] = b"\xff\xff\xff\xff"
+    path.write_bytes(data)
+    assert read_windows(path, WindowPlan(8_000, 16_000)).seconds == 5

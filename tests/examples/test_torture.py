@@ -1,0 +1,69 @@
+"""Kills and refusals at random moments, over every container, by `examples/torture.py`."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from helpers.command import ROOT
+
+TORTURE = ROOT / "examples" / "torture.py"
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="it forks")
+
+
+def torture(music: Path, *options: object) -> subprocess.Popen[str]:
+    command = [sys.executable, TORTURE, *options, "--files", 0, music]
+    return subprocess.Popen(
+        list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+@pytest.mark.timeout(1500)
+def test_300_kills_and_100_refusals_lose_nothing(music: Path) -> None:
+    both = [torture(music, "--kills", 150, "--faults", 50, "--seed", seed) for seed in (1, 2)]
+    told = [process.communicate()[0] for process in both]
+    assert [process.returncode for process in both] == [0, 0], "\n".join(told)
+    for text in told:
+        assert "kills: seed" in text and "faults: seed" in text
+        killed = re.findall(r"killed in (?:run|undo) (\d+)", text)
+        assert sum(map(int, killed)) == 150, text
+        refused = re.findall(r"exit [13] (\d+)", text)
+        assert sum(map(int, refused)) > 10, text
+
+
+IN_PLACE = """
+import time
+import tagger.files.atomic
+
+def copy_slowly(source, target):
+    data = Path(source).read_bytes()
+    with open(target, "wb", buffering=0) as file:
+        file.write(data[: len(data) // 2])
+        time.sleep(0.01)
+        file.write(data[len(data) // 2 :])
+    shutil.copystat(source, target)
+    os.unlink(source)
+
+class System:
+    replace = staticmethod(copy_slowly)
+    def __getattr__(self, name):
+        return getattr(os, name)
+
+tagger.files.atomic.os = System()
+"""
+
+
+def test_it_sees_what_a_program_loses_that_writes_in_place(music: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.py"
+    start = 'if __name__ == "__main__":'
+    text = TORTURE.read_text(encoding="utf-8").replace(start, IN_PLACE + start)
+    broken.write_text(text, encoding="utf-8")
+    options = ("--kills", 10, "--faults", 0, "--files", 0, music)
+    command = map(str, (sys.executable, broken, *options))
+    run = subprocess.run(list(command), capture_output=True, text=True)
+    assert run.returncode == 1
+    assert "is neither old nor new" in run.stdout

@@ -1,0 +1,81 @@
+"""A library whose predictions a test chose, so that a run needs no model; and a screen."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from helpers.containers import make
+from tagger.models.checkpoint import ModelInfo
+from tagger.models.model import DEFAULT_MODEL, find_model
+from tagger.state.store import State
+from tagger.tags.genre_tag import write_genres
+from tagger.types import Outcome, Prediction, PredictOptions, Track
+
+Shares = Mapping[str, float]
+ROCK: Shares = {"rock": 0.6, "metal": 0.35, "pop": 0.05}
+JAZZ: Shares = {"jazz": 0.8, "blues": 0.2}
+
+
+class Recorder:
+    """A screen that keeps what it is shown."""
+
+    quiet = True
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+        self.outcomes: list[Outcome] = []
+        self.bars: list[tuple[str, int]] = []
+
+    def say(self, message: str) -> None:
+        self.said.append(message)
+
+    def outcome(self, outcome: Outcome) -> None:
+        self.outcomes.append(outcome)
+
+    def bar(
+        self, items: Iterable[Any], total: int, label: str, outcome: Any = None
+    ) -> Iterable[Any]:
+        self.bars.append((label, total))
+        return items
+
+
+@cache
+def bundled() -> ModelInfo:
+    return find_model(DEFAULT_MODEL)
+
+
+def state_of(home: Path) -> Path:
+    """Where the console script keeps its state when it runs in this home."""
+    return home / "state" / "tag-genres" / "state.sqlite3"
+
+
+def know(home: Path, paths: Iterable[Path], shares: Shares = ROCK) -> None:
+    """Let the bundled model have heard these labels in these files; every other one has 0."""
+    info = bundled()
+    plan = info.plan(PredictOptions().windows).key
+    probabilities = tuple(shares.get(label, 0.0) for label in info.labels)
+    with State(state_of(home)) as state:
+        state.add_model(info.fingerprint, info.name, info.labels)
+        for path in paths:
+            track = Track.of(path, path.stat())
+            prediction = Prediction(track, info.labels, probabilities, 0.75, 8, 30.0)
+            state.save_prediction(prediction, info.fingerprint, plan)
+
+
+def song(path: Path, *genres: str, kind: str = "flac") -> Path:
+    """A short file of this kind, with these genres, at this place."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    made = make(kind, path.parent).rename(path)
+    if genres:
+        write_genres(made, genres)
+    return made
+
+
+def rows_of(text: str) -> dict[str, dict[str, str]]:
+    """Rows of a report by file name."""
+    return {Path(row["path"]).name: row for row in csv.DictReader(io.StringIO(text))}

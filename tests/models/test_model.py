@@ -1,0 +1,540 @@
+"""From a name to a model, against transformers' own pipeline."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import resource
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers.command import LIBRARY
+from transformers import ASTConfig, ASTModel
+
+from tagger.audio.reader import read_windows
+from tagger.errors import CheckpointError, DeviceError
+from tagger.files.scan import find_tracks
+from tagger.inference.batches import Readers
+from tagger.inference.predict import predict_tracks
+from tagger.models.checkpoint import ModelInfo
+from tagger.models.model import (
+    DEFAULT_MODEL,
+    GenreModel,
+    find_model,
+    load_model,
+)
+from tagger.types import Prediction, Track
+
+
+def edit(folder: Path, name: str, **changes: object) -> None:
+    values = json.loads((folder / name).read_text())
+    (folder / name).write_text(json.dumps({**values, **changes}))
+
+
+@pytest.fixture
+def model_copy(tiny_model: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(tiny_model, tmp_path / "copy"))
+
+
+def test_what_a_checkpoint_says_of_itself_is_used(model_copy: Path) -> None:
+    edit(model_copy, "preprocessor_config.json", mean=-1.5, std=2.5, sampling_rate=8000)
+    edit(model_copy, "config.json", problem_type="multi_label_classification")
+    info = find_model(str(model_copy))
+    assert info.labels == ("blues", "hiphop", "jazz", "rock")
+    front_end = info.front_end
+    assert (front_end.rate, front_end.frames, front_end.mel_bins) == (8000, 64, 32)
+    assert (front_end.mean, front_end.std) == (-1.5, 2.5)
+    assert info.multi_label
+    assert info.plan(3).samples == 200 + 80 * 63
+
+
+def test_the_bundled_model_is_the_default_and_fits_its_promise() -> None:
+    info = find_model(DEFAULT_MODEL)
+    assert info.is_bundled
+    names = "blues classical country disco hiphop jazz metal pop reggae rock"
+    assert sorted(info.labels) == names.split()
+    assert sum(path.stat().st_size for path in info.folder.iterdir()) <= 10_000_000
+
+
+def test_the_fingerprint_is_that_of_the_contents(tiny_model: Path, model_copy: Path) -> None:
+    assert find_model(str(tiny_model)).fingerprint == find_model(str(model_copy)).fingerprint
+    edit(model_copy, "preprocessor_config.json", mean=0.0)
+    assert find_model(str(tiny_model)).fingerprint != find_model(str(model_copy)).fingerprint
+
+
+def test_probabilities_are_those_of_the_pipeline_on_the_same_windows(tiny_model: Path) -> None:
+    from transformers import pipeline
+
+    info = find_model(str(tiny_model))
+    model = load_model(info, "cpu", "float32")
+    oracle = pipeline("audio-classification", model=str(tiny_model), device="cpu")
+    tracks = [item for item in find_tracks([LIBRARY]) if isinstance(item, Track)]
+    plan = info.plan(5)
+    with Readers(1, 60) as readers:
+        predictions = list(predict_tracks(tracks, model, plan, readers))
+    for track, prediction in zip(tracks, predictions, strict=True):
+        assert isinstance(prediction, Prediction)
+        windows = read_windows(track.path, plan).windows
+        told = oracle(
+            [{"raw": w, "sampling_rate": 16000} for w in windows], top_k=None, batch_size=1
+        )
+        by_label = [{answer["label"]: answer["score"] for answer in window} for window in told]
+        mean = {label: np.mean([window[label] for window in by_label]) for label in info.labels}
+        expected = [mean[label] for label in prediction.labels]
+        np.testing.assert_allclose(prediction.probabilities, expected, atol=1e-3)
+        assert prediction.ranked[0][0] == max(mean, key=lambda label: mean[label])
+        assert sum(prediction.probabilities) == pytest.approx(1, abs=1e-5)
+
+
+def test_a_multi_label_checkpoint_gets_a_sigmoid_each(model_copy: Path, tiny_model: Path) -> None:
+    edit(model_copy, "config.json", problem_type="multi_label_classification")
+    info = find_model(str(model_copy))
+    wave = np.random.default_rng(0).standard_normal((2, info.plan(1).samples)).astype(np.float32)
+    several = load_model(info, "cpu", "float32").probabilities(wave)
+    one = load_model(find_model(str(tiny_model)), "cpu", "float32").probabilities(wave)
+    odds = several / (1 - several)  # softmax is the odds of the sigmoids, scaled to one
+    np.testing.assert_allclose(odds / odds.sum(axis=1, keepdims=True), one, atol=1e-4)
+
+
+def noise(info: ModelInfo, windows: int = 3) -> np.ndarray:
+    draw = np.random.default_rng(0)
+    return draw.standard_normal((windows, info.plan(1).samples)).astype(np.float32)
+
+
+@pytest.mark.parametrize("temperature", [0.25, 1.37, 20])
+def test_logits_are_divided_by_the_temperature(
+    model_copy: Path, tiny_model: Path, temperature: float
+) -> None:
+    edit(model_copy, "config.json", temperature=temperature)
+    info, plain = find_model(str(model_copy)), find_model(str(tiny_model))
+    assert (info.temperature, plain.temperature) == (temperature, 1.0)
+    assert info.fingerprint != plain.fingerprint
+    logits = np.log(load_model(plain, "cpu", "float32").probabilities(noise(plain)))
+    scaled = np.exp(logits / temperature)
+    actual = load_model(info, "cpu", "float32").probabilities(noise(info))
+    np.testing.assert_allclose(actual, scaled / scaled.sum(axis=1, keepdims=True), rtol=1e-4)
+
+
+def test_a_multi_label_checkpoint_has_its_temperature_too(model_copy: Path) -> None:
+    edit(model_copy, "config.json", problem_type="multi_label_classification")
+    info = find_model(str(model_copy))
+    plain = load_model(info, "cpu", "float32").probabilities(noise(info))
+    edit(model_copy, "config.json", temperature=2)
+    halved = load_model(find_model(str(model_copy)), "cpu", "float32").probabilities(noise(info))
+    odds = plain.astype(np.float64) / (1 - plain)
+    np.testing.assert_allclose(halved / (1 - halved), odds**0.5, rtol=1e-3)
+
+
+@pytest.mark.parametrize(
+    "temperature", [0, -1.5, "1", True, None, [1], float("nan"), float("inf"), 10**400]
+)
+def test_a_temperature_that_is_none_is_refused(model_copy: Path, temperature: object) -> None:
+    edit(model_copy, "config.json", temperature=temperature)
+    with pytest.raises(CheckpointError, match="temperature must be a positive") as caught:
+        find_model(str(model_copy))
+    assert str(model_copy) in str(caught.value)
+
+
+@pytest.fixture(scope="module")
+def mlp_model(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny model with a head of a hidden layer, saved by transformers itself."""
+    import torch
+
+    from tagger.models.heads import ASTWithMlpHead
+
+    folder = tmp_path_factory.mktemp("models") / "mlp"
+    config = ASTConfig.from_pretrained(tiny_model)
+    config.mlp_hidden = 24
+    torch.manual_seed(1)
+    network = ASTWithMlpHead(config)
+    for place in (1, 4):
+        torch.nn.init.normal_(network.classifier.dense[place].weight, std=0.5)
+    network.save_pretrained(folder)
+    shutil.copy(tiny_model / "preprocessor_config.json", folder)
+    return folder
+
+
+def test_an_mlp_head_survives_saving_bit_for_bit(mlp_model: Path, tmp_path: Path) -> None:
+    import torch
+
+    from tagger.models.heads import ASTWithMlpHead
+
+    config = json.loads((mlp_model / "config.json").read_text())
+    assert config["architectures"] == ["ASTWithMlpHead"]
+    assert (config["mlp_hidden"], config["mlp_dropout"]) == (24, [0.05, 0.1])
+    first = ASTWithMlpHead.from_pretrained(mlp_model)
+    first.save_pretrained(tmp_path)
+    second, loading = ASTWithMlpHead.from_pretrained(tmp_path, output_loading_info=True)
+    assert not any(loading.values())
+    one, two = first.state_dict(), second.state_dict()
+    assert one.keys() == two.keys() and all(torch.equal(one[key], two[key]) for key in one)
+    shapes = [tuple(weights.shape) for weights in first.classifier.dense.parameters()]
+    assert shapes == [(24, 32), (24,), (4, 24), (4,)]
+
+
+def test_an_mlp_head_has_the_defaults_of_its_source() -> None:
+    from tagger.models.heads import ASTWithMlpHead
+
+    tiny = ASTConfig(hidden_size=8, num_hidden_layers=1, num_attention_heads=1, intermediate_size=8)
+    dense = ASTWithMlpHead(tiny).classifier.dense
+    kinds = ["Dropout", "Linear", "GELU", "Dropout", "Linear"]
+    assert [type(part).__name__ for part in dense] == kinds
+    assert (dense[0].p, dense[1].out_features, dense[3].p) == (0.05, 200, 0.1)
+
+
+def test_the_tagger_hears_through_an_mlp_head(mlp_model: Path) -> None:
+    import torch
+    from safetensors.torch import load_file
+
+    from tagger.models.fbank import Fbank
+
+    info = find_model(str(mlp_model))
+    assert info.architecture == "ASTWithMlpHead"
+    model = load_model(info, "cpu", "float32")
+    weights = load_file(mlp_model / "model.safetensors")
+    body = ASTModel.from_pretrained(mlp_model)
+    with torch.inference_mode():
+        pooled = body(input_values=Fbank(info.front_end)(torch.from_numpy(noise(info))))[1]
+        names = ("layernorm", "dense.1", "dense.4")
+        norm, first, last = (
+            (weights[f"classifier.{name}.weight"], weights[f"classifier.{name}.bias"])
+            for name in names
+        )
+        normed = torch.nn.functional.layer_norm(pooled, (32,), *norm, eps=1e-12)
+        hidden = torch.nn.functional.gelu(normed @ first[0].T + first[1])
+        expected = (hidden @ last[0].T + last[1]).softmax(dim=-1)
+    np.testing.assert_allclose(model.probabilities(noise(info)), expected.numpy(), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"mlp_hidden": 25},
+        {"mlp_hidden": "many"},
+        {"mlp_dropout": [0.1]},
+    ],
+)
+def test_an_mlp_head_that_its_config_does_not_describe_is_refused(
+    mlp_model: Path, tmp_path: Path, changes: dict[str, object]
+) -> None:
+    folder = Path(shutil.copytree(mlp_model, tmp_path / "copy"))
+    edit(folder, "config.json", **changes)
+    with pytest.raises(CheckpointError, match=re.escape(str(folder))):
+        load_model(find_model(str(folder)), "cpu")
+
+
+def test_a_linear_head_is_no_mlp_head(model_copy: Path) -> None:
+    edit(model_copy, "config.json", architectures=["ASTWithMlpHead"])
+    with pytest.raises(CheckpointError, match="do not fit"):
+        load_model(find_model(str(model_copy)), "cpu")
+
+
+def test_bfloat16_stays_near_float32(tiny_model: Path) -> None:
+    info = find_model(str(tiny_model))
+    wave = np.random.default_rng(0).standard_normal((4, info.plan(1).samples)).astype(np.float32)
+    exact = load_model(info, "cpu", "float32").probabilities(wave)
+    rounded = load_model(info, "cpu", "bfloat16").probabilities(wave)
+    assert rounded.dtype == np.float32
+    np.testing.assert_allclose(rounded, exact, atol=0.05)
+
+
+# --- batches --------------------------------------------------------------------------------------
+
+
+def small_memory(model: GenreModel, limit: int, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Let the model's network have no memory for more than `limit` windows; the sizes it was given.
+
+    The error is the one that torch raises where a GPU's memory is full.
+    """
+    import torch
+
+    network, sizes = model._network, []
+
+    def forward(features: torch.Tensor) -> torch.Tensor:
+        sizes.append(len(features))
+        if len(features) > limit:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        logits: torch.Tensor = network(features)
+        return logits
+
+    monkeypatch.setattr(model, "_network", forward)
+    return sizes
+
+
+def test_what_is_started_gives_the_same_when_it_is_asked_for(tiny_model: Path) -> None:
+    import torch
+
+    info = find_model(str(tiny_model))
+    model = load_model(info, "cpu", "float32")
+    first, second = noise(info, 3), -2 * noise(info, 5)
+    running = [model.start(first), model.start(torch.from_numpy(second))]
+    results = [scores.result() for scores in running]
+    assert [(scores.dtype, scores.shape) for scores in results] == [
+        (np.float32, (3, 4)),
+        (np.float32, (5, 4)),
+    ]
+    np.testing.assert_array_equal(results[0], model.probabilities(first))
+    np.testing.assert_array_equal(results[1], model.probabilities(second))
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 7, 100])
+def test_a_batch_is_computed_in_parts_of_the_size_asked_for(
+    tiny_model: Path, batch_size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    info = find_model(str(tiny_model))
+    expected = load_model(info, "cpu", "float32", 7).probabilities(noise(info, 7))
+    model = load_model(info, "cpu", "float32", batch_size)
+    sizes = small_memory(model, 100, monkeypatch)
+    np.testing.assert_allclose(model.probabilities(noise(info, 7)), expected, atol=1e-6)
+    assert model.batch_size == batch_size
+    assert sum(sizes) == 7 and max(sizes) == min(7, batch_size)
+
+
+def test_without_a_size_the_model_has_one_that_suits_the_device(tiny_model: Path) -> None:
+    assert load_model(find_model(str(tiny_model)), "cpu").batch_size > 16
+    assert 8 <= load_model(find_model(DEFAULT_MODEL), "cpu").batch_size <= 32
+
+
+def test_a_batch_that_the_memory_does_not_hold_is_halved_for_good(
+    tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    info, said = find_model(str(tiny_model)), []
+    expected = load_model(info, "cpu", "float32").probabilities(noise(info, 13))
+    model = load_model(info, "cpu", "float32", 12, said.append)
+    sizes = small_memory(model, 4, monkeypatch)
+    np.testing.assert_allclose(model.probabilities(noise(info, 13)), expected, atol=1e-6)
+    assert model.batch_size == 3
+    assert sizes == [12, 6, 3, 3, 3, 3, 1]
+    assert len(said) == 1
+    assert "does not hold 12 windows at once; going on with 3" in said[0]
+    sizes.clear()
+    np.testing.assert_allclose(model.probabilities(noise(info, 13)), expected, atol=1e-6)
+    assert sizes == [3, 3, 3, 3, 1]
+    assert len(said) == 1
+
+
+def test_a_memory_that_does_not_hold_one_window_is_an_error_that_says_what_to_do(
+    tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    info = find_model(str(tiny_model))
+    model = load_model(info, "cpu", "float32", 8)
+    small_memory(model, 0, monkeypatch)
+    with pytest.raises(DeviceError, match="end what else uses it, or use --device cpu"):
+        model.start(noise(info))
+
+
+# --- damage ---------------------------------------------------------------------------------------
+
+
+def damage_weights(folder: Path) -> None:
+    path = folder / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:1000])
+
+
+def drop_a_weight(folder: Path) -> None:
+    from safetensors.numpy import load_file, save_file
+
+    weights = load_file(folder / "model.safetensors")
+    del weights["classifier.dense.weight"]
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda folder: (folder / "config.json").unlink(), "config.json is missing"),
+        (lambda folder: (folder / "config.json").write_text("{"), "damaged config.json"),
+        (lambda folder: (folder / "preprocessor_config.json").unlink(), "preprocessor_config"),
+        (lambda folder: (folder / "model.safetensors").unlink(), "has no weights"),
+        (lambda folder: edit(folder, "config.json", architectures=["ASTModel"]), "no AST audio"),
+        (lambda folder: edit(folder, "config.json", max_length=128), "contradicts itself"),
+        (lambda folder: edit(folder, "config.json", id2label={"0": "a"}), "unusable config"),
+        (lambda folder: edit(folder, "config.json", id2label={"0": "a", "1": "a"}), "unusable"),
+        (lambda folder: edit(folder, "preprocessor_config.json", std=0), "unusable config"),
+        (lambda folder: edit(folder, "preprocessor_config.json", mean=None), "unusable config"),
+        (damage_weights, "cannot be loaded"),
+        (drop_a_weight, "do not fit"),
+    ],
+)
+def test_a_bad_checkpoint_is_refused_by_name(
+    model_copy: Path, damage: object, message: str
+) -> None:
+    damage(model_copy)  # type: ignore[operator]
+    with pytest.raises(CheckpointError, match=message) as caught:
+        load_model(find_model(str(model_copy)), "cpu")
+    assert str(model_copy) in str(caught.value)
+
+
+# --- a checkpoint that means harm -----------------------------------------------------------------
+
+
+def test_of_a_config_only_what_describes_the_network_is_used(
+    model_copy: Path, tiny_model: Path
+) -> None:
+    edit(
+        model_copy, "config.json",
+        auto_map={"AutoConfig": "evil.Config", "AutoModelForAudioClassification": "evil.Model"},
+        model_type="evil",
+        quantization_config={"quant_method": "gptq", "bits": 4},
+        transformers_weights="evil.bin",
+        fusion_config={"evil": True},
+        _attn_implementation="kernels-community/evil",
+        initializer_range=float("nan"),
+    )  # fmt: skip
+    (model_copy / "evil.py").write_text("raise SystemExit")
+    adapter = {"base_model_name_or_path": "someone/evil", "peft_type": "LORA"}
+    (model_copy / "adapter_config.json").write_text(json.dumps(adapter))
+    info, plain = find_model(str(model_copy)), find_model(str(tiny_model))
+    actual = load_model(info, "cpu", "float32").probabilities(noise(info))
+    expected = load_model(plain, "cpu", "float32").probabilities(noise(plain))
+    np.testing.assert_array_equal(actual, expected)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"hidden_size": 10**9},
+        {"hidden_size": 10**9, "num_attention_heads": 10**9},
+        {"intermediate_size": 10**12},
+        {"num_hidden_layers": 10**9},
+        {"num_hidden_layers": 10**9, "hidden_size": 1, "intermediate_size": 1},
+        {"num_attention_heads": 10**9},
+        {"num_attention_heads": 0},
+        {"patch_size": 10**9},
+        {"time_stride": 10**12},
+        {"hidden_size": "32"},
+        {"hidden_size": 32.5},
+        {"hidden_size": -1},
+        {"num_hidden_layers": True},
+        {"architectures": ["ASTWithMlpHead"], "mlp_hidden": 10**12},
+        {"hidden_act": "evil"},
+        {"hidden_dropout_prob": 5},
+        {"layer_norm_eps": []},
+        {"architectures": 5},
+        {"id2label": ["a", "b"]},
+        {"id2label": {"0": "a", "2": "b"}},
+    ],
+    ids=str,
+)
+def test_absurd_sizes_are_refused_and_take_no_memory(
+    model_copy: Path, changes: dict[str, object]
+) -> None:
+    edit(model_copy, "config.json", **changes)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(CheckpointError, match=re.escape(str(model_copy))):
+        load_model(find_model(str(model_copy)), "cpu")
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300_000  # kB
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"num_mel_bins": 10**9},
+        {"max_length": 10**9},
+        {"max_length": float("inf")},
+        {"sampling_rate": 10**12},
+        {"sampling_rate": None},
+        {"mean": float("nan")},
+        {"mean": "x"},
+        {"std": float("inf")},
+        {"std": float("nan")},
+    ],
+    ids=str,
+)
+def test_absurd_features_are_refused(model_copy: Path, changes: dict[str, object]) -> None:
+    edit(model_copy, "preprocessor_config.json", **changes)
+    sizes = {key: value for key, value in changes.items() if key in ("max_length", "num_mel_bins")}
+    edit(model_copy, "config.json", **sizes, frequency_stride=10**9, time_stride=10**9)
+    with pytest.raises(CheckpointError, match="has an unusable config"):
+        find_model(str(model_copy))
+
+
+@pytest.mark.parametrize("label", ["a\x1b[2J", "a\nb", "a\0b", "\x9b2J", "\ud800"])
+def test_a_label_that_no_tag_may_hold_is_refused(model_copy: Path, label: str) -> None:
+    edit(model_copy, "config.json", id2label={"0": label, "1": "b", "2": "c", "3": "d"})
+    with pytest.raises(CheckpointError, match="can be no label"):
+        find_model(str(model_copy))
+
+
+def make_large(path: Path) -> None:
+    with path.open("r+b") as file:
+        file.truncate(1 << 30)
+
+
+def make_endless(path: Path) -> None:
+    path.unlink()
+    path.symlink_to("/dev/zero")
+
+
+def make_pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+@pytest.mark.parametrize("name", ["config.json", "preprocessor_config.json"])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        make_large,
+        make_endless,
+        make_pipe,
+        lambda path: path.write_text("[" * 200_000 + "]" * 200_000),
+        lambda path: path.write_text('{"a":' * 200_000 + "1" + "}" * 200_000),
+        lambda path: path.write_text('{"a": ' + "9" * 10_000 + "}"),
+        lambda path: path.write_bytes(b"\xff\xfe"),
+        lambda path: path.write_text("[]"),
+    ],
+)
+def test_a_json_file_that_is_a_trap_is_refused(
+    model_copy: Path, name: str, damage: Callable[[Path], None]
+) -> None:
+    damage(model_copy / name)
+    with pytest.raises(CheckpointError, match=f"has a damaged {name}"):
+        find_model(str(model_copy))
+
+
+@pytest.mark.parametrize("damage", [make_pipe, make_endless])
+def test_weights_that_are_no_regular_file_are_refused(
+    model_copy: Path, damage: Callable[[Path], None]
+) -> None:
+    damage(model_copy / "model.safetensors")
+    with pytest.raises(CheckpointError, match="no regular file"):
+        find_model(str(model_copy))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers_are_refused(model_copy: Path, value: float) -> None:
+    from safetensors.numpy import load_file, save_file
+
+    weights = load_file(model_copy / "model.safetensors")
+    weights["classifier.dense.bias"][0] = value
+    save_file(weights, model_copy / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(CheckpointError, match="not all finite"):
+        load_model(find_model(str(model_copy)), "cpu")
+
+
+def test_weights_in_parts_are_those_in_one_file(tiny_model: Path, tmp_path: Path) -> None:
+    from transformers import ASTForAudioClassification
+
+    folder = tmp_path / "parts"
+    network = ASTForAudioClassification.from_pretrained(tiny_model)
+    network.save_pretrained(folder, max_shard_size="40KB")
+    shutil.copy(tiny_model / "preprocessor_config.json", folder)
+    assert len(list(folder.glob("model-*-of-*.safetensors"))) > 1
+    info, plain = find_model(str(folder)), find_model(str(tiny_model))
+    actual = load_model(info, "cpu", "float32").probabilities(noise(info))
+    expected = load_model(plain, "cpu", "float32").probabilities(noise(plain))
+    np.testing.assert_array_equal(actual, expected)
+
+
+@pytest.mark.parametrize("name", ["", "x" * 10_000, "a\0b", "a--b/c..d", "../x", "a/" + "b" * 300])
+def test_what_can_be_no_name_of_a_model_is_refused(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(CheckpointError):
+        find_model(name)

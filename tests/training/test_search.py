@@ -1,0 +1,401 @@
+"""A search for hyperparameters: of runs that are made up, and of real ones on a tiny model."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from click.testing import CliRunner, Result
+from helpers.clips import write_clips
+from helpers.command import ROOT, environment
+
+from training import finetune
+from training import train as run
+from training.clips.find import Clip
+from training.clips.splits import Split
+from training.errors import Diverged, TrainingError
+from training.loop.callbacks import Watch
+from training.options import METHODS, STUDY, FinetuneOptions
+from training.search import (
+    BATCH_SIZES,
+    LEARNING_RATES,
+    UNPRUNED,
+    Searched,
+    Train,
+    check_search,
+    finished,
+    opened_study,
+    run_trials,
+    search_space,
+)
+
+JUDGEMENTS = 8
+
+
+def options(folder: Path, trials: int, **changed: Any) -> FinetuneOptions:
+    chosen = {"method": "linear", "split": "random", "search": trials, "seed": 3} | changed
+    return FinetuneOptions(folder / "data", folder / "out", **chosen)
+
+
+def trials_of(folder: Path, method: str = "linear") -> list[optuna.trial.FrozenTrial]:
+    with opened_study(folder / STUDY, method) as study:
+        return study.get_trials()
+
+
+def finished_params(folder: Path) -> list[dict[str, Any]]:
+    with opened_study(folder / STUDY, "linear") as study:
+        return [trial.params for trial in finished(study)]
+
+
+def made_up(accuracy: Callable[[FinetuneOptions], float]) -> Train:
+    """A training that is judged once, as the options deserve."""
+
+    def train(chosen: FinetuneOptions, folder: Path, watch: Watch) -> None:
+        folder.mkdir(parents=True)
+        watch(1, accuracy(chosen))
+
+    return train
+
+
+def rate(chosen: FinetuneOptions) -> float:
+    return chosen.trained_by.learning_rate
+
+
+def search_made_up(
+    folder: Path, trials: int, train: Train | None = None, **changed: Any
+) -> tuple[Searched, list[str]]:
+    said: list[str] = []
+    chosen = options(folder, trials, **changed)
+    found = run_trials(chosen, train or made_up(rate), folder, said.append)
+    return found, said
+
+
+# What is varied
+
+
+def test_the_first_trial_has_the_method_s_own_figures(tmp_path: Path) -> None:
+    found, _ = search_made_up(tmp_path, 1, method="full")
+    method = METHODS["full"]
+    assert found.best == {
+        "learning_rate": method.learning_rate,
+        "weight_decay": method.weight_decay,
+        "batch_size": method.batch_size,
+        "augment": method.augment,
+    }
+
+
+def test_what_is_varied_stays_near_the_method_s_own(tmp_path: Path) -> None:
+    search_made_up(tmp_path, 6)
+    own = METHODS["linear"].learning_rate
+    for params in finished_params(tmp_path):
+        assert own / LEARNING_RATES <= params["learning_rate"] <= own * LEARNING_RATES
+        assert params["batch_size"] in BATCH_SIZES
+
+
+def test_what_was_given_is_not_varied(tmp_path: Path) -> None:
+    seen: list[FinetuneOptions] = []
+
+    def train(chosen: FinetuneOptions, folder: Path, watch: Watch) -> None:
+        seen.append(chosen)
+        watch(1, 0.5)
+
+    search_made_up(tmp_path, 4, train, learning_rate=1e-4, batch_size=5)
+    assert {(chosen.learning_rate, chosen.batch_size) for chosen in seen} == {(1e-4, 5)}
+    assert len({chosen.weight_decay for chosen in seen}) == 4
+    given = {"learning_rate", "batch_size"}
+    assert all(not given & params.keys() for params in finished_params(tmp_path))
+
+
+def test_augmentation_is_varied_only_where_it_is_not_computed_beforehand(tmp_path: Path) -> None:
+    assert "augment" not in search_space(options(tmp_path, 1, method="mlp"))
+    sets = search_space(options(tmp_path, 1, method="full"))["augment"]
+    assert sets.choices == (  # type: ignore[attr-defined]
+        "none",
+        "speed,specaugment,mixup",
+        "faster,slower,highpass,lowpass,echo,mix",
+    )
+
+
+def test_a_seed_decides_the_trials(tmp_path: Path) -> None:
+    def params(name: str, seed: int) -> list[dict[str, Any]]:
+        search_made_up(tmp_path / name, 3, seed=seed)
+        return finished_params(tmp_path / name)
+
+    one, same, other = params("one", 3), params("same", 3), params("other", 4)
+    assert one == same
+    assert one[0] == other[0] and all(a != b for a, b in zip(one[1:], other[1:], strict=True))
+
+
+# How trials end
+
+
+def test_the_best_trial_wins_and_the_first_of_equals(tmp_path: Path) -> None:
+    found, said = search_made_up(tmp_path, 6)
+    params = finished_params(tmp_path)
+    assert found.best["learning_rate"] == max(of["learning_rate"] for of in params)
+    assert found.value == pytest.approx(found.best["learning_rate"]) and found.trials == 6
+    best = params.index(found.best) + 1
+    assert said[-1].startswith(f"of 6 trials the best is trial {best}: learning rate 0.00")
+    found, _ = search_made_up(tmp_path / "equal", 3, made_up(lambda _: 0.5))
+    assert found.best == finished_params(tmp_path / "equal")[0]
+
+
+@pytest.mark.parametrize(("keep", "value"), [("best", 0.9), ("last", 0.4)])
+def test_a_trial_is_worth_the_judgement_that_would_be_kept(
+    tmp_path: Path, keep: str, value: float
+) -> None:
+    def train(chosen: FinetuneOptions, folder: Path, watch: Watch) -> None:
+        for judged, accuracy in enumerate((0.1, 0.9, 0.4), 1):
+            watch(judged / 3, accuracy)
+
+    assert search_made_up(tmp_path, 1, train, keep=keep)[0].value == value
+
+
+def test_a_trial_worse_than_most_is_pruned_and_cannot_win(tmp_path: Path) -> None:
+    lengths: list[int] = []
+
+    def train(chosen: FinetuneOptions, folder: Path, watch: Watch) -> None:
+        good = len(lengths) < UNPRUNED
+        lengths.append(0)
+        for judged in range(1, JUDGEMENTS + 1):
+            lengths[-1] += 1
+            if watch(judged / JUDGEMENTS, 0.5 if good else 0.4):
+                return
+
+    found, said = search_made_up(tmp_path, UNPRUNED + 1, train)
+    # Nothing is pruned in the first quarter.
+    assert lengths == [JUDGEMENTS] * UNPRUNED + [2] and found.pruned == 1 and found.value == 0.5
+    assert trials_of(tmp_path)[-1].state == optuna.trial.TrialState.PRUNED
+    assert said[-2].startswith("trial 6/6: pruned at valid accuracy 0.400, learning rate ")
+    assert said[-2].endswith("(best so far 0.500, trial 1)")
+
+
+def test_a_trial_that_diverges_is_worth_nothing_and_ends_nothing(tmp_path: Path) -> None:
+    def train(chosen: FinetuneOptions, folder: Path, watch: Watch) -> None:
+        watch(1, 0.9)
+        if chosen.learning_rate == METHODS["linear"].learning_rate:
+            raise Diverged("not finite")
+
+    found, said = search_made_up(tmp_path, 2, train)
+    assert found.best == finished_params(tmp_path)[1] and found.value == 0.9
+    assert said[0].startswith("trial 1/2: diverged, ")
+
+
+def test_trials_leave_no_folder(tmp_path: Path) -> None:
+    search_made_up(tmp_path, 2)
+    assert [path.name for path in tmp_path.iterdir()] == [STUDY]
+
+
+# Killed, and gone on with
+
+
+def test_a_search_that_was_stopped_goes_on_as_if_it_had_not_been(tmp_path: Path) -> None:
+    calls: list[float] = []
+
+    def stopped_twice(chosen: FinetuneOptions, folder: Path, watch: Watch) -> None:
+        calls.append(rate(chosen))
+        if len(calls) in (3, 9):
+            raise KeyboardInterrupt
+        made_up(rate)(chosen, folder, watch)
+
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            search_made_up(tmp_path / "stopped", 13, stopped_twice)
+    found, said = search_made_up(tmp_path / "stopped", 13, stopped_twice)
+    assert said[0] == "going on with the search: 7 of 13 trials are done"
+    assert len(calls) == 13 + 2  # only the two that were stopped were begun again
+    whole, _ = search_made_up(tmp_path / "whole", 13)
+    assert found == whole
+    assert finished_params(tmp_path / "stopped") == finished_params(tmp_path / "whole")
+
+
+def test_a_search_that_is_over_is_not_repeated(tmp_path: Path) -> None:
+    def train(chosen: FinetuneOptions, folder: Path, watch: Watch) -> None:
+        raise AssertionError
+
+    found, _ = search_made_up(tmp_path, 3)
+    assert search_made_up(tmp_path, 3, train)[0] == found
+
+
+def test_a_study_can_lie_in_a_folder_of_any_name_but_must_be_one(tmp_path: Path) -> None:
+    folder = tmp_path / "what? 100% {yes} #1 é"
+    search_made_up(folder, 1)
+    assert (folder / STUDY).exists()
+    (folder / STUDY).write_text("nothing that a database would hold" * 100)
+    with pytest.raises(TrainingError, match="cannot be read"):
+        search_made_up(folder, 1)
+
+
+# Refused
+
+
+def test_a_search_needs_one_process_a_valid_part_and_something_to_vary(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nobody = Split((), (), ())
+    check_search(options(tmp_path, 0), nobody)
+    with pytest.raises(TrainingError, match="the random split has none"):
+        check_search(options(tmp_path, 1), nobody)
+    valid = Split((), (Clip(tmp_path, "a", "a.0"),), ())
+    check_search(options(tmp_path, 1), valid)
+    given = {"learning_rate": 1e-3, "weight_decay": 0.1, "batch_size": 4}
+    with pytest.raises(TrainingError, match="nothing to look for"):
+        check_search(options(tmp_path, 1, **given), valid)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(TrainingError, match="leave out torchrun"):
+        check_search(options(tmp_path, 1), valid)
+
+
+# Real runs
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_clips(tmp_path_factory.mktemp("search") / "data", per_label=6)
+
+
+@pytest.fixture
+def arguments(data: Path, tmp_path: Path, tiny_model: Path) -> list[str]:
+    places = {"--data": data, "--out": tmp_path / "out", "--model": tiny_model}
+    chosen = {"--method": "linear", "--split": "random", "--search": 3, "--epochs": 2}
+    where = {"--device": "cpu", "--precision": "float32"}
+    every = places | chosen | where
+    return [str(word) for pair in every.items() for word in pair]
+
+
+@pytest.fixture
+def heard(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+    """How many windows each call of the frozen network was given."""
+    counts: list[int] = []
+    compute = run.pooled_outputs
+
+    def spy(network: Any, front_end: Any, windows: Any, *rest: Any) -> Any:
+        counts.append(len(windows))
+        return compute(network, front_end, windows, *rest)
+
+    monkeypatch.setattr(run, "pooled_outputs", spy)
+    yield counts
+
+
+def invoke(arguments: list[str], *more: str) -> Result:
+    return CliRunner().invoke(finetune.main, [*arguments, *more])
+
+
+def test_a_search_ends_in_a_checkpoint_trained_by_its_best(
+    arguments: list[str], tmp_path: Path, heard: list[int]
+) -> None:
+    result = invoke(arguments)
+    assert result.exit_code == 0, result.output
+    out = tmp_path / "out"
+    lines = re.findall(r"^trial \d/3: valid accuracy .*", result.output, re.MULTILINE)
+    assert len(lines) == 3
+    told = json.loads((out / "metrics.json").read_text())["search"]
+    trials = trials_of(out / "run")
+    best = max(trials, key=lambda trial: trial.value or 0)
+    assert told == {"trials": 3, "best": best.params, "value": best.value, "pruned": 0}
+    assert "as the best of 3 trials" in (out / "README.md").read_text()
+    assert (out / "model.safetensors").exists()
+    assert not [*out.glob("run/trial-*"), *out.glob("**/checkpoint-*")]
+    # Three windows of each clip learned from and two of each judged by, once for all four runs.
+    assert sum(heard) == 3 * 8 + 2 * 2
+    history = json.loads((out / "metrics.json").read_text())["history"]
+    assert max(row["valid_accuracy"] for row in history) == best.value  # the same run once more
+
+
+def test_a_pruned_run_ends_at_once(
+    arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(optuna.Trial, "should_prune", lambda trial: trial.number == 1)
+    result = invoke(arguments, "--search", "2", "--epochs", "8", "--batch-size", "8")
+    assert result.exit_code == 0, result.output
+    assert json.loads((tmp_path / "out" / "metrics.json").read_text())["search"]["pruned"] == 1
+    whole, pruned = trials_of(tmp_path / "out" / "run")
+    assert (len(whole.intermediate_values), len(pruned.intermediate_values)) == (8, 2)
+
+
+def test_a_network_that_learns_begins_each_trial_anew(
+    arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[float] = []
+    train = run.train
+
+    def spy(student: Any, *rest: Any) -> Any:
+        begun.append(sum(float(weights.detach().sum()) for weights in student.parameters()))
+        return train(student, *rest)
+
+    monkeypatch.setattr(run, "train", spy)
+    changed = ["--method", "full", "--new-head", "--search", "2", "--steps", "2"]
+    result = invoke(arguments, *changed, "--augment", "none")
+    assert result.exit_code == 0, result.output
+    assert len(begun) == 3 and len(set(begun)) == 1
+
+
+def test_a_killed_search_is_kept_and_goes_on(
+    arguments: list[str], tmp_path: Path, heard: list[int]
+) -> None:
+    # Real: the second trial is under way when the process is gone.
+    code = (
+        "import os, signal, sys\n"
+        "from training import finetune, search\n"
+        "train, calls = search.train_network, []\n"
+        "def killing(*given, **named):\n"
+        "    calls.append(1)\n"
+        "    if len(calls) == 2:\n"
+        "        os.kill(os.getpid(), signal.SIGKILL)\n"
+        "    return train(*given, **named)\n"
+        "search.train_network = killing\n"
+        "finetune.main(sys.argv[1:])\n"
+    )
+    killed = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        cwd=ROOT,
+        env=environment(tmp_path) | {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")},
+        capture_output=True,
+        text=True,
+    )
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    again = invoke(arguments)
+    assert again.exit_code == 1 and "go on with --resume" in again.output
+    result = invoke(arguments, "--resume")
+    assert result.exit_code == 0, result.output
+    assert "going on with the search: 1 of 3 trials are done" in result.output
+    assert not heard  # the features were there
+    states = [trial.state.name for trial in trials_of(tmp_path / "out" / "run")]
+    assert states == ["COMPLETE", "FAIL", "COMPLETE", "COMPLETE"]
+    one, two = trials_of(tmp_path / "out" / "run")[1:3]
+    assert one.params == two.params
+
+
+def test_after_a_kill_in_the_last_training_the_search_is_not_repeated(
+    arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from training import app
+
+    def stopped(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(app, "save_checkpoint", stopped)
+        assert invoke(arguments).exit_code == 1
+    result = invoke(arguments, "--resume")
+    assert result.exit_code == 0, result.output
+    assert "trial 1/3" not in result.output and "going on from step" in result.output
+
+
+def test_several_processes_are_refused_with_one_line(
+    arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    result = invoke(arguments)
+    assert result.exit_code == 1
+    assert result.output.splitlines()[-1].startswith("Error: --search runs in one process")
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,208 @@
+"""No clip, and where it is promised no artist, is in two parts of a split."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from helpers.clips import GENRES, all_of_gtzan, names
+from helpers.command import DATA
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from training.clips.find import Clip, find_clips
+from training.clips.splits import (
+    FILTERED,
+    PARTS,
+    SPLITS,
+    Split,
+    artist_key,
+    artist_split,
+    filtered_split,
+    kfold_split,
+    make_split,
+    random_split,
+    read_list,
+)
+from training.errors import TrainingError
+
+TRACKS = DATA / "gtzan" / "tracks.csv"
+needs_gtzan = pytest.mark.skipif(
+    not TRACKS.is_file(), reason="GTZAN's artists are not here (shared/data/gtzan/tracks.csv)"
+)
+
+
+def clip(label: str, index: int, artist: str = "") -> Clip:
+    return Clip(Path(f"{label}/{index}.wav"), label, str(index), artist)
+
+
+def of_artists(**artists: dict[str, int]) -> list[Clip]:
+    """Clips of each label: so many by each artist."""
+    each = [
+        (label, artist)
+        for label, counts in artists.items()
+        for artist, count in counts.items()
+        for _ in range(count)
+    ]
+    return [clip(label, index, artist) for index, (label, artist) in enumerate(each)]
+
+
+@st.composite
+def clips_by_artists(draw: st.DrawFn) -> list[Clip]:
+    made = st.tuples(st.sampled_from("abcd"), st.integers(0, 12))
+    pairs = draw(st.lists(made, min_size=1, max_size=60))
+    return [clip(label, index, f"Artist {of}") for index, (label, of) in enumerate(pairs)]
+
+
+def artists(split: Split) -> list[set[str]]:
+    return [{artist_key(clip) for clip in split.part(part)} for part in PARTS]
+
+
+def everything(split: Split) -> list[Clip]:
+    return [clip for part in PARTS for clip in split.part(part)]
+
+
+def test_filtered_lists_are_disjoint_and_as_published() -> None:
+    lists = {part: read_list(FILTERED / f"{part}.txt") for part in PARTS}
+    assert {part: len(names) for part, names in lists.items()} == {
+        "train": 443,
+        "valid": 197,
+        "test": 290,
+    }
+    assert len(set().union(*lists.values())) == 930
+
+
+def test_filtered_split_follows_the_lists_and_counts_the_rest() -> None:
+    split = filtered_split(all_of_gtzan())
+    for part in PARTS:
+        assert names(split.part(part)) == set(read_list(FILTERED / f"{part}.txt"))
+    assert len(split.left_out) == 70
+
+
+def test_random_split_is_disjoint_complete_stratified_and_seeded() -> None:
+    clips = all_of_gtzan()
+    split = random_split(clips, seed=3)
+    parts = [names(split.part(part)) for part in PARTS]
+    assert set().union(*parts) == names(tuple(clips)) and sum(map(len, parts)) == len(clips)
+    for part, count in zip(PARTS, (80, 10, 10), strict=True):
+        assert Counter(clip.label for clip in split.part(part)) == dict.fromkeys(GENRES, count)
+    assert split == random_split(clips[::-1], seed=3)
+    assert split != random_split(clips, seed=4)
+
+
+@settings(deadline=None, max_examples=60)
+@given(clips=clips_by_artists(), seed=st.integers(0, 9))
+def test_artist_split_keeps_artists_apart_and_every_label_to_learn_from(
+    clips: list[Clip], seed: int
+) -> None:
+    split = artist_split(clips, seed)
+    train, valid, test = artists(split)
+    assert not (train & valid or train & test or valid & test)
+    assert sorted(everything(split), key=str) == sorted(clips, key=str)
+    assert {clip.label for clip in split.train} == {clip.label for clip in clips}
+
+
+@settings(deadline=None, max_examples=40)
+@given(clips=clips_by_artists(), named=st.booleans(), seed=st.integers(0, 9))
+def test_folds_cover_every_clip_exactly_once(clips: list[Clip], named: bool, seed: int) -> None:
+    if not named:
+        clips = [Clip(clip.path, clip.label, clip.name) for clip in clips]
+    most = max(Counter(clip.label for clip in clips).values())
+    folds = min(4, most, len({clip.artist for clip in clips}) if named else most)
+    if folds < 2:
+        with pytest.raises(TrainingError):
+            kfold_split(clips, 2, 0, seed)
+        return
+    splits = [kfold_split(clips, folds, fold, seed) for fold in range(folds)]
+    validated = [clip for split in splits for clip in split.valid]
+    assert sorted(validated, key=str) == sorted(clips, key=str)
+    for split in splits:
+        assert not split.test and len(everything(split)) == len(clips)
+        assert split.by_artist == named
+        assert ("no artist in two folds" in split.note) == named
+
+
+@pytest.mark.parametrize("name", SPLITS)
+def test_a_split_is_the_same_for_the_same_seed_in_any_order(name: str) -> None:
+    clips = [
+        Clip(clip.path, clip.label, clip.name, f"{clip.label} {index % 25}")
+        for index, clip in enumerate(all_of_gtzan())
+    ]
+    one, two = make_split(clips, name, seed=1), make_split(clips[::-1], name, seed=1)
+    assert [names(one.part(part)) for part in PARTS] == [names(two.part(part)) for part in PARTS]
+    other = make_split(clips, name, seed=2)
+    assert (names(other.valid) == names(one.valid)) == (name == "filtered")
+
+
+def test_artist_split_of_many_artists_is_8_1_1_of_each_label() -> None:
+    counts = {f"{genre} {index}": 2 for genre in "ab" for index in range(50)}
+    clips = of_artists(
+        **{genre: {k: v for k, v in counts.items() if k[0] == genre} for genre in "ab"}
+    )
+    split = artist_split(clips)
+    for part, count in zip(PARTS, (80, 10, 10), strict=True):
+        assert Counter(clip.label for clip in split.part(part)) == {"a": count, "b": count}
+
+
+def test_a_label_by_one_artist_is_only_learned_and_the_note_says_so() -> None:
+    many = {f"band {index}": 2 for index in range(20)}
+    split = artist_split(of_artists(polka={"Frankie": 9}, rock={**many, "frankie": 1}))
+    assert {clip.label for clip in (*split.valid, *split.test)} == {"rock"}
+    assert sum(artist_key(clip) == "frankie" for clip in split.train) == 10
+    assert split.note == "no artist in two parts; nothing to test polka on"
+
+
+def test_artists_are_the_same_in_any_case_spacing_and_composition() -> None:
+    spellings = ("Beyonc\u00e9  Knowles", " BEYONCE\u0301 knowles", "beyonc\u00e9\tKnowles")
+    assert len({artist_key(clip("pop", 0, artist)) for artist in spellings}) == 1
+
+
+def test_clips_without_an_artist_stop_an_artist_split_with_what_to_do() -> None:
+    clips = [clip("a", 0, "x"), clip("a", 1), clip("b", 2, " ")]
+    with pytest.raises(TrainingError, match=r"2 of 3 clips have no artist.*--artists FILE"):
+        make_split(clips, "artist")
+
+
+@pytest.mark.parametrize(("folds", "fold"), [(1, 0), (3, 3), (3, -1), (40, 0)])
+def test_folds_that_cannot_be_are_refused(folds: int, fold: int) -> None:
+    with pytest.raises(TrainingError, match="fold"):
+        make_split(of_artists(a={"x": 9, "y": 9}), "kfold", 0, folds, fold)
+
+
+def test_a_fold_with_all_of_a_label_says_so() -> None:
+    clips = of_artists(polka={"Frankie": 6}, rock={"x": 3, "y": 3})
+    notes = [kfold_split(clips, 3, fold).note for fold in range(3)]
+    assert sum("nothing to learn from of polka" in note for note in notes) == 1
+
+
+def test_a_split_that_leaks_cannot_be_made() -> None:
+    one, same, other = clip("a", 0, "X"), clip("a", 0, "X"), clip("a", 1, "x ")
+    with pytest.raises(ValueError, match="2 times"):
+        Split((one,), (same,), ())
+    with pytest.raises(ValueError, match="2 times"):
+        Split((one,), (), (), left_out=(same,))
+    with pytest.raises(ValueError, match="artist 'x'"):
+        Split((one,), (), (other,), by_artist=True)
+    assert Split((one,), (other,), ()).part("valid") == (other,)
+
+
+@needs_gtzan
+@pytest.mark.parametrize("name", SPLITS)
+def test_no_clip_and_no_artist_of_gtzan_is_in_two_parts(name: str) -> None:
+    clips = [clip for clip in find_clips(TRACKS) if clip.artist]
+    split = make_split(clips, name, seed=5)
+    files = [path for part in PARTS for path in {clip.path.resolve() for clip in split.part(part)}]
+    assert len(files) == len(set(files)) == 426
+    if name != "random":
+        train, valid, test = artists(split)
+        assert not (train & valid or train & test or valid & test)
+    if name == "artist":
+        assert all(0.07 < len(split.part(part)) / 426 < 0.13 for part in ("valid", "test"))
+        assert {clip.label for clip in split.train} == set(GENRES)
+
+
+@needs_gtzan
+def test_a_random_split_of_gtzan_shares_artists_which_is_why_the_others_exist() -> None:
+    train, _, test = artists(random_split([clip for clip in find_clips(TRACKS) if clip.artist]))
+    assert train & test

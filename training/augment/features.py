@@ -1,0 +1,145 @@
+"""What a crop goes through before the model learns from it: other takes of the same music.
+
+Everything but the change of speed happens on log-mel features, where a gain is a sum, an equaliser
+a curve over the bins, and a mix of two sounds a sum of powers: far cheaper than on waveforms.
+MAEST's features are not the logarithm of a power, and are turned into it and back.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from tagger.models.fbank import COMPRESSION
+from tagger.types import FrontEnd
+
+NEPERS = math.log(10) / 10  # a decibel in the natural logarithm of a power
+
+
+@dataclass(frozen=True, slots=True)
+class Augmentation:
+    """How far each change goes; zero turns it off."""
+
+    speed: float = 0.15  # share by which music runs faster or slower; its pitch goes with it
+    gain: float = 6.0  # dB, standard deviation
+    equaliser: float = 4.0  # dB, standard deviation at each of the points
+    equaliser_points: int = 6  # along the mel scale
+    noise: float = 0.3  # share of crops with a faint noise floor under them
+    mixup: float = 0.3  # both parameters of the Beta distribution that draws the shares of a mix
+    patch_drop: float = 0.5  # share of the patches that the network does not see; saves time, too
+    mel_mask: int = 16  # bins, the most that one of two masks covers
+    time_mask: float = 0.1  # share of the frames, the most that one of two masks covers
+
+
+# What a command line switches on and off, and the figures that belong to it.
+FEATURE_KINDS = {
+    "speed": ("speed",),
+    "colour": ("gain", "equaliser", "noise"),
+    "specaugment": ("mel_mask", "time_mask"),
+    "mixup": ("mixup",),
+    "patchout": ("patch_drop",),
+}
+
+
+def only(kinds: Sequence[str]) -> Augmentation:
+    """The default figures of the kinds that are named, and zero for all others."""
+    every = {name for names in FEATURE_KINDS.values() for name in names}
+    kept = {name for kind in kinds for name in FEATURE_KINDS.get(kind, ())}
+    off: dict[str, Any] = dict.fromkeys(every - kept, 0)
+    return replace(Augmentation(), **off)
+
+
+def change_speed(waveform: NDArray[np.float32], samples: int) -> NDArray[np.float32]:
+    """`(any,)` played in `samples` samples, by linear interpolation."""
+    if len(waveform) == samples:
+        return waveform
+    places = np.linspace(0, len(waveform) - 1, samples, dtype=np.float32)
+    return np.interp(places, np.arange(len(waveform), dtype=np.float32), waveform).astype(
+        np.float32
+    )
+
+
+class FeatureAugmenter:
+    """Changes features `(batch, frames, mel_bins)` as `Fbank` gives them.
+
+    Draws from torch's generator.
+    """
+
+    def __init__(self, augmentation: Augmentation, front_end: FrontEnd) -> None:
+        self.how = augmentation
+        self.scale = 2 * front_end.std
+        self.mean = front_end.mean
+        self.is_maest = front_end.kind == "maest"
+
+    def log_powers(self, features: Tensor) -> Tensor:
+        """The natural logarithm of the powers that features were made of; -inf for no power."""
+        logs = features * self.scale + self.mean
+        if not self.is_maest:
+            return logs
+        return (logs * math.log(10)).expm1().clamp_min(0).log() - math.log(COMPRESSION)
+
+    def features(self, log_powers: Tensor) -> Tensor:
+        """What `log_powers` turns into these."""
+        logs = log_powers
+        if self.is_maest:
+            logs = (log_powers + math.log(COMPRESSION)).exp().log1p() / math.log(10)
+        return (logs - self.mean) / self.scale
+
+    def colour(self, features: Tensor) -> Tensor:
+        """Another loudness, another equaliser, and a noise floor under some."""
+        batch, _, bins = features.shape
+        device = features.device
+        gain = torch.randn(batch, 1, 1, device=device) * self.how.gain  # (batch, 1, 1)
+        points = (
+            torch.randn(batch, 1, self.how.equaliser_points, device=device) * self.how.equaliser
+        )
+        curve = interpolate(points, bins, mode="linear", align_corners=True)  # (batch, 1, bins)
+        powers = self.log_powers(features) + (gain + curve) * NEPERS  # (batch, frames, bins)
+        # Codecs leave holes of digital silence, uncompressed music does not: the floor hides which.
+        floor = torch.empty(batch, 1, 1, device=device).uniform_(-14.0, -8.0)
+        floor[torch.rand(batch, device=device) >= self.how.noise] = -30.0
+        powers = torch.logaddexp(powers, floor.expand_as(powers))
+        return self.features(powers)
+
+    def mix(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Each crop mixed with another one.
+
+        Returns the features, the other's index `(batch,)`, and the crop's own share `(batch, 1)`.
+        """
+        batch = len(features)
+        other = torch.randperm(batch, device=features.device)  # (batch,)
+        if not self.how.mixup:
+            return features, other, torch.ones(batch, 1, device=features.device)
+        beta = torch.distributions.Beta(self.how.mixup, self.how.mixup)
+        share = beta.sample((batch, 1)).to(features.device)  # (batch, 1)
+        share = torch.maximum(share, 1 - share)
+        powers = self.log_powers(features)
+        own = powers + share.clamp_min(1e-6).log()[:, :, None]  # (batch, frames, bins)
+        others = powers[other] + (1 - share).clamp_min(1e-6).log()[:, :, None]
+        return self.features(torch.logaddexp(own, others)), other, share
+
+    def mask(self, features: Tensor) -> Tensor:
+        """SpecAugment: two bands of bins and two spans of frames are set to the crop's mean."""
+        _, frames, bins = features.shape
+        hidden = torch.zeros_like(features, dtype=torch.bool)
+        for _ in range(2):
+            hidden |= _spans(features, bins, self.how.mel_mask)[:, None, :]
+            hidden |= _spans(features, frames, round(self.how.time_mask * frames))[:, :, None]
+        return torch.where(hidden, features.mean(dim=(1, 2), keepdim=True), features)
+
+
+def _spans(features: Tensor, length: int, most: int) -> Tensor:
+    """`(batch, length)`, true in one span of at most `most` for each crop."""
+    batch = len(features)
+    widths = torch.rand(batch, 1, device=features.device) * most
+    starts = torch.rand(batch, 1, device=features.device) * (length - widths)
+    places = torch.arange(length, device=features.device)[None]  # (1, length)
+    return (places >= starts) & (places < starts + widths)

@@ -1,0 +1,151 @@
+"""Other takes of a training crop, made on its waveform: another tempo, a filter, an echo, a gain.
+
+These are the changes that features cannot show, or that the seed made on waveforms; what is cheaper
+on features is in `features`. The changes are audiomentations', the echo is our own.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from audiomentations.core.transforms_interface import BaseWaveformTransform
+
+KINDS = ("faster", "slower", "highpass", "lowpass", "echo", "gain", "mix")
+RANGES = {
+    "faster": (1.6, 1.9),  # times the tempo, at the same pitch
+    "slower": (0.6, 0.8),
+    "highpass": (1400.0, 1600.0),  # Hz, cutoff
+    "lowpass": (900.0, 1100.0),
+    "echo": (0.08, 0.35),  # s from one repeat to the next
+    "gain": (-6.0, 6.0),  # dB
+}
+# A mix takes one of a row at most, row after row: two tempi would undo each other, and little is
+# left between the two filters. The tempo comes first, since it sets how much input is read.
+ROWS = (("faster", "slower"), ("highpass", "lowpass"), ("echo",), ("gain",))
+ROLLOFF = 12  # dB an octave; the seed's slope is not known
+ECHO_REPEATS = (2, 4)
+ECHO_DECAY = (0.3, 0.6)  # amplitude of a repeat beside the one before it
+
+
+class WaveformAugmenter:
+    """Makes some crops another take of the same music, by one of `kinds` or by two or three.
+
+    A kind that is left out never happens, in a mix neither; without any, crops pass unchanged.
+    Raises `ValueError` for an unknown kind, a mix of kinds that cannot go together, a probability
+    outside [0, 1], and a `rate` in Hz too low for the filters.
+    """
+
+    def __init__(self, kinds: Sequence[str], rate: int, probability: float = 0.5) -> None:
+        if unknown := sorted(set(kinds) - set(KINDS)):
+            raise ValueError(f"unknown kinds {', '.join(unknown)}; known are {', '.join(KINDS)}")
+        if not 0 <= probability <= 1:
+            raise ValueError(f"probability must be in 0 to 1, got {probability}")
+        if rate <= 2 * RANGES["highpass"][1]:
+            raise ValueError(f"rate must be above {2 * RANGES['highpass'][1]:.0f} Hz, got {rate}")
+        self.kinds = tuple(kind for kind in KINDS if kind in kinds)
+        self.rate = rate
+        self.probability = probability
+        given = (tuple(kind for kind in row if kind in kinds) for row in ROWS)
+        self.rows = tuple(row for row in given if row)
+        if "mix" in kinds and len(self.rows) < 2:
+            raise ValueError(f"mix needs two kinds that go together, got {', '.join(kinds)}")
+        self.transforms = _make_transforms()
+
+    def needed(self, samples: int) -> int:
+        """Input samples that a crop of `samples` may use; what follows them is never read."""
+        fastest = RANGES["faster"][1] if "faster" in self.kinds and self.probability else 1.0
+        return math.ceil(samples * fastest)
+
+    def __call__(
+        self, waveform: NDArray[np.float32], samples: int, draw: np.random.Generator
+    ) -> NDArray[np.float32]:
+        """`waveform` `(any,)` from its beginning, changed or not, as `(samples,)`.
+
+        It is repeated where it is shorter than what is read, and never written to; the result may
+        be a view of it. A changed crop whose peak exceeds 1 is scaled down to 1, not clipped; one
+        that passes unchanged stays as tagging would hear it. All chance comes from `draw`: equal
+        generators give equal bytes. Raises `ValueError` for an empty waveform or crop.
+        """
+        if not len(waveform) or samples < 1:
+            raise ValueError(f"cannot make {samples} samples of {len(waveform)}")
+        values = {kind: draw.uniform(*RANGES[kind]) for kind in self._draw_kinds(draw)}
+        tempo = next((value for kind, value in values.items() if kind in ROWS[0]), 1.0)
+        changed = _fill(waveform, math.ceil(samples * tempo))
+        for kind, value in values.items():
+            changed = self._change(changed, kind, value, draw)
+        changed = _fill(changed, samples)  # stretching rounds the length
+        peak = np.abs(changed).max()
+        return changed / peak if values and peak > 1 else changed
+
+    def _draw_kinds(self, draw: np.random.Generator) -> list[str]:
+        if not self.kinds or draw.random() >= self.probability:
+            return []
+        kind = self.kinds[draw.integers(len(self.kinds))]
+        if kind != "mix":
+            return [kind]
+        count = min(int(draw.integers(2, 3, endpoint=True)), len(self.rows))
+        chosen = sorted(draw.choice(len(self.rows), count, replace=False))
+        return [self.rows[row][draw.integers(len(self.rows[row]))] for row in chosen]
+
+    def _change(
+        self, waveform: NDArray[np.float32], kind: str, value: float, draw: np.random.Generator
+    ) -> NDArray[np.float32]:
+        if kind == "echo":
+            repeats = int(draw.integers(*ECHO_REPEATS, endpoint=True))
+            decay = draw.uniform(*ECHO_DECAY)
+            amplitudes = [decay**repeat for repeat in range(repeats + 1)]
+            return echo(waveform, round(value * self.rate), amplitudes)
+        transform, parameter = self.transforms[kind]
+        transform.parameters[parameter] = 10 ** (value / 20) if kind == "gain" else value
+        changed: NDArray[np.float32] = transform(waveform, self.rate)
+        return changed.astype(np.float32, copy=False)
+
+
+def echo(
+    waveform: NDArray[np.float32], delay: int, amplitudes: Sequence[float]
+) -> NDArray[np.float32]:
+    """`waveform` `(samples,)` plus itself `i * delay` samples later, `amplitudes[i]` as loud.
+
+    What would come after the end is cut off. `amplitudes[0]` is the sound itself.
+    """
+    # Own code: audiomentations has no plain echo. Its RoomSimulator needs pyroomacoustics, one more
+    # dependency for one effect, and its ApplyImpulseResponse needs recordings of rooms.
+    heard = waveform * np.float32(amplitudes[0])
+    for repeat, amplitude in enumerate(amplitudes[1:], start=1):
+        late = heard[repeat * delay :]
+        late += waveform[: len(late)] * np.float32(amplitude)
+    return heard
+
+
+def _fill(waveform: NDArray[np.float32], samples: int) -> NDArray[np.float32]:
+    """The first `samples`, repeated as a short track is for the model."""
+    return waveform[:samples] if len(waveform) >= samples else np.resize(waveform, samples)
+
+
+def _make_transforms() -> dict[str, tuple[BaseWaveformTransform, str]]:
+    """By kind: what does it, and the parameter that the drawn value is for."""
+    # Importing takes a second, most of it SciPy: only who augments waits.
+    from audiomentations import Gain, HighPassFilter, LowPassFilter, TimeStretch
+
+    # Its default method, signalsmith_stretch, keeps the pitch and starts without a gap. It uses a
+    # chance of its own only from twice as slow on, which is out of our range.
+    stretch = TimeStretch(leave_length_unchanged=False)
+    transforms = {
+        "faster": (stretch, "rate"),
+        "slower": (stretch, "rate"),
+        "highpass": (HighPassFilter(), "cutoff_freq"),
+        "lowpass": (LowPassFilter(), "cutoff_freq"),
+        "gain": (Gain(), "amplitude_ratio"),
+    }
+    for transform, _ in transforms.values():
+        # Left to itself it draws from the global generators of Python and NumPy, which other code
+        # shares and the workers of a DataLoader inherit. With frozen parameters it draws nothing.
+        transform.parameters = {"should_apply": True, "rolloff": ROLLOFF}
+        transform.freeze_parameters()
+    return transforms

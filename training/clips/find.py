@@ -1,0 +1,278 @@
+"""Labelled clips in whatever form people have them, and their waveforms.
+
+A folder per label, GTZAN's archive as it was downloaded, or a CSV of paths and labels.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from math import ceil
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tagger.audio.windows import PART_WINDOWS, WindowPlan, place_windows
+from tagger.errors import AudioError
+from tagger.files.scan import NOT_MUSIC, SUFFIXES
+from tagger.tags.isolated import read_windows
+from training.clips.archives import ARCHIVE_SUFFIXES, is_archive, unpack
+from training.clips.tables import read_table
+from training.errors import TrainingError
+
+PATH = ("path", "file")  # names of a CSV's columns, the preferred one first
+LABEL = ("label", "genre")
+CLIP = ("file", "name", "path")  # of the column in a CSV of artists that says which clip
+ARTIST = ("artist",)
+KEPT_SECONDS = 60.0  # of a file; GTZAN's have 30
+SEGMENT_WINDOWS = 3  # long enough for crops to begin in many places
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """One labelled file; no two clips share both label and name.
+
+    The name is the file's without suffix, or where it lies deeper, its path below the folder of the
+    label. `artist` is empty where nobody said.
+    """
+
+    path: Path
+    label: str  # "blues"
+    name: str  # "blues.00000", "Muddy Waters/Folk Singer/01"
+    artist: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Sound:
+    """What is kept of a clip: mono float32 at `rate` Hz, in segments `(samples,)`.
+
+    A segment is at least one window long; `starts` says where each begins in the file, in seconds.
+    """
+
+    clip: Clip
+    segments: tuple[NDArray[np.float32], ...]
+    starts: tuple[float, ...]
+    seconds: float  # of the whole file, before a short one was repeated to fill one window
+    rate: int
+
+    def __post_init__(self) -> None:
+        if not self.segments or len(self.segments) != len(self.starts):
+            raise ValueError(f"{len(self.segments)} segments, {len(self.starts)} starts")
+
+    @property
+    def heard(self) -> float:
+        """Seconds of material that are kept, without what is only repeated."""
+        return min(self.seconds, sum(map(len, self.segments)) / self.rate)
+
+
+def find_clips(source: Path, artists: Path | None = None) -> list[Clip]:
+    """The labelled clips of a folder, an archive or a CSV, ordered by label and name.
+
+    - Folder: only what holds audio somewhere below counts. While a folder holds no audio file
+      itself and just one subfolder, and that one is no label (holds no audio file itself), it is a
+      wrapper. The subfolders of the first that is none are the labels; files beside them have none
+      and are not used. So `Data/genres_original/blues/blues.00000.wav` is a clip of blues, and
+      `Rock/Queen/Jazz/01.flac` of Rock, by Queen: below a label, the first folder is the artist.
+      One case cannot be told: in a deep tree of a single genre, that genre passes for a wrapper.
+    - Archive (`ARCHIVE_SUFFIXES`): the same, of what it unpacks to.
+    - CSV: columns `path` (or `file`; relative to the CSV), `label` (or `genre`), perhaps `artist`.
+      A clip is named by its file, or by its path in the CSV where two of a label share that.
+
+    `artists` is a CSV of artists for any of these, see `name_artists`. Hidden files are left out of
+    folders. Raises `TrainingError` if there is no clip, a named one is missing, or two share a
+    label and a name: a split list could not tell them apart.
+    """
+    clips = _clips_of(source)
+    if not clips:
+        raise TrainingError(
+            f"no labelled clip in {source}: it needs a folder per label with audio files in it, "
+            "such as blues/blues.00000.wav",
+            source,
+        )
+    by_name: dict[tuple[str, str], Clip] = {}
+    for clip in clips:
+        first = by_name.setdefault((clip.label, clip.name), clip)
+        if first is not clip:
+            raise TrainingError(f"two clips of one name: {first.path} and {clip.path}", clip.path)
+    ordered = [by_name[key] for key in sorted(by_name)]
+    return ordered if artists is None else name_artists(ordered, artists)
+
+
+def find_unlabelled(folder: Path) -> list[Clip]:
+    """Every audio file below a folder as a clip without a label (`""`), ordered by path."""
+    clips = [Clip(path, "", path.stem) for path in _files(folder)]
+    if not clips:
+        raise TrainingError(f"no audio file in {folder}", folder)
+    return clips
+
+
+def name_artists(clips: Sequence[Clip], table: Path) -> list[Clip]:
+    """The clips with the artists that a CSV names; where it names none, they keep what they have.
+
+    It has a column `artist` and one of `file`, `name` or `path`: the clip's path relative to the
+    CSV, its name, or its file's name, each with or without suffix. A name counts where it is that
+    of one clip only and the CSV gives it one artist only. Raises `TrainingError` where no clip is
+    named at all.
+    """
+    told: defaultdict[str, set[str]] = defaultdict(set)
+    for row in read_table(table, CLIP, ARTIST):
+        cell = row.cells[CLIP[0]]
+        if cell and row.cells["artist"]:
+            for key in {_absolute(table.parent / cell), _bare(cell), _bare(Path(cell).name)}:
+                told[key].add(row.cells["artist"])
+    keys = [(_absolute(clip.path), clip.name, _bare(clip.path.name)) for clip in clips]
+    owners = Counter(key for of_clip in keys for key in set(of_clip))
+    named = []
+    for clip, of_clip in zip(clips, keys, strict=True):
+        certain = [key for key in of_clip if owners[key] == 1 and len(told.get(key, ())) == 1]
+        named.append(replace(clip, artist=min(told[certain[0]])) if certain else clip)
+    if not owners.keys() & told.keys():
+        raise TrainingError(f"{table} names none of the clips", table)
+    return named
+
+
+def _clips_of(source: Path) -> list[Clip]:
+    if source.is_dir():
+        return _tree_clips(source)
+    if not source.is_file():
+        raise TrainingError(f"{source} is no folder, and no file", source)
+    if is_archive(source):
+        return _tree_clips(unpack(source))
+    if source.suffix.lower() == ".csv":
+        return _table_clips(source)
+    known = ", ".join(ARCHIVE_SUFFIXES)
+    raise TrainingError(f"{source} is no folder, archive ({known}) or CSV", source)
+
+
+def _tree_clips(folder: Path) -> list[Clip]:
+    """Clips of a tree by the rule of `find_clips`; two may share a name."""
+    files = [(path, path.relative_to(folder).parts) for path in _files(folder)]
+    depth = _label_depth([parts for _, parts in files])
+    return [
+        Clip(
+            path,
+            label=parts[depth],
+            name=PurePosixPath(*parts[depth + 1 :]).with_suffix("").as_posix(),
+            artist=parts[depth + 1] if len(parts) > depth + 2 else "",
+        )
+        for path, parts in files
+        if len(parts) > depth + 1
+    ]
+
+
+def _label_depth(files: Sequence[tuple[str, ...]]) -> int:
+    """How many wrapper folders are around those of the labels; `files` are split at each `/`."""
+    depth = 0
+    # Neither a file of the folder itself nor one of its only subfolder, and no second subfolder.
+    while files and min(map(len, files)) > depth + 2 and len({parts[depth] for parts in files}) < 2:
+        depth += 1
+    return depth
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    if not folder.is_dir():
+        raise TrainingError(f"{folder} is no folder", folder)
+    for parent, folders, names in os.walk(folder):
+        folders[:] = sorted(
+            name for name in folders if not name.startswith(".") and name not in NOT_MUSIC
+        )
+        for name in sorted(names):
+            path = Path(parent, name)
+            if not name.startswith(".") and path.suffix.lower() in SUFFIXES:
+                yield path
+
+
+def _table_clips(table: Path) -> list[Clip]:
+    """Clips of a CSV; two may share a name. Raises `TrainingError` if one has no file or label."""
+    rows = read_table(table, PATH, LABEL)
+    if unlabelled := [row for row in rows if not row.cells["label"] or not row.cells["path"]]:
+        raise TrainingError(
+            f"{len(unlabelled)} of {len(rows)} rows of {table} lack a path or a label, the first "
+            f"in line {unlabelled[0].line}",
+            table,
+        )
+    paths = [table.parent / row.cells["path"] for row in rows]
+    if missing := [path for path in paths if not path.is_file()]:
+        raise TrainingError(
+            f"{len(missing)} of {len(rows)} files that {table} names are missing, the first is "
+            f"{missing[0]}",
+            table,
+        )
+    # Under two labels, one file could be both in the train part and in another.
+    repeated, count = Counter(map(_absolute, paths)).most_common(1)[0]
+    if count > 1:
+        raise TrainingError(f"{table} names {repeated} {count} times", table)
+    places = list(zip(rows, paths, strict=True))
+    files = Counter((row.cells["label"], path.stem) for row, path in places)
+    return [
+        Clip(
+            path,
+            label=row.cells["label"],
+            name=path.stem
+            if files[row.cells["label"], path.stem] == 1
+            else _bare(row.cells["path"]),
+            artist=row.cells.get("artist", ""),
+        )
+        for row, path in places
+    ]
+
+
+def _absolute(path: Path) -> str:
+    return os.path.abspath(path)
+
+
+def _bare(name: str) -> str:
+    """A path without the suffix of an audio file: `blues.00000` has none."""
+    path = Path(name)
+    return (path.with_suffix("") if path.suffix.lower() in SUFFIXES else path).as_posix()
+
+
+def read_sounds(
+    clips: Sequence[Clip], plan: WindowPlan, report: Callable[[str], None]
+) -> list[Sound]:
+    """Decode each clip once; an unreadable one is told to `report` and left out."""
+    sounds = []
+    for clip in clips:
+        try:
+            sounds.append(read_sound(clip, plan))
+        except (AudioError, OSError) as error:
+            report(f"left out: {clip.path}: {error}")
+    return sounds
+
+
+def read_sound(clip: Clip, plan: WindowPlan) -> Sound:
+    """At most `KEPT_SECONDS` of a clip as the tagger hears it, or one window if that is longer.
+
+    What is longer is kept in evenly spread segments of `SEGMENT_WINDOWS` windows, where the tagger
+    would place as many windows of that length: as many as give `KEPT_SECONDS`, the last of them
+    whole. What is shorter is one segment, repeated to fill a window. Raises `AudioError`, and
+    `OSError` if the file cannot be opened.
+    """
+    whole = max(round(KEPT_SECONDS * plan.rate), plan.samples)
+    first = read_windows(clip.path, WindowPlan(whole, plan.rate, count=1))
+    length = round(first.seconds * plan.rate)
+    if length <= whole:
+        # The reader has repeated it to fill all of `whole`.
+        kept = np.resize(first.windows[0, :length], max(length, plan.samples))
+        return Sound(clip, (kept,), (0.0,), first.seconds, plan.rate)
+    samples = SEGMENT_WINDOWS * plan.samples
+    spread = WindowPlan(samples, plan.rate, ceil(KEPT_SECONDS * plan.rate / samples))
+    rows, seconds = _read_all(clip.path, spread)  # (segments, samples)
+    length = round(seconds * plan.rate)
+    starts = place_windows(length, spread)
+    # Three windows of a very long one may be more than the file, and then the reader repeats it.
+    segments = tuple(row[:length] for row in rows)
+    return Sound(clip, segments, tuple(start / plan.rate for start in starts), seconds, plan.rate)
+
+
+def _read_all(path: Path, plan: WindowPlan) -> tuple[NDArray[np.float32], float]:
+    """All windows of a plan `(windows, samples)`, however many, and the file's seconds."""
+    read = read_windows(path, plan)
+    parts = [read.windows]
+    for part in range(1, ceil(read.total / PART_WINDOWS)):
+        read = read_windows(path, plan, part)
+        parts.append(read.windows)
+    return np.concatenate(parts), read.seconds

@@ -1,0 +1,1 @@
+"""How good a model is: figures, pictures and the model card. Begin reading in `scores.py`."""

@@ -1,0 +1,110 @@
+"""The model card: README.md of a checkpoint, as the Hugging Face hub shows it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tagger.report.table import printable
+from training.clips.find import Clip
+from training.evaluation.scores import Scores, describe
+
+TEMPLATE = """---
+library_name: transformers
+pipeline_tag: audio-classification
+tags: [music, audio-spectrogram-transformer]
+---
+
+# {title}
+
+An Audio Spectrogram Transformer that tells {count} labels apart: {labels}.
+It hears mono music at {rate} Hz in windows of {seconds:.2f} s and has {parameters:.1f} million
+parameters. Made by `training/finetune.py` of tag-genres ({method}):
+
+    {command}
+
+## Learned from
+
+{learned}
+
+## Measured
+
+{measured}
+"""
+CHOSEN = "Its best epoch was chosen on these clips, which flatters. "
+FITTED = "Its temperature was fitted to them: log loss and calibration error flatter a little. "
+
+SEARCHED = "Its hyperparameters were chosen on these clips as the best of {trials} trials. "
+REFITTED = (
+    "The figures are those of a twin that had not heard these clips: the same training on the "
+    "train part alone, kept in run/measured. The weights here were then trained anew, for as many "
+    "steps, on train and valid together. "
+)
+
+
+@dataclass(frozen=True, slots=True)
+class CardFacts:
+    """What a run knows of its checkpoint."""
+
+    title: str
+    labels: tuple[str, ...]
+    rate: int  # Hz
+    seconds: float  # per window
+    parameters: int
+    command: str
+    method: str  # in words
+    split: str
+    learned: tuple[str, ...]  # parts
+    chosen: bool  # whether the weights were chosen on the valid part
+    warning: str  # where the network began with clips that it is judged on; else empty
+    trials: int = 0  # by which the hyperparameters were chosen on the valid part
+
+
+def write_card(
+    folder: Path,
+    facts: CardFacts,
+    clips: Sequence[Clip],
+    valid: Scores | None,
+    test: Scores | None,
+) -> None:
+    """Write README.md: the facts, the clips learned from, and the scores on the other parts."""
+    counts = Counter(clip.label for clip in clips)
+    parts = " and ".join(facts.learned)
+    noun = "part" if len(facts.learned) == 1 else "parts"
+    learned = f"{len(clips)} clips, the {parts} {noun} of the {facts.split} split: " + ", ".join(
+        f"{label} {count}" for label, count in sorted(counts.items())
+    )
+    sections = [facts.warning] if facts.warning else []
+    if valid is not None:
+        notes = CHOSEN if facts.chosen else ""
+        notes += SEARCHED.format(trials=facts.trials) if facts.trials else ""
+        notes += FITTED
+        notes += REFITTED if "valid" in facts.learned else ""
+        sections.append(_section("On the validation part. " + notes, valid))
+    if test is not None:
+        sections.append(_section("On the test part, which nothing was chosen by.", test))
+    text = TEMPLATE.format(
+        title=_safe(facts.title),
+        count=len(facts.labels),
+        labels=_safe(", ".join(facts.labels)),
+        rate=facts.rate,
+        seconds=facts.seconds,
+        parameters=facts.parameters / 1e6,
+        method=facts.method,
+        command=facts.command,
+        learned=_safe(learned + "."),
+        measured="\n\n".join(sections) or "Nothing: no clip is in the other parts.",
+    )
+    (folder / "README.md").write_text(text, encoding="utf-8")
+
+
+def _safe(text: str) -> str:
+    """A line of Markdown that holds no HTML, whatever the labels are."""
+    return printable(text).replace("<", "&lt;")
+
+
+def _section(lead: str, scores: Scores) -> str:
+    lines = "\n".join(f"    {line}".rstrip() for line in describe(scores).splitlines())
+    return f"{lead.strip()}\n\n{lines}"

@@ -1,0 +1,180 @@
+"""Pictures of what was measured: confusions, and the course of a training run. PNG, no display."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.ticker import MaxNLocator
+
+from tagger.report.table import printable
+from training.evaluation.scores import Scores
+
+DPI = 130
+# Lightness alone carries the value: legible without colour vision, and in a grey print.
+COLOURS = "Blues"
+NOTHING = "0.93"  # grey of a row without clips, which has no shares
+WHITE_FROM = 0.68  # share from which a cell is dark enough for white figures
+PAD = 0.12  # inches around each part of a picture
+LONGEST = 28  # signs of a label
+# Wong (2011), Nature Methods 8: told apart with any colour vision.
+BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "0.4"
+CURVES = (
+    ("train_loss", "training", BLUE, "o"),
+    ("valid_loss", "validation", ORANGE, "s"),
+    ("valid_accuracy", "accuracy", ORANGE, "s"),
+    ("valid_balanced_accuracy", "balanced accuracy", GREEN, "^"),
+)
+
+
+def confusion_png(scores: Scores, path: Path, heading: str = "") -> None:
+    """Draw the confusion matrix: counts in the cells, their share of the true label as colour.
+
+    `heading` stands above the figures, such as the model and the part. Labels without clips have a
+    grey row. Raises `OSError` if `path` cannot be written.
+    """
+    counts = np.array(scores.confusion)  # (true, predicted)
+    support = counts.sum(axis=1, keepdims=True)  # (true, 1)
+    shares = np.ma.masked_array(
+        counts / np.maximum(support, 1), mask=np.broadcast_to(support == 0, counts.shape)
+    )
+    count = len(scores.labels)
+    cell = 0.62 if count <= 12 else max(0.3, 7.4 / count)  # inches
+    names = [printable(label, LONGEST) for label in scores.labels]
+    longest = max(map(len, names))
+    margin = 1.6 + 0.085 * longest
+    side = max(3.2, cell * count)
+    figure = _figure(side + margin + 0.9, side + margin)
+    axes = figure.add_subplot()
+    axes.set_facecolor(NOTHING)
+    image = axes.imshow(shares, cmap=COLOURS, vmin=0, vmax=1, interpolation="none")
+    _name_axes(axes, names, scores, cell)
+    drawn = side / count * 72  # points; a digit is some 0.6 of its height wide
+    size = min(10.0, 0.45 * drawn, drawn / len(str(counts.max())))
+    for row, column in zip(*counts.nonzero(), strict=True):
+        colour = "white" if shares[row, column] > WHITE_FROM else "black"
+        text = str(counts[row, column])
+        axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=size)
+    bar = figure.colorbar(image, ax=axes, fraction=0.04, aspect=28, ticks=[0, 0.25, 0.5, 0.75, 1])
+    bar.set_label("share of the true label's clips")
+    bar.outline.set_visible(False)
+    low, high = scores.interval
+    figures = f"accuracy {scores.accuracy:.3f} (95 % interval {low:.3f} to {high:.3f}), "
+    lines = [printable(heading, 3 * LONGEST)] if heading else []
+    figure.suptitle("\n".join([*lines, f"{figures}n = {scores.n}"]), fontsize=11, parse_math=False)
+    _save(figure, path)
+
+
+def _name_axes(axes: Axes, names: Sequence[str], scores: Scores, cell: float) -> None:
+    """Labels on both sides, the number of clips behind the true ones, and lines between cells."""
+    count = len(scores.labels)
+    true = [f"{name} ({clips})" for name, clips in zip(names, scores.support, strict=True)]
+    size = 10 if cell > 0.5 else 9 if cell > 0.35 else 8
+    slant = 45 if count <= 20 else 90
+    axes.set_xticks(
+        range(count), names, rotation=slant, ha="right" if slant == 45 else "center",
+        rotation_mode="anchor" if slant == 45 else "default", fontsize=size, parse_math=False,
+    )  # fmt: skip
+    axes.set_yticks(range(count), true, fontsize=size, parse_math=False)
+    axes.set_xlabel("predicted")
+    axes.set_ylabel("true (clips)")
+    edges = np.arange(count + 1) - 0.5
+    axes.set_xticks(edges, minor=True)
+    axes.set_yticks(edges, minor=True)
+    axes.grid(which="minor", color="0.85", linewidth=0.5)
+    axes.tick_params(which="minor", length=0)
+    axes.spines[:].set_visible(False)
+
+
+def curves_png(
+    history: Sequence[Mapping[str, float]], path: Path, best_by: str = "valid_accuracy"
+) -> None:
+    """Draw losses and validation accuracies per epoch, the best epoch marked.
+
+    Each row has "epoch" and what was measured then, of the names in `CURVES`; any may be absent.
+    Best is the first with the highest `best_by`, or the lowest if that is a loss. Raises
+    `ValueError` for an empty history, `OSError` if `path` cannot be written.
+    """
+    if not history:
+        raise ValueError("a history without epochs cannot be drawn")
+    panels = [
+        (unit, [curve for curve in CURVES if ("loss" in curve[0]) is (unit == "loss")])
+        for unit in ("loss", "accuracy")
+    ]
+    panels = [
+        (unit, curves) for unit, curves in panels if any(_points(history, c[0]) for c in curves)
+    ]
+    figure = _figure(7.5, 1.2 + 2.7 * max(1, len(panels)))
+    best = _best(history, best_by)
+    above: Axes | None = None
+    for place, (unit, curves) in enumerate(panels, 1):
+        axes = figure.add_subplot(len(panels), 1, place, sharex=above)
+        above = above or axes
+        _draw_curves(axes, history, curves)
+        axes.set_ylabel("loss (nats)" if unit == "loss" else "accuracy on validation")
+        if best is not None:
+            axes.axvline(best["epoch"], color=GREY, linestyle="--", linewidth=1, zorder=0)
+        if place == len(panels):
+            axes.set_xlabel("epoch")
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+            if len({row["epoch"] for row in history}) == 1:
+                axes.set_xlim(history[0]["epoch"] - 1, history[0]["epoch"] + 1)
+        else:
+            axes.tick_params(labelbottom=False)
+    if best is not None:
+        what = best_by.removeprefix("valid_").replace("_", " ")
+        figure.suptitle(
+            f"best epoch {best['epoch']:.3g}: validation {what} {best[best_by]:.3f}", fontsize=11
+        )
+    _save(figure, path)
+
+
+def _draw_curves(
+    axes: Axes,
+    history: Sequence[Mapping[str, float]],
+    curves: Sequence[tuple[str, str, str, str]],
+) -> None:
+    for name, shown, colour, marker in curves:
+        points = _points(history, name)
+        if points:
+            axes.plot(*zip(*points, strict=True), color=colour, marker=marker, ms=4, label=shown)
+    axes.grid(color="0.9", linewidth=0.6)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, loc="best")
+
+
+def _points(history: Sequence[Mapping[str, float]], name: str) -> list[tuple[float, float]]:
+    """`(epoch, value)` where there is a finite value; a loss that ran away cannot be drawn."""
+    return [
+        (row["epoch"], row[name])
+        for row in history
+        if row.get(name) is not None and math.isfinite(row[name])
+    ]
+
+
+def _best(history: Sequence[Mapping[str, float]], name: str) -> Mapping[str, float] | None:
+    rows = [row for row in history if row.get(name) is not None and math.isfinite(row[name])]
+    sign = 1 if "loss" in name else -1
+    return min(rows, key=lambda row: sign * row[name], default=None)
+
+
+def _figure(width: float, height: float) -> Figure:
+    """A figure with a canvas of its own, in inches: pyplot would keep each, and want a display."""
+    layout = ConstrainedLayoutEngine(w_pad=PAD, h_pad=PAD)
+    figure = Figure(figsize=(width, height), dpi=DPI, layout=layout)
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _save(figure: Figure, path: Path) -> None:
+    with warnings.catch_warnings():
+        # A label in a script that the font lacks is drawn as boxes; that must not stop a run.
+        warnings.filterwarnings("ignore", "Glyph .* missing from")
+        figure.savefig(path, format="png")

@@ -1,0 +1,160 @@
+"""The crops of a training run, drawn by their number alone, and how often each clip is drawn.
+
+Crop n of a run is the same whoever asks for it, and whenever: so a run that was killed goes on with
+the crops that it would have had, several processes share one run, and a seed decides all.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from tagger.audio.windows import WindowPlan
+from training.augment.features import change_speed
+from training.augment.waveforms import WaveformAugmenter
+from training.clips.find import Sound
+from training.loop.teachers import Teacher
+
+
+@dataclass(frozen=True, slots=True)
+class Teachers:
+    """The teachers that were given; either may be missing."""
+
+    soft_labels: Teacher | None = None
+    embeddings: Teacher | None = None
+
+    @property
+    def given(self) -> dict[str, Teacher]:
+        """Those that are there, by the name of their targets."""
+        both = {"soft_labels": self.soft_labels, "embeddings": self.embeddings}
+        return {name: teacher for name, teacher in both.items() if teacher is not None}
+
+    @property
+    def means(self) -> dict[str, Tensor]:
+        """Mean target `(width,)` of each."""
+        return {name: torch.from_numpy(teacher.mean()) for name, teacher in self.given.items()}
+
+
+class Draws:
+    """Which item each draw takes: draw n of a run is `draws[n]`.
+
+    In every epoch an item is drawn as often as its weight says, rounded up or down by chance
+    (systematic sampling), in a new order.
+    """
+
+    def __init__(self, weights: NDArray[np.float64], per_epoch: int, seed: int) -> None:
+        self.edges = np.cumsum(weights / weights.sum())
+        self.per_epoch = per_epoch
+        self.seed = seed
+        self._epoch = -1
+        self._order = np.zeros(0, np.int64)
+
+    def __getitem__(self, number: int) -> int:
+        """The item of one draw."""
+        epoch, place = divmod(number, self.per_epoch)
+        if epoch != self._epoch:
+            draw = np.random.default_rng((self.seed, epoch))
+            points = (np.arange(self.per_epoch) + draw.random()) / self.per_epoch
+            order = np.searchsorted(self.edges, points).clip(max=len(self.edges) - 1)
+            draw.shuffle(order)
+            self._epoch, self._order = epoch, order
+        return int(self._order[place])
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """What crops are cut from, and how they are changed on the way."""
+
+    sounds: Sequence[Sound]
+    labels: tuple[str, ...]
+    plan: WindowPlan
+    teachers: Teachers = field(default_factory=Teachers)
+    augmenter: WaveformAugmenter | None = None
+    speed: float = 0.0  # share by which a crop is played faster or slower
+
+    @property
+    def windows(self) -> int:
+        """As many as whole windows fit into all that is heard of the sounds; one each at least."""
+        heard = sum(sound.heard for sound in self.sounds)
+        return max(len(self.sounds), round(heard * self.plan.rate / self.plan.samples))
+
+    def crop(self, index: int, draw: np.random.Generator) -> dict[str, Tensor]:
+        """A random window of one sound, with its targets.
+
+        `inputs` `(samples,)`; `labels` `(labels,)`, one-hot, all zero without a label;
+        `soft_labels` and `embeddings` `(width,)` where there is a teacher.
+        """
+        sound = self.sounds[index]
+        lengths = np.array([len(segment) for segment in sound.segments])
+        chosen = int(draw.choice(len(lengths), p=lengths / lengths.sum()))
+        segment = sound.segments[chosen]
+        samples = self.plan.samples
+        factor = 1 + self.speed * (2 * draw.random() - 1)
+        taken = min(len(segment), round(samples * factor))
+        begin = int(draw.integers(len(segment) - taken + 1))
+        if self.augmenter is None:
+            crop = change_speed(segment[begin : begin + taken], samples)
+        else:
+            needed = self.augmenter.needed(samples)
+            source = segment[begin : begin + round(needed * taken / samples)]
+            stretched = change_speed(source, round(len(source) * samples / taken))
+            crop = self.augmenter(stretched, samples, draw)
+        crops = {
+            # torch cannot hold what numpy holds read-only, and a view would keep the segment.
+            "inputs": torch.from_numpy(np.array(crop, np.float32)),
+            "labels": one_hot(sound.clip.label, self.labels),
+        }
+        # A clip shorter than the window is heard whole, and repeated. A changed tempo shifts what
+        # is heard by less than a window: the teacher's targets stay those of the unchanged crop.
+        whole = sound.seconds * self.plan.rate < samples
+        start = sound.starts[chosen] + begin / self.plan.rate
+        times = (0.0, sound.seconds) if whole else (start, start + taken / self.plan.rate)
+        for name, teacher in self.teachers.given.items():
+            crops[name] = torch.from_numpy(teacher.between(sound.clip.name, *times))
+        return crops
+
+
+class CropDataset(Dataset[dict[str, Tensor]]):
+    """Item n is crop n of the run; there are `total`."""
+
+    def __init__(self, material: Material, balance: float, seed: int, total: int) -> None:
+        self.material = material
+        self.seed = seed
+        self.total = total
+        weights = draw_weights(material.sounds, balance)
+        self.draws = Draws(weights, material.windows, seed)
+
+    def __len__(self) -> int:
+        """Number of crops."""
+        return self.total
+
+    def __getitem__(self, number: int) -> dict[str, Tensor]:
+        """One crop."""
+        return self.material.crop(self.draws[number], np.random.default_rng((self.seed, number, 1)))
+
+
+def one_hot(label: str, labels: Sequence[str]) -> Tensor:
+    """`(labels,)`: 1 at the label, or all zero if it is none of them."""
+    return torch.tensor([float(name == label) for name in labels])
+
+
+def draw_weights(sounds: Sequence[Sound], balance: float) -> NDArray[np.float64]:
+    """How often each sound is drawn, `(sounds,)`: by what is heard of it, and by its label.
+
+    `balance` is 1 where all labels are drawn as often, and 0 where all seconds are. The sounds
+    without a label count as one label more.
+    """
+    seconds = np.array([sound.heard for sound in sounds])
+    of_label: defaultdict[str, float] = defaultdict(float)
+    for sound in sounds:
+        of_label[sound.clip.label] += sound.heard
+    by_label = np.array([seconds.sum() / of_label[sound.clip.label] for sound in sounds])
+    weights: NDArray[np.float64] = seconds * by_label**balance
+    return weights

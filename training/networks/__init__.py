@@ -1,0 +1,1 @@
+"""What learns: methods, the student's shape, heads and the optimizer. Begin in `methods.py`."""
