@@ -54,7 +54,7 @@ from benchmark_sides import (
 )
 from make_tracks import make_tracks
 
-from tagger.models.model import DEFAULT_MODEL, find_model
+from tagger.models.find import DEFAULT_MODEL, find_model
 from tagger.state.store import State
 from tagger.types import Prediction, Track
 

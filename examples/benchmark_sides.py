@@ -24,7 +24,8 @@ from make_tracks import Samples, decode_whole
 from tagger.audio.reader import Waveforms, read_windows
 from tagger.audio.windows import place_windows
 from tagger.inference.batches import Readers
-from tagger.models.model import GenreModel, find_model, load_model
+from tagger.models.find import find_model
+from tagger.models.model import GenreModel, load_model
 from tagger.types import Track
 
 if TYPE_CHECKING:

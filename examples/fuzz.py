@@ -38,11 +38,12 @@ from typing import Any, TypeVar
 
 from make_library import SONGS, write_tags
 
-from tagger.audio.reader import digest_packets, read_windows
+from tagger.audio.reader import read_windows
 from tagger.audio.windows import WindowPlan
 from tagger.errors import AudioError, Crashed, TagError, TooLong
 from tagger.files.process import Child
 from tagger.tags.genre_tag import other_tags, read_fields, read_tag, restore_fields, write_genres
+from tagger.tags.verify import digest_packets
 from tagger.types import GenreFields
 
 T = TypeVar("T")

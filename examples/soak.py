@@ -45,7 +45,7 @@ from make_library import SONGS, encode, play
 from torture import workplace
 
 from tagger.files.scan import find_tracks
-from tagger.models.model import DEFAULT_MODEL
+from tagger.models.find import DEFAULT_MODEL
 from tagger.state.store import State
 from tagger.types import Track
 

@@ -44,7 +44,7 @@ from tagger.cli.tag import main as tag_genres
 from tagger.errors import TagError
 from tagger.files.atomic import SCRATCH_PREFIX
 from tagger.files.scan import find_tracks
-from tagger.models.model import find_model
+from tagger.models.find import find_model
 from tagger.state.store import State
 from tagger.tags.genre_tag import read_fields
 from tagger.types import GenreFields, Prediction, Track

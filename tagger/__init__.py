@@ -11,7 +11,7 @@ from tagger.types import Failure, Prediction, PredictOptions
 from tagger.version import __version__
 
 if TYPE_CHECKING:
-    from tagger.app.tag import predict as predict
+    from tagger.app.predict import predict as predict
 
 __all__ = ["Failure", "PredictOptions", "Prediction", "__version__", "predict"]
 
@@ -19,7 +19,7 @@ __all__ = ["Failure", "PredictOptions", "Prediction", "__version__", "predict"]
 def __getattr__(name: str) -> Any:
     """Import on first use: `import tagger` must cost nothing."""
     if name == "predict":
-        from tagger.app.tag import predict
+        from tagger.app.predict import predict
 
         return predict
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -15,17 +15,18 @@ import click
 from transformers import ASTForAudioClassification
 
 from tagger.models.checkpoint import first_unusable
-from tagger.report.table import printable
-from training.clips.find import Clip, find_clips, find_unlabelled, read_sounds
+from tagger.report.escape import printable
+from training.clips.find import Clip, find_clips, find_unlabelled
 from training.clips.leakage import learned_warning
+from training.clips.sounds import read_sounds
 from training.clips.splits import PARTS, Split, make_split
 from training.errors import TrainingError
 from training.evaluation.card import CardFacts, write_card
 from training.evaluation.results import Measured, judge, write_results
 from training.loop.crops import Teachers
 from training.loop.features import FEATURES, JUDGED_FEATURES
+from training.loop.plan import Trained
 from training.loop.teachers import read_embeddings, read_soft_labels
-from training.loop.trainer import Trained
 from training.networks.methods import edit_config, save_checkpoint
 from training.options import OPTIONS, RUN, STUDY, FinetuneOptions
 from training.search import Searched, check_search, search

@@ -13,28 +13,21 @@ from pathlib import Path
 from typing import Any
 
 import click
-import numpy as np
-from numpy.typing import NDArray
-from tqdm import tqdm
 
 from tagger.audio.windows import Count
 from tagger.cli.console import Command
 from tagger.cli.options import window_count
 from tagger.errors import TaggerError
-from tagger.inference.batches import Readers
-from tagger.inference.predict import average_windows, choose_workers, score_tracks
-from tagger.models.model import DEFAULT_MODEL, GenreModel, find_model, load_model
-from tagger.report.table import printable
-from tagger.types import DEVICES, PRECISIONS, Failure, PredictOptions, Track
+from tagger.models.find import DEFAULT_MODEL, find_model
+from tagger.models.model import GenreModel, load_model
+from tagger.report.escape import printable
+from tagger.types import DEVICES, PRECISIONS, PredictOptions
 from training.clips.find import Clip, find_clips
-from training.clips.labels import LabelMatch, match_labels
 from training.clips.leakage import learned_warning
 from training.clips.splits import PARTS, SPLIT_HELP, SPLITS, make_split
 from training.errors import TrainingError
-from training.evaluation.calibration import SMALLEST, without_temperature
-from training.evaluation.scores import Scores, describe, score_clips
-
-Heard = tuple[Clip, NDArray[np.float64]]  # log-probabilities (windows, labels)
+from training.evaluation.measure import Evaluation, measure
+from training.evaluation.scores import describe
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,72 +52,6 @@ class EvaluateOptions:
     def draw(self) -> dict[str, int]:
         """The numbers that a split is drawn by."""
         return {"seed": self.seed, "folds": self.folds, "fold": self.fold}
-
-
-@dataclass(frozen=True, slots=True)
-class Evaluation:
-    """The scores, and which clips and labels they do not speak of."""
-
-    scores: Scores
-    failures: list[Failure]  # clips that could not be decoded
-    match: LabelMatch
-    left_out: int  # clips whose label the model does not have
-
-
-def measure(
-    clips: Sequence[Clip], model: GenreModel, options: PredictOptions, labels: Sequence[str]
-) -> Evaluation:
-    """Scores of a loaded model on those clips whose label it has.
-
-    `labels` are those of all the data, of which `clips` may be a part: see `match_labels` for what
-    the model chooses among, and a softmax shares each window out among. Raises `TrainingError` if
-    nothing could be predicted.
-    """
-    info = model.info
-    match = match_labels(labels, info.labels, multi_label=info.multi_label)
-    known = [clip for clip in clips if clip.label in match.names]
-    if not known:
-        raise TrainingError("the model has none of the labels of these clips")
-    heard, failures = window_log_probabilities(known, model, options)
-    if not heard:
-        raise TrainingError("no clip to evaluate on could be decoded")
-    scores = score_clips(
-        [clip.label for clip, _ in heard],
-        [windows[:, list(match.columns)] for _, windows in heard],
-        match.names,
-        None if info.multi_label else info.temperature,
-    )
-    return Evaluation(scores, failures, match, len(clips) - len(known))
-
-
-def window_log_probabilities(
-    clips: Sequence[Clip], model: GenreModel, options: PredictOptions
-) -> tuple[list[Heard], list[Failure]]:
-    """What the model hears in each window of each clip, and the clips that failed.
-
-    Log-probabilities at temperature 1, whatever the checkpoint stores, of exactly the windows that
-    the tagger would average; of a multi-label checkpoint the logarithms of what it gives.
-    """
-    info = model.info
-    tracks = [Track(clip.path.absolute(), clip.path.stat().st_size, 0) for clip in clips]
-    heard: list[Heard] = []
-    failures: list[Failure] = []
-    workers = choose_workers(options.workers, len(tracks))
-    with Readers(workers, options.decode_timeout) as readers:
-        scored = score_tracks(tracks, model, info.plan(options.windows), readers)
-        shown = tqdm(scored, total=len(tracks), unit="clip", disable=None)
-        for clip, hearing in zip(clips, shown, strict=True):
-            predicted = average_windows(hearing, info.labels)
-            if isinstance(predicted, Failure):
-                failures.append(predicted)
-                continue
-            windows = np.stack(hearing.scores)  # (windows, labels)
-            if info.multi_label:
-                logs = np.log(np.maximum(windows.astype(np.float64), SMALLEST))
-            else:
-                logs = without_temperature(windows, info.temperature)
-            heard.append((clip, logs))
-    return heard, failures
 
 
 def run(options: EvaluateOptions) -> None:

@@ -19,7 +19,7 @@ from click.core import ParameterSource
 
 from tagger.cli.console import Command
 from tagger.errors import TaggerError
-from tagger.report.table import printable
+from tagger.report.escape import printable
 from tagger.types import DEVICES, PRECISIONS, FrontEnd
 from training.augment.waveforms import KINDS, WaveformAugmenter
 from training.clips.splits import SPLIT_HELP, SPLITS

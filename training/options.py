@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from tagger.models.model import DEFAULT_MODEL
+from tagger.models.find import DEFAULT_MODEL
 from training.errors import TrainingError
 
 SEED_AUGMENTATION = ("faster", "slower", "highpass", "lowpass", "echo", "mix")

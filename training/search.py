@@ -21,7 +21,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from training.clips.splits import Split
 from training.errors import Diverged, TrainingError
-from training.loop.callbacks import Watch
+from training.loop.plan import Watch
 from training.options import METHODS, SEED_AUGMENTATION, STUDY, FinetuneOptions
 from training.train import Heard, Start, train_network
 

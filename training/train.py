@@ -16,14 +16,13 @@ from transformers import ASTForAudioClassification, set_seed
 from tagger.audio.windows import WindowPlan
 from tagger.models.checkpoint import ModelInfo
 from tagger.models.device import choose_device, choose_precision
-from tagger.models.model import find_model
+from tagger.models.find import find_model
 from tagger.types import FrontEnd
 from training.augment.features import FeatureAugmenter, only
 from training.augment.waveforms import KINDS, WaveformAugmenter
-from training.clips.find import Sound
 from training.clips.leakage import read_learned
+from training.clips.sounds import Sound
 from training.errors import TrainingError
-from training.loop.callbacks import Watch
 from training.loop.crops import CropDataset, Material, Teachers
 from training.loop.features import (
     AUGMENTED_PASSES,
@@ -37,7 +36,8 @@ from training.loop.features import (
     kept_features,
     pooled_outputs,
 )
-from training.loop.trainer import Judged, Loop, Trained, train
+from training.loop.plan import Judged, Loop, Trained, Watch
+from training.loop.trainer import train
 from training.networks.logistic import fit_head
 from training.networks.methods import (
     merged,

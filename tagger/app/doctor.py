@@ -21,7 +21,7 @@ from tagger.app.models import folder_of
 from tagger.errors import ConfigError
 from tagger.models import hub
 from tagger.models.device import count_cores
-from tagger.models.model import DEFAULT_MODEL, find_model
+from tagger.models.find import DEFAULT_MODEL, find_model
 from tagger.models.presets import PRESETS, is_non_commercial
 from tagger.state.store import default_state
 from tagger.version import __version__

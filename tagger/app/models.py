@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tagger.models import hub
 from tagger.models.checkpoint import BUNDLED
-from tagger.models.model import DEFAULT_MODEL, find_model
+from tagger.models.find import DEFAULT_MODEL, find_model
 from tagger.models.presets import PRESETS, Preset
 from tagger.models.weights import load_network
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +15,7 @@ from tagger.app.pending import (
     tag_if_any,
 )
 from tagger.app.progress import Screen
+from tagger.app.summary import Summary, clear_folders, shown
 from tagger.app.tracks import Found, Known
 from tagger.errors import LibraryError
 from tagger.files.atomic import clear_scratch
@@ -24,7 +24,7 @@ from tagger.genres.albums import Albums
 from tagger.genres.policy import Policy, decide
 from tagger.inference.ensemble import combine, combined_labels
 from tagger.models.checkpoint import ModelInfo
-from tagger.models.model import DEFAULT_MODEL, find_model, load_model
+from tagger.models.find import DEFAULT_MODEL, find_model
 from tagger.report.table import check_target, write_csv
 from tagger.state.store import State, open_state
 from tagger.types import (
@@ -60,46 +60,6 @@ class TagRequest:
     writing: WriteOptions = field(default_factory=WriteOptions)
 
 
-@dataclass(slots=True)
-class Summary:
-    """What became of the tracks of a run."""
-
-    run: int = 0
-    state: Path | None = None  # as asked for
-    actions: Counter[Action] = field(default_factory=Counter)
-    genres: Counter[str] = field(default_factory=Counter)  # best genre of each predicted track
-    untaggable: int = 0
-    failures: list[Outcome] = field(default_factory=list)  # the first few, to be shown
-    noted: list[Outcome] = field(default_factory=list)  # written, but with something to be told
-    models: Sequence[ModelInfo] = ()
-    agreed: Counter[bool] = field(default_factory=Counter)  # whether all models had the same genre
-
-    @property
-    def stronger_exist(self) -> bool:
-        """Whether the bundled model alone was heard: others know more."""
-        return bool(self.agreed) and all(info.is_bundled for info in self.models)
-
-    @property
-    def how_to_undo(self) -> str:
-        """The command that takes the tags of the run back; nothing if it wrote none."""
-        if not self.actions[Action.WRITTEN]:
-            return ""
-        named = f" --state {shlex.quote(str(self.state))}" if self.state else ""
-        return f"undo with: tag-genres undo --run {self.run}{named}"
-
-    def add(self, outcome: Outcome) -> None:
-        """Count one outcome."""
-        self.actions[outcome.action] += 1
-        if outcome.ranked and outcome.prediction and not outcome.prediction.is_silent:
-            self.genres[outcome.ranked[0][0]] += 1
-            self.agreed[outcome.prediction.agreement == 1] += 1
-        if outcome.prediction is None and outcome.action is Action.WRITTEN and outcome.reason:
-            self.noted.append(outcome)
-        self.untaggable += outcome.action is Action.PREDICTED and bool(outcome.reason)
-        if outcome.action is Action.FAILED and len(self.failures) < 5:
-            self.failures.append(outcome)
-
-
 @dataclass(frozen=True, slots=True)
 class Explanation:
     """Why one track gets what it gets."""
@@ -107,32 +67,6 @@ class Explanation:
     outcome: Outcome  # of a dry run
     source: str = ""  # what its prediction is a mean of
     steps: tuple[str, ...] = ()  # each rule that was applied
-
-
-def predict(
-    paths: Path | str | Iterable[Path | str],
-    *,
-    model: str = DEFAULT_MODEL,
-    options: PredictOptions | None = None,
-) -> list[Prediction | Failure]:
-    """Predictions for files and folders, in order; what cannot be predicted is a `Failure`.
-
-    Nothing is written, and no earlier run is looked at. Raises `CheckpointError` or `DeviceError`.
-    """
-    from tagger.inference.batches import Readers
-    from tagger.inference.predict import choose_workers, predict_tracks
-
-    options = options or PredictOptions()
-    given = [paths] if isinstance(paths, (str, Path)) else paths
-    found = list(find_tracks(Path(path).expanduser() for path in given))
-    tracks = [item for item in found if isinstance(item, Track)]
-    info = find_model(model, quiet=True)
-    workers = choose_workers(options.workers, len(tracks))
-    device, precision, size = options.device, options.precision, options.batch_size
-    with Readers(workers, options.decode_timeout) as readers:
-        loaded = load_model(info, device, precision, size)
-        predicted = predict_tracks(tracks, loaded, info.plan(options.windows), readers)
-        return [next(predicted) if isinstance(item, Track) else item for item in found]
 
 
 def tag_library(request: TagRequest, screen: Screen) -> Summary:
@@ -182,12 +116,6 @@ def explain_library(request: TagRequest, screen: Screen) -> Iterator[Explanation
             steps = decide(item, tag_if_any(item.track, tag, state), request.policy).steps
             outcome = write_outcome(item, request.policy, rehearsal, tag)
             yield Explanation(outcome, source, steps)
-
-
-def clear_folders(folders: Iterable[Path]) -> None:
-    """Remove what killed runs left beside the tracks."""
-    for folder in dict.fromkeys(folders):
-        clear_scratch(folder)
 
 
 def _find_models(request: TagRequest, screen: Screen) -> list[ModelInfo]:
@@ -279,13 +207,3 @@ def _not_predicted(
     else:
         reason = "it has a genre; not heard (--only-missing)"
     return Outcome(item.path, Action.KEPT, reason, existing=existing)
-
-
-def shown(
-    outcomes: Iterable[Outcome], total: int, label: str, summary: Summary, screen: Screen
-) -> Iterator[Outcome]:
-    """Pass the outcomes on, counted and shown."""
-    for outcome in screen.bar(outcomes, total, label):
-        summary.add(outcome)
-        screen.outcome(outcome)
-        yield outcome

@@ -7,25 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tagger.app.progress import Screen
-from tagger.app.tag import Summary, clear_folders, shown
+from tagger.app.summary import Summary, clear_folders, shown
 from tagger.errors import StateError
 from tagger.state.journal import Change, Run
-from tagger.state.store import State, default_state, open_state
-from tagger.types import Action, Outcome, Track, WriteOptions
-from tagger.writing.edits import Edit, read_edits
+from tagger.state.store import State, default_state
+from tagger.types import Track, WriteOptions
 from tagger.writing.undo import moved_tracks, undo_changes
-from tagger.writing.writer import Writer, edit_outcome, forget_unmade
-
-
-@dataclass(frozen=True, slots=True)
-class ApplyRequest:
-    """What `tag-genres apply` is asked to do; a row without a genre is left alone in any case."""
-
-    file: Path
-    every: bool = False  # write the rows that nobody edited, too, where there is no genre
-    state: Path | None = None
-    dry_run: bool = False
-    writing: WriteOptions = field(default_factory=WriteOptions)
+from tagger.writing.writer import Writer
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,37 +30,6 @@ class UndoRequest:
     state: Path | None = None
     dry_run: bool = False
     writing: WriteOptions = field(default_factory=WriteOptions)
-
-
-def apply_csv(request: ApplyRequest, screen: Screen) -> Summary:
-    """Write the genres that a person changed in a report. Raises `ReportError`, `StateError`."""
-    edits = read_edits(request.file)
-    with open_state(request.state, screen.say) as state, state.alone(screen.say):
-        forget_unmade(state)
-        summary = Summary(state=request.state)
-        if not request.dry_run:
-            summary.run = state.begin_run("apply", request.file.name)
-            clear_folders(edit.path.parent for edit in edits)
-        writer = Writer(state, summary.run, request.writing)
-        outcomes = (_edited(edit, writer, every=request.every) for edit in edits)
-        try:
-            for _ in shown(outcomes, len(edits), "applying", summary, screen):
-                pass
-        except BaseException:  # Ctrl-C: what was written so far can be undone too
-            # The file that it came at is written, and was not counted.
-            summary.actions[Action.WRITTEN] = len(state.changes(summary.run))
-            if summary.how_to_undo:
-                screen.say(summary.how_to_undo)
-            raise
-    return summary
-
-
-def _edited(edit: Edit, writer: Writer, *, every: bool) -> Outcome:
-    if not edit.genres:
-        return Outcome(edit.path, Action.UNCHANGED, "its row has no genre")
-    if not (every or edit.edited):
-        return Outcome(edit.path, Action.UNCHANGED, "nobody edited its row")
-    return edit_outcome(edit, writer)
 
 
 def undo(request: UndoRequest, screen: Screen) -> tuple[str, Summary]:

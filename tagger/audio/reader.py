@@ -7,7 +7,6 @@ the same music gets the same prediction whatever container it came in.
 from __future__ import annotations
 
 import errno
-import hashlib
 import stat
 from collections.abc import Iterator
 from contextlib import closing
@@ -19,11 +18,9 @@ from typing import NamedTuple
 import numpy as np
 
 from tagger.audio.decoders import DECODERS, SettledError, Source
-from tagger.audio.pyav import TRUNCATED, Samples, open_container, skip_id3
+from tagger.audio.pyav import TRUNCATED, Samples, skip_id3
 from tagger.audio.windows import AUTO, PART_WINDOWS, WindowPlan, lots, place_windows
-from tagger.errors import AudioError, EmptyAudio, TagError, Truncated
-from tagger.tags import containers as blocks
-from tagger.tags.formats import recognise
+from tagger.errors import AudioError, EmptyAudio, Truncated
 
 MARGIN = 0.025  # s read on both sides of a window, so that the resampler's edges fall outside it
 
@@ -56,7 +53,7 @@ def read_windows(path: Path, plan: WindowPlan, part: int = 0) -> Waveforms:
     These are the `part`-th of the lots that `windows.lots` makes of them. Raises `AudioError` with
     the reason of every decoder if none can read it, `OSError` if the file cannot be opened at all.
     """
-    _check_start(path)
+    check_start(path)
     errors: dict[str, Exception] = {}
     for name, opened in DECODERS.items():
         try:
@@ -71,7 +68,7 @@ def read_windows(path: Path, plan: WindowPlan, part: int = 0) -> Waveforms:
     raise AudioError(_summary(errors), path)
 
 
-def _check_start(path: Path) -> None:
+def check_start(path: Path) -> None:
     """Raise for what would keep every decoder waiting or searching, and for an empty file."""
     status = path.stat()
     if not stat.S_ISREG(status.st_mode):
@@ -199,31 +196,6 @@ class _EndsEarly(Exception):
 
     def __init__(self, length: int) -> None:
         self.length = length
-
-
-def digest_packets(path: Path) -> str | None:
-    """A hash of the encoded audio, without decoding it; None where PyAV does not know the format.
-
-    Equal before and after a change of tags, unless the change damaged the audio.
-    """
-    import av
-
-    digest = hashlib.sha256()
-    try:
-        _check_start(path)
-        with closing(open_container(path, _audio_end(path))) as container:
-            for packet in container.demux(container.streams.audio[0]):
-                digest.update(bytes(packet))
-    except (AudioError, TagError, OSError, av.error.FFmpegError, ValueError):
-        return None
-    return digest.hexdigest()
-
-
-def _audio_end(path: Path) -> int | None:
-    """Where tags at the end begin, of which FFmpeg takes some for audio; None if none can be."""
-    with path.open("rb") as file:
-        family = recognise(file, path)[1]
-        return blocks.find_audio_end(file) if family is not None and family.has_ape else None
 
 
 def _summary(errors: dict[str, Exception]) -> str:

@@ -9,19 +9,10 @@ from typing import Any
 
 import click
 
-from tagger.cli.console import (
-    EXIT_NOTHING_DONE,
-    Command,
-    Console,
-    end,
-    ended_well,
-    print_lines,
-    run_lines,
-    summary_lines,
-    undo_lines,
-)
+from tagger.cli.console import EXIT_NOTHING_DONE, Command, Console, end, ended_well, print_lines
+from tagger.cli.messages import run_lines, summary_lines, undo_lines
 from tagger.cli.options import absolute, config_option, made, state_option, writing_options
-from tagger.report.table import printable
+from tagger.report.escape import printable
 from tagger.types import WriteOptions
 
 
@@ -47,7 +38,7 @@ def apply(**given: Any) -> None:
     from tagger.cli.logfile import logged
 
     with ended_well(), logged(given["state"]):
-        from tagger.app.undo import ApplyRequest, apply_csv
+        from tagger.app.apply import ApplyRequest, apply_csv
 
         writing = made(WriteOptions, given)
         summary = apply_csv(made(ApplyRequest, {**given, "writing": writing}), console)

@@ -10,7 +10,7 @@ from io import TextIOWrapper
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
-from tagger.report.table import printable
+from tagger.report.escape import printable
 from tagger.state.store import default_state
 
 BYTES = 5_000_000  # then it is renamed, and the one before that deleted

@@ -9,7 +9,8 @@ import click
 from click.core import ParameterSource
 
 from tagger.cli.commands import OTHER_COMMANDS
-from tagger.cli.console import Console, end, end_explained, ended_well, summary_lines
+from tagger.cli.console import Console, end, end_explained, ended_well
+from tagger.cli.messages import summary_lines
 from tagger.cli.options import (
     CONFIG_FOUND,
     MainCommand,
@@ -26,7 +27,7 @@ from tagger.genres.albums import BY
 from tagger.genres.labels import STYLES
 from tagger.genres.policy import MIN_CONFIDENCE, MIN_CONFIDENCE_MULTI_LABEL, ON_EXISTING, Policy
 from tagger.genres.vocabulary import Vocabulary, load_aliases, load_tree, load_whitelist
-from tagger.models.model import DEFAULT_MODEL
+from tagger.models.find import DEFAULT_MODEL
 from tagger.types import DEVICES, PRECISIONS, PredictOptions, WriteOptions
 from tagger.version import __version__
 

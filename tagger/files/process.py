@@ -7,7 +7,9 @@ who takes the process over, since it has the rights of the user.
 
 from __future__ import annotations
 
+import atexit
 import ctypes
+import logging
 import os
 import pickle
 import signal
@@ -18,8 +20,10 @@ import threading
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
+from functools import cache
 from importlib import import_module
 from math import ceil
+from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import IO, Any, TypeVar
 
@@ -36,7 +40,11 @@ USED_UP = 512 << 20  # bytes; a process that keeps as many is replaced, for libr
 ATTEMPTS = 2  # the process may have been ended for what others did
 BY_OTHERS = ("SIGKILL", "SIGTERM", "SIGINT", "SIGHUP")  # by a system short of memory, or a person
 PIPE = 1 << 20  # bytes that an answer's pipe holds, known to Linux only
+SECONDS = 120.0  # for one call of `run_isolated`
 SLICE = 0.5  # s; of a time for which this process was stopped, no more counts
+
+log = logging.getLogger(__name__)
+_lock = threading.Lock()
 
 
 class Child:
@@ -177,6 +185,24 @@ class Child:
                 self._printed.truncate()
                 return text.strip()
         return ""
+
+
+def run_isolated(seconds: float, function: Callable[..., T], path: Path, *others: object) -> T:
+    """What `function(path, *others)` returns in a child process that all callers share."""
+    with _lock:
+        child = _shared_child()
+        try:
+            return child.call(seconds, function, path, *others)
+        finally:
+            if child.noise:
+                log.info("%s: %s", path, child.noise)
+
+
+@cache
+def _shared_child() -> Child:
+    child = Child()
+    atexit.register(child.close)
+    return child
 
 
 class _Ended(Exception):

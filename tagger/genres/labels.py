@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 
 GTZAN_NAMES = {
@@ -181,3 +181,15 @@ def _key(name: str) -> str:
     # Marks (M) belong to the letters: the vowels of Devanagari or Thai are such.
     kept = "".join(sign for sign in folded if unicodedata.category(sign)[0] in "LMN")
     return kept or folded
+
+
+def unique_names(names: Iterable[str], key: Callable[[str], str] = str.casefold) -> tuple[str, ...]:
+    """The first of those that have one key, without blanks around it; none that is blank.
+
+    By default those are one that differ in case alone.
+    """
+    first: dict[str, str] = {}
+    for name in map(str.strip, names):
+        if name:
+            first.setdefault(key(name), name)
+    return tuple(first.values())

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from tagger.genres.labels import STYLES, is_discogs, name_key
+from tagger.genres.labels import STYLES, is_discogs, name_key, unique_names
 from tagger.genres.provenance import is_own
 from tagger.genres.ranking import compared, judge_music, parent_heard, rank
 from tagger.genres.vocabulary import Vocabulary
@@ -109,18 +109,6 @@ def decide(prediction: Prediction, tag: TagInfo, policy: Policy) -> Decision:
     elif chosen[0] != heard[0][0]:
         reason += f", heard as {heard[0][0]}"
     return Decision(Action.WOULD_WRITE, chosen, reason, tuple(steps))
-
-
-def unique_names(names: Iterable[str], key: Callable[[str], str] = str.casefold) -> tuple[str, ...]:
-    """The first of those that have one key, without blanks around it; none that is blank.
-
-    By default those are one that differ in case alone.
-    """
-    first: dict[str, str] = {}
-    for name in map(str.strip, names):
-        if name:
-            first.setdefault(key(name), name)
-    return tuple(first.values())
 
 
 def _within_reach(ranked: Sequence[tuple[str, float]], policy: Policy) -> list[str]:

@@ -6,15 +6,10 @@ never imports it; `load_model` brings the weights onto a device.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from tagger.errors import CheckpointError
-from tagger.genres.labels import are_independent
-from tagger.models import checkpoint, hub
-from tagger.models.checkpoint import BUNDLED, ModelInfo
+from tagger.models.checkpoint import ModelInfo
 from tagger.models.device import (
     Copies,
     Scores,
@@ -26,84 +21,12 @@ from tagger.models.device import (
     run_in_parts,
     try_device,
 )
-from tagger.models.presets import PRESETS
 
 if TYPE_CHECKING:
     import numpy as np
     import torch
     from numpy.typing import NDArray
     from torch import Tensor
-
-DEFAULT_MODEL = "gtzan-small"
-MULTI_LABEL = "multi_label_classification"
-
-
-def find_model(
-    name: str, say: Callable[[str], None] = lambda message: None, *, quiet: bool = False
-) -> ModelInfo:
-    """Find and check a checkpoint; a hub model is downloaded if the cache does not hold it.
-
-    `name` is that of a preset or of a bundled model, a folder, a hub id, or a hub id and behind an
-    "@" a revision; a folder with the name of a preset is written `./name`. `say` is told before
-    anything is downloaded; `quiet`: without a bar. Raises `CheckpointError` with what to do.
-    """
-    name, folder, revision = _find_folder(name, say, quiet)
-    config = checkpoint.read_json(folder / "config.json", name)
-    architecture = checkpoint.classifier(config, name)
-    weights = checkpoint.weight_files(folder, name)
-    features = checkpoint.read_features(folder, config, name)
-    try:
-        front_end = checkpoint.front_end(features)
-        labels, temperature = checkpoint.labels(config), checkpoint.temperature(config)
-        sizes = checkpoint.settings(config)
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise CheckpointError(f"{name} has an unusable config: {error}") from error
-    frames, bins = sizes["max_length"], sizes["num_mel_bins"]
-    if (front_end.frames, front_end.mel_bins) != (frames, bins):
-        raise CheckpointError(
-            f"{name} contradicts itself: its config wants {frames} x {bins} features, its "
-            f"preprocessor_config gives {front_end.frames} x {front_end.mel_bins}"
-        )
-    checkpoint.check_size(sizes, len(labels), weights, name)
-    try:
-        fingerprint = checkpoint.fingerprint([*checkpoint.config_files(folder), *weights])
-    except OSError as error:
-        raise CheckpointError(f"{name} cannot be read: {error}") from error
-    return ModelInfo(
-        name=name,
-        folder=folder,
-        labels=labels,
-        front_end=front_end,
-        multi_label=_is_multi_label(config, labels),
-        fingerprint=fingerprint,
-        architecture=architecture,
-        temperature=temperature,
-        revision=revision,
-    )
-
-
-def _is_multi_label(config: Mapping[str, Any], labels: Sequence[str]) -> bool:
-    problem = config.get("problem_type")
-    return are_independent(labels) if problem is None else problem == MULTI_LABEL
-
-
-def _find_folder(name: str, say: Callable[[str], None], quiet: bool) -> tuple[str, Path, str]:
-    """What to call a model, where it lies, and which commit of the hub it is ("": none)."""
-    bundled = sorted(path.parent.name for path in BUNDLED.glob("*/config.json"))
-    if name == "bundled" or name in bundled:
-        name = DEFAULT_MODEL if name == "bundled" else name
-        return name, BUNDLED / name, ""
-    # A preset comes first, for what a name means must not depend on where the command is run.
-    if name not in PRESETS and os.path.isdir(name):  # and no error if it is too long for a path
-        return name, Path(name), ""
-    if want := hub.wanted(name):
-        folder = hub.fetch(want, say, quiet=quiet)
-        return f"{want.repo}@{folder.name}", folder, folder.name
-    raise CheckpointError(
-        f"no model {name!r}: give one that `tag-genres models` lists ({', '.join(PRESETS)}), a "
-        "folder with config.json and model.safetensors, or a hub id such as "
-        f"{PRESETS['audioset'].repo}"
-    )
 
 
 class GenreModel:

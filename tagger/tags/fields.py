@@ -19,7 +19,7 @@ import mutagen.flac
 import mutagen.mp4
 
 from tagger.errors import TagError
-from tagger.tags import containers
+from tagger.tags import containers, id3v2, trailers
 from tagger.tags import mp4 as ilst
 from tagger.tags.field_names import APE, texts
 from tagger.tags.formats import (
@@ -57,7 +57,7 @@ def get_fields(file: IO[bytes], family: Family, tags: Tags) -> dict[str, Values]
         fields[APE_GENRE] = texts(tags.ape, "Genre")
         if not fields[APE_GENRE]:
             raise TagError("its APEv2 genre is not text, and would be lost; remove it first")
-    if "id3v1" in family.older and (block := containers.read_v1(file)):
+    if "id3v1" in family.older and (block := trailers.read_v1(file)):
         fields["id3v1"] = (str(block[-1]),)
     if IGNR in family.older and (raw := dict(containers.read_info(file)).get(b"IGNR")) is not None:
         fields[IGNR] = (raw.decode("latin-1"),)  # byte for byte, whatever its encoding
@@ -77,7 +77,7 @@ def put_fields(
     """Make the fields what is given; without `keep_empty`, remove a tag with nothing else."""
     note = fields.get(NOTE)
     ape_alone = family.has_ape and is_ape_alone(file, family, read_ape(file))
-    if "id3v1" in fields and containers.read_v1(file):
+    if "id3v1" in fields and trailers.read_v1(file):
         file.seek(-1, 2)
         file.write(bytes([int(fields["id3v1"][0])]))
     if family.has_ape:
@@ -131,10 +131,10 @@ def _put_ape(
     file: IO[bytes], changes: Mapping[str, Values | None], made: Any, *, keep_empty: bool
 ) -> None:
     """`made` is the tag that is made where there is none."""
-    (start, stop), tags = containers.find_ape(file), read_ape(file)
+    (start, stop), tags = trailers.find_ape(file), read_ape(file)
     if all(values is None and key not in tags for key, values in changes.items()):
         return  # a tag without such a field keeps its bytes
-    raw = containers.read_ape_items(file)
+    raw = trailers.read_ape_items(file)
     if raw is None or sorted(raw) != sorted(render_ape_items(tags)):
         raise TagError(
             "its APEv2 tag holds items that would be lost or changed (two of the same name, more "
@@ -147,7 +147,7 @@ def _put_ape(
     new = BytesIO()
     if keep_empty or tags not in ({}, made):
         tags.save(new)
-    containers.splice(file, start, stop, new.getvalue())
+    id3v2.splice(file, start, stop, new.getvalue())
 
 
 def _put_values(

@@ -35,7 +35,7 @@ import mutagen.wave
 import mutagen.wavpack
 
 from tagger.errors import TagError
-from tagger.tags import containers, id3v2
+from tagger.tags import containers, id3v2, trailers
 from tagger.tags import mp4 as ilst
 from tagger.tags.field_names import APE, ASF, ID3, MP4, VORBIS, Keys
 
@@ -202,7 +202,7 @@ def new_id3(file: IO[bytes], place: containers.Place) -> id3v2.Id3:
     if place == containers.WAV:
         return id3v2.from_texts(_info_texts(dict(containers.read_info(file))))
     if place == containers.FRONT:
-        return id3v2.from_texts(id3v2.v1_texts(containers.read_v1(file)))
+        return id3v2.from_texts(id3v2.v1_texts(trailers.read_v1(file)))
     return id3v2.Id3()
 
 
@@ -237,7 +237,7 @@ def info_text(raw: bytes) -> str:
 def new_ape(file: IO[bytes]) -> Any:
     """A new APEv2 tag says what an ID3v1 block said, which it hides from many readers."""
     tags = _mutagen.apev2.APEv2()
-    for name, text in id3v2.v1_texts(containers.read_v1(file)).items():
+    for name, text in id3v2.v1_texts(trailers.read_v1(file)).items():
         tags[_APE_NAMES[name]] = text
     return tags
 
@@ -250,17 +250,17 @@ _APE_NAMES = {
 
 def read_ape(file: IO[bytes]) -> Any:
     """Mutagen's view of the APEv2 tag at the end of a file; an empty one where there is none."""
-    start, stop = containers.find_ape(file)
+    start, stop = trailers.find_ape(file)
     if start == stop:
         return _mutagen.apev2.APEv2()
-    items, adds_up = containers.split_ape(file)
-    source = containers.read_part(file, start, stop)
+    items, adds_up = trailers.split_ape(file)
+    source = id3v2.read_part(file, start, stop)
     if not adds_up and len(items) < int.from_bytes(source[-16:-12], "little"):
         # mutagen says so too, after it has looked at each byte for the end of a name.
         raise TagError("an item of the APEv2 tag has no name")
     try:
         # mutagen goes back to a header, which some tags only claim to have.
-        return _mutagen.apev2.APEv2(BytesIO(bytes(containers.APE_SIZE) + source))
+        return _mutagen.apev2.APEv2(BytesIO(bytes(trailers.APE_SIZE) + source))
     except _mutagen.apev2.APENoHeaderError:  # it has no items
         return _mutagen.apev2.APEv2()
 

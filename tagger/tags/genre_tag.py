@@ -17,7 +17,7 @@ import mutagen
 import mutagen.id3
 
 from tagger.errors import TagError, UnsupportedFormat
-from tagger.genres.policy import unique_names
+from tagger.genres.labels import unique_names
 from tagger.genres.provenance import FIELD
 from tagger.tags import containers, id3v2
 from tagger.tags.field_names import APE, first_text, is_set
@@ -126,7 +126,7 @@ def restore_fields(path: Path, fields: GenreFields) -> None:
         file.seek(0)
         if family.id3 == containers.FRONT and recognise(file, path)[1] is not family:
             # Only an ID3 tag, which had no frame, told of what kind it is: its suffix is wrong.
-            containers.splice(file, 0, 0, id3v2.Id3().to_bytes())
+            id3v2.splice(file, 0, 0, id3v2.Id3().to_bytes())
 
 
 def other_tags(path: Path) -> dict[str, str]:

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from io import BytesIO
-from typing import Any
+from typing import IO, Any
 
 import mutagen
 import mutagen.id3
@@ -254,3 +254,21 @@ def _text_frame(tag: Id3, name: bytes, values: Sequence[str]) -> bytes:
         return name + len(data).to_bytes(3, "big") + data
     size = to_synchsafe(len(data)) if tag.synchsafe else len(data).to_bytes(4, "big")
     return name + size + b"\0\0" + data
+
+
+def read_part(file: IO[bytes], start: int, stop: int) -> bytes:
+    """The bytes from `start` to `stop`, as far as there are any."""
+    stop = min(stop, file.seek(0, 2))  # Python takes memory for all that it is asked for
+    file.seek(start)
+    return file.read(max(stop - start, 0))
+
+
+def splice(file: IO[bytes], start: int, stop: int, new: bytes) -> None:
+    """Replace the bytes from `start` to `stop`; what follows moves if the length changes."""
+    moves = len(new) != stop - start
+    file.seek(stop)
+    rest = file.read() if moves else b""
+    file.seek(start)
+    file.write(new + rest)
+    if moves:
+        file.truncate()

@@ -1,20 +1,28 @@
-"""What a tag holds besides genre and note, in a form that is equal before and after a write."""
+"""The proof that a write changed nothing else: all that a file holds besides genre and note.
+
+In a form that is equal before and after: the other parts of its tags, and its encoded audio.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import re
+from contextlib import closing
+from pathlib import Path
 from typing import IO, Any
 
 import mutagen
 import mutagen.flac
 import mutagen.mp4
 
+from tagger.audio.pyav import open_container
+from tagger.audio.reader import check_start
+from tagger.errors import AudioError, TagError
 from tagger.genres.provenance import FIELD
-from tagger.tags import containers
+from tagger.tags import containers, id3v2, trailers
 from tagger.tags import mp4 as ilst
 from tagger.tags.field_names import APE
-from tagger.tags.formats import Family, new_ape, parse_id3, render_ape_items
+from tagger.tags.formats import Family, new_ape, parse_id3, recognise, render_ape_items
 
 _mutagen: Any = mutagen  # half of it is untyped
 
@@ -68,7 +76,7 @@ def _other_chunks(file: IO[bytes], layout: containers.Chunks) -> dict[str, str]:
     others = [chunk for chunk in containers.chunks(file, layout) if not containers.is_id3(chunk[0])]
     for index, (name, at, stop) in enumerate(others):
         size = min(stop - at, 64) if name in containers.AUDIO else stop - at  # sound is large
-        data = containers.read_part(file, at, at + size)
+        data = id3v2.read_part(file, at, at + size)
         if name == b"LIST" and data[8:12] == b"INFO":
             data = repr(
                 [item for item in containers.read_info(file) if item[0] != b"IGNR"]
@@ -79,17 +87,17 @@ def _other_chunks(file: IO[bytes], layout: containers.Chunks) -> dict[str, str]:
 
 def _other_trailers(file: IO[bytes], family: Family) -> dict[str, str]:
     # As stored, not as mutagen reads them: what it passes over must show here.
-    items = containers.read_ape_items(file)
+    items = trailers.read_ape_items(file)
     if items == [] and family.keys is APE:
         items = render_ape_items(new_ape(file))
-    start, stop = containers.find_ape(file)
+    start, stop = trailers.find_ape(file)
     file.seek(start)
     found = {"ape": _digest(file.read(stop - start))} if items is None else {}
     for item in sorted(items or []):
         key = item[8:].partition(b"\0")[0].decode()
         if key.casefold() not in ("genre", FIELD.casefold()):
             found[f"ape:{key}"] = found.get(f"ape:{key}", "") + _digest(item)
-    file.seek(containers.trailers(file))
+    file.seek(trailers.trailers(file))
     if data := file.read():
         found["end"] = _digest(data[:-1])  # the last byte is the genre of ID3v1
     return found
@@ -116,3 +124,28 @@ def _other_values(file: IO[bytes], media: Any, family: Family) -> dict[str, str]
         found |= {f"block:{i}:{b.code}": _digest(b.write()) for i, b in enumerate(blocks_kept)}
         found["front"] = _digest(containers.read_id3(file, containers.FRONT))
     return found
+
+
+def digest_packets(path: Path) -> str | None:
+    """A hash of the encoded audio, without decoding it; None where PyAV does not know the format.
+
+    Equal before and after a change of tags, unless the change damaged the audio.
+    """
+    import av
+
+    digest = hashlib.sha256()
+    try:
+        check_start(path)
+        with closing(open_container(path, _audio_end(path))) as container:
+            for packet in container.demux(container.streams.audio[0]):
+                digest.update(bytes(packet))
+    except (AudioError, TagError, OSError, av.error.FFmpegError, ValueError):
+        return None
+    return digest.hexdigest()
+
+
+def _audio_end(path: Path) -> int | None:
+    """Where tags at the end begin, of which FFmpeg takes some for audio; None if none can be."""
+    with path.open("rb") as file:
+        family = recognise(file, path)[1]
+        return trailers.find_audio_end(file) if family is not None and family.has_ape else None

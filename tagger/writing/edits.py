@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tagger.errors import ReportError
-from tagger.genres.policy import unique_names
-from tagger.report.table import plain_text
+from tagger.genres.labels import unique_names
+from tagger.report.escape import plain_text
 from tagger.types import Action
 
 SEPARATORS = (",", ";", "\t")

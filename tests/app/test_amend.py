@@ -11,16 +11,18 @@ import pytest
 from helpers.containers import make, sound
 from helpers.known import Recorder
 
+from tagger.app import apply
 from tagger.app import undo as undo_command
-from tagger.app.tag import Summary
-from tagger.app.undo import ApplyRequest, UndoRequest
+from tagger.app.apply import ApplyRequest
+from tagger.app.summary import Summary
+from tagger.app.undo import UndoRequest
 from tagger.errors import ReportError, StateError
 from tagger.genres.provenance import make_note
 from tagger.report.table import write_csv
 from tagger.state.store import State
 from tagger.tags.genre_tag import read_fields, read_genres, read_tag, write_genres
 from tagger.types import Action, Outcome, Prediction, Track, WriteOptions
-from tagger.writing import writer as apply
+from tagger.writing import writer
 
 NOTE = make_note(["Jazz"], model="small", fingerprint="print", confidence=0.5)
 Row = dict[str, str]
@@ -63,7 +65,7 @@ def save(home: Path, rows: list[Row]) -> Path:
 def run(home: Path, rows: list[Row], **asked: object) -> tuple[Summary, Recorder]:
     screen = Recorder()
     asked = {"state": home / "state.db", **asked}
-    return undo_command.apply_csv(ApplyRequest(save(home, rows), **asked), screen), screen
+    return apply.apply_csv(ApplyRequest(save(home, rows), **asked), screen), screen
 
 
 def applied(home: Path, rows: list[Row], **asked: object) -> list[tuple[Action, str]]:
@@ -267,9 +269,7 @@ def test_that_the_sound_changed_since_the_prediction_is_told(home):
 def test_what_is_no_report_is_refused_before_a_run_begins(home):
     (home / "genres.csv").write_text("file,genre\n")
     with pytest.raises(ReportError):
-        undo_command.apply_csv(
-            ApplyRequest(home / "genres.csv", state=home / "state.db"), Recorder()
-        )
+        apply.apply_csv(ApplyRequest(home / "genres.csv", state=home / "state.db"), Recorder())
     assert not (home / "state.db").exists()
 
 
@@ -344,9 +344,9 @@ def test_an_interrupt_tells_how_to_undo_what_was_written_so_far(home, nth, monke
             signal.raise_signal(signal.SIGINT)
         write_genres(path, *arguments)
 
-    monkeypatch.setattr(apply, "write_genres", interrupted)
+    monkeypatch.setattr(writer, "write_genres", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        undo_command.apply_csv(ApplyRequest(save(home, rows), state=home / "state.db"), screen)
+        apply.apply_csv(ApplyRequest(save(home, rows), state=home / "state.db"), screen)
     assert [read_genres(path) for path in paths] == [("Polka",)] * nth + [("Ska",)] * (3 - nth)
     assert screen.said == [f"undo with: tag-genres undo --run 1 --state {home / 'state.db'}"]
     assert undo(home) == [Action.WRITTEN] * nth
@@ -358,10 +358,10 @@ def test_an_interrupt_before_anything_was_written_says_nothing(home, monkeypatch
         raise KeyboardInterrupt
 
     rows = [{**row, "genre": "Polka"} for row in report(home, song(home))]
-    monkeypatch.setattr(undo_command, "edit_outcome", interrupted)
+    monkeypatch.setattr(apply, "edit_outcome", interrupted)
     screen = Recorder()
     with pytest.raises(KeyboardInterrupt):
-        undo_command.apply_csv(ApplyRequest(save(home, rows), state=home / "state.db"), screen)
+        apply.apply_csv(ApplyRequest(save(home, rows), state=home / "state.db"), screen)
     assert screen.said == []
 
 
@@ -377,7 +377,7 @@ def test_without_a_state_there_is_nothing_to_undo_and_none_is_made(home):
 def test_a_damaged_state_stays_where_it_is_when_something_is_to_be_undone(home, monkeypatch):
     path = home / "state.db"
     path.write_bytes(b"garbage" * 100)
-    monkeypatch.setattr(undo, "default_state", lambda: path)
+    monkeypatch.setattr(undo_command, "default_state", lambda: path)
     with pytest.raises(StateError):
         undo_command.undo(UndoRequest(), Recorder())
     assert [entry.name for entry in home.iterdir() if entry.is_file()] == ["state.db"]

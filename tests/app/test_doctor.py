@@ -23,7 +23,7 @@ from tagger.app import doctor, probes
 from tagger.audio import decoders
 from tagger.cli.commands import doctor as command
 from tagger.models import device
-from tagger.models.model import DEFAULT_MODEL
+from tagger.models.find import DEFAULT_MODEL
 from tagger.state.database import VERSION
 from tagger.state.store import State
 from tagger.types import Prediction, Track

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from tagger.app import pending
 from tagger.app import tracks as found
-from tagger.app.tag import Summary, TagRequest, explain_library, tag_library
+from tagger.app.summary import Summary
+from tagger.app.tag import TagRequest, explain_library, tag_library
 from tagger.app.tracks import CHANGED, Found
 from tagger.genres.policy import Policy
 from tagger.inference import predict as inference

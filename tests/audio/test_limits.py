@@ -24,10 +24,11 @@ from helpers.containers import dsf
 
 from tagger.audio import reader
 from tagger.audio.decoders import DECODERS
-from tagger.audio.reader import digest_packets, read_windows
+from tagger.audio.reader import read_windows
 from tagger.audio.windows import WindowPlan
 from tagger.errors import AudioError
 from tagger.files.scan import LEADS_OUT, find_tracks
+from tagger.tags.verify import digest_packets
 from tagger.types import Failure, Track
 
 PLAN = WindowPlan(samples=8_000, rate=16_000, count=4)

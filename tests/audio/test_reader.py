@@ -20,10 +20,11 @@ from hypothesis import strategies as st
 from tagger.audio import decoders, pyav, reader, windows
 from tagger.audio.decoders import DECODERS, PydubSource, SoundfileSource
 from tagger.audio.pyav import AvSource
-from tagger.audio.reader import PART_WINDOWS, digest_packets, read_windows
+from tagger.audio.reader import PART_WINDOWS, read_windows
 from tagger.audio.windows import WindowPlan, place_windows
 from tagger.errors import AudioError
 from tagger.files.process import Child
+from tagger.tags.verify import digest_packets
 
 CORPUS = Path(__file__).parents[3] / "shared" / "data" / "tag-corpus"
 PLAN = WindowPlan(samples=8_000, rate=16_000, count=4)

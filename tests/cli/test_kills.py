@@ -26,7 +26,7 @@ import soundfile
 from helpers import hostile
 from helpers.command import ROOT, Run
 
-from tagger.app.tag import predict
+from tagger.app.predict import predict
 from tagger.audio.reader import Waveforms, read_windows
 from tagger.audio.windows import WindowPlan
 from tagger.cli.tag import main as tag_genres

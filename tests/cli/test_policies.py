@@ -12,7 +12,7 @@ from helpers.known import ROCK, know, rows_of, song, state_of
 from helpers.runs import save_ast
 
 from tagger.genres.labels import AUDIOSET_NAMES
-from tagger.models.model import find_model
+from tagger.models.find import find_model
 from tagger.state.store import State
 from tagger.tags.genre_tag import read_genres, write_genres
 from tagger.types import Prediction, PredictOptions, Track

@@ -24,8 +24,9 @@ from helpers.command import LIBRARY, SCRIPT, Run, environment
 from helpers.known import JAZZ, ROCK, know, rows_of, song, state_of
 from tqdm import tqdm
 
-from tagger.app.tag import Summary
-from tagger.cli.console import SHORT, Console, summary_lines
+from tagger.app.summary import Summary
+from tagger.cli.console import Console
+from tagger.cli.messages import SHORT, summary_lines
 from tagger.cli.tag import main
 from tagger.tags.genre_tag import read_genres
 from tagger.types import Action, Outcome

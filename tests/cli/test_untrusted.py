@@ -27,11 +27,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mutagen.flac import FLAC
 
-from tagger.app.tag import Explanation, Summary
-from tagger.cli.console import _line as verbose_line
-from tagger.cli.console import diff_lines, explained, summary_lines
+from tagger.app.summary import Summary
+from tagger.app.tag import Explanation
+from tagger.cli.messages import _line as verbose_line
+from tagger.cli.messages import diff_lines, explained, summary_lines
 from tagger.cli.tag import main
-from tagger.report.table import LONGEST, plain_text, printable
+from tagger.report.escape import LONGEST, plain_text, printable
 from tagger.tags.genre_tag import read_genres
 from tagger.types import Action, Outcome, Prediction, Track
 

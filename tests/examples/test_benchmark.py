@@ -21,7 +21,7 @@ from benchmark_sides import Done, Side, Subject
 from make_tracks import KINDS, decode_whole, make_tracks
 
 from tagger.audio.reader import read_windows
-from tagger.models.model import find_model
+from tagger.models.find import find_model
 
 Table = list[list[str]]
 

@@ -19,15 +19,9 @@ from tagger.genres.labels import (
     is_discogs,
     knows_more_than_music,
     name_key,
-)
-from tagger.genres.policy import (
-    ON_EXISTING,
-    Policy,
-    decide,
-    rank_genres,
     unique_names,
-    why_no_music,
 )
+from tagger.genres.policy import ON_EXISTING, Policy, decide, rank_genres, why_no_music
 from tagger.genres.provenance import is_own, make_note
 from tagger.genres.vocabulary import Vocabulary
 from tagger.types import Action, Prediction, TagInfo, Track

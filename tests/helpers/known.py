@@ -11,7 +11,7 @@ from typing import Any
 
 from helpers.containers import make
 from tagger.models.checkpoint import ModelInfo
-from tagger.models.model import DEFAULT_MODEL, find_model
+from tagger.models.find import DEFAULT_MODEL, find_model
 from tagger.state.store import State
 from tagger.tags.genre_tag import write_genres
 from tagger.types import Outcome, Prediction, PredictOptions, Track

@@ -22,7 +22,7 @@ from tagger.cli.tag import main
 from tagger.errors import CheckpointError
 from tagger.models import download, presets
 from tagger.models import hub as tagger_hub
-from tagger.models.model import find_model
+from tagger.models.find import find_model
 
 TOKEN = "hf_" + "Secret" * 6
 NEEDED = ["model.safetensors", "preprocessor_config.json", "config.json"]

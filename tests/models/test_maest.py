@@ -29,7 +29,8 @@ from tagger.audio.reader import read_windows
 from tagger.audio.windows import WindowPlan
 from tagger.errors import CheckpointError
 from tagger.models.fbank import Fbank, mel_filters
-from tagger.models.model import find_model, load_model
+from tagger.models.find import find_model
+from tagger.models.model import load_model
 from tagger.types import FrontEnd
 from training.augment.features import Augmentation, FeatureAugmenter
 from training.networks.methods import save_checkpoint

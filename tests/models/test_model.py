@@ -21,12 +21,8 @@ from tagger.files.scan import find_tracks
 from tagger.inference.batches import Readers
 from tagger.inference.predict import predict_tracks
 from tagger.models.checkpoint import ModelInfo
-from tagger.models.model import (
-    DEFAULT_MODEL,
-    GenreModel,
-    find_model,
-    load_model,
-)
+from tagger.models.find import DEFAULT_MODEL, find_model
+from tagger.models.model import GenreModel, load_model
 from tagger.types import Prediction, Track
 
 

@@ -14,8 +14,9 @@ from transformers import ASTConfig, ASTFeatureExtractor, ASTForAudioClassificati
 
 from tagger.genres.labels import AUDIOSET_NAMES
 from tagger.models.checkpoint import ModelInfo
+from tagger.models.find import DEFAULT_MODEL, find_model
 from tagger.models.heads import ASTWithMlpHead
-from tagger.models.model import DEFAULT_MODEL, find_model, load_model
+from tagger.models.model import load_model
 from tagger.models.network import Network
 
 SIZES = {

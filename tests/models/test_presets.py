@@ -7,7 +7,7 @@ import re
 import pytest
 
 from tagger.genres.labels import AUDIOSET_NAMES
-from tagger.models.model import DEFAULT_MODEL, find_model
+from tagger.models.find import DEFAULT_MODEL, find_model
 from tagger.models.presets import PRESETS, Preset, find_preset, is_non_commercial
 
 PUBLIC = [preset for preset in PRESETS.values() if preset.repo]

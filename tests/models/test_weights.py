@@ -26,7 +26,8 @@ from transformers import ASTConfig, ASTForAudioClassification
 from tagger.errors import CheckpointError
 from tagger.models.dora import fold_dora
 from tagger.models.fbank import Fbank
-from tagger.models.model import find_model, load_model
+from tagger.models.find import find_model
+from tagger.models.model import load_model
 from tagger.models.weights import load_network
 
 BODY = "audio_spectrogram_transformer"

@@ -15,16 +15,8 @@ from hypothesis import strategies as st
 
 from tagger.errors import ReportError
 from tagger.report import table
-from tagger.report.table import (
-    COLUMNS,
-    LONGEST,
-    STDOUT,
-    UNSAFE,
-    csv_text,
-    plain_text,
-    printable,
-    write_csv,
-)
+from tagger.report.escape import LONGEST, UNSAFE, csv_text, plain_text, printable
+from tagger.report.table import COLUMNS, STDOUT, write_csv
 from tagger.types import Action, Outcome, Prediction, Track
 
 ODD = (

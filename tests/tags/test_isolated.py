@@ -9,10 +9,11 @@ import pytest
 import soundfile
 from helpers import hostile
 
+from tagger.audio import isolated as audio_isolated
 from tagger.audio import reader
 from tagger.audio.windows import WindowPlan
 from tagger.errors import AudioError, TagError, UnsupportedFormat
-from tagger.tags import genre_tag, isolated
+from tagger.tags import genre_tag, isolated, verify
 
 PLAN = WindowPlan(1_600, 16_000, 2)
 FUNCTIONS: dict[str, Callable[[Path], object]] = {
@@ -32,8 +33,8 @@ def path(tmp_path: Path) -> Path:
 def test_they_give_what_the_functions_of_their_names_give(path: Path) -> None:
     assert isolated.read_tag(path) == genre_tag.read_tag(path)
     assert isolated.read_fields(path) == genre_tag.read_fields(path)
-    assert isolated.digest_packets(path) == reader.digest_packets(path) is not None
-    found, wanted = isolated.read_windows(path, PLAN), reader.read_windows(path, PLAN)
+    assert isolated.digest_packets(path) == verify.digest_packets(path) is not None
+    found, wanted = audio_isolated.read_windows(path, PLAN), reader.read_windows(path, PLAN)
     assert (found.windows == wanted.windows).all()
 
 
@@ -60,7 +61,7 @@ def test_a_tag_that_crashes_its_reader_is_an_error_of_its_file(
 def test_audio_that_hangs_its_reader_is_an_error_of_its_file(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reader, "digest_packets", hostile.hang_on)
+    monkeypatch.setattr(verify, "digest_packets", hostile.hang_on)
     monkeypatch.setattr(isolated, "SECONDS", 1)
     with pytest.raises(TagError, match="its audio cannot be compared: it took longer than 1"):
         isolated.digest_packets(path)
@@ -72,4 +73,4 @@ def test_a_clip_that_crashes_its_decoder_is_an_error_of_its_file(
     monkeypatch.setattr(reader, "read_windows", hostile.read_windows)
     path.write_bytes(b"!abort")
     with pytest.raises(AudioError, match="SIGABRT"):
-        isolated.read_windows(path, PLAN)
+        audio_isolated.read_windows(path, PLAN)

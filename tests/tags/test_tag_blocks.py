@@ -34,9 +34,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from mutagen import id3
 
-from tagger.audio.reader import digest_packets
 from tagger.errors import TagError
 from tagger.tags.genre_tag import read_fields, read_genres, restore_fields, write_genres
+from tagger.tags.verify import digest_packets
 
 taglib = pytest.importorskip("taglib", reason="pytaglib is not installed")
 

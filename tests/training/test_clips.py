@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 
 from tagger.audio.windows import WindowPlan
 from training.clips import archives, find
-from training.clips.find import Clip, Sound, find_clips, find_unlabelled, read_sound, read_sounds
+from training.clips.find import Clip, find_clips, find_unlabelled
+from training.clips.sounds import Sound, read_sound, read_sounds
 from training.errors import TrainingError
 
 SECOND = WindowPlan(RATE, RATE)

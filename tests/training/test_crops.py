@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from tagger.audio.windows import WindowPlan
-from training.clips.find import Clip, Sound
+from training.clips.find import Clip
+from training.clips.sounds import Sound
 from training.loop.crops import CropDataset, Draws, Material, Teachers, draw_weights
 from training.loop.features import all_windows
 from training.loop.teachers import Teacher, read_embeddings, read_soft_labels

@@ -16,13 +16,15 @@ from helpers.clips import GENRES, LABELS, RATE, write_clips
 
 from tagger.inference.batches import Readers
 from tagger.inference.predict import predict_tracks
-from tagger.models.model import find_model, load_model
+from tagger.models.find import find_model
+from tagger.models.model import load_model
 from tagger.types import Failure, PredictOptions, Track
 from training import evaluate
 from training.clips.find import Clip, find_clips
 from training.clips.labels import LabelMatch, match_labels
 from training.clips.splits import make_split
 from training.errors import TrainingError
+from training.evaluation import measure
 from training.evaluation.scores import Scores
 
 FLOAT32 = PredictOptions(windows=None, workers=0, device="cpu", precision="float32")
@@ -62,7 +64,7 @@ def judged(
 ) -> tuple[Scores, list[Failure]]:
     """Scores of a checkpoint on clips, and the clips that could not be decoded."""
     model = load_model(find_model(str(folder)), options.device, options.precision)
-    measured = evaluate.measure(clips, model, options, [clip.label for clip in clips])
+    measured = measure.measure(clips, model, options, [clip.label for clip in clips])
     return measured.scores, measured.failures
 
 
@@ -115,7 +117,7 @@ def test_log_probabilities_are_those_at_temperature_1(data: Path, checkpoint: Ed
     def heard(temperature: float) -> list[np.ndarray]:
         info = find_model(str(checkpoint(temperature=temperature)))
         model = load_model(info, "cpu", "float32")
-        pairs, failures = evaluate.window_log_probabilities(clips, model, FLOAT32)
+        pairs, failures = measure.window_log_probabilities(clips, model, FLOAT32)
         assert [clip for clip, _ in pairs] == clips and not failures
         return [windows for _, windows in pairs]
 

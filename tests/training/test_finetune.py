@@ -20,7 +20,8 @@ from helpers.runs import SMALL, run_finetune, save_ast, trained
 from safetensors.numpy import load_file
 
 from tagger.models.checkpoint import BUNDLED
-from tagger.models.model import find_model, load_model
+from tagger.models.find import find_model
+from tagger.models.model import load_model
 from tagger.models.weights import load_network
 from training import evaluate, train
 from training.app import CHECKPOINT_FILES, RESULT_FILES

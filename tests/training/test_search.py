@@ -23,7 +23,7 @@ from training import train as run
 from training.clips.find import Clip
 from training.clips.splits import Split
 from training.errors import Diverged, TrainingError
-from training.loop.callbacks import Watch
+from training.loop.plan import Watch
 from training.options import METHODS, STUDY, FinetuneOptions
 from training.search import (
     BATCH_SIZES,

@@ -17,13 +17,13 @@ import pytest
 import soundfile
 from helpers.containers import KINDS, make
 
-from tagger.audio.reader import digest_packets
 from tagger.errors import TagError
 from tagger.genres.policy import Policy
 from tagger.genres.vocabulary import Vocabulary
 from tagger.models.checkpoint import ModelInfo
 from tagger.state.store import State
 from tagger.tags.genre_tag import read_fields, read_genres, read_tag, write_genres
+from tagger.tags.verify import digest_packets
 from tagger.types import Action, FrontEnd, Outcome, Prediction, TagInfo, Track, WriteOptions
 from tagger.writing import writer as apply
 from tagger.writing.undo import undo_changes

@@ -7,18 +7,11 @@ from __future__ import annotations
 
 import os
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from math import ceil
 from pathlib import Path, PurePosixPath
 
-import numpy as np
-from numpy.typing import NDArray
-
-from tagger.audio.windows import PART_WINDOWS, WindowPlan, place_windows
-from tagger.errors import AudioError
 from tagger.files.scan import NOT_MUSIC, SUFFIXES
-from tagger.tags.isolated import read_windows
 from training.clips.archives import ARCHIVE_SUFFIXES, is_archive, unpack
 from training.clips.tables import read_table
 from training.errors import TrainingError
@@ -27,8 +20,6 @@ PATH = ("path", "file")  # names of a CSV's columns, the preferred one first
 LABEL = ("label", "genre")
 CLIP = ("file", "name", "path")  # of the column in a CSV of artists that says which clip
 ARTIST = ("artist",)
-KEPT_SECONDS = 60.0  # of a file; GTZAN's have 30
-SEGMENT_WINDOWS = 3  # long enough for crops to begin in many places
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,29 +34,6 @@ class Clip:
     label: str  # "blues"
     name: str  # "blues.00000", "Muddy Waters/Folk Singer/01"
     artist: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Sound:
-    """What is kept of a clip: mono float32 at `rate` Hz, in segments `(samples,)`.
-
-    A segment is at least one window long; `starts` says where each begins in the file, in seconds.
-    """
-
-    clip: Clip
-    segments: tuple[NDArray[np.float32], ...]
-    starts: tuple[float, ...]
-    seconds: float  # of the whole file, before a short one was repeated to fill one window
-    rate: int
-
-    def __post_init__(self) -> None:
-        if not self.segments or len(self.segments) != len(self.starts):
-            raise ValueError(f"{len(self.segments)} segments, {len(self.starts)} starts")
-
-    @property
-    def heard(self) -> float:
-        """Seconds of material that are kept, without what is only repeated."""
-        return min(self.seconds, sum(map(len, self.segments)) / self.rate)
 
 
 def find_clips(source: Path, artists: Path | None = None) -> list[Clip]:
@@ -228,51 +196,3 @@ def _bare(name: str) -> str:
     """A path without the suffix of an audio file: `blues.00000` has none."""
     path = Path(name)
     return (path.with_suffix("") if path.suffix.lower() in SUFFIXES else path).as_posix()
-
-
-def read_sounds(
-    clips: Sequence[Clip], plan: WindowPlan, report: Callable[[str], None]
-) -> list[Sound]:
-    """Decode each clip once; an unreadable one is told to `report` and left out."""
-    sounds = []
-    for clip in clips:
-        try:
-            sounds.append(read_sound(clip, plan))
-        except (AudioError, OSError) as error:
-            report(f"left out: {clip.path}: {error}")
-    return sounds
-
-
-def read_sound(clip: Clip, plan: WindowPlan) -> Sound:
-    """At most `KEPT_SECONDS` of a clip as the tagger hears it, or one window if that is longer.
-
-    What is longer is kept in evenly spread segments of `SEGMENT_WINDOWS` windows, where the tagger
-    would place as many windows of that length: as many as give `KEPT_SECONDS`, the last of them
-    whole. What is shorter is one segment, repeated to fill a window. Raises `AudioError`, and
-    `OSError` if the file cannot be opened.
-    """
-    whole = max(round(KEPT_SECONDS * plan.rate), plan.samples)
-    first = read_windows(clip.path, WindowPlan(whole, plan.rate, count=1))
-    length = round(first.seconds * plan.rate)
-    if length <= whole:
-        # The reader has repeated it to fill all of `whole`.
-        kept = np.resize(first.windows[0, :length], max(length, plan.samples))
-        return Sound(clip, (kept,), (0.0,), first.seconds, plan.rate)
-    samples = SEGMENT_WINDOWS * plan.samples
-    spread = WindowPlan(samples, plan.rate, ceil(KEPT_SECONDS * plan.rate / samples))
-    rows, seconds = _read_all(clip.path, spread)  # (segments, samples)
-    length = round(seconds * plan.rate)
-    starts = place_windows(length, spread)
-    # Three windows of a very long one may be more than the file, and then the reader repeats it.
-    segments = tuple(row[:length] for row in rows)
-    return Sound(clip, segments, tuple(start / plan.rate for start in starts), seconds, plan.rate)
-
-
-def _read_all(path: Path, plan: WindowPlan) -> tuple[NDArray[np.float32], float]:
-    """All windows of a plan `(windows, samples)`, however many, and the file's seconds."""
-    read = read_windows(path, plan)
-    parts = [read.windows]
-    for part in range(1, ceil(read.total / PART_WINDOWS)):
-        read = read_windows(path, plan, part)
-        parts.append(read.windows)
-    return np.concatenate(parts), read.seconds

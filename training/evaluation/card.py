@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tagger.report.table import printable
+from tagger.report.escape import printable
 from training.clips.find import Clip
 from training.evaluation.scores import Scores, describe
 

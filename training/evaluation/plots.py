@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator
 
-from tagger.report.table import printable
+from tagger.report.escape import printable
 from training.evaluation.scores import Scores
 
 DPI = 130

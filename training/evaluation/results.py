@@ -8,11 +8,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from tagger.models.model import find_model, load_model
+from tagger.models.find import find_model
+from tagger.models.model import load_model
 from tagger.types import PredictOptions
 from training.clips.splits import Split
-from training.evaluate import window_log_probabilities
 from training.evaluation.calibration import fit_temperature
+from training.evaluation.measure import window_log_probabilities
 from training.evaluation.plots import confusion_png, curves_png
 from training.evaluation.scores import Scores, score_clips
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
-from tagger.report.table import printable
+from tagger.report.escape import printable
 from training.evaluation.calibration import clip_log_probabilities, expected_calibration_error
 
 LONGEST_LABEL = 60  # signs of a label in a table

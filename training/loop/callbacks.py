@@ -10,15 +10,13 @@ from typing import TYPE_CHECKING, Any
 from tqdm import tqdm
 from transformers import TrainerCallback
 
+from training.loop.plan import AVERAGE, Watch
+
 if TYPE_CHECKING:
     from training.loop.trainer import RunTrainer
 
 JUDGED = 30  # times in a run, at most
 LOGGED = 4  # times between two judgements
-AVERAGE = "average.safetensors"
-
-# Is told the share of the run that is done and the accuracy at each judgement; true ends the run.
-Watch = Callable[[float, float], bool]
 
 
 class Rhythm(TrainerCallback):

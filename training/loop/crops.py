@@ -19,7 +19,7 @@ from torch.utils.data import Dataset
 from tagger.audio.windows import WindowPlan
 from training.augment.features import change_speed
 from training.augment.waveforms import WaveformAugmenter
-from training.clips.find import Sound
+from training.clips.sounds import Sound
 from training.loop.teachers import Teacher
 
 

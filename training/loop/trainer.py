@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,57 +22,14 @@ from transformers.integrations import TensorBoardCallback
 from tagger.models.fbank import Fbank
 from tagger.types import FrontEnd
 from training.augment.features import FeatureAugmenter
-from training.loop.callbacks import AVERAGE, Rhythm, Watch
+from training.loop.callbacks import Rhythm
+from training.loop.plan import AVERAGE, Judged, Loop, Trained, Watch
 from training.networks.optimizer import make_optimizer
 from training.networks.student import LossWeights, WeightAverage, student_losses
-from training.options import Method
 
 WHOLE = ("model.safetensors", "optimizer.pt", "scheduler.pt", "trainer_state.json")
 CROPPERS = 4  # processes that cut crops for a GPU; a crop is the same whoever cuts it
 PATIENCE = 6 * 3600  # s that processes wait for the first one, which judges between two trainings
-
-
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """What a run is judged by on its way: windows, and the clip that each belongs to.
-
-    `inputs` is `(windows, samples)`, or `(windows, hidden)` of a frozen network; `clips`
-    `(windows,)` counts from 0; `truth` `(clips,)` has the labels' indices.
-    """
-
-    inputs: Tensor
-    clips: Tensor
-    truth: Tensor
-
-
-@dataclass(frozen=True, slots=True)
-class Loop:
-    """How long and by what numbers a run goes."""
-
-    method: Method
-    steps: int
-    epoch_steps: float  # steps in one epoch
-    batch: int  # windows in a step, of each process
-    processes: int
-    seed: int
-    device: torch.device
-    precision: torch.dtype
-    keep: str
-    folder: Path  # of its own checkpoints and curves
-
-    @property
-    def draws(self) -> int:
-        """Crops in the whole run, of all processes."""
-        return self.steps * self.batch * self.processes
-
-
-@dataclass(frozen=True, slots=True)
-class Trained:
-    """A run's outcome: the module with the weights to keep, and how it came to them."""
-
-    module: nn.Module
-    steps: int  # that the weights have seen
-    history: list[dict[str, float]]  # as training.plots wants it
 
 
 class RunTrainer(Trainer):

@@ -1,0 +1,42 @@
+"""Predictions for files and folders, as values; `from tagger import predict`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from tagger.files.scan import find_tracks
+from tagger.models.find import DEFAULT_MODEL, find_model
+from tagger.models.model import load_model
+from tagger.types import (
+    Failure,
+    Prediction,
+    PredictOptions,
+    Track,
+)
+
+
+def predict(
+    paths: Path | str | Iterable[Path | str],
+    *,
+    model: str = DEFAULT_MODEL,
+    options: PredictOptions | None = None,
+) -> list[Prediction | Failure]:
+    """Predictions for files and folders, in order; what cannot be predicted is a `Failure`.
+
+    Nothing is written, and no earlier run is looked at. Raises `CheckpointError` or `DeviceError`.
+    """
+    from tagger.inference.batches import Readers
+    from tagger.inference.predict import choose_workers, predict_tracks
+
+    options = options or PredictOptions()
+    given = [paths] if isinstance(paths, (str, Path)) else paths
+    found = list(find_tracks(Path(path).expanduser() for path in given))
+    tracks = [item for item in found if isinstance(item, Track)]
+    info = find_model(model, quiet=True)
+    workers = choose_workers(options.workers, len(tracks))
+    device, precision, size = options.device, options.precision, options.batch_size
+    with Readers(workers, options.decode_timeout) as readers:
+        loaded = load_model(info, device, precision, size)
+        predicted = predict_tracks(tracks, loaded, info.plan(options.windows), readers)
+        return [next(predicted) if isinstance(item, Track) else item for item in found]

@@ -1,0 +1,73 @@
+"""What became of the tracks of a run, counted while they pass."""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tagger.app.progress import Screen
+from tagger.files.atomic import clear_scratch
+from tagger.models.checkpoint import ModelInfo
+from tagger.types import (
+    Action,
+    Outcome,
+)
+
+
+@dataclass(slots=True)
+class Summary:
+    """What became of the tracks of a run."""
+
+    run: int = 0
+    state: Path | None = None  # as asked for
+    actions: Counter[Action] = field(default_factory=Counter)
+    genres: Counter[str] = field(default_factory=Counter)  # best genre of each predicted track
+    untaggable: int = 0
+    failures: list[Outcome] = field(default_factory=list)  # the first few, to be shown
+    noted: list[Outcome] = field(default_factory=list)  # written, but with something to be told
+    models: Sequence[ModelInfo] = ()
+    agreed: Counter[bool] = field(default_factory=Counter)  # whether all models had the same genre
+
+    @property
+    def stronger_exist(self) -> bool:
+        """Whether the bundled model alone was heard: others know more."""
+        return bool(self.agreed) and all(info.is_bundled for info in self.models)
+
+    @property
+    def how_to_undo(self) -> str:
+        """The command that takes the tags of the run back; nothing if it wrote none."""
+        if not self.actions[Action.WRITTEN]:
+            return ""
+        named = f" --state {shlex.quote(str(self.state))}" if self.state else ""
+        return f"undo with: tag-genres undo --run {self.run}{named}"
+
+    def add(self, outcome: Outcome) -> None:
+        """Count one outcome."""
+        self.actions[outcome.action] += 1
+        if outcome.ranked and outcome.prediction and not outcome.prediction.is_silent:
+            self.genres[outcome.ranked[0][0]] += 1
+            self.agreed[outcome.prediction.agreement == 1] += 1
+        if outcome.prediction is None and outcome.action is Action.WRITTEN and outcome.reason:
+            self.noted.append(outcome)
+        self.untaggable += outcome.action is Action.PREDICTED and bool(outcome.reason)
+        if outcome.action is Action.FAILED and len(self.failures) < 5:
+            self.failures.append(outcome)
+
+
+def clear_folders(folders: Iterable[Path]) -> None:
+    """Remove what killed runs left beside the tracks."""
+    for folder in dict.fromkeys(folders):
+        clear_scratch(folder)
+
+
+def shown(
+    outcomes: Iterable[Outcome], total: int, label: str, summary: Summary, screen: Screen
+) -> Iterator[Outcome]:
+    """Pass the outcomes on, counted and shown."""
+    for outcome in screen.bar(outcomes, total, label):
+        summary.add(outcome)
+        screen.outcome(outcome)
+        yield outcome

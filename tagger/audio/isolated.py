@@ -1,0 +1,19 @@
+"""Windows of one track, read in a child process."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tagger.audio import reader
+from tagger.audio.reader import Waveforms
+from tagger.audio.windows import WindowPlan
+from tagger.errors import AudioError, Crashed
+from tagger.files.process import SECONDS, run_isolated
+
+
+def read_windows(path: Path, plan: WindowPlan, part: int = 0) -> Waveforms:
+    """See `reader.read_windows`; for many tracks at once, there is `inference.batches.Readers`."""
+    try:
+        return run_isolated(SECONDS, reader.read_windows, path, plan, part)
+    except Crashed as error:
+        raise AudioError(str(error), path) from error

@@ -1,0 +1,88 @@
+"""What a model makes of labelled clips, and how good that is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from tagger.inference.batches import Readers
+from tagger.inference.predict import average_windows, choose_workers, score_tracks
+from tagger.models.model import GenreModel
+from tagger.types import Failure, PredictOptions, Track
+from training.clips.find import Clip
+from training.clips.labels import LabelMatch, match_labels
+from training.errors import TrainingError
+from training.evaluation.calibration import SMALLEST, without_temperature
+from training.evaluation.scores import Scores, score_clips
+
+Heard = tuple[Clip, NDArray[np.float64]]  # log-probabilities (windows, labels)
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """The scores, and which clips and labels they do not speak of."""
+
+    scores: Scores
+    failures: list[Failure]  # clips that could not be decoded
+    match: LabelMatch
+    left_out: int  # clips whose label the model does not have
+
+
+def measure(
+    clips: Sequence[Clip], model: GenreModel, options: PredictOptions, labels: Sequence[str]
+) -> Evaluation:
+    """Scores of a loaded model on those clips whose label it has.
+
+    `labels` are those of all the data, of which `clips` may be a part: see `match_labels` for what
+    the model chooses among, and a softmax shares each window out among. Raises `TrainingError` if
+    nothing could be predicted.
+    """
+    info = model.info
+    match = match_labels(labels, info.labels, multi_label=info.multi_label)
+    known = [clip for clip in clips if clip.label in match.names]
+    if not known:
+        raise TrainingError("the model has none of the labels of these clips")
+    heard, failures = window_log_probabilities(known, model, options)
+    if not heard:
+        raise TrainingError("no clip to evaluate on could be decoded")
+    scores = score_clips(
+        [clip.label for clip, _ in heard],
+        [windows[:, list(match.columns)] for _, windows in heard],
+        match.names,
+        None if info.multi_label else info.temperature,
+    )
+    return Evaluation(scores, failures, match, len(clips) - len(known))
+
+
+def window_log_probabilities(
+    clips: Sequence[Clip], model: GenreModel, options: PredictOptions
+) -> tuple[list[Heard], list[Failure]]:
+    """What the model hears in each window of each clip, and the clips that failed.
+
+    Log-probabilities at temperature 1, whatever the checkpoint stores, of exactly the windows that
+    the tagger would average; of a multi-label checkpoint the logarithms of what it gives.
+    """
+    info = model.info
+    tracks = [Track(clip.path.absolute(), clip.path.stat().st_size, 0) for clip in clips]
+    heard: list[Heard] = []
+    failures: list[Failure] = []
+    workers = choose_workers(options.workers, len(tracks))
+    with Readers(workers, options.decode_timeout) as readers:
+        scored = score_tracks(tracks, model, info.plan(options.windows), readers)
+        shown = tqdm(scored, total=len(tracks), unit="clip", disable=None)
+        for clip, hearing in zip(clips, shown, strict=True):
+            predicted = average_windows(hearing, info.labels)
+            if isinstance(predicted, Failure):
+                failures.append(predicted)
+                continue
+            windows = np.stack(hearing.scores)  # (windows, labels)
+            if info.multi_label:
+                logs = np.log(np.maximum(windows.astype(np.float64), SMALLEST))
+            else:
+                logs = without_temperature(windows, info.temperature)
+            heard.append((clip, logs))
+    return heard, failures
