@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tagger.app.progress import Screen
+from tagger.app.progress import Progress
 from tagger.app.summary import Summary, clear_folders, shown
 from tagger.state.store import open_state
 from tagger.types import Action, Outcome, WriteOptions
@@ -24,10 +24,10 @@ class ApplyRequest:
     writing: WriteOptions = field(default_factory=WriteOptions)
 
 
-def apply_csv(request: ApplyRequest, screen: Screen) -> Summary:
+def apply_csv(request: ApplyRequest, progress: Progress) -> Summary:
     """Write the genres that a person changed in a report. Raises `ReportError`, `StateError`."""
     edits = read_edits(request.file)
-    with open_state(request.state, screen.say) as state, state.alone(screen.say):
+    with open_state(request.state, progress.say) as state, state.alone(progress.say):
         forget_unmade(state)
         summary = Summary(state=request.state)
         if not request.dry_run:
@@ -36,13 +36,13 @@ def apply_csv(request: ApplyRequest, screen: Screen) -> Summary:
         writer = Writer(state, summary.run, request.writing)
         outcomes = (_edited(edit, writer, every=request.every) for edit in edits)
         try:
-            for _ in shown(outcomes, len(edits), "applying", summary, screen):
+            for _ in shown(outcomes, len(edits), "applying", summary, progress):
                 pass
         except BaseException:  # Ctrl-C: what was written so far can be undone too
             # The file that it came at is written, and was not counted.
             summary.actions[Action.WRITTEN] = len(state.changes(summary.run))
             if summary.how_to_undo:
-                screen.say(summary.how_to_undo)
+                progress.say(summary.how_to_undo)
             raise
     return summary
 

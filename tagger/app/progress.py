@@ -10,7 +10,7 @@ from tagger.types import Outcome
 T = TypeVar("T")
 
 
-class Screen(Protocol):
+class Progress(Protocol):
     """How a command talks to a person while it works."""
 
     @property

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tagger.app.progress import Screen
+from tagger.app.progress import Progress
 from tagger.files.atomic import clear_scratch
 from tagger.models.checkpoint import ModelInfo
 from tagger.types import (
@@ -64,10 +64,10 @@ def clear_folders(folders: Iterable[Path]) -> None:
 
 
 def shown(
-    outcomes: Iterable[Outcome], total: int, label: str, summary: Summary, screen: Screen
+    outcomes: Iterable[Outcome], total: int, label: str, summary: Summary, progress: Progress
 ) -> Iterator[Outcome]:
     """Pass the outcomes on, counted and shown."""
-    for outcome in screen.bar(outcomes, total, label):
+    for outcome in progress.bar(outcomes, total, label):
         summary.add(outcome)
-        screen.outcome(outcome)
+        progress.outcome(outcome)
         yield outcome

@@ -14,9 +14,9 @@ from tagger.app.pending import (
     reason_to_skip,
     tag_if_any,
 )
-from tagger.app.progress import Screen
+from tagger.app.progress import Progress
 from tagger.app.summary import Summary, clear_folders, shown
-from tagger.app.tracks import Found, Known
+from tagger.app.tracks import RunTracks, TrackResult
 from tagger.errors import LibraryError
 from tagger.files.atomic import clear_scratch
 from tagger.files.scan import NO_SUCH_PATH, find_tracks
@@ -69,17 +69,17 @@ class Explanation:
     steps: tuple[str, ...] = ()  # each rule that was applied
 
 
-def tag_library(request: TagRequest, screen: Screen) -> Summary:
+def tag_library(request: TagRequest, progress: Progress) -> Summary:
     """Predict what is not known yet, write genres if asked, and report on every track.
 
     Raises `LibraryError` if there is no track, and whatever model and state raise.
     """
     check_target(request.csv)
-    models = _find_models(request, screen)
+    models = _find_models(request, progress)
     name = " + ".join(info.name for info in models)
-    with open_state(request.state, screen.say) as state, state.alone(screen.say):
+    with open_state(request.state, progress.say) as state, state.alone(progress.say):
         forget_unmade(state)
-        heard = _find(request, state, models, screen)
+        heard = _find(request, state, models, progress)
         summary = Summary(state=request.state, models=models)
         writing = request.write_tags and not request.dry_run
         if writing:
@@ -89,23 +89,23 @@ def tag_library(request: TagRequest, screen: Screen) -> Summary:
         writer = Writer(state, summary.run, request.writing, models)
         outcomes = _outcomes(_judged(heard, request), request, writer)
         label = "writing" if writing else "reporting"
-        rows = shown(outcomes, heard[0].count(), label, summary, screen)
+        rows = shown(outcomes, heard[0].count(), label, summary, progress)
         labels = combined_labels(models, request.policy) if request.all_probabilities else ()
         try:
-            write_csv(rows, request.csv, screen.say, model=name, labels=labels)
+            write_csv(rows, request.csv, progress.say, model=name, labels=labels)
         except BaseException:  # a full disk or Ctrl-C: what was written so far can be undone too
             summary.actions[Action.WRITTEN] = len(state.changes(summary.run))
             if summary.how_to_undo:
-                screen.say(summary.how_to_undo)
+                progress.say(summary.how_to_undo)
             raise
     return summary
 
 
-def explain_library(request: TagRequest, screen: Screen) -> Iterator[Explanation]:
+def explain_library(request: TagRequest, progress: Progress) -> Iterator[Explanation]:
     """For each track, how the policy comes to what would be written; nothing is."""
-    models = _find_models(request, screen)
-    with open_state(request.state, screen.say) as state:
-        heard = _find(request, state, models, screen)
+    models = _find_models(request, progress)
+    with open_state(request.state, progress.say) as state:
+        heard = _find(request, state, models, progress)
         rehearsal = Writer(state, options=request.writing, models=models)
         for item, tag, source in _judged(heard, request):
             if not isinstance(item, Prediction):
@@ -118,17 +118,17 @@ def explain_library(request: TagRequest, screen: Screen) -> Iterator[Explanation
             yield Explanation(outcome, source, steps)
 
 
-def _find_models(request: TagRequest, screen: Screen) -> list[ModelInfo]:
+def _find_models(request: TagRequest, progress: Progress) -> list[ModelInfo]:
     """What is to be heard with; a model that goes by two names is one."""
     found: dict[str, ModelInfo] = {}
-    for info in (find_model(name, screen.say, quiet=screen.quiet) for name in request.model):
+    for info in (find_model(name, progress.say, quiet=progress.quiet) for name in request.model):
         found.setdefault(info.fingerprint, info)
     return list(found.values())
 
 
 def _find(
-    request: TagRequest, state: State, models: Sequence[ModelInfo], screen: Screen
-) -> list[Found]:
+    request: TagRequest, state: State, models: Sequence[ModelInfo], progress: Progress
+) -> list[RunTracks]:
     """What is under the paths, by each model, all predicted but for what is to be left out."""
     paths = request.paths
     for path in paths:
@@ -138,24 +138,24 @@ def _find(
                 f"tag-genres apply {shlex.quote(str(path))}"
             )
     tracks = find_tracks(paths, follow_links=request.follow_links)
-    found = Found(screen.bar(tracks, 0, "scanning"), state, models[0], request.options)
+    found = RunTracks(progress.bar(tracks, 0, "scanning"), state, models[0], request.options)
     if found.failed_only_by(NO_SUCH_PATH):
         names = ", ".join(str(path) for path in paths)
         why = NO_SUCH_PATH if found.count() else "no audio file in it"
         raise LibraryError(f"{names}: {why}; name a folder that holds music, or a file")
     if request.skip:
-        leave_out_skipped(found, request.skip, screen)
+        leave_out_skipped(found, request.skip, progress)
     heard = [found, *map(found.heard_by, models[1:])]
     for each in heard if request.only_missing else ():
-        leave_out_tagged(each, screen)
+        leave_out_tagged(each, progress)
     for each in heard:
-        predict_unknown(each, request.policy, screen)
+        predict_unknown(each, request.policy, progress)
     return heard
 
 
 def _judged(
-    heard: Sequence[Found], request: TagRequest
-) -> Iterator[tuple[Known, TagInfo | None, str]]:
+    heard: Sequence[RunTracks], request: TagRequest
+) -> Iterator[tuple[TrackResult, TagInfo | None, str]]:
     """For each item the prediction that counts, its tag if known, and what that is a mean of."""
     # In step, so that all models' rows of a track are read before the track is written.
     for judged in zip(*(_judged_by_one(each, request.by) for each in heard), strict=True):
@@ -169,7 +169,7 @@ def _judged(
         yield item, tag, source
 
 
-def _judged_by_one(found: Found, by: str) -> Iterator[tuple[Known, TagInfo | None, str]]:
+def _judged_by_one(found: RunTracks, by: str) -> Iterator[tuple[TrackResult, TagInfo | None, str]]:
     """The same of one model."""
     albums = Albums(by)
     if by != "track":
@@ -184,7 +184,7 @@ def _judged_by_one(found: Found, by: str) -> Iterator[tuple[Known, TagInfo | Non
 
 
 def _outcomes(
-    judged: Iterable[tuple[Known, TagInfo | None, str]], request: TagRequest, writer: Writer
+    judged: Iterable[tuple[TrackResult, TagInfo | None, str]], request: TagRequest, writer: Writer
 ) -> Iterator[Outcome]:
     """One outcome per track and failure, in order; genres are written on the way."""
     for item, tag, source in judged:

@@ -36,7 +36,7 @@ COLUMNS = (
     "coalesce(failure, CASE WHEN heard.path IS NULL THEN reason END), is_left_out, "
     "probabilities, agreement, windows, seconds, info"
 )
-# What is known of a track as it is; `Found._keys` are the values.
+# What is known of a track as it is; `RunTracks._keys` are the values.
 KNOWN = """
 FROM found
 LEFT JOIN predictions AS heard ON heard.path = found.path AND heard.fingerprint = ?
@@ -48,10 +48,10 @@ LEFT JOIN tags ON tags.path = found.path AND tags.size = found.size
 """
 IS_UNKNOWN = "coalesce(failure, heard.path, failed.path) IS NULL AND NOT is_left_out"
 
-Known = Prediction | Failure | Track  # a track was left out
+TrackResult = Prediction | Failure | Track  # a track was left out
 
 
-class Found:
+class RunTracks:
     """What was found, and what is known of it with this model and plan.
 
     Raises `StateError` for whatever SQLite reports.
@@ -73,7 +73,7 @@ class Found:
         state.do(TABLE)
         state.do_many(INSERT, map(_row, items))
 
-    def heard_by(self, info: ModelInfo) -> Found:
+    def heard_by(self, info: ModelInfo) -> RunTracks:
         """The same items, and what is known of them with another model.
 
         What is left out, or fails, is so with every model.
@@ -130,12 +130,12 @@ class Found:
         for row in self._rows(IS_UNKNOWN):
             yield row[0], _track(row), _tag(row)
 
-    def items(self) -> Iterator[tuple[Known, TagInfo | None]]:
+    def items(self) -> Iterator[tuple[TrackResult, TagInfo | None]]:
         """What is known of each item once all is predicted, and its tag as it was last read."""
         info = self.info
         for row in self._rows("true"):
             failure, is_left_out, shares, agreement, windows, seconds = row[5:11]
-            item: Known
+            item: TrackResult
             if is_left_out:
                 item = _track(row)
             elif failure is not None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tagger.app.progress import Screen
+from tagger.app.progress import Progress
 from tagger.app.summary import Summary, clear_folders, shown
 from tagger.errors import StateError
 from tagger.state.journal import Change, Run
@@ -32,12 +32,12 @@ class UndoRequest:
     writing: WriteOptions = field(default_factory=WriteOptions)
 
 
-def undo(request: UndoRequest, screen: Screen) -> tuple[str, Summary]:
+def undo(request: UndoRequest, progress: Progress) -> tuple[str, Summary]:
     """Take changes back, last first; whose they were, and what became of them.
 
     Raises `StateError` if there is nothing to undo.
     """
-    with _existing_state(request.state) as state, state.alone(screen.say):
+    with _existing_state(request.state) as state, state.alone(progress.say):
         if request.dry_run:
             state.rehearse()
         moves = _moves(request, state)
@@ -49,7 +49,7 @@ def undo(request: UndoRequest, screen: Screen) -> tuple[str, Summary]:
             clear_folders(change.old.path.parent for change in changes)
         writer = Writer(state, summary.run, request.writing)
         outcomes = undo_changes(changes, writer)
-        for _ in shown(outcomes, len(changes), "undoing", summary, screen):
+        for _ in shown(outcomes, len(changes), "undoing", summary, progress):
             pass
     return what, summary
 

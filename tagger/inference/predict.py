@@ -12,7 +12,7 @@ import numpy as np
 from tagger.audio.windows import WindowPlan
 from tagger.genres.labels import genre_columns
 from tagger.inference.batches import Batch, Hearing, Readers, TrackDataset, load_batches
-from tagger.models.device import Scores, count_cores
+from tagger.models.device import PendingProbabilities, count_cores
 from tagger.models.model import GenreModel
 from tagger.types import Failure, Prediction, Track
 
@@ -60,7 +60,7 @@ def score_tracks(
     """Each track, in order, with the scores of its windows."""
     on_gpu, pinned = model.device.type != "cpu", model.device.type == "cuda"
     dataset = TrackDataset(tracks, plan, readers, model.batch_size, pinned=pinned)
-    computing: deque[tuple[list[Hearing], Scores]] = deque()
+    computing: deque[tuple[list[Hearing], PendingProbabilities]] = deque()
     for hearings, windows in (pace or Pace()).watch(load_batches(dataset)):
         if hearings:
             computing.append((hearings, model.start(windows)))

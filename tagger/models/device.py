@@ -221,7 +221,7 @@ class Copies:
         return there
 
 
-class Scores:
+class PendingProbabilities:
     """Probabilities `(batch, labels)` that a device may still be working out."""
 
     def __init__(self, scores: Tensor) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from tagger.models.checkpoint import ModelInfo
 from tagger.models.device import (
     Copies,
-    Scores,
+    PendingProbabilities,
     choose_batch,
     choose_device,
     choose_precision,
@@ -71,7 +71,7 @@ class GenreModel:
         """
         return self.start(waveforms).result()
 
-    def start(self, waveforms: NDArray[np.float32] | Tensor) -> Scores:
+    def start(self, waveforms: NDArray[np.float32] | Tensor) -> PendingProbabilities:
         """What `probabilities` gives, without waiting for a GPU; a CPU is done with it at once.
 
         A GPU copies from pinned memory by itself, so a pinned tensor may not change before the
@@ -86,7 +86,7 @@ class GenreModel:
                 f"going on with {size}"
             )
             self.batch_size = size
-        return Scores(torch.cat(parts))
+        return PendingProbabilities(torch.cat(parts))
 
     def _score(self, waveforms: Tensor) -> Tensor:
         import torch

@@ -63,20 +63,20 @@ def save(home: Path, rows: list[Row]) -> Path:
 
 
 def run(home: Path, rows: list[Row], **asked: object) -> tuple[Summary, Recorder]:
-    screen = Recorder()
+    progress = Recorder()
     asked = {"state": home / "state.db", **asked}
-    return apply.apply_csv(ApplyRequest(save(home, rows), **asked), screen), screen
+    return apply.apply_csv(ApplyRequest(save(home, rows), **asked), progress), progress
 
 
 def applied(home: Path, rows: list[Row], **asked: object) -> list[tuple[Action, str]]:
-    _, screen = run(home, rows, **asked)
-    return [(outcome.action, outcome.reason) for outcome in screen.outcomes]
+    _, progress = run(home, rows, **asked)
+    return [(outcome.action, outcome.reason) for outcome in progress.outcomes]
 
 
 def undo(home: Path) -> list[Action]:
-    screen = Recorder()
-    undo_command.undo(UndoRequest(state=home / "state.db"), screen)
-    return [outcome.action for outcome in screen.outcomes]
+    progress = Recorder()
+    undo_command.undo(UndoRequest(state=home / "state.db"), progress)
+    return [outcome.action for outcome in progress.outcomes]
 
 
 def bits(path: Path) -> tuple[bytes, int]:
@@ -280,8 +280,8 @@ def test_a_dry_run_says_what_would_be_written_and_writes_nothing(home):
     path = song(home, "Ska")
     rows = [{**row, "genre": "Polka"} for row in report(home, path)]
     before = bits(path)
-    summary, screen = run(home, rows, dry_run=True)
-    (outcome,) = screen.outcomes
+    summary, progress = run(home, rows, dry_run=True)
+    (outcome,) = progress.outcomes
     assert (outcome.action, outcome.existing, outcome.genres) == (
         Action.WOULD_WRITE,
         ("Ska",),
@@ -336,7 +336,7 @@ def test_the_times_are_kept_where_that_is_asked(home):
 def test_an_interrupt_tells_how_to_undo_what_was_written_so_far(home, nth, monkeypatch):
     paths = [song(home, "Ska", name=f"{number}.flac") for number in range(3)]
     rows = [{**row, "genre": "Polka"} for row in report(home, *paths)]
-    written, screen = [], Recorder()
+    written, progress = [], Recorder()
 
     def interrupted(path: Path, *arguments: object) -> None:
         written.append(path)
@@ -346,9 +346,9 @@ def test_an_interrupt_tells_how_to_undo_what_was_written_so_far(home, nth, monke
 
     monkeypatch.setattr(writer, "write_genres", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        apply.apply_csv(ApplyRequest(save(home, rows), state=home / "state.db"), screen)
+        apply.apply_csv(ApplyRequest(save(home, rows), state=home / "state.db"), progress)
     assert [read_genres(path) for path in paths] == [("Polka",)] * nth + [("Ska",)] * (3 - nth)
-    assert screen.said == [f"undo with: tag-genres undo --run 1 --state {home / 'state.db'}"]
+    assert progress.said == [f"undo with: tag-genres undo --run 1 --state {home / 'state.db'}"]
     assert undo(home) == [Action.WRITTEN] * nth
     assert {read_genres(path) for path in paths} == {("Ska",)}
 
@@ -359,10 +359,10 @@ def test_an_interrupt_before_anything_was_written_says_nothing(home, monkeypatch
 
     rows = [{**row, "genre": "Polka"} for row in report(home, song(home))]
     monkeypatch.setattr(apply, "edit_outcome", interrupted)
-    screen = Recorder()
+    progress = Recorder()
     with pytest.raises(KeyboardInterrupt):
-        apply.apply_csv(ApplyRequest(save(home, rows), state=home / "state.db"), screen)
-    assert screen.said == []
+        apply.apply_csv(ApplyRequest(save(home, rows), state=home / "state.db"), progress)
+    assert progress.said == []
 
 
 # --- undo where there is nothing ------------------------------------------------------------------

@@ -19,7 +19,7 @@ from tagger.app import pending
 from tagger.app import tracks as found
 from tagger.app.summary import Summary
 from tagger.app.tag import TagRequest, explain_library, tag_library
-from tagger.app.tracks import CHANGED, Found
+from tagger.app.tracks import CHANGED, RunTracks
 from tagger.genres.policy import Policy
 from tagger.inference import predict as inference
 from tagger.state.store import State
@@ -52,11 +52,11 @@ def pages(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(found, "PAGE_ROWS", 3)
 
 
-def made(state: State, items: Iterable[Track | Failure]) -> Found:
-    return Found(items, state, bundled(), OPTIONS)
+def made(state: State, items: Iterable[Track | Failure]) -> RunTracks:
+    return RunTracks(items, state, bundled(), OPTIONS)
 
 
-def results(library: Found) -> list[Any]:
+def results(library: RunTracks) -> list[Any]:
     return [item for item, _ in library.items()]
 
 
@@ -116,14 +116,14 @@ def test_a_page_tells_what_one_question_for_each_track_would(tmp_path_factory, k
 def test_a_prediction_with_another_plan_is_not_known(state, options):
     state.save_prediction(predicted(track(0)), bundled().fingerprint, made(state, []).plan.key)
     assert made(state, [track(0)]).count_tracks() == (1, 0, 0)
-    assert Found([track(0)], state, bundled(), options).count_tracks() == (1, 1, 0)
+    assert RunTracks([track(0)], state, bundled(), options).count_tracks() == (1, 1, 0)
 
 
 def test_a_track_that_failed_is_tried_again_with_more_time(state):
     library = made(state, [track(0)])
     library.save(1, track(0), Failure(track(0).path, "broken"))
     assert made(state, [track(0)]).count_tracks() == (1, 0, 0)
-    patient = Found([track(0)], state, bundled(), PredictOptions(decode_timeout=999))
+    patient = RunTracks([track(0)], state, bundled(), PredictOptions(decode_timeout=999))
     assert patient.count_tracks() == (1, 1, 0)
 
 
@@ -173,7 +173,7 @@ def test_no_more_than_a_page_is_held(state, monkeypatch):
     assert held == [3, 3, 3, 1, 0] * 3
 
 
-@pytest.mark.parametrize("walk", [Found.items, Found.unknown, Found.folders])
+@pytest.mark.parametrize("walk", [RunTracks.items, RunTracks.unknown, RunTracks.folders])
 def test_another_program_can_write_between_two_tracks(state, walk: Callable[..., Any]):
     library = made(state, map(track, range(10)))
     with closing(sqlite3.connect(state.path, timeout=0, isolation_level=None)) as other:
@@ -249,14 +249,16 @@ def shelf(tmp_path: Path) -> Path:
 
 
 def tagged(shelf: Path, **options: Any) -> tuple[Summary, dict[str, dict[str, str]], Recorder]:
-    home, screen = shelf.parent, Recorder()
+    home, progress = shelf.parent, Recorder()
     report = home / "genres.csv"
-    summary = tag_library(TagRequest([shelf], csv=report, state=state_of(home), **options), screen)
-    return summary, rows_of(report.read_text()), screen
+    summary = tag_library(
+        TagRequest([shelf], csv=report, state=state_of(home), **options), progress
+    )
+    return summary, rows_of(report.read_text()), progress
 
 
 def test_every_track_is_predicted_once_and_has_its_row(shelf: Path, model: Model):
-    summary, rows, screen = tagged(shelf)
+    summary, rows, progress = tagged(shelf)
     assert model.given == list(rows) == sorted(rows)
     assert {name: row["genre"] for name, row in rows.items()} == {
         "1 jazz.flac": "Jazz", "2 polka.flac": "Rock", "3 polka.flac": "Rock", "4 broken.mp3": "",
@@ -264,11 +266,11 @@ def test_every_track_is_predicted_once_and_has_its_row(shelf: Path, model: Model
     }  # fmt: skip
     assert rows["4 broken.mp3"]["reason"] == "broken"
     assert summary.actions == {Action.PREDICTED: 4, Action.FAILED: 1}
-    assert screen.bars == [("scanning", 0), ("predicting", 5), ("reporting", 5)]
+    assert progress.bars == [("scanning", 0), ("predicting", 5), ("reporting", 5)]
     model.given.clear()
-    _, again, screen = tagged(shelf)
+    _, again, progress = tagged(shelf)
     assert model.given == [] and again == rows
-    assert screen.bars == [("scanning", 0), ("reporting", 5)]
+    assert progress.bars == [("scanning", 0), ("reporting", 5)]
 
 
 def test_what_was_predicted_before_a_run_ends_is_kept(shelf: Path, model: Model, monkeypatch):
@@ -288,7 +290,7 @@ def test_what_was_predicted_before_a_run_ends_is_kept(shelf: Path, model: Model,
 
 
 def test_of_tracks_that_have_a_genre_none_is_heard_with_only_missing(shelf: Path, model: Model):
-    summary, rows, screen = tagged(shelf, only_missing=True, write_tags=True)
+    summary, rows, progress = tagged(shelf, only_missing=True, write_tags=True)
     assert model.given == ["1 jazz.flac", "4 broken.mp3", "5.flac"]
     assert summary.actions == {Action.WRITTEN: 2, Action.KEPT: 2, Action.FAILED: 1}
     row = rows["2 polka.flac"]
@@ -297,17 +299,17 @@ def test_of_tracks_that_have_a_genre_none_is_heard_with_only_missing(shelf: Path
     assert row["genre"] == row["confidence"] == row["windows"] == ""
     assert read_genres(shelf / "A" / "1 jazz.flac") == ("Jazz",)
     assert read_genres(shelf / "A" / "2 polka.flac") == ("Polka",)
-    assert any("5 tracks, 2 left out" in line for line in screen.said)
-    assert ("reading tags", 5) in screen.bars and ("predicting", 3) in screen.bars
+    assert any("5 tracks, 2 left out" in line for line in progress.said)
+    assert ("reading tags", 5) in progress.bars and ("predicting", 3) in progress.bars
 
 
 def test_what_is_known_already_is_shown_with_only_missing(shelf: Path, model: Model):
     know(shelf.parent, [shelf / "A" / "2 polka.flac"], JAZZ)
-    _, rows, screen = tagged(shelf, only_missing=True, dry_run=True)
+    _, rows, progress = tagged(shelf, only_missing=True, dry_run=True)
     assert rows["2 polka.flac"]["genre"] == "Jazz"
     assert rows["2 polka.flac"]["reason"] == "it has a genre"
     assert rows["3 polka.flac"]["genre"] == ""
-    assert any("1 known from earlier runs, 1 left out" in line for line in screen.said)
+    assert any("1 known from earlier runs, 1 left out" in line for line in progress.said)
 
 
 def test_without_only_missing_the_next_run_hears_what_was_left_out(shelf: Path, model: Model):
@@ -359,21 +361,21 @@ def test_a_track_is_shown_with_the_genre_that_the_policy_names(shelf: Path, mode
 
 def test_a_genre_that_is_skipped_is_not_heard_and_stays(shelf: Path, model: Model):
     skip = ["POL-KA"]  # names are compared as everywhere else
-    _, rows, screen = tagged(shelf, skip=skip, write_tags=True, policy=Policy("replace"))
+    _, rows, progress = tagged(shelf, skip=skip, write_tags=True, policy=Policy("replace"))
     assert model.given == ["1 jazz.flac", "4 broken.mp3", "5.flac"]
     row = rows["2 polka.flac"]
     assert (row["action"], row["new_genre"], row["genre"]) == ("kept", "Polka", "")
     assert row["reason"] == "it has POL-KA; not heard (--skip)"
     assert read_genres(shelf / "A" / "2 polka.flac") == ("Polka",)
-    assert any("5 tracks, 2 left out" in line for line in screen.said)
+    assert any("5 tracks, 2 left out" in line for line in progress.said)
 
 
 def test_what_is_skipped_is_left_alone_even_if_an_earlier_run_heard_it(shelf: Path, model: Model):
     know(shelf.parent, [shelf / "A" / "2 polka.flac"], JAZZ)
-    _, rows, screen = tagged(shelf, skip=["Polka"], write_tags=True, policy=Policy("replace"))
+    _, rows, progress = tagged(shelf, skip=["Polka"], write_tags=True, policy=Policy("replace"))
     assert rows["2 polka.flac"]["action"] == "kept"
     assert read_genres(shelf / "A" / "2 polka.flac") == ("Polka",)
-    assert not any("known from earlier" in line for line in screen.said)
+    assert not any("known from earlier" in line for line in progress.said)
     _, rows, _ = tagged(shelf, write_tags=True, policy=Policy("replace"))
     assert read_genres(shelf / "A" / "2 polka.flac") == ("Jazz",)
 

@@ -171,7 +171,7 @@ def test_the_columns_of_genres_leave_out_what_is_none():
         ("Funk / Soul---Neo Soul", "Neo Soul", "Funk & Soul"),
         ("Hip Hop---RnB/Swing", "RnB & Swing", "Hip-Hop"),
         ("Electronic---Drum n Bass", "Drum & Bass", "Electronic"),
-        ("Stage & Screen---Score", "Score", "Stage & Screen"),
+        ("Stage & Progress---Score", "Score", "Stage & Progress"),
         ("Electronic---Musique Concr\u00e8te", "Musique Concr\u00e8te", "Electronic"),
     ],
 )

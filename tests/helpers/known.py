@@ -1,4 +1,4 @@
-"""A library whose predictions a test chose, so that a run needs no model; and a screen."""
+"""A library whose predictions a test chose, so that no model is needed; and a message recorder."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ JAZZ: Shares = {"jazz": 0.8, "blues": 0.2}
 
 
 class Recorder:
-    """A screen that keeps what it is shown."""
+    """A `Progress` that keeps what it is shown."""
 
     quiet = True
 

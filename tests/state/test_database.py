@@ -635,7 +635,7 @@ def test_undo_and_its_list_refuse_a_damaged_state_without_setting_it_aside(tmp_p
     damage_page(filled(file))
     before = untouched(tmp_path)
     with pytest.raises(DamagedState):
-        undo(UndoRequest(state=file), screen=None)
+        undo(UndoRequest(state=file), progress=None)
     assert untouched(tmp_path) == before
 
 

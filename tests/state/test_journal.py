@@ -65,9 +65,9 @@ def write(file: Path, genre: str, *paths: Path, options: WriteOptions = PLAIN) -
 
 
 def undo(file: Path, *runs: int, **asked: object) -> list[Outcome]:
-    screen = Recorder()
-    undo_command.undo(UndoRequest(runs, state=file, **asked), screen)
-    return screen.outcomes
+    progress = Recorder()
+    undo_command.undo(UndoRequest(runs, state=file, **asked), progress)
+    return progress.outcomes
 
 
 def actions(outcomes: Iterable[Outcome]) -> list[Action]:
@@ -719,17 +719,17 @@ class Walk:
         plan = undo(self.file, *runs, dry_run=True, **asked)
         kill = self.random.choice([None, None, kill_before_replacing, kill_before_marking])
         stops_at = self.random.choice([1, 2])
-        screen, ended = Recorder(), False
+        progress, ended = Recorder(), False
         with pytest.MonkeyPatch.context() as patch:
             if kill:
                 kill(patch, stops_at)
             try:
-                undo_command.undo(UndoRequest(runs, state=self.file, **asked), screen)
+                undo_command.undo(UndoRequest(runs, state=self.file, **asked), progress)
             except Killed:
                 ended = True
         told = [replace(each, action=W) if each.action is P else each for each in plan]
-        assert told[: len(screen.outcomes)] == screen.outcomes
-        by, done = last_number(self.file), list(screen.outcomes)
+        assert told[: len(progress.outcomes)] == progress.outcomes
+        by, done = last_number(self.file), list(progress.outcomes)
         for number, entry in enumerate(reversed(chosen)):
             is_last = number == len(done)
             assert is_last <= ended
