@@ -120,7 +120,7 @@ def _apart(function: str, seconds: float) -> Found:
     """
     path = ascii([os.path.abspath(folder) for folder in sys.path])
     code = (
-        f"import sys, json; sys.path[:] = {path}; from tagger import probes; "
+        f"import sys, json; sys.path[:] = {path}; from tagger.app import probes; "
         f"print('\\n' + json.dumps(probes.{function}()))"
     )
     process = subprocess.Popen(
