@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tagger.app.progress import Progress
-from tagger.app.summary import Summary, clear_folders, shown
+from tagger.app.summary import Summary, clear_folders, shown, undoable
 from tagger.state.store import open_state
 from tagger.types import Action, Outcome, WriteOptions
 from tagger.writing.edits import Edit, read_edits
@@ -35,15 +35,9 @@ def apply_csv(request: ApplyRequest, progress: Progress) -> Summary:
             clear_folders(edit.path.parent for edit in edits)
         writer = Writer(state, summary.run, request.writing)
         outcomes = (_edited(edit, writer, every=request.every) for edit in edits)
-        try:
+        with undoable(summary, state, progress):
             for _ in shown(outcomes, len(edits), "applying", summary, progress):
                 pass
-        except BaseException:  # Ctrl-C: what was written so far can be undone too
-            # The file that it came at is written, and was not counted.
-            summary.actions[Action.WRITTEN] = len(state.changes(summary.run))
-            if summary.how_to_undo:
-                progress.say(summary.how_to_undo)
-            raise
     return summary
 
 

@@ -5,23 +5,22 @@ from __future__ import annotations
 import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tagger.app.progress import Progress
 from tagger.files.atomic import clear_scratch
 from tagger.models.checkpoint import ModelInfo
-from tagger.types import (
-    Action,
-    Outcome,
-)
+from tagger.state.store import State
+from tagger.types import Action, Outcome
 
 
 @dataclass(slots=True)
 class Summary:
     """What became of the tracks of a run."""
 
-    run: int = 0
+    run: int | None = None  # its number in the journal; None if it writes no tags
     state: Path | None = None  # as asked for
     actions: Counter[Action] = field(default_factory=Counter)
     genres: Counter[str] = field(default_factory=Counter)  # best genre of each predicted track
@@ -61,6 +60,20 @@ def clear_folders(folders: Iterable[Path]) -> None:
     """Remove what killed runs left beside the tracks."""
     for folder in dict.fromkeys(folders):
         clear_scratch(folder)
+
+
+@contextmanager
+def undoable(summary: Summary, state: State, progress: Progress) -> Iterator[None]:
+    """Say how to undo what the run has written so far if Ctrl-C or a full disk ends it early."""
+    try:
+        yield
+    except BaseException:
+        if summary.run is not None:
+            # Not all that is written was counted: an interrupt takes effect after the write.
+            summary.actions[Action.WRITTEN] = len(state.changes(summary.run))
+            if summary.how_to_undo:
+                progress.say(summary.how_to_undo)
+        raise
 
 
 def shown(

@@ -15,7 +15,7 @@ from tagger.app.pending import (
     tag_if_any,
 )
 from tagger.app.progress import Progress
-from tagger.app.summary import Summary, clear_folders, shown
+from tagger.app.summary import Summary, clear_folders, shown, undoable
 from tagger.app.tracks import RunTracks, TrackResult
 from tagger.errors import LibraryError
 from tagger.files.atomic import clear_scratch
@@ -91,13 +91,8 @@ def tag_library(request: TagRequest, progress: Progress) -> Summary:
         label = "writing" if writing else "reporting"
         rows = shown(outcomes, heard[0].count(), label, summary, progress)
         labels = combined_labels(models, request.policy) if request.all_probabilities else ()
-        try:
+        with undoable(summary, state, progress):
             write_csv(rows, request.csv, progress.say, model=name, labels=labels)
-        except BaseException:  # a full disk or Ctrl-C: what was written so far can be undone too
-            summary.actions[Action.WRITTEN] = len(state.changes(summary.run))
-            if summary.how_to_undo:
-                progress.say(summary.how_to_undo)
-            raise
     return summary
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tagger.app.progress import Progress
-from tagger.app.summary import Summary, clear_folders, shown
+from tagger.app.summary import Summary, clear_folders, shown, undoable
 from tagger.errors import StateError
 from tagger.state.journal import Change, Run
 from tagger.state.store import State, default_state
@@ -49,8 +49,9 @@ def undo(request: UndoRequest, progress: Progress) -> tuple[str, Summary]:
             clear_folders(change.old.path.parent for change in changes)
         writer = Writer(state, summary.run, request.writing)
         outcomes = undo_changes(changes, writer)
-        for _ in shown(outcomes, len(changes), "undoing", summary, progress):
-            pass
+        with undoable(summary, state, progress):
+            for _ in shown(outcomes, len(changes), "undoing", summary, progress):
+                pass
     return what, summary
 
 
@@ -89,19 +90,23 @@ def _changes(request: UndoRequest, state: State) -> tuple[str, list[Change]]:
     if request.paths and not request.runs:
         what, found = ", ".join(map(str, request.paths)), state.last_changes()
     else:
-        last = state.last_run()
-        if not request.runs and last is None:
-            raise StateError(
-                f"nothing to undo: no run in {state.path} has written tags that still stand; "
-                "to take back an undo, see: tag-genres undo --list"
-            )
-        runs = request.runs or [last or 0]
+        runs = request.runs or [_last_run(state)]
         what, found = f"run {', '.join(map(str, runs))}", state.changes(*runs)
     if request.paths:
         found = [change for change in found if _is_under(change.old.path, request.paths)]
     if not found:
         raise StateError(f"nothing to undo: {what} wrote nothing that still stands")
     return what, found
+
+
+def _last_run(state: State) -> int:
+    last = state.last_run()
+    if last is None:
+        raise StateError(
+            f"nothing to undo: no run in {state.path} has written tags that still stand; "
+            "to take back an undo, see: tag-genres undo --list"
+        )
+    return last
 
 
 def _is_under(path: Path, folders: Iterable[Path]) -> bool:

@@ -22,6 +22,8 @@ COLUMNS = "id, path, before, after, undone_by, old_size, old_mtime_ns, new_size,
 PREDICTED = ("predictions", "")
 JOURNALLED = (("journal", "old_"), ("journal", "new_"))
 
+REHEARSAL = 0  # the run that undoes changes in a rehearsal; no real run has this number
+
 Identity = tuple[int, int]  # size and mtime of a file
 
 
@@ -184,10 +186,10 @@ class Journal(Database):
         ).fetchone()
         return None if row is None else int(row[0])
 
-    def mark_undone(self, change: Change, by: int, now: Track) -> None:
-        """Note that a change was taken back by run `by`, which left the file as `now`."""
+    def mark_undone(self, change: Change, by: int | None, now: Track) -> None:
+        """Note that run `by` undid a change and left the file as `now`; None: in a rehearsal."""
         with self.transaction():
-            self._set_standing(change.id, by, now)
+            self._set_standing(change.id, REHEARSAL if by is None else by, now)
 
     def _set_standing(self, entry: int, undone_by: int | None, now: Track) -> None:
         """An entry stands or was undone; if it is an undo, what it reverts is turned as well."""

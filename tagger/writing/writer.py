@@ -28,14 +28,14 @@ class Writer:
     """How one run changes files. `models` is what the genres come from, if not from a person."""
 
     state: State
-    run: int = 0  # in the journal; without one, it is a dry run
+    run: int | None = None  # its number in the journal; None in a dry run
     options: WriteOptions = field(default_factory=WriteOptions)
     models: Sequence[ModelInfo] = ()
 
     @property
     def dry_run(self) -> bool:
         """Whether files stay as they are."""
-        return not self.run
+        return self.run is None
 
 
 def tag_of(track: Track, state: State) -> TagInfo:
@@ -230,7 +230,9 @@ def replace_tag(
 
     `reverts` is the entry of the journal that this takes back. Returns the file as it is then.
     """
-    old, path = original.track, original.track.path
+    run, old, path = writer.run, original.track, original.track.path
+    if run is None:
+        raise ValueError(f"{path} was to be written in a dry run")
     entry, new = 0, old
     try:
         with replacing(path, writer.options) as scratch:
@@ -242,7 +244,7 @@ def replace_tag(
             _compare("audio", original.packets, digest_packets(scratch), path)
             new = Track.of(path, settle(path, scratch, writer.options))
             entry = writer.state.record(
-                writer.run, original.fields, read_genres(scratch), (old, new), reverts
+                run, original.fields, read_genres(scratch), (old, new), reverts
             )
     except BaseException:
         if entry and not _may_be(path, new, old):

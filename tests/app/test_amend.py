@@ -20,8 +20,15 @@ from tagger.errors import ReportError, StateError
 from tagger.genres.provenance import make_note
 from tagger.report.table import write_csv
 from tagger.state.store import State
-from tagger.tags.genre_tag import read_fields, read_genres, read_tag, write_genres
-from tagger.types import Action, Outcome, Prediction, Track, WriteOptions
+from tagger.tags.genre_tag import (
+    read_fields,
+    read_genres,
+    read_tag,
+    restore_fields,
+    write_genres,
+)
+from tagger.types import Action, GenreFields, Outcome, Prediction, Track, WriteOptions
+from tagger.writing import undo as writing_undo
 from tagger.writing import writer
 
 NOTE = make_note(["Jazz"], model="small", fingerprint="print", confidence=0.5)
@@ -363,6 +370,27 @@ def test_an_interrupt_before_anything_was_written_says_nothing(home, monkeypatch
     with pytest.raises(KeyboardInterrupt):
         apply.apply_csv(ApplyRequest(save(home, rows), state=home / "state.db"), progress)
     assert progress.said == []
+
+
+@pytest.mark.parametrize("nth", [1, 2])
+def test_an_interrupted_undo_says_how_to_undo_what_it_has_put_back(home, nth, monkeypatch):
+    paths = [song(home, "Ska", name=f"{number}.flac") for number in range(3)]
+    run(home, [{**row, "genre": "Polka"} for row in report(home, *paths)])
+    restored, progress = [], Recorder()
+
+    def interrupted(path: Path, fields: GenreFields) -> None:
+        restored.append(path)
+        if len(restored) == nth:
+            signal.raise_signal(signal.SIGINT)
+        restore_fields(path, fields)
+
+    monkeypatch.setattr(writing_undo, "restore_fields", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        undo_command.undo(UndoRequest(state=home / "state.db"), progress)
+    assert [read_genres(path) for path in paths] == [("Polka",)] * (3 - nth) + [("Ska",)] * nth
+    assert progress.said == [f"undo with: tag-genres undo --run 2 --state {home / 'state.db'}"]
+    undo_command.undo(UndoRequest(runs=[2], state=home / "state.db"), Recorder())
+    assert {read_genres(path) for path in paths} == {("Polka",)}
 
 
 # --- undo where there is nothing ------------------------------------------------------------------
