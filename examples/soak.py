@@ -138,7 +138,7 @@ def decoders(main: int) -> list[int]:
         process.pid
         for process in psutil.process_iter(["cmdline"])
         if (words := process.info["cmdline"] or [""])[-1] == str(main)
-        and any("from tagger.files.process" in word for word in words)
+        and any("from tagger.files.worker" in word for word in words)
     ]
 
 
