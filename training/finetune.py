@@ -21,6 +21,7 @@ from tagger.cli.console import Command
 from tagger.errors import TaggerError
 from tagger.report.escape import printable
 from tagger.types import DEVICES, PRECISIONS, FrontEnd
+from training.app.run_folder import check_output
 from training.augment.waveforms import KINDS, WaveformAugmenter
 from training.clips.splits import SPLIT_HELP, SPLITS
 from training.errors import TrainingError
@@ -45,8 +46,6 @@ def start_or_resume(chosen: dict[str, Any], explicit: set[str]) -> FinetuneOptio
 
     Raises `TrainingError` if what is asked for is not what an unfinished run was started with.
     """
-    from training.app import check_output
-
     resume = chosen.pop("resume")
     if not resume:
         if chosen["data"] is None:
@@ -192,7 +191,9 @@ WHAT = "; ".join(f"{name}: {method.what}" for name, method in METHODS.items())
 @click.pass_context
 def main(context: click.Context, /, **chosen: Any) -> None:
     """Train an AST genre classifier on labelled music."""
-    from training.app import finetune  # torch and transformers take seconds, --help must not
+    from training.app.finetune import (
+        finetune,  # torch and transformers take seconds, --help must not
+    )
 
     source = context.get_parameter_source
     explicit = {name for name in chosen if source(name) is ParameterSource.COMMANDLINE}

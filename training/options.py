@@ -17,6 +17,9 @@ HEADS = ("linear", "mlp")
 RUN = "run"  # folder in the checkpoint's: what the run goes on from, and TensorBoard's curves
 OPTIONS = "options.json"  # in that folder, as long as the run is not finished
 STUDY = "search.sqlite3"  # in that one: the trials of a search
+# In that one: outputs of a frozen network for what is learned from, and for what validates it.
+FEATURES = "features.safetensors"
+JUDGED_FEATURES = "judged-features.safetensors"
 
 
 # Widths of a network that is trained from nothing.

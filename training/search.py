@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import gc
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -23,7 +21,6 @@ from training.clips.splits import Split
 from training.errors import Diverged, TrainingError
 from training.loop.plan import Watch
 from training.options import METHODS, SEED_AUGMENTATION, STUDY, FinetuneOptions
-from training.train import Heard, Start, train_network
 
 LEARNING_RATES = 5.0  # times the method's own, up and down
 WEIGHT_DECAYS = (1e-3, 0.3)
@@ -73,29 +70,15 @@ def check_search(options: FinetuneOptions, split: Split) -> None:
         raise TrainingError("--search has nothing to look for: all that it varies was given")
 
 
-def search(
-    options: FinetuneOptions, start: Start, heard: Heard, folder: Path, say: Callable[[str], None]
-) -> Searched:
-    """The best of `options.search` trials, of which `folder` keeps the study.
-
-    A search that was killed goes on with the trial that it was in; one that is over is not
-    repeated. Raises `TrainingError` if the study cannot be read.
-    """
-
-    def train(chosen: FinetuneOptions, place: Path, watch: Watch) -> None:
-        gc.collect()  # the trial before: a Trainer is in circles with its callbacks
-        anew = replace(start, network=copy.deepcopy(start.network))
-        train_network(chosen, anew, heard, place, lambda _: None, watch=watch)
-
-    found = run_trials(options, train, folder, say)
-    gc.collect()
-    return found
-
-
 def run_trials(
     options: FinetuneOptions, train: Train, folder: Path, say: Callable[[str], None]
 ) -> Searched:
-    """As `search`, with any way to train by options in a folder that is removed afterwards."""
+    """The best of `options.search` trials; `folder` keeps the study.
+
+    `train` trains by options in a folder that is removed afterwards. A search that was killed goes
+    on with the trial that it was in; one that is over is not repeated. Raises `TrainingError` if
+    the study cannot be read.
+    """
     with opened_study(folder / STUDY, options.method) as study:
         for killed in study.get_trials(states=[TrialState.RUNNING]):
             study.tell(killed.number, state=TrialState.FAIL)

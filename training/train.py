@@ -27,8 +27,6 @@ from training.loop.crops import CropDataset, Material, Teachers
 from training.loop.features import (
     AUGMENTED_PASSES,
     BATCH,
-    FEATURES,
-    JUDGED_FEATURES,
     FeatureDataset,
     compute_features,
     digest_of,
@@ -48,7 +46,7 @@ from training.networks.methods import (
     with_dora,
 )
 from training.networks.student import HeadStudent, Student
-from training.options import FEATURE_AUGMENTATION, FinetuneOptions
+from training.options import FEATURE_AUGMENTATION, FEATURES, JUDGED_FEATURES, FinetuneOptions
 
 FEATURES_ONLY = frozenset(FEATURE_AUGMENTATION) - {"speed"}
 JUDGED_WINDOWS = 4  # of each clip, on the way; the figures of the end take the tagger's own

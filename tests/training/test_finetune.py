@@ -24,7 +24,7 @@ from tagger.models.find import find_model
 from tagger.models.model import load_model
 from tagger.models.weights import load_network
 from training import evaluate, train
-from training.app import CHECKPOINT_FILES, RESULT_FILES
+from training.app.run_folder import CHECKPOINT_FILES, RESULT_FILES
 from training.clips.find import find_clips
 from training.clips.leakage import read_learned
 from training.finetune import command_line

@@ -27,8 +27,9 @@ from helpers.runs import (
 )
 
 from training import evaluate
-from training.app import CHECKPOINT_FILES, RUN
+from training.app.run_folder import CHECKPOINT_FILES
 from training.clips.find import find_clips
+from training.options import RUN
 
 # All that a run tells, so that two can be compared byte for byte.
 COMPARED = ("model.safetensors", "metrics.json", "config.json", "README.md")
@@ -99,17 +100,17 @@ MOMENTS = {
         Moment(SAVED),  # a checkpoint is all there but for what is written last
         Moment(SAVED, time=2, damage="run/checkpoint-*/optimizer.pt"),
         Moment("transformers.trainer:Trainer._save_rng_state"),
-        Moment("training.app:save_checkpoint"),  # after the last step
-        Moment("training.app:judge"),
+        Moment("training.app.finetune:save_checkpoint"),  # after the last step
+        Moment("training.app.finetune:judge"),
         Moment(STEP, time=2),  # of the training anew
-        Moment("training.app:write_down"),
+        Moment("training.app.finetune:write_down"),
     ],
     "linear": [
         Moment("training.train:pooled_outputs", time=2),
         Moment(STEP, time=4),
         Moment("torch:save"),
         Moment(SAVED, time=2),
-        Moment("training.app:write_card"),
+        Moment("training.app.finetune:write_card"),
     ],
 }
 

@@ -345,7 +345,8 @@ def test_a_killed_search_is_kept_and_goes_on(
     # Real: the second trial is under way when the process is gone.
     code = (
         "import os, signal, sys\n"
-        "from training import finetune, search\n"
+        "from training import finetune\n"
+        "from training.app import finetune as search\n"
         "train, calls = search.train_network, []\n"
         "def killing(*given, **named):\n"
         "    calls.append(1)\n"
@@ -378,7 +379,7 @@ def test_a_killed_search_is_kept_and_goes_on(
 def test_after_a_kill_in_the_last_training_the_search_is_not_repeated(
     arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from training import app
+    from training.app import finetune as app
 
     def stopped(*_: object, **__: object) -> None:
         raise KeyboardInterrupt

@@ -5,15 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tqdm import tqdm
 from transformers import TrainerCallback
 
-from training.loop.plan import AVERAGE, Watch
-
-if TYPE_CHECKING:
-    from training.loop.trainer import RunTrainer
+from training.loop.plan import AVERAGE, Loop, Watch
+from training.networks.student import WeightAverage
 
 JUDGED = 30  # times in a run, at most
 LOGGED = 4  # times between two judgements
@@ -23,12 +21,19 @@ class Rhythm(TrainerCallback):
     """When a run reports, is judged and saves itself; keeps the average of its weights."""
 
     def __init__(
-        self, trainer: RunTrainer, say: Callable[[str], None], watch: Watch | None = None
+        self,
+        loop: Loop,
+        average: WeightAverage,
+        say: Callable[[str], None],
+        watch: Watch | None = None,
+        *,
+        validates: bool,
     ) -> None:
-        self.trainer = trainer
+        self.loop = loop
+        self.average = average
         self.say = say
         self.watch = watch
-        loop = trainer.loop
+        self.validates = validates
         times = min(JUDGED, max(1, round(loop.steps / loop.epoch_steps)), loop.steps)
         self.judged = {math.ceil(loop.steps * time / times) for time in range(1, times + 1)}
         often = min(LOGGED * times, loop.steps)
@@ -45,10 +50,10 @@ class Rhythm(TrainerCallback):
 
     def on_step_end(self, args: Any, state: Any, control: Any, **rest: Any) -> Any:
         """One step is done."""
-        self.trainer.average.update(self.trainer.model)
+        self.average.update(rest["model"])
         step = state.global_step
         control.should_log = step in self.logged or step in self.judged
-        control.should_evaluate = step in self.judged and self.trainer.judged is not None
+        control.should_evaluate = step in self.judged and self.validates
         control.should_save = step in self.judged and self.watch is None
         if self.bar is not None:
             self.bar.update(1)
@@ -68,7 +73,7 @@ class Rhythm(TrainerCallback):
             control.should_training_stop |= self.watch(share, metrics["eval_accuracy"])
         if self.bar is not None:
             self.bar.clear()
-            epoch = state.global_step / self.trainer.loop.epoch_steps
+            epoch = state.global_step / self.loop.epoch_steps
             losses = [row["loss"] for row in state.log_history if "loss" in row]
             self.say(
                 f"epoch {epoch:.1f}, step {state.global_step}/{state.max_steps}: loss "
@@ -80,9 +85,7 @@ class Rhythm(TrainerCallback):
     def on_save(self, args: Any, state: Any, control: Any, **rest: Any) -> None:
         """The average is written last: a checkpoint that has it is whole."""
         if state.is_world_process_zero:
-            self.trainer.average.save(
-                Path(args.output_dir, f"checkpoint-{state.global_step}", AVERAGE)
-            )
+            self.average.save(Path(args.output_dir, f"checkpoint-{state.global_step}", AVERAGE))
 
     def on_train_end(self, args: Any, state: Any, control: Any, **rest: Any) -> None:
         """The run is over."""

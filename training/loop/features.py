@@ -21,9 +21,6 @@ from tagger.models.fbank import Fbank
 from tagger.types import FrontEnd
 from training.loop.crops import Draws, Material, draw_weights, one_hot
 
-# Files that keep them: of what is learned from, and of what a run is judged by.
-FEATURES = "features.safetensors"
-JUDGED_FEATURES = "judged-features.safetensors"
 AUGMENTED_PASSES = 2  # random crops beside each window that is heard as it is, if there is a change
 BATCH = 16
 

@@ -181,7 +181,7 @@ def train(
     if hears is not None:
         trainer.hear(*hears)
     trainer.remove_callback(PrinterCallback)
-    trainer.add_callback(Rhythm(trainer, say, watch))
+    trainer.add_callback(Rhythm(loop, trainer.average, say, watch, validates=judged is not None))
     if trainer.is_world_process_zero():
         # Its own default names the folder after the machine.
         writer = SummaryWriter(str(loop.folder / "tensorboard"))

@@ -1,0 +1,20 @@
+"""Progress and reports on stderr."""
+
+from __future__ import annotations
+
+import os
+
+import click
+
+from tagger.report.escape import printable
+
+
+def say(message: str) -> None:
+    """Progress and reports go to stderr, of several processes only those of the first."""
+    if is_first():
+        click.echo(printable(message), err=True)
+
+
+def is_first() -> bool:
+    """Whether this is the only process, or the first of those that torchrun started."""
+    return os.environ.get("RANK", "0") == "0"
