@@ -2,8 +2,8 @@
 
     python examples/make_library.py [FOLDER]
 
-The music is made here from sines, plucked strings and noise, so that it can be kept in the
-repository and given away. The same seed makes the same music.
+The music is synthesised from sines, plucked strings and noise, so that it can be kept in the
+repository and redistributed. The same seed gives the same music.
 """
 
 from __future__ import annotations
@@ -36,24 +36,24 @@ CHORDS = {  # MIDI notes
 
 @dataclass(frozen=True)
 class Song:
-    """What one track sounds like, and what its tag says."""
+    """What one track sounds like, and what is in its tag."""
 
     file: str
-    genre: str | None  # in the tag; None leaves it for the tool to find
+    genre: str | None  # in the tag; None leaves it to be predicted
     codec: str
     tempo: int  # beats a minute
     chords: str
     voice: str  # pluck, pad, organ or fuzz
-    drums: str  # a step each eighth: k kick, s snare, h hat, . nothing
+    drums: str  # one step per eighth note: k kick, s snare, h hi-hat, . rest
     rate: int  # Hz
 
     @property
     def title(self) -> str:
-        """The name of the file without number and suffix."""
+        """The file name without number and suffix."""
         return Path(self.file).stem[3:]
 
 
-BIT_RATE = "56k"  # of the lossy ones
+BIT_RATE = "56k"  # of lossy codecs
 SONGS = [
     Song("01 Porch Shuffle.mp3", None, "libmp3lame", 92, "C7 F7 C7 G7", "pluck", "k.s.k.s.", 22050),
     Song("02 Quiet Fugue.flac", None, "flac", 70, "C Am F G", "pad", "", 22050),
@@ -85,7 +85,7 @@ def pluck(note: int, length: int, rate: int, rng: np.random.Generator) -> Sample
 
 
 def tone(note: int, length: int, rate: int, harmonics: tuple[float, ...]) -> Samples:
-    """A steady tone `(length,)` with the given strengths of its harmonics, faded in and out."""
+    """A steady tone `(length,)` with the given harmonic amplitudes, faded in and out."""
     phase = 2 * np.pi * frequency(note) * np.arange(length) / rate
     wave = sum(strength * np.sin((n + 1) * phase) for n, strength in enumerate(harmonics))
     fade = np.minimum(1, np.minimum(np.arange(length), np.arange(length)[::-1]) / (0.02 * rate))
@@ -101,7 +101,7 @@ VOICES: dict[str, Callable[[int, int, int, np.random.Generator], Samples]] = {
 
 
 def drum(kind: str, rate: int, rng: np.random.Generator) -> Samples:
-    """One stroke of an eighth of a second at most."""
+    """One drum stroke of an eighth of a second."""
     seconds = np.arange(rate // 8) / rate
     if kind == "k":
         return np.sin(2 * np.pi * (50 * seconds + 8 * (1 - np.exp(-30 * seconds)))) * np.exp(
@@ -137,7 +137,7 @@ def play(song: Song, rng: np.random.Generator) -> NDArray[np.float32]:
 
 def encode(samples: NDArray[np.float32], song: Song, path: Path) -> None:
     """Write the samples in the container that the suffix names."""
-    if path.suffix == ".ogg":  # PyAV's wheel has no encoder for Vorbis
+    if path.suffix == ".ogg":  # PyAV's wheel has no Vorbis encoder
         soundfile.write(path, samples, song.rate, format="OGG", subtype="VORBIS")
         return
     with av.open(
@@ -157,7 +157,7 @@ def encode(samples: NDArray[np.float32], song: Song, path: Path) -> None:
 
 
 def tags(song: Song, number: int) -> Iterator[tuple[str, str]]:
-    """What a tidy person's tags would say; the genre only where the song has one."""
+    """The tags of a tidy library; the genre only if the song has one."""
     yield "title", song.title
     yield "artist", "The Oscillators"
     yield "album", "Test Tones"
@@ -167,7 +167,7 @@ def tags(song: Song, number: int) -> Iterator[tuple[str, str]]:
 
 
 def write_tags(path: Path, song: Song, number: int) -> None:
-    """Tag the file in the manner of its container; AAC has none."""
+    """Tag the file in its container's format; bare AAC has no tags."""
     media: Any = mutagen.File(path, easy=True)
     if path.suffix == ".aac" or media is None:
         return
@@ -195,7 +195,7 @@ def write_tags(path: Path, song: Song, number: int) -> None:
 
 
 def main() -> None:
-    """Make every song in the folder given, or beside this script."""
+    """Make every song in the given folder, or beside this script."""
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent / "library"
     folder.mkdir(parents=True, exist_ok=True)
     for number, song in enumerate(SONGS, 1):

@@ -1,9 +1,9 @@
-"""Make `tagger/samples/`: a short tone in each container, for `tag-genres doctor` to try.
+"""Make `tagger/app/samples/`: a short tone in each container, which `tag-genres doctor` decodes.
 
     python examples/make_samples.py [FOLDER]
 
-Needs a system FFmpeg with libmp3lame, libvorbis, libopus and libspeex. Musepack is encoded where
-`mpcenc` is on the PATH (Debian's musepack-tools), else a file that is there is kept.
+Needs a system FFmpeg with libmp3lame, libvorbis, libopus and libspeex. Musepack is encoded if
+`mpcenc` is on the PATH (Debian's musepack-tools); otherwise an existing file is kept.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from tagger.app.probes import SAMPLES, TONE
 
 LEVEL = 0.3
 FFMPEG = ("ffmpeg", "-y", "-v", "error", "-f", "lavfi", "-i")
-DSD_RATE, DSD_BLOCK = 64 * 44_100, 4096  # Hz; bytes of one channel that follow each other in a DSF
-# name: encoder, muxer, rate (Hz) and seconds. Low and short, for all of them are in every wheel.
+DSD_RATE, DSD_BLOCK = 64 * 44_100, 4096  # Hz; consecutive bytes of one channel in a DSF file
+# name: encoder, muxer, rate (Hz) and seconds. Low rates and short, as every wheel contains them.
 ENCODED = {
     "mp3.mp3": ("libmp3lame", "mp3", 16_000, 0.3),
     "mp2.mp2": ("mp2", "mp2", 16_000, 0.3),
@@ -47,7 +47,7 @@ ENCODED = {
 
 
 def encode(path: Path) -> None:
-    """Write the tone with FFmpeg, the same bytes each time."""
+    """Write the tone with FFmpeg, with the same bytes every time."""
     encoder, muxer, rate, seconds = ENCODED[path.name]
     source = f"aevalsrc={LEVEL}*sin(2*PI*{TONE}*t):s={rate}:d={seconds}"
     same = ["-fflags", "+bitexact", "-flags:a", "+bitexact", "-metadata_header_padding", "0"]
@@ -55,9 +55,9 @@ def encode(path: Path) -> None:
 
 
 def encode_musepack(path: Path) -> None:
-    """Write the tone as Musepack 8, for which FFmpeg has no encoder."""
+    """Write the tone as Musepack 8, which FFmpeg cannot encode."""
     if shutil.which("mpcenc") is None:
-        print(f"no mpcenc: {path.name} is not made anew", file=sys.stderr)
+        print(f"no mpcenc: {path.name} is left as it is", file=sys.stderr)
         return
     with tempfile.TemporaryDirectory() as folder:
         wave = Path(folder) / "tone.wav"
@@ -67,12 +67,12 @@ def encode_musepack(path: Path) -> None:
 
 
 def run(*command: str | Path) -> None:
-    """Run a program that must succeed."""
+    """Run a program; raise if it fails."""
     subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
 
 
 def dsd_bits() -> np.ndarray:
-    """The tone as bits, `(n,)` of 0 and 1, by a sigma-delta modulator of second order."""
+    """The tone as bits, `(n,)` of 0 and 1, from a second-order sigma-delta modulator."""
     times = np.arange(2 * DSD_BLOCK * 8) / DSD_RATE
     first = second = out = 0.0
     bits = []
@@ -85,7 +85,7 @@ def dsd_bits() -> np.ndarray:
 
 
 def dsf() -> bytes:
-    """Sony's container of DSD: https://dsd-guide.com/sites/default/files/white-papers/DSFFileFormatSpec_E.pdf."""
+    """Sony's container for DSD: https://dsd-guide.com/sites/default/files/white-papers/DSFFileFormatSpec_E.pdf."""
     data = np.packbits(dsd_bits(), bitorder="little").tobytes()
     settings = (1, 0, 1, 1, DSD_RATE, 1, len(data) * 8, DSD_BLOCK, 0)
     form = struct.pack("<4sQ6IQ2I", b"fmt ", 52, *settings)
@@ -94,7 +94,7 @@ def dsf() -> bytes:
 
 
 def dsdiff() -> bytes:
-    """Philips' container of DSD, in which the first bit is the highest of a byte."""
+    """Philips' container for DSD, with the first bit in the highest place of a byte."""
 
     def chunk(name: bytes, data: bytes) -> bytes:
         return name + struct.pack(">Q", len(data)) + data + b"\0" * (len(data) % 2)
@@ -106,7 +106,7 @@ def dsdiff() -> bytes:
 
 
 def main() -> None:
-    """Write all of them."""
+    """Write every sample."""
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else SAMPLES
     folder.mkdir(parents=True, exist_ok=True)
     for name in ENCODED:

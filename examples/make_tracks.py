@@ -1,6 +1,6 @@
-"""Make tracks of the length of songs in many containers, for `benchmark.py`.
+"""Make song-length tracks in many containers, for `benchmark.py`.
 
-From clips that are there, joined and cut, or from the synthetic songs of `make_library.py`.
+They are joined from given clips, or from the synthetic songs of `make_library.py`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from tagger.files.scan import find_tracks
 from tagger.types import Track
 
-RATE = 44_100  # Hz that the music is made at
+RATE = 44_100  # Hz, of the music before encoding
 Samples = NDArray[np.float32]
 
 
@@ -35,7 +35,7 @@ class Kind(NamedTuple):
     suffix: str
     codec: str
     rate: int = RATE
-    options: Mapping[str, str] = {}  # of FFmpeg
+    options: Mapping[str, str] = {}  # for FFmpeg
 
 
 KINDS = (
@@ -70,7 +70,7 @@ def decode_whole(path: Path, rate: int) -> Samples:
 
 
 def music(clips: Sequence[Path], seconds: float, chance: random.Random) -> Samples:
-    """Clips of one folder joined, or synthetic music, `(2, samples)` at `RATE` Hz."""
+    """Joined clips of one folder, or synthetic music, `(2, samples)` at `RATE` Hz."""
     if clips:
         chosen = chance.choice(clips).parent
         beside = [path for path in clips if path.parent == chosen]
@@ -87,10 +87,10 @@ def music(clips: Sequence[Path], seconds: float, chance: random.Random) -> Sampl
 
 
 def encode(samples: Samples, kind: Kind, path: Path) -> None:
-    """Write `(2, samples)` at `RATE` Hz in a container."""
-    if kind.codec == "vorbis":  # PyAV's wheel has no encoder for Vorbis
+    """Encode `(2, samples)` at `RATE` Hz into a container."""
+    if kind.codec == "vorbis":  # PyAV's wheel has no Vorbis encoder
         with soundfile.SoundFile(path, "w", RATE, 2, "VORBIS", format="OGG") as file:
-            for start in range(0, samples.shape[1], RATE):  # at once, it overflows the stack
+            for start in range(0, samples.shape[1], RATE):  # all at once overflows the stack
                 file.write(samples[:, start : start + RATE].T)
         return
     names = {"m4a": "ipod", "wma": "asf"}
@@ -108,7 +108,7 @@ def encode(samples: Samples, kind: Kind, path: Path) -> None:
 
 
 def make_track(path: Path, kind: Kind, clips: Sequence[Path], minutes: Sequence[float]) -> None:
-    """Make one track, under a name of its own until it is whole; its name draws what it is."""
+    """Make one track, under a temporary name until it is complete. Its name is the random seed."""
     chance = random.Random(path.name)
     unfinished = path.with_name(f".{path.name}")
     encode(music(clips, 60 * chance.uniform(*minutes), chance), kind, unfinished)
@@ -118,10 +118,10 @@ def make_track(path: Path, kind: Kind, clips: Sequence[Path], minutes: Sequence[
 def make_tracks(
     folder: Path, count: int, minutes: Sequence[float], clips: Path | None
 ) -> list[Path]:
-    """So many tracks in a folder, `minutes` long (least, greatest); what is there is left as it is.
+    """Make `count` tracks in a folder, of `minutes` (min, max); existing files are kept.
 
-    One of each kind is encoded, the others are copies of these with tags of their own. Of the
-    clips, a track is joined from those of one folder.
+    One track of each kind is encoded; the others are copies with their own tags. Each track is
+    joined from the clips of one folder.
     """
     folder.mkdir(parents=True, exist_ok=True)
     found = find_tracks([clips] if clips else [])
