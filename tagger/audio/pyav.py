@@ -7,11 +7,12 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tagger.audio.id3 import skip_id3
 from tagger.errors import AudioError, Truncated
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ PREROLL = 0.25  # s decoded before a seek's target: MP3's bit reservoir, AAC's o
 KEPT = 0.1  # s kept of the last read, since windows that follow each other overlap by their margins
 BLOCK = 1 << 20  # samples of all channels that are decoded at once
 TRUNCATED = 0.95  # share of the stated length that must be there
-ID3_TAGS = 100  # in front of one MP3; more only keep a reader busy, with ten bytes for each
 
 # What FFmpeg may take a file for. Without this a playlist renamed to .mp3 could make it open other
 # files or addresses, and a picture or a text would count as a "video".
@@ -206,21 +206,6 @@ def length_header(path: Path) -> bytes | None:
         skip_id3(file)
         found = LENGTH_HEADER.search(file.read(8192))
     return found and found[0][:4]
-
-
-def skip_id3(file: BinaryIO) -> None:
-    """Go on to where the ID3v2 tags at the start end. Raises `AudioError` if there are too many."""
-    start = 0
-    for _ in range(ID3_TAGS):
-        file.seek(start)
-        head = file.read(10)
-        if head[:3] != b"ID3" or len(head) < 10:
-            file.seek(start)
-            return
-        b1, b2, b3, b4 = head[6:10]
-        footer = 10 if head[5] & 0x10 else 0
-        start += 10 + (b1 << 21 | b2 << 14 | b3 << 7 | b4) + footer
-    raise AudioError(f"it begins with more than {ID3_TAGS} ID3 tags", Path(file.name))
 
 
 def mix_down(channels: Sequence[NDArray[Any]] | NDArray[Any]) -> Samples:

@@ -18,7 +18,8 @@ from typing import NamedTuple
 import numpy as np
 
 from tagger.audio.decoders import DECODERS, SettledError, Source
-from tagger.audio.pyav import TRUNCATED, Samples, skip_id3
+from tagger.audio.id3 import skip_id3
+from tagger.audio.pyav import TRUNCATED, Samples
 from tagger.audio.windows import AUTO, PART_WINDOWS, WindowPlan, lots, place_windows
 from tagger.errors import AudioError, EmptyAudio, Truncated
 

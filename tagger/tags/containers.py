@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from itertools import count
 from typing import IO
 
+from tagger.audio.id3 import HEADER, id3_size
 from tagger.errors import TagError
 from tagger.tags import id3v2
 from tagger.tags.id3v2 import read_part, splice
@@ -51,7 +52,7 @@ def find_id3(file: IO[bytes], place: Place) -> tuple[int, int]:
         file.seek(20)
         start = int.from_bytes(file.read(8), "little") or file.seek(0, 2)
     file.seek(start)
-    return start, start + id3v2.size_of(file.read(10))
+    return start, start + id3_size(file.read(HEADER))
 
 
 def place_id3(file: IO[bytes], place: Place, new: bytes) -> None:

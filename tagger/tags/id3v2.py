@@ -17,6 +17,7 @@ from typing import IO, Any
 import mutagen
 import mutagen.id3
 
+from tagger.audio.id3 import from_synchsafe
 from tagger.errors import TagError
 from tagger.genres.provenance import FIELD
 
@@ -25,7 +26,7 @@ _mutagen: Any = mutagen  # half of it is untyped
 BLANK = " \t\n\v\f\r\0"  # what fills a field of fixed size; a no-break space is text
 NEW_PADDING = 1024  # bytes kept free in a tag that must grow, so that the next edit need not
 
-UNSYNCHRONISED, EXTENDED, EXPERIMENTAL, FOOTER = 0x80, 0x40, 0x20, 0x10  # flags of a tag
+UNSYNCHRONISED, EXTENDED, EXPERIMENTAL = 0x80, 0x40, 0x20  # flags of a tag
 _NAME = {2: re.compile(rb"[A-Z0-9]{3}"), 3: re.compile(rb"[A-Z0-9]{3}[A-Z0-9 \0]")}
 _NAME[4] = _NAME[3]
 # Programs that turned 2.2 into 2.3 left the short name behind, filled up. TCOM is another frame.
@@ -136,11 +137,6 @@ class Id3:
         return b"ID3" + bytes([self.major, 0, self.flags]) + to_synchsafe(len(body)) + body
 
 
-def from_synchsafe(data: bytes) -> int:
-    """A number of which each byte holds 7 bits."""
-    return sum((byte & 0x7F) << 7 * i for i, byte in enumerate(reversed(data)))
-
-
 def to_synchsafe(number: int) -> bytes:
     """Four bytes of 7 bits each."""
     if number >> 28:
@@ -157,14 +153,6 @@ def check_count(count: int) -> None:
     """Raise `TagError` for more parts of a tag than a person makes."""
     if count > MOST_PARTS:
         raise TagError(f"its tag has more than {MOST_PARTS:,} parts, which is too many to be real")
-
-
-def size_of(header: bytes) -> int:
-    """Bytes of a whole tag that begins with these ten bytes; 0 if none does."""
-    if len(header) < 10 or not header.startswith(b"ID3"):
-        return 0
-    footer = 10 if header[3] == 4 and header[5] & FOOTER else 0
-    return 10 + from_synchsafe(header[6:10]) + footer
 
 
 def parse(source: bytes) -> Id3:

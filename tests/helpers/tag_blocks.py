@@ -434,7 +434,7 @@ def id3_size(data: bytes) -> int:
     if not data.startswith(b"ID3"):
         return 0
     size = sum(byte << shift for byte, shift in zip(data[6:10], (21, 14, 7, 0), strict=True))
-    return 10 + size + 10 * (data[5] >> 4 & 1)
+    return 10 + size + 10 * (data[3] == 4 and data[5] >> 4 & 1)
 
 
 # --- FLAC, and comments in Ogg --------------------------------------------------------------------

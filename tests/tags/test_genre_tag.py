@@ -423,6 +423,36 @@ def test_an_unreadable_id3v2_is_refused(tmp_path, tag):
     assert path.read_bytes() == before
 
 
+def footer_flagged(major: int) -> bytes:
+    """A tag with the flag of a footer, and one where its version has one."""
+    tag = id3_tag(major, (frame2(b"TT2", b"\0T") if major == 2 else frame(b"TIT2", b"\0T")), 0x10)
+    return tag + b"3DI" + tag[3:10] if major == 4 else tag
+
+
+@pytest.mark.parametrize("major", [2, 4])
+def test_the_flag_of_a_footer_takes_no_audio_along(tmp_path, major):
+    path, tag = with_front(tmp_path, footer_flagged(major)), footer_flagged(major)
+    audio, fields = path.read_bytes()[len(tag) :], read_fields(path)
+    assert read_tag(path) == TagInfo()
+    write_genres(path, GENRES)
+    assert read_genres(path) == GENRES
+    assert path.read_bytes().endswith(b"\0" + audio)
+    restore_fields(path, fields)
+    assert path.read_bytes().endswith(b"\0" + audio)
+    assert str(id3.ID3(path)["TIT2"]) == "T"
+
+
+def test_an_id3v2_3_with_the_flag_of_a_footer_is_refused(tmp_path):
+    path = with_front(
+        tmp_path, footer_flagged(3)
+    )  # it stands for what 2.3 leaves to later versions
+    before = path.read_bytes()
+    for step in (read_tag, read_fields, lambda path: write_genres(path, ["Rock"])):
+        with pytest.raises(TagError, match="unknown version"):
+            step(path)
+    assert path.read_bytes() == before
+
+
 def test_undo_leaves_the_file_as_it_was(tmp_path):
     padded = id3_tag(3, frame(b"TCON", b"\0Rock\0") + frame(b"TIT2", b"\0Title") + bytes(500))
     path = with_front(tmp_path, padded)

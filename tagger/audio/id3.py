@@ -1,0 +1,44 @@
+"""The ID3v2 tags in front of the audio: how long they are, which decides where the audio starts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import BinaryIO
+
+from tagger.errors import AudioError
+
+HEADER = 10  # bytes of a tag's header, and of the footer that only ID3v2.4 has
+FOOTER = 0x10  # flag of a tag
+MOST_TAGS = 100  # in front of one MP3; more only keep a reader busy, with ten bytes for each
+
+
+def id3_size(header: bytes) -> int:
+    """Bytes of a whole ID3v2 tag that starts with these ten bytes; 0 if none does.
+
+    Before 2.4 the flag of a footer has no meaning (id3.org, ID3v2.2 and 2.3 section 3.1, 2.4
+    section 3.4). FFmpeg and mutagen go by the version too; TagLib and libsndfile go by the flag
+    alone, and so would take ten bytes of audio for a footer.
+    """
+    if len(header) < HEADER or not header.startswith(b"ID3"):
+        return 0
+    major, flags = header[3], header[5]
+    footer = HEADER if major == 4 and flags & FOOTER else 0
+    return HEADER + from_synchsafe(header[6:10]) + footer
+
+
+def from_synchsafe(data: bytes) -> int:
+    """A number of which each byte holds 7 bits."""
+    return sum((byte & 0x7F) << 7 * i for i, byte in enumerate(reversed(data)))
+
+
+def skip_id3(file: BinaryIO) -> None:
+    """Seek to the end of the ID3v2 tags at the start. Raises `AudioError` if there are too many."""
+    start = 0
+    for _ in range(MOST_TAGS):
+        file.seek(start)
+        size = id3_size(file.read(HEADER))
+        if not size:
+            file.seek(start)
+            return
+        start += size
+    raise AudioError(f"it begins with more than {MOST_TAGS} ID3 tags", Path(file.name))
