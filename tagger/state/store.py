@@ -11,13 +11,12 @@ import os
 from array import array
 from collections.abc import Callable
 from dataclasses import asdict
-from functools import lru_cache
 from pathlib import Path
 
 from tagger.errors import DamagedState
 from tagger.state.database import alone, set_aside
 from tagger.state.journal import Journal
-from tagger.types import Failure, Prediction, TagInfo, Track
+from tagger.types import Prediction, TagInfo, Track
 
 
 class State(Journal):
@@ -44,31 +43,6 @@ class State(Journal):
         """Keep why a track could not be predicted by these decoders."""
         row = (os.fsencode(track.path), fingerprint, track.size, track.mtime_ns, decoders, reason)
         self.do("INSERT OR REPLACE INTO failures VALUES (?, ?, ?, ?, ?, ?)", row)
-
-    def find_prediction(self, track: Track, fingerprint: str, plan: str) -> Prediction | None:
-        """The prediction of an earlier run, if the file is the same since."""
-        row = self.do(
-            "SELECT probabilities, agreement, windows, seconds, labels, multi_label "
-            "FROM predictions JOIN models USING (fingerprint) "
-            "WHERE path = ? AND fingerprint = ? AND plan = ? AND size = ? AND mtime_ns = ?",
-            (os.fsencode(track.path), fingerprint, plan, track.size, track.mtime_ns),
-        ).fetchone()
-        if row is None:
-            return None
-        probabilities, agreement, windows, seconds, labels, multi_label = row
-        values = tuple(array("f", probabilities))
-        return Prediction(
-            track, _labels(labels), values, agreement, windows, seconds, bool(multi_label)
-        )
-
-    def find_failure(self, track: Track, fingerprint: str, decoders: str) -> Failure | None:
-        """The failure of an earlier run, if file and decoders are the same since."""
-        row = self.do(
-            "SELECT reason FROM failures "
-            "WHERE path = ? AND fingerprint = ? AND size = ? AND mtime_ns = ? AND decoders = ?",
-            (os.fsencode(track.path), fingerprint, track.size, track.mtime_ns, decoders),
-        ).fetchone()
-        return None if row is None else Failure(track.path, row[0])
 
     def has_changed(self, track: Track) -> bool:
         """Whether there are predictions for its path, and all of a file that it no longer is."""
@@ -97,11 +71,6 @@ def tag_info(stored: str) -> TagInfo:
     values = json.loads(stored)
     values["genres"] = tuple(values["genres"])
     return TagInfo(**values)
-
-
-@lru_cache(maxsize=8)
-def _labels(stored: str) -> tuple[str, ...]:
-    return tuple(json.loads(stored))
 
 
 def default_state() -> Path:

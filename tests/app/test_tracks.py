@@ -75,11 +75,15 @@ def test_a_page_tells_what_one_question_for_each_track_would(tmp_path_factory, k
     with State(tmp_path_factory.mktemp("state") / "state.db") as state:
         state.add_model(info.fingerprint, info.name, info.labels)
         items: list[Track | Failure] = []
+        wanted: list[Prediction | Failure | None] = []
         library = made(state, [])
         plan, decoders = library.plan.key, library.decoders
         for number, kind in enumerate(kinds):
             one = track(number)
             items.append(GONE if kind == "unreadable" else one)
+            known = {"unreadable": GONE, "failed": Failure(one.path, "broken")}
+            known |= dict.fromkeys(("predicted", "both"), predicted(one))
+            wanted.append(known.get(kind))
             if kind in ("predicted", "both"):
                 state.save_prediction(predicted(one), info.fingerprint, plan)
             if kind in ("failed", "both"):
@@ -90,20 +94,13 @@ def test_a_page_tells_what_one_question_for_each_track_would(tmp_path_factory, k
             if number in tagged:
                 state.save_tag(one, TagInfo((f"genre {number}",)))
 
-        def asked(item: Track | Failure) -> Prediction | Failure | None:
-            if isinstance(item, Failure):
-                return item
-            prediction = state.find_prediction(item, info.fingerprint, plan)
-            return prediction or state.find_failure(item, info.fingerprint, decoders)
-
         library = made(state, items)
-        wanted = [asked(item) or Failure(item.path, CHANGED) for item in items]
         assert [getattr(item, "reason", item) for item in results(library)] == [
-            getattr(item, "reason", item) for item in wanted
+            getattr(item, "reason", item) if item else CHANGED for item in wanted
         ]
         tags = [None if item is GONE else state.find_tag(item) for item in items]
         assert [tag for _, tag in library.items()] == tags
-        unknown = [item for item in items if asked(item) is None]
+        unknown = [item for item, known in zip(items, wanted, strict=True) if known is None]
         assert [one for _, one, _ in library.unknown()] == unknown
         tracks = [item for item in items if isinstance(item, Track)]
         assert library.count_tracks() == (len(tracks), len(unknown), 0)

@@ -14,10 +14,12 @@ import time
 from array import array
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from helpers.containers import sound
+from helpers.recall import INFO, PLAN, decoders, recall
 
 from tagger.app.undo import UndoRequest, undo
 from tagger.errors import DamagedState, StateError
@@ -35,7 +37,7 @@ ROOT_ONLY = pytest.mark.skipif(
 )
 NO_KILL = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no such signal here")
 TRACK = Track(Path("/music/a.mp3"), 1000, 10**18 + 1)
-ADDED = (Track(Path("/music/b.mp3"), 1, 1), "broken", "print", "decoders")
+ADDED = (Track(Path("/music/b.mp3"), 1, 1), "broken", INFO.fingerprint, "decoders")
 
 
 @pytest.fixture
@@ -145,16 +147,22 @@ def actions(outcomes: list[Outcome]) -> list[str]:
     return [outcome.action.value for outcome in outcomes]
 
 
-def test_a_state_of_version_1_keeps_all_that_it_knew(file):
+def test_a_state_of_version_1_keeps_all_that_it_knew(tmp_path, file):
     shares = array("f", [0.25, 0.75]).tobytes()
     with closing(old_state(file)) as db:
-        db.execute("INSERT INTO models VALUES ('print', 'small', '[\"jazz\", \"rock\"]')")
-        row = (os.fsencode(TRACK.path), TRACK.size, TRACK.mtime_ns, shares)
-        db.execute("INSERT INTO predictions VALUES (?, 'print', 'plan', ?, ?, ?, 0.5, 8, 1)", row)
-        db.execute("INSERT INTO failures VALUES (?, 'print', ?, ?, 'dec', 'broken')", row[:3])
+        path, version = os.fsencode(TRACK.path), (TRACK.size, TRACK.mtime_ns)
+        row = (path, INFO.fingerprint, PLAN, *version, shares)
+        db.execute("INSERT INTO predictions VALUES (?, ?, ?, ?, ?, ?, 0.5, 8, 1)", row)
+        row = (path, "other", *version, decoders_of(tmp_path))
+        db.execute("INSERT INTO failures VALUES (?, ?, ?, ?, ?, 'broken')", row)
     with State(file) as opened:
-        assert opened.find_prediction(TRACK, "print", "plan") == predicted(TRACK)
-        assert opened.find_failure(TRACK, "print", "dec").reason == "broken"
+        assert recall(opened, TRACK) == predicted(TRACK)
+        assert recall(opened, TRACK, replace(INFO, fingerprint="other")) == "broken"
+
+
+def decoders_of(folder: Path) -> str:
+    with State(folder / "other.db") as state:
+        return decoders(state)
 
 
 def test_a_state_of_version_1_keeps_its_runs_and_what_they_changed(tmp_path, file):
@@ -547,8 +555,8 @@ def test_after_a_full_disk_the_state_goes_on(disk):
         with pytest.raises(StateError, match="full"):
             opened.save_failure(ADDED[0], "x" * 200_000, "print", "decoders")
         ballast.unlink()
-        opened.save_failure(*ADDED)
-        assert opened.find_failure(ADDED[0], "print", "decoders").reason == "broken"
+        opened.save_failure(*ADDED[:3], decoders(opened))
+        assert recall(opened, ADDED[0]) == "broken"
 
 
 # --- alone ----------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ import mutagen
 import pytest
 from helpers.containers import sound
 from helpers.known import Recorder
+from helpers.recall import INFO, PLAN, decoders, recall
 
 from tagger.app import undo as undo_command
 from tagger.app.undo import UndoRequest
@@ -25,6 +26,7 @@ from tagger.types import Action, GenreFields, Outcome, Track, WriteOptions
 from tagger.writing.edits import Edit
 from tagger.writing.writer import Writer, edit_outcome, replace_tag
 
+OTHER = replace(INFO, fingerprint="other")
 PLAIN, KEEP = WriteOptions(), WriteOptions(keep_mtime=True)
 W, F, U, P = Action.WRITTEN, Action.FAILED, Action.UNCHANGED, Action.WOULD_WRITE
 
@@ -558,9 +560,9 @@ def remember(state: State, path: Path) -> Track:
     from tagger.types import Prediction, TagInfo
 
     track = Track.of(path, path.stat())
-    state.add_model("print", "small", ("jazz",))
-    state.save_prediction(Prediction(track, ("jazz",), (1.0,), 1.0, 8, 1.0), "print", "plan")
-    state.save_failure(track, "broken", "other", "decoders")
+    prediction = Prediction(track, INFO.labels, (0.25, 0.75), 1.0, 8, 1.0)
+    state.save_prediction(prediction, INFO.fingerprint, PLAN)
+    state.save_failure(track, "broken", OTHER.fingerprint, decoders(state))
     state.save_tag(track, TagInfo(("Jazz",)))
     return track
 
@@ -574,10 +576,10 @@ def test_what_is_known_of_a_file_is_known_at_its_new_place(home, file, moved):
     undo(file, moved=(home / "music", moved), paths=[moved / "b.flac"])
     track = Track.of(moved / "a.flac", (moved / "a.flac").stat())
     with State(file) as state:
-        assert state.find_prediction(track, "print", "plan").track == track
-        assert state.find_failure(track, "other", "decoders").reason == "broken"
+        assert recall(state, track).track == track
+        assert recall(state, track, OTHER) == "broken"
         moved_from = replace(track, path=path)
-        assert state.find_prediction(moved_from, "print", "plan") is None
+        assert recall(state, moved_from) is recall(state, moved_from, OTHER) is None
 
 
 def test_a_prediction_still_holds_for_a_copy_that_lost_its_times(home, file, moved):
@@ -589,7 +591,7 @@ def test_a_prediction_still_holds_for_a_copy_that_lost_its_times(home, file, mov
     undo(file, moved=(home / "music", moved), paths=[moved / "b.flac"])
     track = Track.of(moved / "a.flac", (moved / "a.flac").stat())
     with State(file) as state:
-        assert state.find_prediction(track, "print", "plan") is not None
+        assert recall(state, track).probabilities == (0.25, 0.75)
 
 
 @pytest.mark.parametrize(("old", "new"), [("wrong", "elsewhere/music"), ("music", "wrong")])

@@ -10,20 +10,23 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.recall import INFO, PLAN, decoders, recall
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tagger.errors import StateError
 from tagger.state.store import State
-from tagger.types import GenreFields, Prediction, TagInfo, Track
+from tagger.types import GenreFields, Prediction, PredictOptions, TagInfo, Track
 
 ROOT = Path(__file__).parents[2]
 TRACK = Track(Path("/music/a.mp3"), 1000, 10**18 + 1)
 LATER = replace(TRACK, size=1024, mtime_ns=10**18 + 2)
 LATEST = replace(TRACK, size=1100, mtime_ns=10**18 + 3)
 BEFORE = GenreFields({"TCON": ("(17)Rock", "Jazz"), "id3v1": ("17",)}, has_tags=True)
-LABELS = ("blues", "jazz")
-KNOWN = ("fingerprint", "8x1000@16000")
+LABELS = INFO.labels
+KNOWN = (INFO.fingerprint, PLAN)
+LARGE = replace(INFO, name="large", fingerprint="other", labels=("x", "y", "z"))
+FOUR = PredictOptions(windows=4)
 
 
 @pytest.fixture
@@ -63,63 +66,62 @@ def test_a_prediction_comes_back_bit_for_bit(
     track = Track(Path(os.fsdecode(b"/music/" + name)), size, mtime)
     prediction = Prediction(track, LABELS, shares, agreement, windows, seconds)
     state.save_prediction(prediction, *KNOWN)
-    assert state.find_prediction(track, *KNOWN) == prediction
+    assert recall(state, track) == prediction
 
 
 def test_probabilities_as_a_model_gives_them_come_back_bit_for_bit(state):
     shares = tuple(np.random.default_rng(0).dirichlet([1, 1]).astype(np.float32).tolist())
     state.save_prediction(predicted(shares=shares), *KNOWN)
-    assert state.find_prediction(TRACK, *KNOWN).probabilities == shares
+    assert recall(state, TRACK).probabilities == shares
 
 
 @pytest.mark.parametrize(
-    ("track", "fingerprint", "plan"),
+    "asked",
     [
-        (replace(TRACK, path=Path("/music/b.mp3")), *KNOWN),
-        (replace(TRACK, size=1001), *KNOWN),
-        (replace(TRACK, size=999), *KNOWN),
-        (replace(TRACK, mtime_ns=TRACK.mtime_ns + 1), *KNOWN),
-        (replace(TRACK, mtime_ns=TRACK.mtime_ns - 1), *KNOWN),
-        (TRACK, "other", KNOWN[1]),
-        (TRACK, KNOWN[0], "4x1000@16000"),
+        (replace(TRACK, path=Path("/music/b.mp3")),),
+        (replace(TRACK, size=1001),),
+        (replace(TRACK, size=999),),
+        (replace(TRACK, mtime_ns=TRACK.mtime_ns + 1),),
+        (replace(TRACK, mtime_ns=TRACK.mtime_ns - 1),),
+        (TRACK, replace(INFO, fingerprint="other")),
+        (TRACK, INFO, FOUR),
     ],
 )
-def test_a_prediction_holds_for_this_file_checkpoint_and_plan_only(state, track, fingerprint, plan):
+def test_a_prediction_holds_for_this_file_checkpoint_and_plan_only(state, asked):
     state.add_model("other", "large", LABELS)
     state.save_prediction(predicted(), *KNOWN)
-    assert state.find_prediction(track, fingerprint, plan) is None
-    assert state.find_prediction(TRACK, *KNOWN) == predicted()
+    assert recall(state, *asked) is None
+    assert recall(state, TRACK) == predicted()
 
 
 def test_predictions_of_two_checkpoints_and_plans_stand_beside_each_other(state):
-    state.add_model("other", "large", ("x", "y", "z"))
-    large = Prediction(TRACK, ("x", "y", "z"), (0.5, 0.25, 0.25), 1.0, 4, 60.0)
+    large = Prediction(TRACK, LARGE.labels, (0.5, 0.25, 0.25), 1.0, 4, 60.0)
     state.save_prediction(predicted(), *KNOWN)
-    state.save_prediction(large, "other", "4x1")
-    assert state.find_prediction(TRACK, *KNOWN) == predicted()
-    assert state.find_prediction(TRACK, "other", "4x1") == large
+    state.save_prediction(large, LARGE.fingerprint, LARGE.plan(FOUR.windows).key)
+    assert recall(state, TRACK) == predicted()
+    assert recall(state, TRACK, LARGE, FOUR) == large
 
 
 def test_a_newer_prediction_takes_the_place_of_an_older(state):
     state.save_prediction(predicted(), *KNOWN)
     state.save_prediction(predicted(LATER), *KNOWN)
-    assert state.find_prediction(TRACK, *KNOWN) is None
-    assert state.find_prediction(LATER, *KNOWN) == predicted(LATER)
+    assert recall(state, TRACK) is None
+    assert recall(state, LATER) == predicted(LATER)
 
 
 def test_all_is_there_again_when_the_file_is_opened_again(file, state):
     state.save_prediction(predicted(), *KNOWN)
     with State(file) as again:
-        assert again.find_prediction(TRACK, *KNOWN) == predicted()
+        assert recall(again, TRACK) == predicted()
 
 
 def test_a_failure_is_remembered_until_file_or_decoders_change(state):
-    state.save_failure(TRACK, "truncated", "fingerprint", "soundfile 1")
-    found = state.find_failure(TRACK, "fingerprint", "soundfile 1")
-    assert (found.path, found.reason) == (TRACK.path, "truncated")
-    assert state.find_failure(TRACK, "fingerprint", "soundfile 2") is None
-    assert state.find_failure(LATER, "fingerprint", "soundfile 1") is None
-    assert state.find_failure(TRACK, "other", "soundfile 1") is None
+    state.save_failure(TRACK, "truncated", INFO.fingerprint, decoders(state))
+    assert recall(state, TRACK) == "truncated"
+    assert recall(state, LATER) is None
+    assert recall(state, TRACK, LARGE) is None
+    state.save_failure(TRACK, "truncated", INFO.fingerprint, "soundfile 0")
+    assert recall(state, TRACK) is None
 
 
 # --- tags -----------------------------------------------------------------------------------------
@@ -158,9 +160,8 @@ def test_a_file_has_changed_only_if_it_was_predicted_as_another(state):
 
 @pytest.mark.parametrize("multi_label", [False, True])
 def test_a_prediction_knows_whether_its_labels_exclude_each_other(state, multi_label):
-    state.add_model("fingerprint", "small", LABELS, multi_label=multi_label)
     state.save_prediction(predicted(), *KNOWN)
-    assert state.find_prediction(TRACK, *KNOWN).multi_label is multi_label
+    assert recall(state, TRACK, replace(INFO, multi_label=multi_label)).multi_label is multi_label
 
 
 # --- the journal ----------------------------------------------------------------------------------
@@ -194,8 +195,8 @@ def test_changes_come_last_first(state):
 def test_a_prediction_goes_with_the_file_when_its_tag_is_written(state):
     state.save_prediction(predicted(), *KNOWN)
     state.record(state.begin_run("tag"), BEFORE, (), (TRACK, LATER))
-    assert state.find_prediction(LATER, *KNOWN) == predicted(LATER)
-    assert state.find_prediction(TRACK, *KNOWN) is None
+    assert recall(state, LATER) == predicted(LATER)
+    assert recall(state, TRACK) is None
 
 
 def test_a_change_that_was_not_made_leaves_no_trace(state):
@@ -204,7 +205,7 @@ def test_a_change_that_was_not_made_leaves_no_trace(state):
     entry = state.record(run, BEFORE, (), (TRACK, LATER))
     state.forget(entry, TRACK, LATER)
     assert state.changes(run) == []
-    assert state.find_prediction(TRACK, *KNOWN) == predicted()
+    assert recall(state, TRACK) == predicted()
     assert state.last_run() is None
 
 

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import soundfile
 from helpers.containers import KINDS, make
+from helpers.recall import INFO, PLAN, recall
 
 from tagger.errors import TagError
 from tagger.genres.policy import Policy
@@ -32,7 +33,7 @@ from tagger.writing.writer import Writer, read_outcome, tag_of, uninterrupted, w
 ROOT = Path(__file__).parents[2]
 POLICY = Policy()
 REPLACE = Policy("replace")
-KNOWN = ("fingerprint", "plan")
+KNOWN = (INFO.fingerprint, PLAN)
 
 
 @pytest.fixture
@@ -99,7 +100,7 @@ def test_every_container_takes_a_genre_and_gives_it_back(kind, tmp_path, state):
 def test_a_prediction_still_holds_after_our_own_write(song, state):
     state.save_prediction(predicted(song), *KNOWN)
     write(song, state, state.begin_run("tag"))
-    assert state.find_prediction(identify(song), *KNOWN).probabilities == (0.75, 0.25)
+    assert recall(state, identify(song)).probabilities == (0.75, 0.25)
 
 
 def test_a_dry_run_writes_nothing(song, state):
@@ -196,7 +197,7 @@ def test_a_write_that_would_change_anything_else_is_refused(song, state, monkeyp
     assert bits(song) == before
     assert list(song.parent.iterdir()) == [song]
     assert state.changes(run) == []
-    assert state.find_prediction(identify(song), *KNOWN) is not None
+    assert recall(state, identify(song)) is not None
 
 
 @pytest.mark.parametrize("damage", [retitled, resounded])
@@ -224,7 +225,7 @@ def test_a_replacement_that_fails_leaves_no_entry_in_the_journal(song, state, mo
     assert "no space left" in outcome.reason.lower()
     assert bits(song) == before
     assert state.changes(run) == []
-    assert state.find_prediction(identify(song), *KNOWN) is not None
+    assert recall(state, identify(song)) is not None
 
 
 # --- undoing --------------------------------------------------------------------------------------
@@ -244,7 +245,7 @@ def test_a_prediction_still_holds_after_an_undo(song, state):
     state.save_prediction(predicted(song), *KNOWN)
     write(song, state, run)
     undo(state, run)
-    assert state.find_prediction(identify(song), *KNOWN) is not None
+    assert recall(state, identify(song)) is not None
 
 
 def test_two_runs_are_undone_one_after_the_other(song, state):
