@@ -14,14 +14,13 @@ from typing import IO
 
 from tagger.audio.id3 import HEADER, id3_size
 from tagger.errors import TagError
-from tagger.tags import id3v2
-from tagger.tags.id3v2 import read_part, splice
+from tagger.tags.parts import check_count, read_part, splice
 
 AUDIO = (b"data", b"SSND", b"DSD ", b"DST ")  # chunks that hold the sound
 
 
 @dataclass(frozen=True, slots=True)
-class Chunks:
+class ChunkLayout:
     """A container of chunks: id, size, data, padded to an even length."""
 
     size: str  # struct format of a size
@@ -29,8 +28,10 @@ class Chunks:
 
 
 FRONT, DSF = "front", "dsf"
-WAV, AIFF, DSDIFF = Chunks("<I", b"id3 "), Chunks(">I", b"ID3 "), Chunks(">Q", b"ID3 ")
-Place = str | Chunks
+WAV = ChunkLayout("<I", b"id3 ")
+AIFF = ChunkLayout(">I", b"ID3 ")
+DSDIFF = ChunkLayout(">Q", b"ID3 ")
+Place = str | ChunkLayout
 
 
 # --- ID3v2 ----------------------------------------------------------------------------------------
@@ -43,7 +44,7 @@ def read_id3(file: IO[bytes], place: Place) -> bytes:
 
 def find_id3(file: IO[bytes], place: Place) -> tuple[int, int]:
     """First byte of the tag and the first behind it; equal where there is none."""
-    if isinstance(place, Chunks):
+    if isinstance(place, ChunkLayout):
         head = 4 + struct.calcsize(place.size)
         found = [(at + head, stop) for name, at, stop in chunks(file, place) if is_id3(name)]
         return found[0] if found else (0, 0)
@@ -55,10 +56,10 @@ def find_id3(file: IO[bytes], place: Place) -> tuple[int, int]:
     return start, start + id3_size(file.read(HEADER))
 
 
-def place_id3(file: IO[bytes], place: Place, new: bytes) -> None:
+def put_id3(file: IO[bytes], place: Place, new: bytes) -> None:
     """Replace, add or (for no bytes) remove the ID3v2 tag."""
-    if isinstance(place, Chunks):
-        _place_chunk(file, place, new)
+    if isinstance(place, ChunkLayout):
+        _put_chunk(file, place, new)
         return
     start, stop = find_id3(file, place)
     if start == stop and place == DSF and start != file.seek(0, 2):
@@ -79,7 +80,7 @@ def is_id3(name: bytes) -> bool:
 
 
 def chunks(
-    file: IO[bytes], layout: Chunks, end: int | None = None
+    file: IO[bytes], layout: ChunkLayout, end: int | None = None
 ) -> Iterator[tuple[bytes, int, int]]:
     """Name, first byte of the header and first byte behind the data of each chunk of a file.
 
@@ -88,7 +89,7 @@ def chunks(
     head = 4 + struct.calcsize(layout.size)
     at, end = head + 4, _end(file, layout) if end is None else end
     for number in count():
-        id3v2.check_count(number)
+        check_count(number)
         file.seek(at)
         header = file.read(head)
         is_cut = len(header) < head or at + head > end
@@ -99,15 +100,15 @@ def chunks(
         at = stop + stop % 2
 
 
-def _end(file: IO[bytes], layout: Chunks) -> int:
+def _end(file: IO[bytes], layout: ChunkLayout) -> int:
     """Where the container ends by its own header."""
     width = struct.calcsize(layout.size)
     file.seek(4)
     return 4 + width + int(struct.unpack(layout.size, file.read(width))[0])
 
 
-def _place_chunk(file: IO[bytes], layout: Chunks, new: bytes) -> None:
-    """As `place_id3`; the size of the whole container is corrected as well."""
+def _put_chunk(file: IO[bytes], layout: ChunkLayout, new: bytes) -> None:
+    """As `put_id3`; the size of the whole container is corrected as well."""
     _check_end(file, layout)
     found = list(chunks(file, layout))
     length = file.seek(0, 2)
@@ -139,7 +140,7 @@ def _place_chunk(file: IO[bytes], layout: Chunks, new: bytes) -> None:
     file.write(struct.pack(layout.size, end + len(new) - (stop - start) - head))
 
 
-def _check_end(file: IO[bytes], layout: Chunks) -> None:
+def _check_end(file: IO[bytes], layout: ChunkLayout) -> None:
     """Refuse tags behind the end of the container; many readers find them, until there are new."""
     end, length = _end(file, layout), file.seek(0, 2)
     behind = [name for name, at, _ in chunks(file, layout, length) if at >= end]
@@ -157,7 +158,7 @@ def read_info(file: IO[bytes]) -> list[tuple[bytes, bytes]]:
     while at + 8 <= len(data):
         size = int.from_bytes(data[at + 4 : at + 8], "little")
         found.append((data[at : at + 4], data[at + 8 : at + 8 + size]))
-        id3v2.check_count(len(found))
+        check_count(len(found))
         at += 8 + size + size % 2
     return found
 
@@ -193,6 +194,3 @@ def _find_info(file: IO[bytes]) -> tuple[int, int]:
         if name == b"LIST" and file.read(4) == b"INFO":
             return at, stop
     return 0, 0
-
-
-# --- at the end of a file -------------------------------------------------------------------------

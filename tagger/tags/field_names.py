@@ -11,13 +11,13 @@ import mutagen.asf
 import mutagen.mp4
 
 from tagger.genres.provenance import FIELD
-from tagger.tags.id3v2 import check_count
+from tagger.tags.parts import check_count
 
 _mutagen: Any = mutagen  # half of it is untyped
 
 
 @dataclass(frozen=True, slots=True)
-class Keys:
+class FieldNames:
     """Names of fields in one kind of tag, as mutagen spells them; of several the first counts."""
 
     note: str  # our own field
@@ -27,11 +27,13 @@ class Keys:
     compilation: tuple[str, ...]
 
 
-ID3 = Keys(f"TXXX:{FIELD}", ("TALB",), ("TPE2",), ("TPE1",), ("TCMP",))
-VORBIS = Keys(FIELD, ("album",), ("albumartist", "album artist"), ("artist",), ("compilation",))
-APE = Keys(FIELD, ("Album",), ("Album Artist", "AlbumArtist"), ("Artist",), ("Compilation",))
-MP4 = Keys(f"----:com.apple.iTunes:{FIELD}", ("©alb",), ("aART",), ("©ART",), ("cpil",))
-ASF = Keys(FIELD, ("WM/AlbumTitle",), ("WM/AlbumArtist",), ("Author",), ("WM/IsCompilation",))
+ID3 = FieldNames(f"TXXX:{FIELD}", ("TALB",), ("TPE2",), ("TPE1",), ("TCMP",))
+VORBIS = FieldNames(
+    FIELD, ("album",), ("albumartist", "album artist"), ("artist",), ("compilation",)
+)
+APE = FieldNames(FIELD, ("Album",), ("Album Artist", "AlbumArtist"), ("Artist",), ("Compilation",))
+MP4 = FieldNames(f"----:com.apple.iTunes:{FIELD}", ("©alb",), ("aART",), ("©ART",), ("cpil",))
+ASF = FieldNames(FIELD, ("WM/AlbumTitle",), ("WM/AlbumArtist",), ("Author",), ("WM/IsCompilation",))
 
 _asf = _mutagen.asf
 _NUMBERS = (_asf.ASFBoolAttribute, _asf.ASFWordAttribute, _asf.ASFDWordAttribute)

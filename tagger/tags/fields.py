@@ -19,8 +19,7 @@ import mutagen.flac
 import mutagen.mp4
 
 from tagger.errors import TagError
-from tagger.tags import containers, id3v2, trailers
-from tagger.tags import mp4 as ilst
+from tagger.tags import containers, mp4, trailers
 from tagger.tags.field_names import APE, texts
 from tagger.tags.formats import (
     APE_GENRE,
@@ -35,6 +34,7 @@ from tagger.tags.formats import (
     read_id3,
     render_ape_items,
 )
+from tagger.tags.parts import splice
 
 NOTE = "note"  # our own field, in whatever tag is the main one
 Values = tuple[str, ...]
@@ -61,7 +61,7 @@ def get_fields(file: IO[bytes], family: Family, tags: Tags) -> dict[str, Values]
         fields["id3v1"] = (str(block[-1]),)
     if IGNR in family.older and (raw := dict(containers.read_info(file)).get(b"IGNR")) is not None:
         fields[IGNR] = (raw.decode("latin-1"),)  # byte for byte, whatever its encoding
-    if note := texts(tags.main, tags.keys.note):
+    if note := texts(tags.main, tags.names.note):
         fields[NOTE] = note
     return fields
 
@@ -81,7 +81,7 @@ def put_fields(
         file.seek(-1, 2)
         file.write(bytes([int(fields["id3v1"][0])]))
     if family.has_ape:
-        is_main = family.keys is APE
+        is_main = family.names is APE
         changes = {"Genre": fields.get(APE_GENRE)}
         if is_main or ape_alone:
             changes[APE.note] = note
@@ -91,7 +91,7 @@ def put_fields(
         frames = fields.get("TCON"), None if ape_alone else note
         _put_id3(file, family.id3, frames, keep_empty=keep_empty)
     elif not family.has_ape:
-        changes = {family.field: fields.get(family.field), family.keys.note: note}
+        changes = {family.field: fields.get(family.field), family.names.note: note}
         _put_values(file, media, changes, keep_empty=keep_empty)
     if IGNR in family.older:
         info = fields.get(IGNR)
@@ -124,7 +124,7 @@ def _put_id3(
     tag = parse_id3(file, place).with_fields(*changes)
     made = new_id3(file, place)
     removable = not keep_empty and not tag.rest and tag.frames in ((), made.frames)
-    containers.place_id3(file, place, b"" if removable else tag.to_bytes())
+    containers.put_id3(file, place, b"" if removable else tag.to_bytes())
 
 
 def _put_ape(
@@ -147,7 +147,7 @@ def _put_ape(
     new = BytesIO()
     if keep_empty or tags not in ({}, made):
         tags.save(new)
-    id3v2.splice(file, start, stop, new.getvalue())
+    splice(file, start, stop, new.getvalue())
 
 
 def _put_values(
@@ -157,7 +157,7 @@ def _put_values(
         return
     if isinstance(media, _mutagen.mp4.MP4):
         genre, note = changes.values()
-        ilst.put_items(file, media, genre, note)
+        mp4.put_items(file, media, genre, note)
         return
     if (
         isinstance(media, _mutagen.flac.FLAC)

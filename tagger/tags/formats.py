@@ -35,9 +35,9 @@ import mutagen.wave
 import mutagen.wavpack
 
 from tagger.errors import TagError
-from tagger.tags import containers, id3v2, trailers
-from tagger.tags import mp4 as ilst
-from tagger.tags.field_names import APE, ASF, ID3, MP4, VORBIS, Keys
+from tagger.tags import containers, id3v2, mp4, trailers
+from tagger.tags.field_names import APE, ASF, ID3, MP4, VORBIS, FieldNames
+from tagger.tags.parts import check_count, read_part
 
 _mutagen: Any = mutagen  # half of it is untyped
 
@@ -51,7 +51,7 @@ class Family:
     """
 
     types: tuple[Any, ...]
-    keys: Keys
+    names: FieldNames
     field: str
     id3: containers.Place | None = None
     older: tuple[str, ...] = ()
@@ -114,9 +114,9 @@ class Stream:
 
 def load(file: IO[bytes], kind: Any, family: Family) -> Any:
     """What mutagen reads of a file; for ID3v2 and APEv2 only the stream, see `read_tags`."""
-    if family.keys is MP4:
-        ilst.check_atoms(file)
-    if isinstance(family.id3, containers.Chunks):
+    if family.names is MP4:
+        mp4.check_atoms(file)
+    if isinstance(family.id3, containers.ChunkLayout):
         containers.find_id3(file, family.id3)  # raises `TagError` for too many chunks
     start = (
         containers.find_id3(file, containers.FRONT)[1] if family.id3 == containers.FRONT else None
@@ -125,8 +125,8 @@ def load(file: IO[bytes], kind: Any, family: Family) -> Any:
     if kind in _STREAMS:
         return Stream(_STREAMS[kind](file) if start is None else _STREAMS[kind](file, start))
     media = kind(file)
-    id3v2.check_count(len(media.tags or ()))
-    id3v2.check_count(len(getattr(media, "metadata_blocks", ())))  # of a FLAC
+    check_count(len(media.tags or ()))
+    check_count(len(getattr(media, "metadata_blocks", ())))  # of a FLAC
     return media
 
 
@@ -153,7 +153,7 @@ class Tags:
     """
 
     main: Any
-    keys: Keys  # of the main one
+    names: FieldNames  # of the main one
     ape: Any
 
     @property
@@ -165,15 +165,15 @@ class Tags:
 def read_tags(file: IO[bytes], media: Any, family: Family) -> Tags:
     """Read each tag once."""
     ape = read_ape(file) if family.has_ape else {}
-    if family.keys is APE or is_ape_alone(file, family, ape):
+    if family.names is APE or is_ape_alone(file, family, ape):
         return Tags(ape, APE, ape)
     if family.id3 is None:
-        return Tags(media.tags or {}, family.keys, ape)
+        return Tags(media.tags or {}, family.names, ape)
     source = read_id3(file, family.id3)
     if not source:
-        return Tags({}, family.keys, ape)
+        return Tags({}, family.names, ape)
     frames = BytesIO(id3v2.parse(source).to_read())
-    return Tags(_mutagen.id3.ID3(frames, translate=False, load_v1=False), family.keys, ape)
+    return Tags(_mutagen.id3.ID3(frames, translate=False, load_v1=False), family.names, ape)
 
 
 def is_ape_alone(file: IO[bytes], family: Family, ape: Any) -> bool:
@@ -254,7 +254,7 @@ def read_ape(file: IO[bytes]) -> Any:
     if start == stop:
         return _mutagen.apev2.APEv2()
     items, adds_up = trailers.split_ape(file)
-    source = id3v2.read_part(file, start, stop)
+    source = read_part(file, start, stop)
     if not adds_up and len(items) < int.from_bytes(source[-16:-12], "little"):
         # mutagen says so too, after it has looked at each byte for the end of a name.
         raise TagError("an item of the APEv2 tag has no name")

@@ -23,6 +23,7 @@ from tagger.tags import containers, id3v2
 from tagger.tags.field_names import APE, first_text, is_set
 from tagger.tags.fields import NOTE, get_fields, has_tags, put_fields
 from tagger.tags.formats import APE_GENRE, IGNR, Family, info_text, load, read_tags, recognise
+from tagger.tags.parts import splice
 from tagger.tags.verify import other_parts
 from tagger.types import GenreFields, TagInfo
 
@@ -58,10 +59,10 @@ def read_tag(path: Path) -> TagInfo:
         return TagInfo(
             genres=next(filter(None, names), ()),
             note=note,
-            album=first_text(tags.main, tags.keys.album),
-            album_artist=first_text(tags.main, tags.keys.album_artist),
-            artist=first_text(tags.main, tags.keys.artist),
-            compilation=is_set(tags.main, tags.keys.compilation),
+            album=first_text(tags.main, tags.names.album),
+            album_artist=first_text(tags.main, tags.names.album_artist),
+            artist=first_text(tags.main, tags.names.artist),
+            compilation=is_set(tags.main, tags.names.compilation),
         )
 
 
@@ -91,7 +92,7 @@ def write_genres(path: Path, genres: Sequence[str], note: str = "") -> None:
         _check_name(name, path)
     with _opened(path, "r+b") as (file, media, family):
         tags = read_tags(file, media, family)
-        main = APE_GENRE if tags.keys is APE else family.field
+        main = APE_GENRE if tags.names is APE else family.field
         values = dict.fromkeys([main, *get_fields(file, family, tags)], wanted)
         values.pop(NOTE, None)
         if note:
@@ -126,7 +127,7 @@ def restore_fields(path: Path, fields: GenreFields) -> None:
         file.seek(0)
         if family.id3 == containers.FRONT and recognise(file, path)[1] is not family:
             # Only an ID3 tag, which had no frame, told of what kind it is: its suffix is wrong.
-            id3v2.splice(file, 0, 0, id3v2.Id3().to_bytes())
+            splice(file, 0, 0, id3v2.Id3().to_bytes())
 
 
 def other_tags(path: Path) -> dict[str, str]:

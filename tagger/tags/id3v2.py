@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from io import BytesIO
-from typing import IO, Any
+from typing import Any
 
 import mutagen
 import mutagen.id3
@@ -20,6 +20,7 @@ import mutagen.id3
 from tagger.audio.id3 import from_synchsafe
 from tagger.errors import TagError
 from tagger.genres.provenance import FIELD
+from tagger.tags.parts import check_count
 
 _mutagen: Any = mutagen  # half of it is untyped
 
@@ -41,8 +42,6 @@ _NOTE = re.compile(rb".{6,19}%b" % _LETTERS, re.DOTALL)  # behind a header, an e
 EXTENDED_SIZE = range(6, 16)  # bytes of an extended header with all that it may hold
 _FALSE_SYNC = re.compile(rb"\xff([\xe0-\xff]|\Z)")  # what unsynchronisation takes care to avoid
 
-# What no tag of a person's reaches. Beyond that, mutagen and others take minutes or gigabytes.
-MOST_PARTS = 10_000  # frames, items, comments or chunks
 MOST_TEXT = 1 << 16  # bytes of the frames that are read, inflated
 
 DAMAGED = (
@@ -149,12 +148,6 @@ def is_synchsafe(data: bytes) -> bool:
     return not any(byte >> 7 for byte in data)
 
 
-def check_count(count: int) -> None:
-    """Raise `TagError` for more parts of a tag than a person makes."""
-    if count > MOST_PARTS:
-        raise TagError(f"its tag has more than {MOST_PARTS:,} parts, which is too many to be real")
-
-
 def parse(source: bytes) -> Id3:
     """Split a whole tag. Raises `TagError` if it is cut off or of an unknown kind."""
     size, major, flags = from_synchsafe(source[6:10]), source[3], source[5]
@@ -242,21 +235,3 @@ def _text_frame(tag: Id3, name: bytes, values: Sequence[str]) -> bytes:
         return name + len(data).to_bytes(3, "big") + data
     size = to_synchsafe(len(data)) if tag.synchsafe else len(data).to_bytes(4, "big")
     return name + size + b"\0\0" + data
-
-
-def read_part(file: IO[bytes], start: int, stop: int) -> bytes:
-    """The bytes from `start` to `stop`, as far as there are any."""
-    stop = min(stop, file.seek(0, 2))  # Python takes memory for all that it is asked for
-    file.seek(start)
-    return file.read(max(stop - start, 0))
-
-
-def splice(file: IO[bytes], start: int, stop: int, new: bytes) -> None:
-    """Replace the bytes from `start` to `stop`; what follows moves if the length changes."""
-    moves = len(new) != stop - start
-    file.seek(stop)
-    rest = file.read() if moves else b""
-    file.seek(start)
-    file.write(new + rest)
-    if moves:
-        file.truncate()

@@ -7,8 +7,7 @@ import struct
 from typing import IO
 
 from tagger.errors import TagError
-from tagger.tags import id3v2
-from tagger.tags.id3v2 import read_part
+from tagger.tags.parts import check_count, read_part
 
 V1_SIZE = 128  # bytes of an ID3v1 block; the last one is the genre
 APE_SIZE, APE_MARK = 32, b"APETAGEX"  # bytes of an APEv2 header or footer, and how both begin
@@ -23,7 +22,7 @@ def read_v1(file: IO[bytes]) -> bytes:
     return block if len(block) == V1_SIZE and block.startswith(b"TAG") and not is_ape else b""
 
 
-def trailers(file: IO[bytes]) -> int:
+def find_v1_start(file: IO[bytes]) -> int:
     """Where ID3v1, and what stands right before it (TAG+, Lyrics3), begins."""
 
     def before(count: int) -> bytes:
@@ -49,7 +48,7 @@ def trailers(file: IO[bytes]) -> int:
 
 def find_ape(file: IO[bytes]) -> tuple[int, int]:
     """First byte of the APEv2 tag and the first behind it; equal where there is none."""
-    stop = trailers(file)
+    stop = find_v1_start(file)
     file.seek(max(stop - APE_SIZE, 0))
     footer = file.read(APE_SIZE)
     if stop < APE_SIZE or not footer.startswith(APE_MARK):
@@ -80,7 +79,7 @@ def split_ape(file: IO[bytes]) -> tuple[list[bytes], bool]:
     while at < len(data) and (item := _APE_ITEM.match(data, at)):
         start, at = at, item.end() + int.from_bytes(item[1], "little")
         found.append(data[start:at])
-        id3v2.check_count(len(found))
+        check_count(len(found))
     return found, at == len(data)
 
 

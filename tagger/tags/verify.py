@@ -19,10 +19,10 @@ from tagger.audio.pyav import open_container
 from tagger.audio.reader import check_start
 from tagger.errors import AudioError, TagError
 from tagger.genres.provenance import FIELD
-from tagger.tags import containers, id3v2, trailers
-from tagger.tags import mp4 as ilst
+from tagger.tags import containers, mp4, trailers
 from tagger.tags.field_names import APE
 from tagger.tags.formats import Family, new_ape, parse_id3, recognise, render_ape_items
+from tagger.tags.parts import read_part
 
 _mutagen: Any = mutagen  # half of it is untyped
 
@@ -36,7 +36,7 @@ def other_parts(file: IO[bytes], media: Any, family: Family) -> dict[str, str]:
         found |= _other_frames(file, family.id3)
     if family.has_ape:
         found |= _other_trailers(file, family)
-    if isinstance(family.id3, containers.Chunks):
+    if isinstance(family.id3, containers.ChunkLayout):
         found |= _other_chunks(file, family.id3)
     if family.id3 is None and not family.has_ape:
         found |= _other_values(file, media, family)
@@ -71,12 +71,12 @@ def _other_frames(file: IO[bytes], place: containers.Place) -> dict[str, str]:
     return found
 
 
-def _other_chunks(file: IO[bytes], layout: containers.Chunks) -> dict[str, str]:
+def _other_chunks(file: IO[bytes], layout: containers.ChunkLayout) -> dict[str, str]:
     found = {}
     others = [chunk for chunk in containers.chunks(file, layout) if not containers.is_id3(chunk[0])]
     for index, (name, at, stop) in enumerate(others):
         size = min(stop - at, 64) if name in containers.AUDIO else stop - at  # sound is large
-        data = id3v2.read_part(file, at, at + size)
+        data = read_part(file, at, at + size)
         if name == b"LIST" and data[8:12] == b"INFO":
             data = repr(
                 [item for item in containers.read_info(file) if item[0] != b"IGNR"]
@@ -88,7 +88,7 @@ def _other_chunks(file: IO[bytes], layout: containers.Chunks) -> dict[str, str]:
 def _other_trailers(file: IO[bytes], family: Family) -> dict[str, str]:
     # As stored, not as mutagen reads them: what it passes over must show here.
     items = trailers.read_ape_items(file)
-    if items == [] and family.keys is APE:
+    if items == [] and family.names is APE:
         items = render_ape_items(new_ape(file))
     start, stop = trailers.find_ape(file)
     file.seek(start)
@@ -97,7 +97,7 @@ def _other_trailers(file: IO[bytes], family: Family) -> dict[str, str]:
         key = item[8:].partition(b"\0")[0].decode()
         if key.casefold() not in ("genre", FIELD.casefold()):
             found[f"ape:{key}"] = found.get(f"ape:{key}", "") + _digest(item)
-    file.seek(trailers.trailers(file))
+    file.seek(trailers.find_v1_start(file))
     if data := file.read():
         found["end"] = _digest(data[:-1])  # the last byte is the genre of ID3v1
     return found
@@ -106,7 +106,7 @@ def _other_trailers(file: IO[bytes], family: Family) -> dict[str, str]:
 def _other_values(file: IO[bytes], media: Any, family: Family) -> dict[str, str]:
     """What Vorbis comments, MP4 or ASF hold besides, and the other blocks of a FLAC."""
     if isinstance(media, _mutagen.mp4.MP4):
-        kept = [item for item in ilst.items(file) if not _OWN_ITEM.match(item[1])]
+        kept = [item for item in mp4.items(file) if not _OWN_ITEM.match(item[1])]
         return {f"item:{i}:{name!r}": _digest(data) for i, (name, data) in enumerate(kept)}
     tags = media.tags if media.tags is not None else {}
     pairs = list(tags) if isinstance(tags, list) else list(tags.items())

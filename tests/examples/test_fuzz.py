@@ -26,7 +26,8 @@ from tagger.tags.genre_tag import (
     restore_fields,
     write_genres,
 )
-from tagger.tags.id3v2 import MOST_PARTS, MOST_TEXT
+from tagger.tags.id3v2 import MOST_TEXT
+from tagger.tags.parts import MOST_PARTS
 
 FUZZ = ROOT / "examples" / "fuzz.py"
 SECONDS = 10.0  # hours, without limits; or much more than the 2 GiB that a child may have

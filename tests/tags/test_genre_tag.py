@@ -20,7 +20,6 @@ from mutagen.flac import FLAC, Picture
 from mutagen.mp4 import MP4
 
 from tagger.errors import TagError, UnsupportedFormat
-from tagger.tags import mp4 as ilst
 from tagger.tags.formats import recognise
 from tagger.tags.genre_tag import (
     other_tags,
@@ -30,6 +29,7 @@ from tagger.tags.genre_tag import (
     restore_fields,
     write_genres,
 )
+from tagger.tags.mp4 import GENRE, items
 from tagger.types import TagInfo
 
 GENRES = ("Drum & Bass", "Tiếng Việt", "Folk, World, & Country")
@@ -884,12 +884,12 @@ def test_items_of_an_mp4_keep_their_bytes(tmp_path):
     odd = path.read_bytes().replace(b"\0\0\0\x0d\0\0\0\0BM", b"\0\0\0\x1b\0\0\0\0BM")
     path.write_bytes(odd)
     with path.open("rb") as file:
-        before = list(ilst.items(file))
+        before = list(items(file))
     assert any(b"\x1b\0\0\0\0BM" in data for _, data in before)
     write_genres(path, ["Jazz", "Bebop"])
     assert mutagen.File(path)["©gen"] == ["Jazz", "Bebop"]
     with path.open("rb") as file:
-        assert [item for item in ilst.items(file) if item[0] not in ilst.GENRE] == before
+        assert [item for item in items(file) if item[0] not in GENRE] == before
 
 
 @pytest.mark.parametrize("name", [b"moof", b"mfra"])

@@ -16,7 +16,6 @@ from mutagen.mp4 import MP4, MP4FreeForm
 
 from tagger.errors import TagError
 from tagger.genres.provenance import FIELD, is_own, make_note
-from tagger.tags import mp4 as ilst
 from tagger.tags.genre_tag import (
     other_tags,
     read_fields,
@@ -25,6 +24,7 @@ from tagger.tags.genre_tag import (
     restore_fields,
     write_genres,
 )
+from tagger.tags.mp4 import items as items_of
 from tagger.types import GenreFields, TagInfo
 
 GENRES = ("Drum & Bass", "Tiếng Việt")
@@ -349,12 +349,12 @@ def test_other_freeform_items_keep_their_bytes(tmp_path):
     media[MP4_KEY] = [b"old", b"older"]
     media.save()
     with path.open("rb") as file:
-        items = [data for _, data in ilst.items(file) if b"old" not in data]
+        items = [data for _, data in items_of(file) if b"old" not in data]
     before = other_tags(path)
     write_genres(path, ["Jazz"], NOTE)
     assert note_by_mutagen(path) == [NOTE]
     with path.open("rb") as file:
-        assert [data for name, data in ilst.items(file)][: len(items)] == items
+        assert [data for name, data in items_of(file)][: len(items)] == items
     assert other_tags(path) == before
 
 
