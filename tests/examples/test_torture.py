@@ -64,6 +64,7 @@ def test_it_sees_what_a_program_loses_that_writes_in_place(music: Path, tmp_path
     broken.write_text(text, encoding="utf-8")
     options = ("--kills", 10, "--faults", 0, "--files", 0, music)
     command = map(str, (sys.executable, broken, *options))
-    run = subprocess.run(list(command), capture_output=True, text=True)
+    env = {**os.environ, "PYTHONPATH": str(TORTURE.parent)}
+    run = subprocess.run(list(command), capture_output=True, text=True, env=env)
     assert run.returncode == 1
     assert "is neither old nor new" in run.stdout
