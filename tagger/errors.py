@@ -101,3 +101,33 @@ class DamagedState(StateError):
 
 class ReportError(TaggerError):
     """The report cannot be written, or one that was edited cannot be read."""
+
+
+def library_words(error: BaseException) -> object:
+    """What libsndfile, FFmpeg or the system says, without the path that bindings put around it.
+
+    None for an error that carries no such words.
+    """
+    return getattr(error, "error_string", None) or getattr(error, "strerror", None)
+
+
+def one_line(error: BaseException, limit: int = 200) -> str:
+    """What an error says, on one line of at most `limit` characters without a full stop.
+
+    An error that says nothing gives the name of its type.
+    """
+    try:
+        words = str(library_words(error) or error)
+    except Exception:  # a message of bytes that are not UTF-8
+        words = ""
+    text = words.encode("utf-8", "backslashreplace").decode()  # names may not be UTF-8
+    return " ".join(text.split())[:limit].rstrip(".") or type(error).__name__
+
+
+def first_line(error: object, limit: int = 200) -> str:
+    """The first line of what an error or a warning says, or the name of its type.
+
+    For errors whose further lines are advice to programmers, as torch's and SQLAlchemy's are.
+    """
+    lines = str(error).strip().splitlines()
+    return lines[0][:limit] if lines else type(error).__name__

@@ -21,7 +21,7 @@ from tagger.audio.decoders import DECODERS, SettledError, Source
 from tagger.audio.id3 import skip_id3
 from tagger.audio.pyav import TRUNCATED, Samples
 from tagger.audio.windows import AUTO, PART_WINDOWS, WindowPlan, lots, place_windows
-from tagger.errors import AudioError, EmptyAudio, Truncated
+from tagger.errors import AudioError, EmptyAudio, Truncated, one_line
 
 MARGIN = 0.025  # s read on both sides of a window, so that the resampler's edges fall outside it
 
@@ -209,13 +209,4 @@ def _summary(errors: dict[str, Exception]) -> str:
 
 
 def _one_line(error: Exception) -> str:
-    if isinstance(error, MemoryError):
-        return "it needs too much memory"
-    # libsndfile's and FFmpeg's own words, without the path that their bindings put around them.
-    words = getattr(error, "error_string", None) or getattr(error, "strerror", None) or error
-    try:
-        words = str(words)
-    except Exception:
-        words = ""
-    text = words.encode("utf-8", "backslashreplace").decode()  # names may not be UTF-8
-    return " ".join(text.split())[:200].rstrip(".") or type(error).__name__
+    return "it needs too much memory" if isinstance(error, MemoryError) else one_line(error)

@@ -160,11 +160,12 @@ def doctor(as_json: bool, state: Path | None, config: Path | None) -> None:
     for the reason in the last line.
     """
     with ended_well():
-        from tagger.app.doctor import examine, told
+        from tagger.app.doctor import examine, text_lines
 
-        report = examine(state, config)
-        print_lines([json.dumps(report, indent=2)] if as_json else map(printable, told(report)))
-        if not report["works"]:
+        found = examine(state, config)
+        as_text = map(printable, text_lines(found))
+        print_lines([json.dumps(found.as_json(), indent=2)] if as_json else as_text)
+        if not found.works:
             sys.exit(EXIT_NOTHING_DONE)
 
 

@@ -12,7 +12,7 @@ from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tagger.errors import DeviceError
+from tagger.errors import DeviceError, first_line
 
 if TYPE_CHECKING:
     import numpy as np
@@ -73,11 +73,11 @@ def look_for_cuda() -> tuple[bool, str]:
             if sign:
                 torch.cuda.init()  # type: ignore[no-untyped-call]  # says why, if no warning did
         except Exception as error:  # whatever driver and libraries say
-            told = _first_line(error)
+            told = first_line(error)
     if not sign or os.environ.get("CUDA_VISIBLE_DEVICES") in HIDING:
         return False, ""
     if caught:
-        told = _first_line(caught[0].message)
+        told = first_line(caught[0].message)
     version = f"torch {torch.__version__}"
     if torch.version.cuda is None:
         return False, f"{sign} is here, but {version} is a build without CUDA (see {GET_TORCH})"
@@ -105,13 +105,9 @@ def try_device(device: torch.device) -> None:
         return
     except RuntimeError as error:
         raise DeviceError(
-            f"{device} cannot compute ({_first_line(error)}); use --device cpu, or install a build "
+            f"{device} cannot compute ({first_line(error)}); use --device cpu, or install a build "
             f"of torch for it (see {GET_TORCH})"
         ) from error
-
-
-def _first_line(error: object) -> str:
-    return next(iter(str(error).strip().splitlines()), "")[:200] or type(error).__name__
 
 
 def fast_bfloat16(device: torch.device) -> str:

@@ -9,7 +9,9 @@ import socket
 import sqlite3
 import subprocess
 from contextlib import closing
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +21,8 @@ from click.testing import CliRunner, Result
 from helpers.cards import TOO_OLD, break_cuda
 from helpers.command import LIBRARY, ROOT, SCRIPT, environment
 
-from tagger.app import doctor, probes
+from tagger.app import diagnosis, doctor, probes
+from tagger.app.diagnosis import Container, Device, Package
 from tagger.audio import decoders
 from tagger.cli.commands import doctor as command
 from tagger.models import device
@@ -37,12 +40,12 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name, value in environment(folder).items():
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("TAG_GENRES_MODEL", raising=False)
-    well = {"version": "1.0", "library": "", "error": ""}
-    seen = {"name": "cpu", "torch": "2.13.0", "precision": "float32"}
-    reads = {"used": "PyAV", "decoders": {"soundfile": "no", "PyAV": "", "pydub": "no"}}
-    monkeypatch.setattr(probes, "try_packages", lambda: dict.fromkeys(probes.PACKAGES, well))
-    monkeypatch.setattr(probes, "try_device", lambda: probes.NO_DEVICE | seen)
-    monkeypatch.setattr(probes, "try_containers", lambda: {"mp3": reads})
+    package = Package(version="1.0")
+    cpu = Device(name="cpu", torch="2.13.0", precision="float32")
+    mp3 = Container("PyAV", {"soundfile": "no", "PyAV": "", "pydub": "no"})
+    monkeypatch.setattr(probes, "try_packages", lambda: dict.fromkeys(probes.PACKAGES, package))
+    monkeypatch.setattr(probes, "try_device", lambda: cpu)
+    monkeypatch.setattr(probes, "try_containers", lambda: {"mp3": mp3})
     return folder
 
 
@@ -50,8 +53,8 @@ def examined(*arguments: object) -> Result:
     return CliRunner().invoke(command, list(map(str, arguments)))
 
 
-def reported(*arguments: object) -> dict[str, object]:
-    report: dict[str, object] = json.loads(examined("--json", *arguments).stdout)
+def reported(*arguments: object) -> dict[str, Any]:
+    report: dict[str, Any] = json.loads(examined("--json", *arguments).stdout)
     return report
 
 
@@ -70,10 +73,16 @@ def started(home: Path, *arguments: str, **env: str) -> subprocess.CompletedProc
 # --- the whole --------------------------------------------------------------------------------
 
 
-def test_here_all_is_found_and_text_and_json_agree(tmp_path: Path) -> None:
-    done = started(tmp_path, "doctor", "--json")
-    assert done.returncode == 0, done.stdout + done.stderr
-    report = json.loads(done.stdout)
+def test_here_all_is_found_and_text_and_json_agree(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in environment(tmp_path).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("TAG_GENRES_MODEL", raising=False)
+    found = doctor.examine()
+    assert {path.name for path in tmp_path.iterdir()} == set()  # nothing was made
+    monkeypatch.setattr(doctor, "examine", lambda state, config: found)
+    report = reported()
     assert report["works"] and not report["broken"]
     assert report["device"]["torch"] == torch.__version__
     assert report["device"]["name"] == str(device.choose_device("auto"))
@@ -85,9 +94,8 @@ def test_here_all_is_found_and_text_and_json_agree(tmp_path: Path) -> None:
     assert {path.stem for path in probes.SAMPLES.iterdir()} == set(readable)
     assert all(row["used"] for row in readable.values())
     assert readable["flac"]["used"] == "soundfile" and readable["m4a"]["used"] == "PyAV"
-    assert {path.name for path in tmp_path.iterdir()} == set()  # nothing was made
 
-    text = "\n".join(doctor.told(report))
+    text = examined().stdout.removesuffix("\n")
     facts = [report["tag_genres"], report["python"], report["platform"], report["state"]["path"]]
     facts += [report["device"]["name"], report["device"]["precision_reason"]]
     facts += [package["version"] for package in report["packages"].values()]
@@ -103,6 +111,29 @@ def test_here_all_is_found_and_text_and_json_agree(tmp_path: Path) -> None:
             bool(row["decoders"][d]) for d in row["decoders"]
         ]
     assert text.endswith("a run would work")
+
+
+def test_the_json_has_these_keys_in_this_order(home: Path) -> None:
+    """Scripts read them: an attribute that is renamed must not rename its key."""
+    report = reported()
+    assert list(report) == [
+        "tag_genres", "python", "platform", "packages", "device", "cores", "containers",
+        "programs", "models", "default_model", "config", "state", "network", "space", "broken",
+        "warnings", "works",
+    ]  # fmt: skip
+    assert list(report["packages"]["av"]) == ["version", "library", "error"]
+    assert list(report["device"]) == [
+        "name", "reason", "gpus", "torch", "cuda_build", "trouble", "error", "precision",
+        "precision_reason",
+    ]  # fmt: skip
+    assert list(report["containers"]["mp3"]) == ["used", "decoders"]
+    assert list(report["default_model"]) == ["names", "source", "error", "missing"]
+    assert list(report["config"]) == ["path", "exists", "error"]
+    assert list(report["state"]) == [
+        "path", "exists", "bytes", "check", "writable", "fatal", "predictions", "runs",
+    ]  # fmt: skip
+    assert list(report["space"]) == ["state", "models", "temporary"]
+    assert list(report["space"]["state"]) == ["path", "bytes"]
 
 
 def test_what_is_broken_is_named_and_ends_nothing(tmp_path: Path) -> None:
@@ -152,13 +183,13 @@ def test_the_decoders_are_those_of_a_run() -> None:
 
 
 @pytest.mark.parametrize("path", sorted(probes.SAMPLES.iterdir()), ids=lambda path: path.name)
-def test_the_tone_of_each_sample_is_heard(path: Path) -> None:
+def test_each_sample_decodes_to_its_tone(path: Path) -> None:
     told = []
     for name in ("soundfile", "PyAV"):  # these come with the package
         try:
-            told.append(probes.hear(path, name))
+            told.append(probes.check_sample(path, name))
         except Exception as error:
-            assert probes.one_line(error)
+            assert probes.describe(error)
     assert told and not any(told)
 
 
@@ -175,18 +206,18 @@ def test_another_sound_is_not_taken_for_the_tone(
 ) -> None:
     wave = level * np.sin(2 * np.pi * pitch * np.arange(8000) / 16_000)
     soundfile.write(tmp_path / "sound.wav", wave, 16_000)
-    told = probes.hear(tmp_path / "sound.wav", "soundfile")
+    told = probes.check_sample(tmp_path / "sound.wav", "soundfile")
     assert reason in told and bool(reason) == bool(told)
 
 
 def test_a_decoder_that_crashes_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "soundfile.py").write_text("import os; os.abort()")
     monkeypatch.syspath_prepend(tmp_path)
-    told = probes._try_samples(
-        [(probes.SAMPLES / "flac.flac", name) for name in ("soundfile", "PyAV")]
-    )
-    assert "SIGABRT" in told[probes.SAMPLES / "flac.flac", "soundfile"]
-    assert told[probes.SAMPLES / "flac.flac", "PyAV"] == ""
+    flac = probes.SAMPLES / "flac.flac"
+    crashing, working = probes.Attempt(flac, "soundfile"), probes.Attempt(flac, "PyAV")
+    reasons = probes.try_samples([crashing, working])
+    assert "SIGABRT" in reasons[crashing]
+    assert reasons[working] == ""
 
 
 # --- the device -------------------------------------------------------------------------------
@@ -194,15 +225,16 @@ def test_a_decoder_that_crashes_is_told(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_a_broken_cuda_is_named(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     card = break_cuda(monkeypatch, home)
-    found = probes.NO_DEVICE | probes.look_at_device()
-    assert found["name"] in ("cpu", "mps") and card in found["trouble"]
-    assert TOO_OLD in found["trouble"]
+    found = probes.look_at_device()
+    assert found.name in ("cpu", "mps") and found.trouble is not None
+    assert card in found.trouble and TOO_OLD in found.trouble
     monkeypatch.setattr(probes, "try_device", lambda: found)
     result = examined()
     assert result.exit_code == 0  # it works, but slowly
-    assert f"warning: the NVIDIA GPU cannot be used: {found['trouble']}" in result.stdout
+    assert f"warning: the NVIDIA GPU cannot be used: {found.trouble}" in result.stdout
     report = reported()
-    assert report["device"] == found and found["trouble"] in "".join(report["warnings"])
+    assert report["device"] == asdict(found) | {"gpus": []}
+    assert found.trouble in "".join(report["warnings"])
 
 
 def test_a_device_that_computes_nothing_is_broken(
@@ -212,8 +244,8 @@ def test_a_device_that_computes_nothing_is_broken(
         raise RuntimeError("CUDA error: no kernel image is available\nmore")
 
     monkeypatch.setattr(torch, "ones", fail)
-    found = probes.NO_DEVICE | probes.look_at_device()
-    assert "cannot compute (CUDA error: no kernel image is available)" in found["error"]
+    found = probes.look_at_device()
+    assert "cannot compute (CUDA error: no kernel image is available)" in found.error
     monkeypatch.setattr(probes, "try_device", lambda: found)
     result = examined()
     assert result.exit_code == 1
@@ -221,7 +253,7 @@ def test_a_device_that_computes_nothing_is_broken(
 
 
 def test_a_device_that_does_not_answer_is_broken() -> None:
-    assert probes._apart("look_at_device", 0.001) == {"error": "no answer after 0.001 s"}
+    assert probes.try_device(0.001) == Device(error="no answer after 0.001 s")
 
 
 def test_a_gpu_that_a_run_does_not_use_is_told_by_it(tmp_path: Path) -> None:
@@ -276,9 +308,9 @@ def test_what_a_state_file_holds_is_told_and_left_as_it_is(state: Path, home: Pa
 def test_what_another_run_has_written_just_now_is_counted(state: Path) -> None:
     with State(state) as open_state:
         open_state.begin_run("tag", "small")
-        assert probes.look_at_state(state, ours=False)["runs"] == 3
+        assert probes.look_at_state(state, is_default=False).runs == 3
         open_state.begin_run("tag", "small")
-        assert probes.look_at_state(state, ours=False)["runs"] == 4
+        assert probes.look_at_state(state, is_default=False).runs == 4
 
 
 def test_what_a_killed_run_left_is_counted_and_left(tmp_path: Path) -> None:
@@ -290,7 +322,7 @@ def test_what_a_killed_run_left_is_counted_and_left(tmp_path: Path) -> None:
             shutil.copy(f"{tmp_path / 'state'}{end}", left / f"state{end}")
     before = contents(left)
     assert before["state-wal"]
-    assert probes.look_at_state(left / "state", ours=False)["runs"] == 2
+    assert probes.look_at_state(left / "state", is_default=False).runs == 2
     after = contents(left)
     assert {name: after[name] for name in before} == before
 
@@ -396,6 +428,6 @@ def test_a_model_of_the_hub_that_may_not_be_got_is_broken(
 
 
 def test_little_space_is_a_warning(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "LOW", 1 << 62)
+    monkeypatch.setattr(diagnosis, "LOW_SPACE", 1 << 62)
     report = reported()
     assert report["works"] and len([w for w in report["warnings"] if "little space" in w]) == 3

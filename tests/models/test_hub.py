@@ -298,7 +298,7 @@ def test_a_list_without_sizes_and_hashes_is_refused(
 ) -> None:
     if entry == {"lfs": []}:
         entry = {"lfs": [], "blobId": "../evil"}
-    monkeypatch.setattr("hub.told", lambda name, content: {**told(name, content), **entry})
+    monkeypatch.setattr("helpers.hub.told", lambda name, content: {**told(name, content), **entry})
     assert "the hub's list of its files is unusable" in refused("someone/tiny")
     assert hub.fetched() == []
 
