@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import warnings
 from pathlib import Path
 
 import pytest
-from helpers.command import SCRIPT, Run, environment
+from helpers.command import Run, environment, run_command
 
 
 @pytest.fixture(scope="session")
@@ -42,7 +41,7 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
-    """Run the console script in a folder of its own; nothing of the user's is read or written."""
+    """Run the command in a folder of its own; nothing of the user's is read or written."""
     home = tmp_path / "home"
     home.mkdir()
 
@@ -50,13 +49,6 @@ def run(tmp_path: Path) -> Run:
         env = environment(home)
         if env_online:
             del env["HF_HUB_OFFLINE"]
-        command = [*SCRIPT, *map(os.fspath, map(_as_path, arguments))]
-        return subprocess.run(
-            command, capture_output=True, text=True, cwd=home, env=env, timeout=300
-        )
+        return run_command(*arguments, cwd=home, env=env)
 
     return run
-
-
-def _as_path(argument: object) -> str | os.PathLike[str]:
-    return argument if isinstance(argument, os.PathLike) else str(argument)

@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 import shlex
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
-from helpers.command import LIBRARY, ROOT, SCRIPT, environment
+from helpers.command import LIBRARY, ROOT, environment, run_command
 
 from tagger.cli.tag import OTHER_COMMANDS, main
 from tagger.report.table import COLUMNS
@@ -28,14 +27,8 @@ def test_the_transcript_is_what_a_person_would_see(tmp_path: Path, transcript: s
     shutil.copy(ROOT / "examples" / "config.toml", tmp_path / "examples")
     for shown in re.split(r"^\$ ", transcript, flags=re.MULTILINE)[1:]:
         command, _, output = shown.partition("\n")
-        done = subprocess.run(
-            [*SCRIPT, *shlex.split(command)[1:]],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            cwd=tmp_path,
-            env=environment(tmp_path),
-        )
+        words = shlex.split(command)[1:]
+        done = run_command(*words, cwd=tmp_path, env=environment(tmp_path), merge=True)
         assert done.returncode == 0, done.stdout
         if "--precision" not in command:  # it depends on the processor; all else does not
             done.stdout = done.stdout.replace("float32", "bfloat16")

@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from helpers.clips import write_clips
-from helpers.command import LIBRARY, ROOT, SCRIPT, environment
+from helpers.command import LIBRARY, ROOT, SCRIPT, environment, run_command
 from helpers.known import know, song, state_of
 from helpers.runs import TINY, run_finetune
 from hypothesis import given
@@ -79,11 +79,8 @@ def obeyed(output: str) -> set[str]:
 
 def tame(*arguments: object, home: Path) -> tuple[int, str]:
     """Run the console script; its exit code and all that it printed, which must be tame."""
-    words = [os.fsencode(word if isinstance(word, Path) else str(word)) for word in arguments]
-    done = subprocess.run(
-        [*SCRIPT, *words], capture_output=True, cwd=home, env=environment(home), timeout=300
-    )
-    output = (done.stdout + done.stderr).decode("utf-8")  # strict: no stray bytes either
+    done = run_command(*arguments, cwd=home, env=environment(home))
+    output = done.stdout + done.stderr  # decoded strictly: no stray bytes either
     assert not obeyed(output), output
     assert "Traceback" not in output
     return done.returncode, output

@@ -13,7 +13,7 @@ from pathlib import Path
 import huggingface_hub
 import pytest
 from click.testing import CliRunner
-from helpers.command import LIBRARY, SCRIPT, Run, environment
+from helpers.command import LIBRARY, Run, environment, run_command
 from helpers.hub import COMMIT, Handler, Hub, serving, told
 from huggingface_hub import constants
 
@@ -593,10 +593,7 @@ def get(tmp_path: Path, hub: Hub) -> Callable[..., subprocess.CompletedProcess[s
             key: value for key, value in environment(home).items() if "PROXY" not in key.upper()
         }
         usual |= {"HF_ENDPOINT": hub.address, "HF_HUB_OFFLINE": "0"}
-        command = [*SCRIPT, "models", "get", name]
-        return subprocess.run(
-            command, capture_output=True, text=True, cwd=home, env=usual | env, timeout=100
-        )
+        return run_command("models", "get", name, cwd=home, env=usual | env)
 
     return get
 

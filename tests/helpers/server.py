@@ -1,0 +1,88 @@
+"""A process that has imported all that the command imports, and forks once for each command run.
+
+What takes a command longest is to import torch and transformers, and a test suite would do so
+hundreds of times. A fork has the folder, environment, arguments and streams that it is asked for,
+and none of the caller's. Nothing of the package is called before the fork, so that its caches are
+empty. `helpers/command.py` is the other end; the tests that are about the start, signals or imports
+use the real script.
+"""
+
+from __future__ import annotations
+
+import atexit
+import gc
+import importlib
+import os
+import pickle
+import pkgutil
+import signal
+import socket
+import sys
+import traceback
+
+# What the package imports inside functions, in a run.
+LAZY = ("pandas", "transformers.models.audio_spectrogram_transformer", "huggingface_hub.utils")
+
+
+def preload() -> None:
+    import tagger
+
+    for module in pkgutil.walk_packages(tagger.__path__, "tagger."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+    for name in LAZY:
+        importlib.import_module(name)
+    gc.collect()
+    gc.freeze()  # a collection in a fork would copy every page
+
+
+def serve(requests: socket.socket) -> list[str]:
+    """Answer each request with a process id and its status; returns a command's words in a fork."""
+    while True:
+        data, streams, _, _ = socket.recv_fds(requests, 1 << 20, 3)
+        if not data:
+            os._exit(0)  # the tests are over
+        words, folder, environment = pickle.loads(data)
+        if not (pid := os.fork()):
+            requests.close()
+            for number, stream in enumerate(streams):
+                os.dup2(stream, number)
+                os.close(stream)
+            os.chdir(folder)
+            os.environ.clear()
+            os.environ.update(environment)
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            return words
+        for stream in streams:
+            os.close(stream)
+        requests.send(pickle.dumps(pid))
+        _, status = os.waitpid(pid, 0)
+        requests.send(pickle.dumps(os.waitstatus_to_exitcode(status)))
+
+
+def main() -> None:
+    script = sys.argv[2]
+    sys.path[0] = os.path.dirname(script)  # as where that is run
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the tests
+    preload()
+    sys.argv = [script, *serve(socket.socket(fileno=int(sys.argv[1])))]
+    # It reads the environment as it is imported.
+    importlib.reload(importlib.import_module("huggingface_hub.constants"))
+    from tagger.cli import main as command
+
+    try:
+        command()
+    except SystemExit as end:
+        status = end.code
+    except BaseException:
+        traceback.print_exc()
+        status = 1
+    # To take down all that is imported takes longer than most commands do.
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status if isinstance(status, int) else bool(status))
+
+
+if __name__ == "__main__":
+    main()
