@@ -268,7 +268,8 @@ def test_what_is_no_text_is_refused(content, tmp_path):
     ("content", "missing"),
     [
         ("path;artist\n/a;Queen\n", "genre"), ("file,genre\n/a,Rock\n", "path"),
-        ("", "path and genre"), ("\n\n", "path and genre"), ("path|genre\n", "path and genre"),
+        ("", "path and no column genre"), ("\n\n", "path and no column genre"),
+        ("path|genre\n", "path and no column genre"),
     ],
 )  # fmt: skip
 def test_a_missing_column_is_named(content, missing, tmp_path):

@@ -159,7 +159,7 @@ def _table_clips(table: Path) -> list[Clip]:
     if unlabelled := [row for row in rows if not row.cells["label"] or not row.cells["path"]]:
         raise TrainingError(
             f"{len(unlabelled)} of {len(rows)} rows of {table} lack a path or a label, the first "
-            f"in line {unlabelled[0].line}",
+            f"in row {unlabelled[0].number}",
             table,
         )
     paths = [table.parent / row.cells["path"] for row in rows]

@@ -1,0 +1,125 @@
+"""Rows of a CSV as Excel, LibreOffice or an editor saves it: any of their encodings and separators.
+
+Reports that a person edited and the tables of training clips are read here.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tagger.errors import ReportError
+
+SEPARATORS = (",", ";", "\t")
+CELL_LIMIT = 1 << 24  # characters; columns of a person's own may hold lyrics or pictures
+WORKBOOKS = (b"PK\x03\x04", bytes.fromhex("d0cf11e0"))  # how .xlsx and .ods start, and .xls
+MARKS = {
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+# A first line for Excel, which shows no row for it.
+SEPARATOR_LINE = re.compile(r'\A"?sep=[,;\t]"?(?:\r\n|\r|\n)', re.IGNORECASE)
+LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
+
+Names = Sequence[str]  # of one column, the preferred name first
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row below the header; a row may lack cells at its end."""
+
+    number: int  # as a spreadsheet counts: usually the header is row 1
+    cells: dict[str, str]  # by the name of their column
+
+
+@dataclass(frozen=True, slots=True)
+class CsvFormat:
+    """What is accepted beyond UTF-8, UTF-16 with a byte order mark, and well-formed quotes."""
+
+    unmarked: tuple[str, ...] = ("utf-8",)  # encodings tried where there is no byte order mark
+    strict: bool = True  # a misplaced quote is an error
+
+
+def read_rows(path: Path, needed: Sequence[Names], form: CsvFormat) -> Iterator[Row]:
+    """The rows below the header, empty ones included.
+
+    Names of columns are compared in lower case, blanks as "_"; of columns with one name the first
+    counts. Each of `needed` is a column under any of its names; its cells are found under the
+    first name. Raises `ReportError` for a file that cannot be read as such a table.
+    """
+    text = _decode(path, form.unmarked)
+    separator, columns = _find_header(path, text, needed)
+    rows = _parse(path, text, separator, strict=form.strict)
+    next(cells for _, cells in rows if _is_filled(cells))  # the header
+    for number, cells in rows:
+        yield Row(number, {name: cells[at] for name, at in columns.items() if at < len(cells)})
+
+
+def _decode(path: Path, unmarked: Sequence[str]) -> str:
+    """The text of the whole file, its line ends as they are."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise ReportError(f"{path}: {reason}; name a CSV file", path) from error
+    if data.startswith(WORKBOOKS):
+        raise ReportError(f"{path} is a workbook; open it and save it as CSV", path)
+    marked = [encoding for mark, encoding in MARKS.items() if data.startswith(mark)]
+    for encoding in marked or unmarked:
+        try:
+            text = data.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+        if "\0" not in text:
+            return SEPARATOR_LINE.sub("", text)
+    raise ReportError(
+        f"{path} is not a CSV, or its encoding is not one we know; save it as CSV in UTF-8", path
+    )
+
+
+def _find_header(path: Path, text: str, needed: Sequence[Names]) -> tuple[str, dict[str, int]]:
+    """The first separator that gives all needed columns, and the place of each column."""
+    attempts: list[tuple[list[Names], list[str]]] = []
+    for separator in SEPARATORS:
+        # Not strict: with a wrong separator, quotes stand in the middle of cells.
+        rows = (cells for _, cells in _parse(path, text, separator, strict=False))
+        header = ["_".join(cell.casefold().split()) for cell in next(filter(_is_filled, rows), [])]
+        lacking = [names for names in needed if not set(names) & set(header)]
+        if not lacking:
+            columns = {name: header.index(name) for name in header}
+            found = {names[0]: next(filter(columns.__contains__, names)) for names in needed}
+            return separator, columns | {name: columns[other] for name, other in found.items()}
+        attempts.append((lacking, header))
+    lacking, header = min(attempts, key=lambda attempt: (len(attempt[0]), -len(attempt[1])))
+    missing = " and no column ".join(" or ".join(names) for names in lacking)
+    raise ReportError(
+        f"{path} has no column {missing}; its first row must name the columns, but names "
+        f"{', '.join(header) or 'none'}",
+        path,
+    )
+
+
+def _parse(
+    path: Path, text: str, separator: str, *, strict: bool
+) -> Iterator[tuple[int, list[str]]]:
+    """Number and cells of each row. If `strict`, a misplaced quote raises `ReportError`."""
+    csv.field_size_limit(max(CELL_LIMIT, csv.field_size_limit()))
+    lines = (match[0] for match in LINE.finditer(text))
+    row = 0
+    try:
+        for row, cells in enumerate(csv.reader(lines, delimiter=separator, strict=strict), 1):
+            yield row, cells
+    except csv.Error as error:
+        raise ReportError(
+            f"{path}: row {row + 1} is damaged ({error}); fix its quotes, or save it as CSV again",
+            path,
+        ) from error
+
+
+def _is_filled(cells: list[str]) -> bool:
+    return any(map(str.strip, cells))
