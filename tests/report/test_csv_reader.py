@@ -23,9 +23,7 @@ def rows(
 
 def test_a_column_is_found_under_the_first_of_its_names_and_under_its_own(tmp_path):
     (row,) = rows(tmp_path, "Genre;File\nRock;/a\n", CLIPS)
-    assert row == Row(
-        2, {"genre": "Rock", "label": "Rock", "file": "/a", "path": "/a", "mood": "calm"}
-    )
+    assert row == Row(2, {"genre": "Rock", "label": "Rock", "file": "/a", "path": "/a"})
 
 
 def test_the_preferred_name_wins_where_a_table_has_several(tmp_path):
