@@ -1,0 +1,154 @@
+"""A state file that version 0.1.0 made, with every kind of row, goes on working.
+
+`state-0.1.0.sql` is its dump; LIBRARY stands for the folder of four example tracks and a broken
+file. Three runs made it: one wrote three genres, `apply` wrote one of an edited report over the
+second of them, and `undo --path` took the first back. A new bundled model needs a new dump.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from helpers.command import LIBRARY
+from helpers.known import Recorder, bundled, rows_of
+from helpers.recall import decoders, recall
+
+from tagger.app.tag import TagRequest, tag_library
+from tagger.app.undo import UndoRequest, undo
+from tagger.state.database import VERSION
+from tagger.state.store import State
+from tagger.tags.genre_tag import read_genres, write_genres
+from tagger.types import Action, Outcome, Prediction, TagInfo, Track
+
+DUMP = Path(__file__).with_name("state-0.1.0.sql")
+MADE_WITH = "soundfile 0.14.0, av 18.1.0, /usr/bin/ffmpeg, 120 s"
+TABLES = ("failures", "journal", "models", "predictions", "runs", "tags")
+MP3, FLAC = "01 Porch Shuffle.mp3", "02 Quiet Fugue.flac"
+OGG, M4A = "03 Back Road.ogg", "04 Mirror Ball.m4a"
+GENRES = {MP3: (), FLAC: ("Baroque", "Organ"), OGG: ("Country",), M4A: ("Blues",)}
+BEST = {MP3: "reggae", FLAC: "jazz", OGG: "reggae", M4A: "blues"}
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Path:
+    """The files as the runs left them; sizes and times are those that the dump has."""
+    folder = tmp_path / "library"
+    folder.mkdir()
+    (folder / "broken.mp3").write_text("no music at all\n")
+    for name, genres in GENRES.items():
+        shutil.copy(LIBRARY / name, folder / name)
+        if genres and name != OGG:
+            write_genres(folder / name, genres)
+    return folder
+
+
+@pytest.fixture
+def file(tmp_path: Path, library: Path) -> Path:
+    """The state of version 0.1.0, moved to this library and to the decoders of this machine."""
+    with State(tmp_path / "other.sqlite3") as other:
+        script = DUMP.read_text().replace(MADE_WITH, decoders(other))
+    path = tmp_path / "state.sqlite3"
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript(script.replace("LIBRARY", str(library)))
+        for table in ("predictions", "failures"):
+            for name, mtime_ns in db.execute(f"SELECT path, mtime_ns FROM {table}"):
+                os.utime(os.fsdecode(name), ns=(mtime_ns, mtime_ns))
+        # No program can set a file's ctime, so the rows take what it is here.
+        for (name,) in db.execute("SELECT path FROM tags").fetchall():
+            ctime_ns = os.stat(os.fsdecode(name)).st_ctime_ns
+            db.execute("UPDATE tags SET ctime_ns = ? WHERE path = ?", (ctime_ns, name))
+        db.commit()
+    return path
+
+
+def track(path: Path) -> Track:
+    return Track.of(path, path.stat())
+
+
+def rows(path: Path) -> dict[str, list[dict[str, object]]]:
+    with closing(sqlite3.connect(path)) as db:
+        db.row_factory = sqlite3.Row
+        return {table: list(map(dict, db.execute(f"SELECT * FROM {table}"))) for table in TABLES}
+
+
+def taken_back(file: Path, **asked: object) -> list[Outcome]:
+    progress = Recorder()
+    undo(UndoRequest(state=file, **asked), progress)
+    return progress.outcomes
+
+
+def test_no_row_and_no_value_is_lost_when_it_is_opened(file):
+    before = rows(file)
+    with State(file) as state:
+        assert state.rows("PRAGMA user_version") == [(VERSION,)]
+    after = rows(file)
+    assert all(before.values())
+    for table, old in before.items():
+        kept = [{name: row[name] for name in old[0]} for row in after[table]]
+        assert kept == old, table
+
+
+@pytest.mark.parametrize("name", BEST)
+def test_its_predictions_are_found(library, file, name):
+    with State(file) as state:
+        prediction = recall(state, track(library / name), bundled())
+    assert isinstance(prediction, Prediction)
+    assert prediction.ranked[0][0] == BEST[name]
+    assert sum(prediction.probabilities) == pytest.approx(1)
+
+
+def test_its_failure_is_found(library, file):
+    with State(file) as state:
+        reason = recall(state, track(library / "broken.mp3"), bundled())
+    assert reason.startswith("no decoder can read it")
+
+
+@pytest.mark.parametrize("name", GENRES)
+def test_its_tags_are_found(library, file, name):
+    with State(file) as state:
+        tag = state.find_tag(track(library / name))
+    assert tag == TagInfo(GENRES[name], album="Test Tones", artist="The Oscillators")
+
+
+def test_a_run_predicts_nothing_again(library, file, tmp_path):
+    report, progress = tmp_path / "genres.csv", Recorder()
+    tag_library(TagRequest([library], csv=report, state=file), progress)
+    assert any("5 tracks, 5 known from earlier runs" in line for line in progress.said)
+    found = {name: row["genre"].lower() for name, row in rows_of(report.read_text()).items()}
+    assert found == {**BEST, "broken.mp3": ""}
+
+
+def test_its_runs_are_listed(file):
+    with State(file) as state:
+        runs = [(run.kind, run.source, run.files, run.standing) for run in state.runs()]
+    assert runs == [
+        ("tag", "gtzan-small", 3, 2),
+        ("apply", "e.csv", 1, 1),
+        ("undo", "of run 1", 1, 1),
+    ]
+
+
+def test_its_changes_are_undone_one_run_after_the_other(library, file):
+    assert [each.action for each in taken_back(file)] == [Action.WRITTEN]
+    assert read_genres(library / FLAC) == ("Jazz",)
+    assert [each.action for each in taken_back(file)] == [Action.WRITTEN] * 2
+    assert {name: read_genres(library / name) for name in GENRES} == {
+        **dict.fromkeys(GENRES, ()), OGG: ("Country",)
+    }  # fmt: skip
+
+
+def test_its_undo_is_undone(library, file):
+    assert [each.action for each in taken_back(file, runs=[3])] == [Action.WRITTEN]
+    assert read_genres(library / MP3) == ("Reggae",)
+
+
+def test_a_genre_that_was_set_since_is_kept(library, file):
+    write_genres(library / M4A, ["By hand"])
+    actions = {each.path.name: each.action for each in taken_back(file, paths=[library / M4A])}
+    assert actions == {M4A: Action.FAILED}
+    assert read_genres(library / M4A) == ("By hand",)
