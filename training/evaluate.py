@@ -15,8 +15,8 @@ from typing import Any
 import click
 
 from tagger.audio.windows import Count
-from tagger.cli.console import Command
-from tagger.cli.options import window_count
+from tagger.cli.command import Command
+from tagger.cli.values import window_count
 from tagger.errors import TaggerError
 from tagger.models.find import DEFAULT_MODEL, find_model
 from tagger.models.model import GenreModel, load_model

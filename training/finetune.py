@@ -17,7 +17,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from tagger.cli.console import Command
+from tagger.cli.command import Command
 from tagger.errors import TaggerError
 from tagger.report.escape import printable
 from tagger.types import DEVICES, PRECISIONS, FrontEnd

@@ -32,7 +32,7 @@ class UndoRequest:
     writing: WriteOptions = field(default_factory=WriteOptions)
 
 
-def undo(request: UndoRequest, progress: Progress) -> tuple[str, Summary]:
+def undo_tags(request: UndoRequest, progress: Progress) -> tuple[str, Summary]:
     """Take changes back, last first; whose they were, and what became of them.
 
     Raises `StateError` if there is nothing to undo.

@@ -8,7 +8,8 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, Any, NoReturn, TypeVar
+from types import FrameType
+from typing import IO, TYPE_CHECKING, NoReturn, TypeVar
 
 import click
 
@@ -23,39 +24,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 EXIT_NOTHING_DONE, EXIT_SOME_FAILED, EXIT_INTERRUPTED = 1, 3, 130
-
-
-class Command(click.Command):
-    """A command whose errors of usage hold nothing that a terminal would obey.
-
-    Click's own ones repeat what was typed or stands in a config file.
-    """
-
-    def make_context(
-        self,
-        info_name: str | None,
-        args: list[str],
-        parent: click.Context | None = None,
-        **extra: Any,
-    ) -> click.Context:
-        """Parse the arguments."""
-        with _plain_errors():
-            return super().make_context(info_name, args, parent, **extra)
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run the command."""
-        with _plain_errors():
-            return super().invoke(ctx)
-
-
-@contextmanager
-def _plain_errors() -> Iterator[None]:
-    try:
-        yield
-    except click.UsageError as error:
-        raise click.UsageError(printable(error.format_message()), error.ctx) from error
-    except click.ClickException as error:
-        raise click.ClickException(printable(error.format_message())) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,16 +107,29 @@ def end_explained(tracks: Iterable[Explanation]) -> NoReturn:
 
 
 @contextmanager
-def ended_well() -> Iterator[None]:
-    """Turn errors that a user can mend, and Ctrl-C, into one line and an exit code."""
+def exit_on_errors() -> Iterator[None]:
+    """Turn errors that a user can fix, and Ctrl-C, into one line and an exit code."""
     # `docker stop` and shutdowns end a run as gently as Ctrl-C does.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with _handled(signal.SIGTERM, signal.default_int_handler):
+        try:
+            yield
+        except TaggerError as error:
+            click.echo(printable(f"tag-genres: {error}"), err=True)
+            sys.exit(EXIT_NOTHING_DONE)
+        except KeyboardInterrupt:
+            message = "all finished work is kept; run the same command again to continue"
+            click.echo(f"\ninterrupted: {message}", err=True)
+            sys.exit(EXIT_INTERRUPTED)
+
+
+@contextmanager
+def _handled(
+    number: signal.Signals, handler: Callable[[int, FrameType | None], None]
+) -> Iterator[None]:
+    """Handle a signal within the block; then put the handler from before back."""
+    before = signal.signal(number, handler)
     try:
         yield
-    except TaggerError as error:
-        click.echo(printable(f"tag-genres: {error}"), err=True)
-        sys.exit(EXIT_NOTHING_DONE)
-    except KeyboardInterrupt:
-        again = "all finished work is kept; run the same command again to go on"
-        click.echo(f"\ninterrupted: {again}", err=True)
-        sys.exit(EXIT_INTERRUPTED)
+    finally:
+        if before is not None:  # None: it was not set from Python, and cannot be put back
+            signal.signal(number, before)

@@ -1,204 +1,167 @@
-"""What the commands share: how options are read from words, from a config file, and into values."""
+"""Options that belong together reach a command as one typed value, declared in one place."""
 
 from __future__ import annotations
 
-import math
-import os
-from collections.abc import Callable, Mapping
-from dataclasses import fields
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
-from typing import Any, TypeGuard, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import click
 
-from tagger.app.config import COMMAND_LINE_ONLY, check_keys, default_config, read_config
-from tagger.audio.windows import AUTO, Count
-from tagger.cli.console import Command
-from tagger.errors import ConfigError
+from tagger.audio.windows import Count
+from tagger.cli.values import not_nan, window_count
+from tagger.types import DEVICES, PRECISIONS, PredictOptions, WriteOptions
 
-T = TypeVar("T")
-CONFIG_FOUND = "tagger.app.config"  # in the context: the config file, if it was not named
+P = ParamSpec("P")
+R = TypeVar("R")
+V = TypeVar("V")
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
-
-class MainCommand(Command):
-    """The main command; a first word that names another one runs that instead."""
-
-    def __init__(self, *args: Any, others: Mapping[str, click.Command], **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.others = others
-
-    def make_context(
-        self,
-        info_name: str | None,
-        args: list[str],
-        parent: click.Context | None = None,
-        **extra: Any,
-    ) -> click.Context:
-        """Hand over to the other command, if one is named."""
-        other = self.others.get(args[0]) if args else None
-        if other is not None:
-            return other.make_context(f"{info_name} {args[0]}", args[1:], parent, **extra)
-        return super().make_context(info_name, args, parent, **extra)
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run whichever command the context is for."""
-        return super().invoke(ctx) if ctx.command is self else ctx.command.invoke(ctx)
+PREDICT = PredictOptions()
 
 
-class Rules(click.ParamType[Any]):
-    """A file of rules, or in a config file the rules themselves."""
+def option_group(
+    *options: Decorator,
+) -> Callable[[Callable[..., V]], Callable[[Callable[Concatenate[V, P], R]], Callable[P, R]]]:
+    """Turn a function that makes a value of these options into a decorator for commands.
 
-    name = "file"
+    The function takes the options by name. A decorated command takes the value as its first
+    argument; of several groups the lowest decorator fills the first one. An option that the
+    function does not take, or a parameter without an option, is a `TypeError` or `KeyError` in
+    every run of the command, so nothing is dropped.
+    """
 
-    def __init__(self, load: Callable[[Any], object]) -> None:
-        self.load = load
+    def of(build: Callable[..., V]) -> Callable[[Callable[Concatenate[V, P], R]], Callable[P, R]]:
+        names = tuple(inspect.signature(build).parameters)
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """What the loader makes of it."""
-        try:
-            return self.load(Path(value).expanduser() if isinstance(value, str) else value)
-        except ConfigError as error:
-            self.fail(str(error), param, ctx)
+        def decorate(command: Callable[Concatenate[V, P], R]) -> Callable[P, R]:
+            @wraps(command)
+            def with_value(*args: P.args, **given: P.kwargs) -> R:
+                value = build(**{name: given.pop(name) for name in names})
+                return command(value, *args, **given)
 
+            for option in reversed(options):  # click lists the last one that is applied first
+                option(with_value)
+            return with_value
 
-class ModelName(click.ParamType[str]):
-    """The name of a model; of an environment variable, which may hold a path, one."""
+        return decorate
 
-    name = "name"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """The name as it is; "~" is the user's folder, for in a config file no shell says so."""
-        return os.path.expanduser(str(value))
-
-    def split_envvar_value(self, rv: str) -> list[str]:
-        """All of it: a path may have blanks."""
-        return [rv] if rv else []
-
-
-def skipped(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
-    """The genres and suffixes of `--skip`; a suffix without its dot would be a genre."""
-    from tagger.files.scan import SUFFIXES
-
-    for text in value:
-        bare = text.casefold().lstrip("*.")
-        if f".{bare}" in SUFFIXES and not text.startswith("."):
-            raise click.BadParameter(f"{text!r} is no genre; for a suffix write .{bare}")
-    return value
+    return of
 
 
-def made(kind: Callable[..., T], given: Mapping[str, Any]) -> T:
-    """A dataclass from options: each sets the field of its name."""
-    return kind(**{f.name: given[f.name] for f in fields(kind) if f.name in given})  # type: ignore[arg-type]
-
-
-def window_count(ctx: click.Context, param: click.Parameter, value: str) -> Count:
-    """What `--windows` stands for: a positive number, "auto", or None for "all"."""
-    if value == "all":
-        return None
-    if value == AUTO:
-        return AUTO
-    if value.isdecimal() and int(value) > 0:
-        return int(value)
-    raise click.BadParameter(f"{value!r} is neither a positive number, nor 'auto' or 'all'")
-
-
-def a_number(ctx: click.Context, param: click.Parameter, value: float | None) -> float | None:
-    """The value, if there is one; NaN passes click's ranges."""
-    if value is not None and math.isnan(value):
-        raise click.BadParameter("not a number")
-    return value
-
-
-def absolute(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
-    """The given path or paths as the state file has them: absolute, links resolved."""
-    if isinstance(value, tuple):
-        return tuple(absolute(ctx, param, path) for path in value)
-    return None if value is None else value.resolve()
-
-
-def _read_config(ctx: click.Context, param: click.Parameter, value: Path | None) -> None:
-    """Make a config file the source of what the command line does not say."""
-    path = value or default_config()
-    if value is None:
-        if not path.exists():
-            return
-        # Rules that nobody typed must not come as a surprise.
-        ctx.meta[CONFIG_FOUND] = path
-    options = {p.name or "": p for p in ctx.command.params if _may_be_configured(p)}
-    try:
-        config = read_config(path)
-        if isinstance(ctx.command, MainCommand):  # the others need only some of what it knows
-            check_keys(config, options, path)
-    except ConfigError as error:
-        raise click.UsageError(str(error)) from error
-    ctx.default_map = {
-        name: _as_typed(options[name], given, path)
-        for name, given in config.items()
-        if name in options
-    }
-
-
-def _may_be_configured(param: click.Parameter) -> TypeGuard[click.Option]:
-    """Whether it is an option that can be a habit, and is found by its long name."""
-    name = (param.name or "").replace("_", "-")
-    habit = not param.is_eager and name not in COMMAND_LINE_ONLY
-    return isinstance(param, click.Option) and habit and f"--{name}" in param.opts
-
-
-def _as_typed(option: click.Option, given: Any, path: Path) -> Any:
-    """A value of a config file as a person would have typed it, for click to check."""
-    if isinstance(option.type, Rules):
-        return given
-    items = given if option.multiple and isinstance(given, list) else [given]
-    kinds: tuple[type, ...] = (bool,) if option.is_flag else (str, int, float, Path)
-    # To Python, true and false are whole numbers as well.
-    if any(not isinstance(it, kinds) or isinstance(it, bool) != option.is_flag for it in items):
-        name = (option.name or "").replace("_", "-")
-        wanted = "true or false" if option.is_flag else "a text or a number"
-        raise click.UsageError(f"{path}: {name} must be {wanted}, not {given!r}")
-    if option.is_flag:
-        return given
-    # click takes 1.5 for a whole number, but not "1.5".
-    typed = [str(item) for item in items]
-    return typed if option.multiple else typed[0]
-
-
-config_option = click.option(
-    "--config",
-    type=click.Path(path_type=Path, dir_okay=False),
-    callback=_read_config,
-    is_eager=True,
-    expose_value=False,
-    help="TOML file with defaults for these options.  [default: tag-genres/config.toml in your "
-    "config folder]",
-)
 state_option = click.option(
     "--state",
     type=click.Path(path_type=Path, dir_okay=False),
     help="File that remembers predictions and writes.  [default: in your state folder]",
 )
-dry_run_option = click.option(
-    "--dry-run",
-    is_flag=True,
-    help="Show what would be changed, also in the report; change no music.",
-)
-quiet_option = click.option("--quiet", is_flag=True, help="No progress and no summary.")
-verbose_option = click.option("--verbose", is_flag=True, help="A line for every track.")
-keep_mtime_option = click.option(
-    "--keep-mtime", is_flag=True, help="Keep the files' time of modification."
-)
-hardlinks_option = click.option(
-    "--break-hardlinks",
-    is_flag=True,
-    help="Write hard-linked files too; their other names keep the old content.",
-)
 
 
-def writing_options(command: Callable[..., Any]) -> Callable[..., Any]:
+@dataclass(frozen=True, slots=True)
+class ChangeOptions:
     """What every command that changes files takes."""
-    for option in (
-        verbose_option, quiet_option, state_option, hardlinks_option, keep_mtime_option,
-        dry_run_option,
-    ):  # fmt: skip
-        command = option(command)
-    return command
+
+    dry_run: bool
+    writing: WriteOptions
+    state: Path | None
+    quiet: bool
+    verbose: bool
+
+
+@option_group(
+    click.option(
+        "--dry-run",
+        is_flag=True,
+        help="Show what would change, also in the report; change no music files.",
+    ),
+    click.option("--keep-mtime", is_flag=True, help="Keep the files' modification times."),
+    click.option(
+        "--break-hardlinks",
+        is_flag=True,
+        help="Write hard-linked files too; their other names keep the old content.",
+    ),
+    state_option,
+    click.option("--quiet", is_flag=True, help="No progress and no summary."),
+    click.option("--verbose", is_flag=True, help="Print a line for every track."),
+)
+def change_options(
+    *,
+    dry_run: bool,
+    keep_mtime: bool,
+    break_hardlinks: bool,
+    state: Path | None,
+    quiet: bool,
+    verbose: bool,
+) -> ChangeOptions:
+    """The command changes files: it takes `ChangeOptions`."""
+    writing = WriteOptions(keep_mtime=keep_mtime, break_hardlinks=break_hardlinks)
+    return ChangeOptions(
+        dry_run=dry_run, writing=writing, state=state, quiet=quiet, verbose=verbose
+    )
+
+
+@option_group(
+    click.option(
+        "--windows",
+        callback=window_count,
+        metavar="N|auto|all",
+        default=str(PREDICT.windows),
+        show_default=True,
+        help="Windows predicted per track; 'auto' adds more until the genre is settled, 'all' "
+        "covers every sample.",
+    ),
+    click.option(
+        "--device",
+        type=click.Choice(DEVICES),
+        default=PREDICT.device,
+        show_default=True,
+        help="Where the model runs; auto uses a GPU if there is one.",
+    ),
+    click.option(
+        "--precision",
+        type=click.Choice(PRECISIONS),
+        default=PREDICT.precision,
+        show_default=True,
+        help="What the model computes in; auto uses bfloat16 where that is fast.",
+    ),
+    click.option(
+        "--batch-size",
+        type=click.IntRange(min=1),
+        help="Windows computed at once.  [default: chosen for the device]",
+    ),
+    click.option(
+        "--workers",
+        type=click.IntRange(min=1),
+        help="Processes that decode.  [default: one per core]",
+    ),
+    click.option(
+        "--decode-timeout",
+        type=click.FloatRange(min=0, min_open=True),
+        callback=not_nan,
+        default=PREDICT.decode_timeout,
+        show_default=True,
+        metavar="SECONDS",
+        help="Give up on a track that takes longer to decode; with many windows, the limit is for "
+        "32 of them.",
+    ),
+)
+def predict_options(
+    *,
+    windows: Count,
+    device: str,
+    precision: str,
+    batch_size: int | None,
+    workers: int | None,
+    decode_timeout: float,
+) -> PredictOptions:
+    """The command predicts: it takes `PredictOptions`."""
+    return PredictOptions(
+        windows=windows,
+        batch_size=batch_size,
+        workers=workers,
+        device=device,
+        precision=precision,
+        decode_timeout=decode_timeout,
+    )

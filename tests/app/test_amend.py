@@ -82,7 +82,7 @@ def applied(home: Path, rows: list[Row], **asked: object) -> list[tuple[Action, 
 
 def undo(home: Path) -> list[Action]:
     progress = Recorder()
-    undo_command.undo(UndoRequest(state=home / "state.db"), progress)
+    undo_command.undo_tags(UndoRequest(state=home / "state.db"), progress)
     return [outcome.action for outcome in progress.outcomes]
 
 
@@ -386,10 +386,10 @@ def test_an_interrupted_undo_says_how_to_undo_what_it_has_put_back(home, nth, mo
 
     monkeypatch.setattr(writing_undo, "restore_fields", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        undo_command.undo(UndoRequest(state=home / "state.db"), progress)
+        undo_command.undo_tags(UndoRequest(state=home / "state.db"), progress)
     assert [read_genres(path) for path in paths] == [("Polka",)] * (3 - nth) + [("Ska",)] * nth
     assert progress.said == [f"undo with: tag-genres undo --run 2 --state {home / 'state.db'}"]
-    undo_command.undo(UndoRequest(runs=[2], state=home / "state.db"), Recorder())
+    undo_command.undo_tags(UndoRequest(runs=[2], state=home / "state.db"), Recorder())
     assert {read_genres(path) for path in paths} == {("Polka",)}
 
 
@@ -407,5 +407,5 @@ def test_a_damaged_state_stays_where_it_is_when_something_is_to_be_undone(home, 
     path.write_bytes(b"garbage" * 100)
     monkeypatch.setattr(undo_command, "default_state", lambda: path)
     with pytest.raises(StateError):
-        undo_command.undo(UndoRequest(), Recorder())
+        undo_command.undo_tags(UndoRequest(), Recorder())
     assert [entry.name for entry in home.iterdir() if entry.is_file()] == ["state.db"]

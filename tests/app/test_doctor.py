@@ -24,7 +24,7 @@ from helpers.command import LIBRARY, ROOT, SCRIPT, environment
 from tagger.app import diagnosis, doctor, probes
 from tagger.app.diagnosis import Container, Device, Package
 from tagger.audio import decoders
-from tagger.cli.commands import doctor as command
+from tagger.cli.doctor import doctor as command
 from tagger.models import device
 from tagger.models.find import DEFAULT_MODEL
 from tagger.state.database import VERSION

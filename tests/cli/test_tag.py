@@ -7,6 +7,7 @@ import os
 import pty
 import re
 import shutil
+import signal
 import sqlite3
 import struct
 import subprocess
@@ -24,10 +25,12 @@ from helpers.command import LIBRARY, SCRIPT, Run, environment
 from helpers.known import JAZZ, ROCK, know, rows_of, song, state_of
 from tqdm import tqdm
 
+from tagger.app import undo
 from tagger.app.summary import Summary
 from tagger.cli.console import Console
 from tagger.cli.messages import SHORT, summary_lines
 from tagger.cli.tag import main
+from tagger.errors import StateError
 from tagger.tags.genre_tag import read_genres
 from tagger.types import Action, Outcome
 
@@ -195,6 +198,26 @@ def test_messages_do_not_pass_terminal_escapes_on(run: Run, tmp_path: Path) -> N
     assert done.returncode == 3
     assert "\x1b" not in done.stderr + done.stdout
     assert r"\x1b[2J" in done.stderr and r"\x1b[2J" in done.stdout
+
+
+@pytest.mark.parametrize("error", [None, StateError("damaged"), KeyboardInterrupt(), ValueError()])
+def test_the_handler_of_sigterm_is_put_back_when_a_command_ends(
+    error: BaseException | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def listed(*_: object) -> list[object]:
+        with pytest.raises(KeyboardInterrupt):  # SIGTERM ends a command as Ctrl-C does
+            signal.raise_signal(signal.SIGTERM)
+        if error:
+            raise error
+        return []
+
+    monkeypatch.setattr(undo, "list_runs", listed)
+    before = signal.getsignal(signal.SIGTERM)
+    assert before is not signal.default_int_handler
+    done = CliRunner().invoke(main, ["undo", "--list", "--state", "s.db"])
+    assert signal.getsignal(signal.SIGTERM) is before
+    codes = {type(None): 0, StateError: 1, KeyboardInterrupt: 130, ValueError: 1}
+    assert done.exit_code == codes[type(error)]
 
 
 def test_the_summary_counts_names_failures_and_says_how_to_undo() -> None:

@@ -21,7 +21,7 @@ import pytest
 from helpers.containers import sound
 from helpers.recall import INFO, PLAN, decoders, recall
 
-from tagger.app.undo import UndoRequest, undo
+from tagger.app.undo import UndoRequest, undo_tags
 from tagger.errors import DamagedState, StateError
 from tagger.state import database, store
 from tagger.state.database import APPLICATION, TABLES, VERSION, Database, set_aside
@@ -643,7 +643,7 @@ def test_undo_and_its_list_refuse_a_damaged_state_without_setting_it_aside(tmp_p
     damage_page(filled(file))
     before = untouched(tmp_path)
     with pytest.raises(DamagedState):
-        undo(UndoRequest(state=file), progress=None)
+        undo_tags(UndoRequest(state=file), progress=None)
     assert untouched(tmp_path) == before
 
 

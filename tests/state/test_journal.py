@@ -68,7 +68,7 @@ def write(file: Path, genre: str, *paths: Path, options: WriteOptions = PLAIN) -
 
 def undo(file: Path, *runs: int, **asked: object) -> list[Outcome]:
     progress = Recorder()
-    undo_command.undo(UndoRequest(runs, state=file, **asked), progress)
+    undo_command.undo_tags(UndoRequest(runs, state=file, **asked), progress)
     return progress.outcomes
 
 
@@ -726,7 +726,7 @@ class Walk:
             if kill:
                 kill(patch, stops_at)
             try:
-                undo_command.undo(UndoRequest(runs, state=self.file, **asked), progress)
+                undo_command.undo_tags(UndoRequest(runs, state=self.file, **asked), progress)
             except Killed:
                 ended = True
         told = [replace(each, action=W) if each.action is P else each for each in plan]

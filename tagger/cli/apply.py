@@ -1,0 +1,48 @@
+"""`tag-genres apply`: write the genres that a person edited in a report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from tagger.cli.command import Command
+from tagger.cli.config import config_option
+from tagger.cli.console import Console, end, exit_on_errors
+from tagger.cli.messages import summary_lines
+from tagger.cli.options import ChangeOptions, change_options
+
+
+@click.command(cls=Command)
+@click.argument("file", metavar="FILE.csv", type=click.Path(path_type=Path))
+@click.option(
+    "--all",
+    "every",
+    is_flag=True,
+    help="Also write the rows that nobody edited, where the file has no genre.",
+)
+@change_options
+@config_option
+def apply(change: ChangeOptions, *, file: Path, every: bool) -> None:
+    """Write the genres that you edited in a report.
+
+    Change the `genre` cells of genres.csv in a spreadsheet or an editor (separate several genres
+    with "; "), save it as CSV, and apply it: each row that you changed is written if the file has
+    another genre. A file whose genre changed since the report is left alone and listed. Exit codes
+    are those of tag-genres.
+    """
+    console = Console(change.quiet, change.verbose, diff=change.dry_run)
+    from tagger.cli.logfile import logged
+
+    with exit_on_errors(), logged(change.state):
+        from tagger.app.apply import ApplyRequest, apply_csv
+
+        request = ApplyRequest(
+            file=file,
+            every=every,
+            state=change.state,
+            dry_run=change.dry_run,
+            writing=change.writing,
+        )
+        summary = apply_csv(request, console)
+    end(console, summary, summary_lines(summary, None))

@@ -1,0 +1,183 @@
+"""The options that decide which genres a track gets: one group, checked as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import click
+from click.core import ParameterSource
+
+from tagger.cli.options import option_group
+from tagger.cli.values import RuleFile, check_skip, not_nan
+from tagger.genres.albums import BY
+from tagger.genres.labels import STYLES
+from tagger.genres.policy import MIN_CONFIDENCE, MIN_CONFIDENCE_MULTI_LABEL, ON_EXISTING, Policy
+from tagger.genres.vocabulary import Vocabulary, load_aliases, load_tree, load_whitelist
+
+POLICY = Policy()
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """Which tracks are predicted, and which genres they get."""
+
+    policy: Policy
+    only_missing: bool
+    skip: tuple[str, ...]
+    by: str  # one of albums.BY
+    provenance: bool
+    has_tree: bool  # whether --tree was given, be it empty
+
+    def check(self) -> None:
+        """Raise click's `UsageError` for options that contradict each other."""
+        vocabulary, with_parents = self.policy.vocabulary, self.policy.with_parents
+        source = click.get_current_context().get_parameter_source("tree")
+        is_typed = source is ParameterSource.COMMANDLINE  # a config may keep it for later
+        if is_typed and not (vocabulary.whitelist or with_parents):
+            raise click.UsageError("--tree does nothing without --whitelist or --with-parents")
+        if with_parents and not self.has_tree:
+            raise click.UsageError("--with-parents needs --tree, which defines the parents")
+        if self.only_missing and self.policy.on_existing != POLICY.on_existing:
+            raise click.UsageError("--only-missing works only with --on-existing keep")
+
+
+@option_group(
+    click.option(
+        "--on-existing",
+        type=click.Choice(ON_EXISTING),
+        default=POLICY.on_existing,
+        show_default=True,
+        help="What to do with a track that has a genre; replace-own replaces what an earlier run "
+        "wrote with --provenance, and keeps the rest.",
+    ),
+    click.option(
+        "--only-missing",
+        is_flag=True,
+        help="Do not predict tracks that have a genre; their tags are kept.",
+    ),
+    click.option(
+        "--skip",
+        multiple=True,
+        metavar="GENRE|.SUFFIX",
+        callback=check_skip,
+        help="Do not predict tracks with this genre or suffix; their tags are kept.",
+    ),
+    click.option(
+        "--protect",
+        multiple=True,
+        metavar="GENRE",
+        help="Never change the tags of tracks with this genre.",
+    ),
+    click.option(
+        "--min-confidence",
+        type=click.FloatRange(0, 1),
+        callback=not_nan,
+        help="Below this, a track is unsure and not written.  "
+        f"[default: {MIN_CONFIDENCE:g}; {MIN_CONFIDENCE_MULTI_LABEL:g} if the model gives each "
+        "label a probability of its own]",
+    ),
+    click.option(
+        "--min-music",
+        type=click.FloatRange(0, 1),
+        callback=not_nan,
+        default=POLICY.min_music,
+        show_default=True,
+        help="With a model that knows AudioSet's label Music: below this, a track is not music "
+        "and not written.",
+    ),
+    click.option(
+        "--top",
+        type=click.IntRange(min=1),
+        default=POLICY.top,
+        show_default=True,
+        help="Write at most this many genres per track.",
+    ),
+    click.option(
+        "--ratio",
+        type=click.FloatRange(0, 1),
+        callback=not_nan,
+        default=POLICY.ratio,
+        show_default=True,
+        help="Each further genre needs at least this share of the best one's confidence.",
+    ),
+    click.option(
+        "--aliases",
+        type=RuleFile(load_aliases),
+        help="TOML file that gives each genre's other spellings, plain or /regex/.",
+    ),
+    click.option(
+        "--whitelist",
+        type=RuleFile(load_whitelist),
+        help="Text file with one genre per line; no other genre is written.",
+    ),
+    click.option(
+        "--tree",
+        type=RuleFile(load_tree),
+        help="TOML file that gives each genre's subgenres, or beets' genres-tree.yaml. A genre "
+        "that is not on the whitelist becomes its nearest ancestor that is.",
+    ),
+    click.option(
+        "--with-parents", is_flag=True, help="Also write each genre's parent in the tree."
+    ),
+    click.option(
+        "--style",
+        type=click.Choice(STYLES),
+        default=POLICY.style,
+        show_default=True,
+        help="With a model whose labels are Discogs styles: write the style, its parent genre, or "
+        "both.",
+    ),
+    click.option(
+        "--by",
+        type=click.Choice(BY),
+        default="track",
+        show_default=True,
+        help="What gets one genre: each track, each album (compilations stay by track), or each "
+        "folder.",
+    ),
+    click.option(
+        "--provenance",
+        is_flag=True,
+        help="Add a field TAG_GENRES to the tag that says which model wrote the genre.",
+    ),
+)
+def rules_options(
+    *,
+    on_existing: str,
+    only_missing: bool,
+    skip: tuple[str, ...],
+    protect: tuple[str, ...],
+    min_confidence: float | None,
+    min_music: float,
+    top: int,
+    ratio: float,
+    aliases: Mapping[str, tuple[str, ...]] | None,
+    whitelist: tuple[str, ...] | None,
+    tree: Mapping[str, str] | None,
+    with_parents: bool,
+    style: str,
+    by: str,
+    provenance: bool,
+) -> Rules:
+    """The command decides on genres: it takes `Rules`."""
+    vocabulary = Vocabulary(aliases=aliases or {}, whitelist=whitelist or (), tree=tree or {})
+    policy = Policy(
+        on_existing=on_existing,
+        min_confidence=min_confidence,
+        top=top,
+        ratio=ratio,
+        protect=protect,
+        with_parents=with_parents,
+        style=style,
+        min_music=min_music,
+        vocabulary=vocabulary,
+    )
+    return Rules(
+        policy=policy,
+        only_missing=only_missing,
+        skip=skip,
+        by=by,
+        provenance=provenance,
+        has_tree=tree is not None,
+    )

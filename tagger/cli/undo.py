@@ -1,0 +1,88 @@
+"""`tag-genres undo`: put back what a run replaced, or list the runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from tagger.cli.command import Command
+from tagger.cli.config import config_option
+from tagger.cli.console import Console, end, exit_on_errors, print_lines
+from tagger.cli.messages import run_lines, undo_lines
+from tagger.cli.options import ChangeOptions, change_options
+from tagger.cli.values import absolute, all_absolute
+
+
+@click.command(cls=Command)
+@click.option("--list", "listing", is_flag=True, help="List the runs that changed tags.")
+@click.option(
+    "--run",
+    "runs",
+    type=int,
+    multiple=True,
+    help="Number of the run to undo, which may be an undo; may be repeated.  [default: the last "
+    "run with changes left to undo]",
+)
+@click.option(
+    "--path",
+    "paths",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    callback=all_absolute,
+    help="Only files under this path; without --run, the last change of each.",
+)
+@click.option(
+    "--from",
+    "old_place",
+    type=click.Path(path_type=Path),
+    metavar="OLD",
+    callback=absolute,
+    help="Where a library was before it moved.",
+)
+@click.option(
+    "--to",
+    "new_place",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    metavar="NEW",
+    callback=absolute,
+    help="Where it is now.",
+)
+@change_options
+@config_option
+def undo(
+    change: ChangeOptions,
+    *,
+    listing: bool,
+    runs: tuple[int, ...],
+    paths: tuple[Path, ...],
+    old_place: Path | None,
+    new_place: Path | None,
+) -> None:
+    """Put back the genres that a run replaced.
+
+    A file that changed since is left alone and listed. An undo is a run too and can itself be
+    undone. Exit codes are those of tag-genres.
+    """
+    console = Console(change.quiet, change.verbose, diff=change.dry_run)
+    if (old_place is None) != (new_place is None):
+        raise click.UsageError("--from and --to go together")
+    moved = (old_place, new_place) if old_place and new_place else None
+    from tagger.cli.logfile import logged
+
+    with exit_on_errors(), logged(change.state):
+        from tagger.app.undo import UndoRequest, list_runs, undo_tags
+
+        if listing:
+            print_lines(run_lines(list_runs(change.state)))
+            return
+        request = UndoRequest(
+            runs=runs,
+            paths=paths,
+            moved=moved,
+            state=change.state,
+            dry_run=change.dry_run,
+            writing=change.writing,
+        )
+        what, summary = undo_tags(request, console)
+    end(console, summary, undo_lines(what, summary))

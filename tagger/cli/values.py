@@ -1,0 +1,87 @@
+"""From the text of an option to its value: click types and callbacks that check and convert."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tagger.audio.windows import AUTO, Count
+from tagger.errors import ConfigError
+
+
+class RuleFile(click.ParamType[Any]):
+    """A file of rules; in a config file, the rules themselves may take its place."""
+
+    name = "file"
+
+    def __init__(self, load: Callable[[Any], object]) -> None:
+        self.load = load
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Load and check the rules."""
+        try:
+            return self.load(Path(value).expanduser() if isinstance(value, str) else value)
+        except ConfigError as error:
+            self.fail(str(error), param, ctx)
+
+
+class ModelName(click.ParamType[str]):
+    """The name of a model, which may be a path; an environment variable holds exactly one."""
+
+    name = "name"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Expand "~", as no shell does it in a config file."""
+        return os.path.expanduser(str(value))
+
+    def split_envvar_value(self, rv: str) -> list[str]:
+        """Do not split: a path may contain spaces."""
+        return [rv] if rv else []
+
+
+def check_skip(
+    ctx: click.Context, param: click.Parameter, value: tuple[str, ...]
+) -> tuple[str, ...]:
+    """Refuse a suffix without its dot in `--skip`: it would be taken for a genre."""
+    from tagger.files.scan import SUFFIXES
+
+    for text in value:
+        bare = text.casefold().lstrip("*.")
+        if f".{bare}" in SUFFIXES and not text.startswith("."):
+            raise click.BadParameter(f"{text!r} is not a genre; for a suffix write .{bare}")
+    return value
+
+
+def window_count(ctx: click.Context, param: click.Parameter, value: str) -> Count:
+    """The value of `--windows`: a positive number, "auto", or None for "all"."""
+    if value == "all":
+        return None
+    if value == AUTO:
+        return AUTO
+    if value.isdecimal() and int(value) > 0:
+        return int(value)
+    raise click.BadParameter(f"{value!r} is not a positive number, 'auto' or 'all'")
+
+
+def not_nan(ctx: click.Context, param: click.Parameter, value: float | None) -> float | None:
+    """Refuse NaN, which passes click's range checks."""
+    if value is not None and math.isnan(value):
+        raise click.BadParameter("not a number")
+    return value
+
+
+def absolute(ctx: click.Context, param: click.Parameter, value: Path | None) -> Path | None:
+    """The path as the state file stores it: absolute, links resolved."""
+    return None if value is None else value.resolve()
+
+
+def all_absolute(
+    ctx: click.Context, param: click.Parameter, value: tuple[Path, ...]
+) -> tuple[Path, ...]:
+    """The paths as the state file stores them: absolute, links resolved."""
+    return tuple(path.resolve() for path in value)

@@ -1,0 +1,212 @@
+"""Every option of every command changes what the command asks for, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from tagger.app import apply, doctor, models, tag, undo
+from tagger.cli.console import Console
+from tagger.cli.models import get
+from tagger.cli.tag import OTHER_COMMANDS, main
+
+ROOT = Path("/").resolve()
+COMMANDS = {"tag-genres": main, "get": get, **OTHER_COMMANDS}
+# Arguments without which a command does not run; an option is given in addition to them.
+NEEDED = {
+    "tag-genres": ["music"],
+    "apply": ["apply", "genres.csv"],
+    "undo": ["undo"],
+    "models": ["models"],
+    "get": ["models", "get", "maest"],
+    "doctor": ["doctor"],
+}
+# What each option is given, and what that changes in the request: its field, and the field's value.
+CASES: dict[str, dict[str, tuple[list[str], dict[str, Any]]]] = {
+    "tag-genres": {
+        "paths": (["more"], {"paths": (Path("music"), Path("more"))}),
+        "write_tags": (["--write-tags"], {"write_tags": True}),
+        "explain": (["--explain"], {"command": "explain_library"}),
+        "on_existing": (["--on-existing", "append"], {"policy.on_existing": "append"}),
+        "only_missing": (["--only-missing"], {"only_missing": True}),
+        "skip": (["--skip", "Polka", "--skip", ".m4b"], {"skip": ("Polka", ".m4b")}),
+        "protect": (["--protect", "Polka"], {"policy.protect": ("Polka",)}),
+        "min_confidence": (["--min-confidence", "0.7"], {"policy.min_confidence": 0.7}),
+        "min_music": (["--min-music", "0.9"], {"policy.min_music": 0.9}),
+        "top": (["--top", "3"], {"policy.top": 3}),
+        "ratio": (["--ratio", "0.25"], {"policy.ratio": 0.25}),
+        "aliases": (
+            ["--aliases", "aliases.toml"],
+            {"policy.vocabulary.aliases": {"Rock": ("rawk",)}},
+        ),
+        "whitelist": (["--whitelist", "list.txt"], {"policy.vocabulary.whitelist": ("Rock",)}),
+        "tree": (
+            ["--tree", "tree.toml", "--with-parents"],
+            {"policy.vocabulary.tree": {"Metal": "Rock"}, "policy.with_parents": True},
+        ),
+        "with_parents": (
+            ["--tree", "tree.toml", "--with-parents"],
+            {"policy.vocabulary.tree": {"Metal": "Rock"}, "policy.with_parents": True},
+        ),
+        "style": (["--style", "parent"], {"policy.style": "parent"}),
+        "by": (["--by", "album"], {"by": "album"}),
+        "provenance": (["--provenance"], {"writing.provenance": True}),
+        "csv": (["--csv", "other.csv"], {"csv": Path("other.csv")}),
+        "all_probabilities": (["--all-probabilities"], {"all_probabilities": True}),
+        "model": (["--model", "a", "--model", "b"], {"model": ("a", "b")}),
+        "windows": (["--windows", "5"], {"options.windows": 5}),
+        "device": (["--device", "cpu"], {"options.device": "cpu"}),
+        "precision": (["--precision", "float16"], {"options.precision": "float16"}),
+        "batch_size": (["--batch-size", "6"], {"options.batch_size": 6}),
+        "workers": (["--workers", "7"], {"options.workers": 7}),
+        "decode_timeout": (["--decode-timeout", "8.5"], {"options.decode_timeout": 8.5}),
+        "follow_links": (["--follow-links"], {"follow_links": True}),
+        "dry_run": (["--dry-run"], {"dry_run": True, "console.diff": True}),
+        "config": (
+            ["--config", "config.toml"],
+            {"policy.top": 9, "state": ROOT / "config.db"},
+        ),
+    },
+    "apply": {
+        "file": (["--", "--odd.csv"], {"file": Path("--odd.csv")}),
+        "every": (["--all"], {"every": True}),
+        "dry_run": (["--dry-run"], {"dry_run": True, "console.diff": True}),
+        "config": (["--config", "config.toml"], {"state": ROOT / "config.db"}),
+    },
+    "undo": {
+        "listing": (["--list"], {"command": "list_runs"}),
+        "runs": (["--run", "3", "--run", "4"], {"runs": (3, 4)}),
+        "paths": (["--path", "/a", "--path", "/b"], {"paths": (ROOT / "a", ROOT / "b")}),
+        "old_place": (["--from", "/a", "--to", "/"], {"moved": (ROOT / "a", ROOT)}),
+        "new_place": (["--from", "/b", "--to", "/"], {"moved": (ROOT / "b", ROOT)}),
+        "dry_run": (["--dry-run"], {"dry_run": True, "console.diff": True}),
+        "config": (["--config", "config.toml"], {"state": ROOT / "config.db"}),
+    },
+    "models": {
+        "as_json": (["--json"], {"command": "models_json"}),
+        "verbose": (["--verbose"], {"verbose": True}),
+    },
+    "get": {
+        "name": (["ast"], {"name": "ast"}),
+        "accept_licence": (["--accept-licence"], {"accepted": True}),
+        "quiet": (["--quiet"], {"quiet": True, "console.quiet": True}),
+    },
+    "doctor": {
+        "state": (["--state", "own.db"], {"state": Path("own.db")}),
+        "config": (["--config", "config.toml"], {"config": Path("config.toml")}),
+    },
+}
+SHARED = {
+    "keep_mtime": (["--keep-mtime"], {"writing.keep_mtime": True}),
+    "break_hardlinks": (["--break-hardlinks"], {"writing.break_hardlinks": True}),
+    "state": (["--state", "own.db"], {"state": Path("own.db")}),
+    "quiet": (["--quiet"], {"console.quiet": True}),
+    "verbose": (["--verbose"], {"console.verbose": True}),
+}
+for _command in ("tag-genres", "apply", "undo"):
+    CASES[_command].update(SHARED)
+# They change what is printed, not what is asked for.
+PRINTED = {("tag-genres", "version"), ("doctor", "as_json")}
+
+
+class Called(Exception):
+    """A command came as far as its function in `app`."""
+
+    def __init__(self, function: str, asked: dict[str, Any]) -> None:
+        self.asked = {"command": function, **asked}
+
+
+def flat(value: Any, name: str) -> Iterator[tuple[str, Any]]:
+    """The fields of a dataclass, and of those in it, by their dotted names."""
+    if not is_dataclass(value):
+        yield name, value
+        return
+    for field in fields(value):
+        if field.init:
+            yield from flat(getattr(value, field.name), f"{name}.{field.name}".lstrip("."))
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder with the files that options name, and functions of `app` that say what is asked."""
+    files = {
+        "aliases.toml": 'Rock = "rawk"',
+        "list.txt": "Rock",
+        "tree.toml": 'Rock = ["Metal"]',
+        "config.toml": f"top = 9\nstate = '{ROOT / 'config.db'}'",
+    }
+    for name, text in files.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("TAG_GENRES_MODEL", raising=False)
+    for name in ("HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME"):
+        monkeypatch.setenv(name, str(tmp_path))
+
+    def requested(function: str) -> Any:
+        def call(request: object, console: Console) -> None:
+            raise Called(function, {**dict(flat(request, "")), **dict(flat(console, "console"))})
+
+        return call
+
+    def named(function: str, *names: str) -> Any:
+        def call(*values: object, **more: object) -> None:
+            raise Called(function, {**dict(zip(names, values, strict=True)), **more})
+
+        return call
+
+    def get_model(name: str, say: Any, **more: object) -> None:
+        raise Called("get_model", {"name": name, **dict(flat(say.__self__, "console")), **more})
+
+    for function in ("tag_library", "explain_library"):
+        monkeypatch.setattr(tag, function, requested(function))
+    monkeypatch.setattr(apply, "apply_csv", requested("apply_csv"))
+    monkeypatch.setattr(undo, "undo_tags", requested("undo_tags"))
+    monkeypatch.setattr(undo, "list_runs", named("list_runs", "state"))
+    monkeypatch.setattr(models, "model_lines", named("model_lines", "verbose"))
+    monkeypatch.setattr(models, "models_json", named("models_json"))
+    monkeypatch.setattr(models, "get_model", get_model)
+    monkeypatch.setattr(doctor, "examine", named("examine", "state", "config"))
+
+
+def asked(arguments: list[str]) -> dict[str, Any]:
+    """What a command asks of `app`."""
+    result = CliRunner().invoke(main, arguments)
+    assert isinstance(result.exception, Called), (result.output, result.exception)
+    return result.exception.asked
+
+
+PARAMETERS = [
+    pytest.param(name, parameter, id=f"{name} {parameter.name}")
+    for name, command in COMMANDS.items()
+    for parameter in command.params
+    if (name, parameter.name) not in PRINTED
+]
+
+
+@pytest.mark.parametrize(("name", "parameter"), PARAMETERS)
+def test_an_option_changes_its_field_of_the_request_alone(
+    name: str, parameter: click.Parameter
+) -> None:
+    given, changed = CASES[name][parameter.name or ""]  # a new option needs a case
+    needed = NEEDED[name]
+    before = asked(needed)
+    if isinstance(parameter, click.Argument) and parameter.nargs == 1:
+        needed = needed[:-1]  # the argument is given anew
+    after = asked([*needed, *given])
+    if "command" in changed:  # it asks for something else, with other fields
+        assert after["command"] == changed["command"] != before["command"]
+    else:
+        assert {field: value for field, value in after.items() if before[field] != value} == changed
+
+
+def test_every_case_is_of_an_option_that_exists() -> None:
+    known = {name: {p.name for p in command.params} for name, command in COMMANDS.items()}
+    assert {name: set(cases) - known[name] for name, cases in CASES.items()} == {
+        name: set() for name in CASES
+    }
