@@ -1,7 +1,7 @@
-"""Where tag blocks stand in a file, found and replaced as bytes.
+"""Where a file keeps its ID3v2 tag and its RIFF INFO list, found and replaced as bytes.
 
-An ID3v2 tag stands in front (MP3, TTA), behind (DSF) or in a chunk (WAV, AIFF, DSDIFF). At the end
-of a file come, each if it is there: APEv2, then Lyrics3 or an enhanced "TAG+", then ID3v1.
+An ID3v2 tag is at the start (MP3, TTA), at the end (DSF) or in a chunk (WAV, AIFF, DSDIFF). For the
+other tags at the end of a file see `trailers`.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from tagger.audio.id3 import HEADER, id3_size
 from tagger.errors import TagError
 from tagger.tags.parts import check_count, read_part, splice
 
-AUDIO = (b"data", b"SSND", b"DSD ", b"DST ")  # chunks that hold the sound
+AUDIO = (b"data", b"SSND", b"DSD ", b"DST ")  # chunks that hold the audio
 
 
 @dataclass(frozen=True, slots=True)
 class ChunkLayout:
-    """A container of chunks: id, size, data, padded to an even length."""
+    """How a container stores its chunks: id, size, data padded to an even length."""
 
     size: str  # struct format of a size
-    new_id: bytes  # of an ID3 chunk that is added
+    new_id: bytes  # id of an ID3 chunk that is added
 
 
 FRONT, DSF = "front", "dsf"
@@ -34,16 +34,13 @@ DSDIFF = ChunkLayout(">Q", b"ID3 ")
 Place = str | ChunkLayout
 
 
-# --- ID3v2 ----------------------------------------------------------------------------------------
-
-
 def read_id3(file: IO[bytes], place: Place) -> bytes:
-    """The ID3v2 tag; no byte where there is none."""
+    """The ID3v2 tag; empty where there is none."""
     return read_part(file, *find_id3(file, place))
 
 
 def find_id3(file: IO[bytes], place: Place) -> tuple[int, int]:
-    """First byte of the tag and the first behind it; equal where there is none."""
+    """Offsets of the tag's first byte and of the byte after its last; equal if there is none."""
     if isinstance(place, ChunkLayout):
         head = 4 + struct.calcsize(place.size)
         found = [(at + head, stop) for name, at, stop in chunks(file, place) if is_id3(name)]
@@ -57,15 +54,15 @@ def find_id3(file: IO[bytes], place: Place) -> tuple[int, int]:
 
 
 def put_id3(file: IO[bytes], place: Place, new: bytes) -> None:
-    """Replace, add or (for no bytes) remove the ID3v2 tag."""
+    """Replace or add the ID3v2 tag, or remove it if `new` is empty."""
     if isinstance(place, ChunkLayout):
         _put_chunk(file, place, new)
         return
     start, stop = find_id3(file, place)
     if start == stop and place == DSF and start != file.seek(0, 2):
         raise TagError(
-            "its header points at no ID3 tag and not at the end of the file, so that a new tag "
-            "would damage it; mend that pointer (bytes 20 to 27; 0 stands for none) first"
+            "its header points at no ID3 tag and not at the end of the file, so a new tag would "
+            "damage it; fix that pointer (bytes 20 to 27; 0 means none) first"
         )
     splice(file, start, stop, new)
     if place == DSF:
@@ -75,16 +72,16 @@ def put_id3(file: IO[bytes], place: Place, new: bytes) -> None:
 
 
 def is_id3(name: bytes) -> bool:
-    """Whether a chunk of this name holds an ID3v2 tag."""
+    """Whether a chunk with this id holds an ID3v2 tag."""
     return name.upper() == b"ID3 "
 
 
 def chunks(
     file: IO[bytes], layout: ChunkLayout, end: int | None = None
 ) -> Iterator[tuple[bytes, int, int]]:
-    """Name, first byte of the header and first byte behind the data of each chunk of a file.
+    """Id, offset of the header and offset after the data of each chunk of a file.
 
-    `end` is where to stop if not at the end that the container states.
+    Stops at `end`, by default where the container's header says that it ends.
     """
     head = 4 + struct.calcsize(layout.size)
     at, end = head + 4, _end(file, layout) if end is None else end
@@ -101,33 +98,33 @@ def chunks(
 
 
 def _end(file: IO[bytes], layout: ChunkLayout) -> int:
-    """Where the container ends by its own header."""
+    """Where the container ends, by its own header."""
     width = struct.calcsize(layout.size)
     file.seek(4)
     return 4 + width + int(struct.unpack(layout.size, file.read(width))[0])
 
 
 def _put_chunk(file: IO[bytes], layout: ChunkLayout, new: bytes) -> None:
-    """As `put_id3`; the size of the whole container is corrected as well."""
+    """Like `put_id3`; also corrects the size of the whole container."""
     _check_end(file, layout)
     found = list(chunks(file, layout))
     length = file.seek(0, 2)
     head = 4 + struct.calcsize(layout.size)
     sound = next((stop - at - head for name, at, stop in found if name in AUDIO), 0)
-    # Readers take a chunk of audio without a size as reaching to the end: a tag would be heard.
+    # Readers take an audio chunk without a size to reach the end: they would play a tag.
     if not found or found[-1][2] > length or not sound:
         raise TagError(
             "the file is cut off, or its header does not say where the audio ends; "
-            "write it anew with: ffmpeg -i OLD -c copy -map_metadata 0 NEW"
+            "rewrite it with: ffmpeg -i OLD -c copy -map_metadata 0 NEW"
         )
     last = found[-1][2]
     rest = read_part(file, last + last % 2, _end(file, layout))
-    if len(rest) >= head and rest.strip(b"\0"):  # may be chunks at an odd place
+    if len(rest) >= head and rest.strip(b"\0"):  # may be chunks at an odd offset
         raise TagError(
-            "its chunks are not in line (the byte that fills up one of odd size may be missing); "
-            "mend that first, or leave out what follows the audio: ffmpeg -i OLD -c copy NEW"
+            "its chunks are misaligned (the padding byte after one of odd size may be missing); "
+            "fix that first, or drop what follows the audio: ffmpeg -i OLD -c copy NEW"
         )
-    if last % 2 and last == length:  # the padding byte was forgotten
+    if last % 2 and last == length:  # the padding byte is missing
         length += file.write(b"\0")
     absent = (layout.new_id, last + last % 2, last)
     name, start, stop = next((chunk for chunk in found if is_id3(chunk[0])), absent)
@@ -141,13 +138,13 @@ def _put_chunk(file: IO[bytes], layout: ChunkLayout, new: bytes) -> None:
 
 
 def _check_end(file: IO[bytes], layout: ChunkLayout) -> None:
-    """Refuse tags behind the end of the container; many readers find them, until there are new."""
+    """Refuse tags after the end of the container: many readers find them only until a new one."""
     end, length = _end(file, layout), file.seek(0, 2)
     behind = [name for name, at, _ in chunks(file, layout, length) if at >= end]
     if any(is_id3(name) or name == b"LIST" for name in behind):
         raise TagError(
-            "tags stand behind the end that its header states; save it once in a tag editor such "
-            "as Kid3, which mends that, or leave them out: ffmpeg -i OLD -c copy NEW"
+            "it has tags after the end that its header states; save it once in a tag editor such "
+            "as Kid3, which fixes that, or drop them: ffmpeg -i OLD -c copy NEW"
         )
 
 
@@ -164,14 +161,14 @@ def read_info(file: IO[bytes]) -> list[tuple[bytes, bytes]]:
 
 
 def put_info(file: IO[bytes], key: bytes, value: bytes | None) -> None:
-    """Set a text in the INFO list of a WAV, or remove it; without a list nothing happens."""
+    """Set a text in the INFO list of a WAV, or remove it; does nothing without a list."""
     start, stop = _find_info(file)
     texts = read_info(file)
     if start == stop or dict(texts).get(key) == value:
         return
     length = file.seek(0, 2)
     if read_part(file, start, stop).rstrip(b"\0") != _info_chunk(texts).rstrip(b"\0"):
-        raise TagError("its RIFF INFO list is damaged, and would be lost; mend it first")
+        raise TagError("its RIFF INFO list is damaged and would be lost; fix it first")
     new_texts = [(key, value)] if value is not None else []
     new = _info_chunk([item for item in texts if item[0] != key] + new_texts)
     end, stop = max(min(_end(file, WAV), length), stop), min(stop + stop % 2, length)
@@ -188,7 +185,7 @@ def _info_chunk(texts: list[tuple[bytes, bytes]]) -> bytes:
 
 
 def _find_info(file: IO[bytes]) -> tuple[int, int]:
-    """First byte of the header and first behind the data of the INFO list; equal without one."""
+    """Offsets of the INFO list's header and after its data; equal if there is none."""
     for name, at, stop in chunks(file, WAV):
         file.seek(at + 8)
         if name == b"LIST" and file.read(4) == b"INFO":

@@ -1,4 +1,4 @@
-"""How each kind of tag names what is read besides the genre, and its values as texts."""
+"""What each kind of tag calls the fields that are read besides the genre, and their texts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _mutagen: Any = mutagen  # half of it is untyped
 
 @dataclass(frozen=True, slots=True)
 class FieldNames:
-    """Names of fields in one kind of tag, as mutagen spells them; of several the first counts."""
+    """Names of fields in one kind of tag, as mutagen spells them; the first that is set counts."""
 
     note: str  # our own field
     album: tuple[str, ...]
@@ -43,7 +43,7 @@ _PLAIN = (str, bool, _asf.ASFUnicodeAttribute, _asf.ASFQWordAttribute, *_NUMBERS
 def texts(tags: Any, key: str) -> tuple[str, ...]:
     """The values of a field in one of mutagen's tags, without those that are not text.
 
-    Raises `TagError` for more than a person writes.
+    Raises `TagError` if there are more than any real tag has.
     """
     value = tags.get(key)
     value = getattr(value, "text", value)  # of an ID3 frame
@@ -55,13 +55,13 @@ def texts(tags: Any, key: str) -> tuple[str, ...]:
 
 
 def first_text(tags: Any, keys: tuple[str, ...]) -> str:
-    """The first value, without blanks around it, of the first field that has one; else ""."""
+    """The first value, stripped of blanks, of the first field that has one; else ""."""
     firsts = ("".join(texts(tags, key)[:1]).strip() for key in keys)
     return next(filter(None, firsts), "")
 
 
 def is_set(tags: Any, keys: tuple[str, ...]) -> bool:
-    """Whether a field holds a yes."""
+    """Whether a field holds a yes: "1" or "true"."""
     return first_text(tags, keys).casefold() in ("1", "true")
 
 

@@ -1,7 +1,7 @@
-"""The raw genre fields of a file, and our own field beside them: read, and made what is given.
+"""The raw genre fields of a file, and our own field (the note) beside them: read and written.
 
 mutagen reads everything, and writes Vorbis comments, MP4, ASF and APEv2. An ID3v2 tag is edited as
-bytes, see `id3v2`; so what stands behind it (APEv2, Lyrics3, ID3v1) is not touched either.
+bytes, see `id3v2`; so the tags after the audio (APEv2, Lyrics3, ID3v1) are not touched either.
 """
 
 from __future__ import annotations
@@ -36,17 +36,17 @@ from tagger.tags.formats import (
 )
 from tagger.tags.parts import splice
 
-NOTE = "note"  # our own field, in whatever tag is the main one
+NOTE = "note"  # our own field, in whichever tag is the main one
 Values = tuple[str, ...]
 PADDING, VORBIS_COMMENT, PICTURE = 1, 4, 6  # types of a FLAC block
-MOST_ODD = 100  # names of comments that are looked for in the file, one by one
-MOST_COMMENTS = 32 << 20  # characters; mutagen's time for Ogg grows with the square, here to 10 s
+MOST_ODD = 100  # names of comments that are searched for in the file, one by one
+MOST_COMMENTS = 32 << 20  # characters; mutagen's time for Ogg is quadratic, and 10 s at this size
 
 _mutagen: Any = mutagen  # half of it is untyped
 
 
 def get_fields(file: IO[bytes], family: Family, tags: Tags) -> dict[str, Values]:
-    """Raw values of each genre field that is there, the one that counts most first, and the note.
+    """Raw values of each genre field in the file, the most important first, and the note.
 
     Raises `TagError` for a genre that is not text.
     """
@@ -56,7 +56,7 @@ def get_fields(file: IO[bytes], family: Family, tags: Tags) -> dict[str, Values]
     if "Genre" in tags.ape:
         fields[APE_GENRE] = texts(tags.ape, "Genre")
         if not fields[APE_GENRE]:
-            raise TagError("its APEv2 genre is not text, and would be lost; remove it first")
+            raise TagError("its APEv2 genre is not text and would be lost; remove it first")
     if "id3v1" in family.older and (block := trailers.read_v1(file)):
         fields["id3v1"] = (str(block[-1]),)
     if IGNR in family.older and (raw := dict(containers.read_info(file)).get(b"IGNR")) is not None:
@@ -74,7 +74,7 @@ def put_fields(
     *,
     keep_empty: bool = True,
 ) -> None:
-    """Make the fields what is given; without `keep_empty`, remove a tag with nothing else."""
+    """Set the fields, and remove those not given; without `keep_empty`, remove an empty tag."""
     note = fields.get(NOTE)
     ape_alone = family.has_ape and is_ape_alone(file, family, read_ape(file))
     if "id3v1" in fields and trailers.read_v1(file):
@@ -99,7 +99,7 @@ def put_fields(
 
 
 def has_tags(file: IO[bytes], media: Any, family: Family) -> bool:
-    """Whether the tag block that is written to is there, and is not empty."""
+    """Whether the tag that is written to exists and is not empty."""
     if family.id3 is not None:
         return bool(read_id3(file, family.id3))
     if family.has_ape:
@@ -109,7 +109,7 @@ def has_tags(file: IO[bytes], media: Any, family: Family) -> bool:
     return media.tags is not None and not empty
 
 
-# --- one kind of tag each; `None` removes a field ------------------------------------------------
+# --- one function for each kind of tag; `None` removes a field ------------------------------------
 
 
 def _put_id3(
@@ -130,16 +130,16 @@ def _put_id3(
 def _put_ape(
     file: IO[bytes], changes: Mapping[str, Values | None], made: Any, *, keep_empty: bool
 ) -> None:
-    """`made` is the tag that is made where there is none."""
+    """`made` is the tag that a file without one gets."""
     (start, stop), tags = trailers.find_ape(file), read_ape(file)
     if all(values is None and key not in tags for key, values in changes.items()):
         return  # a tag without such a field keeps its bytes
     raw = trailers.read_ape_items(file)
     if raw is None or sorted(raw) != sorted(render_ape_items(tags)):
         raise TagError(
-            "its APEv2 tag holds items that would be lost or changed (two of the same name, more "
-            "than it counts, or one marked as read-only); remove those, or the whole tag, in a tag "
-            "editor such as Kid3 or Mp3tag first"
+            "its APEv2 tag holds items that would be lost or changed (two with the same name, more "
+            "than it counts, or a read-only one); remove those, or the whole tag, in a tag editor "
+            "such as Kid3 or Mp3tag first"
         )
     if len(tags) == 0:
         tags.update(made)
@@ -165,8 +165,8 @@ def _put_values(
         and read_id3(file, containers.FRONT)
     ):
         raise TagError(
-            "its tag is an ID3v2, which the genre in a Vorbis comment would hide; "
-            "write it anew with: ffmpeg -i OLD.flac -c copy -map_metadata 0 NEW.flac"
+            "its tag is an ID3v2 tag, which the genre in a Vorbis comment would hide; "
+            "rewrite it with: ffmpeg -i OLD.flac -c copy -map_metadata 0 NEW.flac"
         )
     if hasattr(media.tags, "vendor"):
         _check_comments(file, media.tags)
@@ -193,32 +193,32 @@ def _change(tags: Any, changes: Mapping[str, Values | None]) -> None:
 
 
 def _check_comments(file: IO[bytes], comments: Any) -> None:
-    """Refuse Vorbis comments that mutagen replaced at reading: to save them would lose them."""
+    """Refuse Vorbis comments that mutagen altered while reading: a save would lose them."""
     if sum(len(value) for _, value in comments) > MOST_COMMENTS:
         raise TagError("its Vorbis comments are too large to be written; are there huge pictures?")
     file.seek(0)
     head = file.read(1 << 24)
     odd = {f"{key}=".encode() for key, _ in comments if "?" in key}
     if len(odd) > MOST_ODD or any(name not in head for name in odd):
-        raise TagError("the name of a Vorbis comment is not ASCII and would be lost; mend it first")
+        raise TagError("the name of a Vorbis comment is not ASCII and would be lost; fix it first")
     replaced = sum(value.count("\ufffd") for _, value in comments)
     if replaced and head.count("\ufffd".encode()) < replaced:
-        raise TagError("a Vorbis comment is not UTF-8 and would be lost; mend it first")
+        raise TagError("a Vorbis comment is not UTF-8 and would be lost; fix it first")
     if any(re.fullmatch(r"unknown\d+", key) for key, _ in comments):
-        raise TagError("a Vorbis comment has no name and would be lost; mend it first")
+        raise TagError("a Vorbis comment has no name and would be lost; fix it first")
 
 
 def _check_flac_blocks(file: IO[bytes], known: Sequence[Any]) -> None:
-    """Refuse blocks that mutagen would not write as they are, such as texts that are not UTF-8."""
+    """Refuse blocks that mutagen would not write unchanged, such as texts that are not UTF-8."""
     file.seek(containers.find_id3(file, containers.FRONT)[1] + len(b"fLaC"))
     for block in known:
         size, new = int.from_bytes(file.read(4)[1:], "big"), block.write()
-        # Some programs state a wrong size for these two, which mutagen finds out and mends.
+        # Some programs state a wrong size for these two, which mutagen detects and fixes.
         raw = file.read(len(new) if block.code in (VORBIS_COMMENT, PICTURE) else size)
         if raw != new and block.code != PADDING:
             raise TagError(
                 f"its FLAC block of type {block.code} would not keep its bytes (6 is a picture, "
-                "often with a description that is not UTF-8); remove it, or add it anew, in a tag "
+                "often with a description that is not UTF-8); remove it, or add it again, in a tag "
                 "editor such as Kid3 or Mp3tag first"
             )
 
@@ -229,7 +229,7 @@ _FILE_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")  # the id o
 
 
 def _correct_size(file: IO[bytes], old: int) -> None:
-    """Let an ASF state the size that it has now, if the one it states was right at `old` bytes."""
+    """Update the file size that an ASF states, if it was right when the file had `old` bytes."""
     file.seek(0)
     found = file.read(1 << 16).find(_FILE_PROPERTIES)
     file.seek(found + 40)

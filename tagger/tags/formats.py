@@ -1,4 +1,4 @@
-"""Which tags each container has, a row per family, and what mutagen reads of them."""
+"""Which tags each container has, a row per family, and what mutagen reads from them."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ _mutagen: Any = mutagen  # half of it is untyped
 class Family:
     """Where the containers of some of mutagen's types keep the genre.
 
-    `id3` is the place of an ID3v2 tag. `older` are tags at the end of the file: what they say about
-    the genre counts if the main field is missing, and is corrected with it.
+    `field` is the main genre field, `id3` the place of an ID3v2 tag. `older` are other tags, mostly
+    at the end of the file: their genre counts if the main field is missing, and is updated with it.
     """
 
     types: tuple[Any, ...]
@@ -58,12 +58,12 @@ class Family:
 
     @property
     def has_ape(self) -> bool:
-        """Whether an APEv2 tag can be at the end."""
+        """Whether the file may end with an APEv2 tag."""
         return APE_GENRE in (self.field, *self.older)
 
 
 APE_GENRE = "ape:Genre"
-IGNR = "riff:IGNR"  # of a RIFF INFO list: where there is one, FFmpeg looks at nothing else
+IGNR = "riff:IGNR"  # in a RIFF INFO list; where there is such a list, FFmpeg reads nothing else
 
 _m = _mutagen
 FAMILIES = (
@@ -81,7 +81,7 @@ FAMILIES = (
     Family((_m.mp4.MP4,), MP4, "©gen"),
     Family((_m.asf.ASF,), ASF, "WM/Genre"),
 )
-# What mutagen knows besides; without it such a file could be taken for one of the above.
+# Other types that mutagen knows; without them such a file could be taken for one of the above.
 _NO_FAMILY = (
     _m.aac.AAC,
     _m.ac3.AC3,
@@ -97,7 +97,7 @@ _FAMILY_OF: dict[Any, Family | None] = {
 
 
 def recognise(file: IO[bytes], path: Path) -> tuple[Any, Family | None]:
-    """The type that mutagen chooses by content and suffix, and its family; `None` for no type."""
+    """The type that mutagen chooses by content and suffix, and its family; `None` if none fits."""
     header = file.read(128)
     score, _, kind = max(
         (kind.score(str(path), file, header), kind.__name__, kind) for kind in _FAMILY_OF
@@ -107,13 +107,13 @@ def recognise(file: IO[bytes], path: Path) -> tuple[Any, Family | None]:
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """A file with an ID3v2 or APEv2 tag, as mutagen sees it without that."""
+    """A file with an ID3v2 or APEv2 tag, as mutagen sees it without that tag."""
 
     info: Any
 
 
 def load(file: IO[bytes], kind: Any, family: Family) -> Any:
-    """What mutagen reads of a file; for ID3v2 and APEv2 only the stream, see `read_tags`."""
+    """What mutagen reads from a file; for ID3v2 and APEv2 only the stream, see `read_tags`."""
     if family.names is MP4:
         mp4.check_atoms(file)
     if isinstance(family.id3, containers.ChunkLayout):
@@ -130,7 +130,7 @@ def load(file: IO[bytes], kind: Any, family: Family) -> Any:
     return media
 
 
-# Mutagen's own loading of such a tag takes a time that grows with the square of its size.
+# mutagen's own loading of such a tag takes time quadratic in its size.
 _STREAMS = {
     _m.mp3.MP3: _m.mp3.MPEGInfo,
     _m.trueaudio.TrueAudio: _m.trueaudio.TrueAudioInfo,
@@ -147,18 +147,18 @@ _STREAMS = {
 
 @dataclass(frozen=True, slots=True)
 class Tags:
-    """What mutagen reads of the tags of a file, empty where there is none.
+    """What mutagen reads from the tags of a file; empty where there is none.
 
-    Genre and note go to the main one. `ape`, at the end of the file, may be the main one.
+    Genre and note go to the main tag. `ape`, at the end of the file, may be the main one.
     """
 
     main: Any
-    names: FieldNames  # of the main one
+    names: FieldNames  # of the main tag
     ape: Any
 
     @property
     def has_one_genre(self) -> bool:
-        """Whether the main one is an ID3v2 from before 2.4, where a genre is one value."""
+        """Whether the main tag is an ID3v2 tag before 2.4, where the genre is a single value."""
         return isinstance(self.main, _mutagen.id3.ID3) and self.main.version < (2, 4)
 
 
@@ -177,12 +177,12 @@ def read_tags(file: IO[bytes], media: Any, family: Family) -> Tags:
 
 
 def is_ape_alone(file: IO[bytes], family: Family, ape: Any) -> bool:
-    """Whether an MP3 is tagged by APEv2 alone; a new ID3v2 tag would hide all that is in it."""
+    """Whether an MP3 has only an APEv2 tag; a new ID3v2 tag would hide everything in it."""
     return family.id3 == containers.FRONT and len(ape) > 0 and not read_id3(file, containers.FRONT)
 
 
 def read_id3(file: IO[bytes], place: containers.Place) -> bytes:
-    """The ID3v2 tag; no byte where there is none, or one of empty frames, which hides nothing."""
+    """The ID3v2 tag; empty where there is none, or only empty frames, which hide nothing."""
     source = containers.read_id3(file, place)
     tag = id3v2.parse(source) if source else id3v2.Id3()
     head = 6 if tag.major == 2 else 10
@@ -191,14 +191,14 @@ def read_id3(file: IO[bytes], place: containers.Place) -> bytes:
 
 
 def parse_id3(file: IO[bytes], place: containers.Place) -> id3v2.Id3:
-    """The ID3v2 tag as bytes, or the one that would be made where there is none."""
+    """The ID3v2 tag as bytes, or the new one that a file without one would get."""
     if source := read_id3(file, place):
         return id3v2.parse(source)
     return new_id3(file, place)
 
 
 def new_id3(file: IO[bytes], place: containers.Place) -> id3v2.Id3:
-    """A new ID3v2 tag says what an ID3v1 or a RIFF INFO said, which it hides from many readers."""
+    """A new ID3v2 tag, with the texts of an ID3v1 or RIFF INFO, which it hides from many."""
     if place == containers.WAV:
         return id3v2.from_texts(_info_texts(dict(containers.read_info(file))))
     if place == containers.FRONT:
@@ -218,7 +218,7 @@ _INFO_FRAMES = {
 
 
 def _info_texts(info: dict[bytes, bytes]) -> dict[bytes, str]:
-    """The items of a RIFF INFO list, except the genre, by the names of frames."""
+    """The items of a RIFF INFO list, except the genre, by frame name."""
     frames = {key: frame for key, frame in _INFO_FRAMES.items() if key in info}
     others = [key for key in info if key not in _INFO_FRAMES and key.isalnum() and key != b"IGNR"]
     frames |= {key: b"TXXX:" + key for key in others}
@@ -226,7 +226,7 @@ def _info_texts(info: dict[bytes, bytes]) -> dict[bytes, str]:
 
 
 def info_text(raw: bytes) -> str:
-    """A text of an INFO list: UTF-8 from FFmpeg, Windows' own encoding from most else."""
+    """A text of an INFO list: UTF-8 from FFmpeg, Windows-1252 from most other programs."""
     raw = raw.split(b"\0")[0]
     try:
         return raw.decode()
@@ -235,7 +235,7 @@ def info_text(raw: bytes) -> str:
 
 
 def new_ape(file: IO[bytes]) -> Any:
-    """A new APEv2 tag says what an ID3v1 block said, which it hides from many readers."""
+    """A new APEv2 tag, with the texts of an ID3v1 block, which it hides from many readers."""
     tags = _mutagen.apev2.APEv2()
     for name, text in id3v2.v1_texts(trailers.read_v1(file)).items():
         tags[_APE_NAMES[name]] = text
@@ -249,17 +249,17 @@ _APE_NAMES = {
 
 
 def read_ape(file: IO[bytes]) -> Any:
-    """Mutagen's view of the APEv2 tag at the end of a file; an empty one where there is none."""
+    """Mutagen's view of the APEv2 tag at the end of a file; an empty one if there is none."""
     start, stop = trailers.find_ape(file)
     if start == stop:
         return _mutagen.apev2.APEv2()
     items, adds_up = trailers.split_ape(file)
     source = read_part(file, start, stop)
     if not adds_up and len(items) < int.from_bytes(source[-16:-12], "little"):
-        # mutagen says so too, after it has looked at each byte for the end of a name.
+        # mutagen reports the same, but only after a search for the end of a name at each byte.
         raise TagError("an item of the APEv2 tag has no name")
     try:
-        # mutagen goes back to a header, which some tags only claim to have.
+        # mutagen seeks back to a header, which some tags only claim to have.
         return _mutagen.apev2.APEv2(BytesIO(bytes(trailers.APE_SIZE) + source))
     except _mutagen.apev2.APENoHeaderError:  # it has no items
         return _mutagen.apev2.APEv2()

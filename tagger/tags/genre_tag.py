@@ -1,6 +1,6 @@
-"""The genre of one file: read it, write it, put it back; nothing else in the file changes.
+"""The genre of one file: read, write and restore it; nothing else in the file changes.
 
-Beside the genre stands our own field, the note, see `provenance`.
+Beside the genre is our own field, the note, see `genres.provenance`.
 
 Files are edited in place: a caller passes a private copy, which is worthless after an error.
 """
@@ -27,7 +27,7 @@ from tagger.tags.parts import splice
 from tagger.tags.verify import other_parts
 from tagger.types import GenreFields, TagInfo
 
-JOIN = "; "  # between genres where ID3 before 2.4 allows one value; "/" and "," are parts of names
+JOIN = "; "  # between genres where ID3 before 2.4 allows one value; "/" and "," occur in names
 V1_UNKNOWN = 255  # the genre byte of ID3v1 for a name that is not in its list
 
 _mutagen: Any = mutagen  # half of it is untyped
@@ -36,7 +36,7 @@ _V1_NUMBERS = {name.casefold(): number for number, name in enumerate(_V1_NAMES)}
 
 
 def read_genres(path: Path) -> tuple[str, ...]:
-    """Genre names as a user means them, in file order, each once; `()` where there are none.
+    """Genre names as a user means them, in file order, each once; `()` if there are none.
 
     ID3 numbers are turned into names. Older tags count only if the main one has no genre: in an MP3
     the ID3v2 tag, then APEv2, then ID3v1; in a WAV the ID3 chunk, then RIFF INFO.
@@ -46,10 +46,10 @@ def read_genres(path: Path) -> tuple[str, ...]:
 
 
 def read_tag(path: Path) -> TagInfo:
-    """Genres as `read_genres` gives them, and what else a run must know of a tag, read at once.
+    """Genres as in `read_genres`, and everything else that a run needs from a tag, in one read.
 
-    All but the genres is that of the main tag; of several values the first counts, and one that is
-    not text is taken for "". Raises as `read_genres` does.
+    All but the genres comes from the main tag; the first of several values counts, and a value that
+    is not text counts as "". Raises the errors of `read_genres`.
     """
     with _opened(path, "rb") as (file, media, family):
         tags = read_tags(file, media, family)
@@ -67,7 +67,7 @@ def read_tag(path: Path) -> TagInfo:
 
 
 def read_fields(path: Path) -> GenreFields:
-    """The genre fields as they are stored, for `restore_fields`. Raises as `read_genres` does."""
+    """The genre fields as stored, for `restore_fields`. Raises the errors of `read_genres`."""
     with _opened(path, "rb") as (file, media, family):
         fields = get_fields(file, family, read_tags(file, media, family))
         return GenreFields(fields, has_tags(file, media, family))
@@ -76,14 +76,15 @@ def read_fields(path: Path) -> GenreFields:
 def write_genres(path: Path, genres: Sequence[str], note: str = "") -> None:
     """Store genres, best first, and the note in our own field, and read both back.
 
-    Several stay separate values; in ID3v2.3 and 2.2 they are one value, joined by "; ". A file
-    without a tag, or with an empty one, gets a new one, which repeats what an ID3v1 block or a RIFF
-    INFO says, since it would hide that; an MP3 tagged by APEv2 alone gets its genre there. An older
-    tag at the end is updated, never added. The note goes to the main tag only; "" removes it.
+    Several genres stay separate values; in ID3v2.3 and 2.2 they are one value, joined with "; ". A
+    file without a tag, or with an empty one, gets a new one, which repeats the texts of an ID3v1
+    block or a RIFF INFO list, since it would hide them; an MP3 with only an APEv2 tag gets its
+    genre there. An older tag at the end is updated, never added. The note goes only to the main
+    tag; "" removes it.
 
-    Raises as `read_genres` does, and `TagError` for no genre, for a name that readers would take
-    for something else (a number, a leading "(", control characters), and for a file that would lose
-    other tags or does not read back as written.
+    Raises the errors of `read_genres`, and `TagError` for no genre, for a name that readers would
+    misread (a number, a leading "(", control characters), and for a file that would lose other tags
+    or does not read back as written.
     """
     wanted = unique_names(genres)
     if not wanted:
@@ -114,26 +115,26 @@ def write_genres(path: Path, genres: Sequence[str], note: str = "") -> None:
 
 
 def field_genres(fields: GenreFields) -> tuple[str, ...]:
-    """The names that raw fields stand for, as `read_genres` would give them."""
+    """The names that raw fields stand for, as `read_genres` would return them."""
     raw = ((field, values) for field, values in fields.values.items() if field != NOTE)
     names = (_names(field, values, joined=True) for field, values in raw)
     return next(filter(None, names), ())
 
 
 def restore_fields(path: Path, fields: GenreFields) -> None:
-    """Put back what `read_fields` gave; a tag that was not there and holds no more is removed."""
+    """Put back what `read_fields` returned; a tag that is new and now empty is removed."""
     with _opened(path, "r+b") as (file, media, family):
         put_fields(file, media, family, fields.values, keep_empty=fields.has_tags)
         file.seek(0)
         if family.id3 == containers.FRONT and recognise(file, path)[1] is not family:
-            # Only an ID3 tag, which had no frame, told of what kind it is: its suffix is wrong.
+            # Only an ID3 tag without frames showed what kind of file it is: its suffix is wrong.
             splice(file, 0, 0, id3v2.Id3().to_bytes())
 
 
 def other_tags(path: Path) -> dict[str, str]:
-    """All in the tags but genre and note, and the stream's figures: equal before and after a write.
+    """Everything in the tags but genre and note, and the stream's figures: equal across a write.
 
-    Text is kept, anything else as a digest. The audio itself is not compared here.
+    Texts are kept, everything else becomes a digest. The audio itself is not compared here.
     """
     with _opened(path, "rb") as (file, media, family):
         return other_parts(file, media, family)
@@ -159,7 +160,7 @@ def _check_name(name: str, path: Path) -> None:
     if name.isdecimal() or name.startswith("(") or name in ("RX", "CR"):
         raise TagError(f"ID3 readers take {name!r} for a genre number; choose another name", path)
     if any(unicodedata.category(char) in ("Cc", "Cs") for char in name):
-        raise TagError(f"the genre {name!r} holds control characters; choose another name", path)
+        raise TagError(f"the genre {name!r} contains control characters; choose another name", path)
 
 
 # --- opening --------------------------------------------------------------------------------------
@@ -167,14 +168,14 @@ def _check_name(name: str, path: Path) -> None:
 
 @contextmanager
 def _opened(path: Path, mode: str) -> Iterator[tuple[IO[bytes], Any, Family]]:
-    """The open file, mutagen's view of it, and its family; foreign errors become `TagError`."""
+    """The open file, mutagen's view of it, and its family; other errors become `TagError`."""
     try:
         with path.open(mode) as file:
             kind, family = recognise(file, path)
             if kind is None:
                 raise UnsupportedFormat(
                     "not recognised: the file is empty or damaged, of a kind that holds no tags, "
-                    "or its suffix does not fit its content",
+                    "or its suffix does not match its content",
                     path,
                 )
             media = None if family is None else load(file, kind, family)
@@ -190,15 +191,15 @@ def _opened(path: Path, mode: str) -> Iterator[tuple[IO[bytes], Any, Family]]:
         raise
     except OSError as error:
         raise TagError(f"cannot be read or written: {error.strerror or error}", path) from error
-    # mutagen's parsers let IndexError, ValueError, KeyError, struct.error, ZeroDivisionError,
-    # AssertionError, MemoryError ... through on damaged files, and `blocks` may do so as well.
+    # On damaged files mutagen's parsers raise IndexError, ValueError, KeyError, struct.error,
+    # ZeroDivisionError, AssertionError, MemoryError ...; our own parsers may do so as well.
     except Exception as error:
         reason = str(error) if len(str(error)) > len("error") else "it is cut off or broken"
         raise TagError(f"the file or its tag cannot be read: {reason}", path) from error
 
 
 def _is_adts(file: IO[bytes], family: Family) -> bool:
-    """Whether the sound is AAC without a container, which mutagen takes for MP3 behind an ID3."""
+    """Whether the audio is bare AAC, which mutagen takes for MP3 after an ID3 tag."""
     if family.id3 != containers.FRONT:
         return False
     file.seek(containers.find_id3(file, containers.FRONT)[1])

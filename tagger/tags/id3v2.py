@@ -25,34 +25,34 @@ from tagger.tags.parts import check_count
 _mutagen: Any = mutagen  # half of it is untyped
 
 BLANK = " \t\n\v\f\r\0"  # what fills a field of fixed size; a no-break space is text
-NEW_PADDING = 1024  # bytes kept free in a tag that must grow, so that the next edit need not
+NEW_PADDING = 1024  # free bytes in a tag that must grow, so that the next edit moves no audio
 
 UNSYNCHRONISED, EXTENDED, EXPERIMENTAL = 0x80, 0x40, 0x20  # flags of a tag
 _NAME = {2: re.compile(rb"[A-Z0-9]{3}"), 3: re.compile(rb"[A-Z0-9]{3}[A-Z0-9 \0]")}
 _NAME[4] = _NAME[3]
-# Programs that turned 2.2 into 2.3 left the short name behind, filled up. TCOM is another frame.
+# Programs that turned 2.2 into 2.3 kept the short name, padded. TCOM is another frame.
 _GENRE_NAMES = {2: (b"TCO",), 3: (b"TCON", b"TCO\0", b"TCO ")}
 _GENRE_NAMES[4] = _GENRE_NAMES[3]
-_UNKNOWN = {2: 0, 3: 0x1F, 4: 0x0F}  # flags of a tag that its version does not have
-_COMPRESSED = {3: 0x80, 4: 0x08}  # flag of a frame, in the second byte of them
-# Names of the frames that are read: genre, note, album, both artists, compilation; 2.2 as well.
+_UNKNOWN = {2: 0, 3: 0x1F, 4: 0x0F}  # flags of a tag that its version does not define
+_COMPRESSED = {3: 0x80, 4: 0x08}  # flag of a frame, in the second flag byte
+# Frames that are read: genre, note, album, both artists, compilation; then their names in 2.2.
 _READ = (b"TCON TXXX TALB TPE1 TPE2 TCMP TCO TXX TAL TP1 TP2 TCP").split()
 _LETTERS = rb"\0?".join(re.escape(bytes([letter])) for letter in FIELD.encode())  # UTF-16 too
-_NOTE = re.compile(rb".{6,19}%b" % _LETTERS, re.DOTALL)  # behind a header, an encoding, a mark
-EXTENDED_SIZE = range(6, 16)  # bytes of an extended header with all that it may hold
-_FALSE_SYNC = re.compile(rb"\xff([\xe0-\xff]|\Z)")  # what unsynchronisation takes care to avoid
+_NOTE = re.compile(rb".{6,19}%b" % _LETTERS, re.DOTALL)  # after header, encoding, byte order mark
+EXTENDED_SIZE = range(6, 16)  # bytes of an extended header
+_FALSE_SYNC = re.compile(rb"\xff([\xe0-\xff]|\Z)")  # what unsynchronisation prevents
 
 MOST_TEXT = 1 << 16  # bytes of the frames that are read, inflated
 
 DAMAGED = (
     "the ID3 tag is damaged (its sizes do not fit its extended header or its unsynchronisation), "
-    "and most of it would be lost; save it anew with a tag editor such as Kid3 or Mp3tag first"
+    "and most of it would be lost; save it again in a tag editor such as Kid3 or Mp3tag first"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Id3:
-    """A tag: `frames` with their headers, and the `rest` behind the last one.
+    """A tag: `frames` with their headers, and the `rest` after the last one.
 
     `rest` is padding, or something unreadable that must stay. `room` is the size of the tag that
     was read, without its header.
@@ -73,8 +73,8 @@ class Id3:
         return tuple(frame for frame in kept if not self._is_note(frame))
 
     def with_fields(self, genre: Sequence[str] | None, note: Sequence[str] | None) -> Id3:
-        """Return the tag with one frame of these raw values for each of the two, or with none."""
-        # First: a reader that stumbles over another frame has seen them by then.
+        """The tag with one frame of these raw values for each of the two; `None` for no frame."""
+        # In front: a reader that fails at another frame has then seen them already.
         new: list[bytes] = []
         if genre is not None:
             new.append(_text_frame(self, _GENRE_NAMES[self.major][0], genre))
@@ -84,18 +84,18 @@ class Id3:
         return replace(self, frames=(*new, *self.others), rest=rest)
 
     def _is_note(self, frame: bytes) -> bool:
-        """Whether mutagen reads a frame as our note, whatever its encoding and its other flags."""
+        """Whether mutagen reads a frame as our note, whatever its encoding and other flags."""
         if not frame.startswith(b"TXX"):
             return False
         if self._is_compressed(frame) or not _NOTE.match(frame):
-            return False  # ours is never compressed
+            return False  # our note is never compressed
         alone = BytesIO(replace(self, frames=(frame,), rest=b"", room=0).to_bytes())
         return f"TXXX:{FIELD}" in _mutagen.id3.ID3(alone, translate=False, load_v1=False)
 
     def to_read(self) -> bytes:
-        """A tag of just the frames that are read, which mutagen is spared the others of.
+        """A tag of only those frames that are read, so that mutagen need not parse the others.
 
-        Raises `TagError` if they hold more than it can read in a few seconds.
+        Raises `TagError` if they hold more than it can parse in a few seconds.
         """
         frames, size = [], 0
         for frame in self.frames:
@@ -105,7 +105,7 @@ class Id3:
                 plain = self.major == 4 and not self.synchsafe
                 frames.append(_with_synchsafe_size(frame) if plain else frame)
                 size += self._length(frame)
-        # mutagen reads what there is of a frame that is cut off.
+        # mutagen also reads the start of a frame that is cut off.
         is_genre = self.rest.startswith(_GENRE_NAMES[self.major])
         rest = self.rest[: MOST_TEXT + 1] if is_genre else b""
         if size + len(rest) > MOST_TEXT:
@@ -116,28 +116,28 @@ class Id3:
         return self.major > 2 and bool(frame[9] & _COMPRESSED[self.major])
 
     def _length(self, frame: bytes) -> int:
-        """Bytes that a frame holds; of a compressed one up to just more than may be read."""
+        """Bytes that a frame holds; inflated if compressed, up to just above what may be read."""
         if not self._is_compressed(frame):
             return len(frame)
         size, data, longest = frame[10:14], frame[14:], 0
         plain = data.replace(b"\xff\0", b"\xff")
-        for packed in (data, plain, size + data, size + plain):  # each is tried by mutagen
+        for packed in (data, plain, size + data, size + plain):  # mutagen tries each of these
             with suppress(zlib.error):
                 inflated = zlib.decompressobj().decompress(packed, MOST_TEXT + 1)
                 longest = max(longest, len(inflated))
         return longest
 
     def to_bytes(self) -> bytes:
-        """The whole tag, as long as the one that was read if that is possible."""
+        """The whole tag, as long as the one that was read where possible."""
         body = b"".join(self.frames) + self.rest
-        if not self.rest:  # an unreadable rest may not be taken for padding
+        if not self.rest:  # an unreadable rest must not be taken for padding
             grown = len(body) > self.room
             body = body.ljust(len(body) + NEW_PADDING if grown else self.room, b"\0")
         return b"ID3" + bytes([self.major, 0, self.flags]) + to_synchsafe(len(body)) + body
 
 
 def to_synchsafe(number: int) -> bytes:
-    """Four bytes of 7 bits each."""
+    """A number as four bytes of 7 bits each."""
     if number >> 28:
         raise TagError("the ID3 tag would be larger than 256 MB")
     return bytes(number >> 7 * i & 0x7F for i in (3, 2, 1, 0))
@@ -149,18 +149,18 @@ def is_synchsafe(data: bytes) -> bool:
 
 
 def parse(source: bytes) -> Id3:
-    """Split a whole tag. Raises `TagError` if it is cut off or of an unknown kind."""
+    """Split a whole tag. Raises `TagError` if it is cut off, damaged or of an unknown version."""
     size, major, flags = from_synchsafe(source[6:10]), source[3], source[5]
     body = source[10 : 10 + size]
     is_known = source.startswith(b"ID3") and major in _NAME and not flags & _UNKNOWN[major]
     if not is_known or not is_synchsafe(source[6:10]) or len(body) < size:
         raise TagError("the ID3 tag is cut off, or of an unknown version")
     if major == 2 and flags & EXTENDED:
-        raise TagError("the ID3v2.2 tag is compressed, which nothing reads")
-    # A tag that only claims to be unsynchronised is taken as it is, as mutagen does.
+        raise TagError("the ID3v2.2 tag is compressed, which no program reads")
+    # A tag that only claims to be unsynchronised is read as it is, as mutagen does.
     if flags & UNSYNCHRONISED and major < 4 and not _FALSE_SYNC.search(body):
         body = body.replace(b"\xff\x00", b"\xff")
-    if flags & EXTENDED and not _NAME[major].match(body):  # holds a checksum and the like: dropped
+    if flags & EXTENDED and not _NAME[major].match(body):  # a checksum and the like: dropped
         plain = int.from_bytes(body[:4], "big") + 4
         extended = from_synchsafe(body[:4]) if major == 4 else plain
         if extended not in EXTENDED_SIZE or (major == 4 and not is_synchsafe(body[:4])):
@@ -172,7 +172,7 @@ def parse(source: bytes) -> Id3:
         plain_frames, plain_rest = _split(body, major, synchsafe=False)
         if not plain_rest.strip(b"\0"):
             return Id3(major, kept, False, plain_frames, plain_rest, len(source) - 10)
-    # Read at the wrong places, of which some readers know better.
+    # The frames were read at the wrong offsets, where some readers find the right ones.
     is_cut = rest.strip(b"\0") or (major == 3 and any(frame[3] == 0 for frame in frames))
     if body != source[10 : 10 + size] and is_cut:
         raise TagError(DAMAGED)
@@ -180,7 +180,7 @@ def parse(source: bytes) -> Id3:
 
 
 def v1_texts(block: bytes) -> dict[bytes, str]:
-    """What an ID3v1 block says, except the genre, by the names of frames; nothing for no block."""
+    """The texts of an ID3v1 block, except the genre, by frame name; none for an empty block."""
     raw = {b"TIT2": block[3:33], b"TPE1": block[33:63], b"TALB": block[63:93]}
     raw[b"TDRC"], comment = block[93:97], block[97:127]
     if comment[28:29] == b"\0" and comment[29:] > b"\0":  # ID3v1.1
@@ -191,9 +191,9 @@ def v1_texts(block: bytes) -> dict[bytes, str]:
 
 
 def from_texts(texts: Mapping[bytes, str]) -> Id3:
-    """A new tag with these text frames, without blanks around a text; blank ones are left out.
+    """A new tag with these text frames; texts are stripped of blanks, and empty ones left out.
 
-    The name of a TXXX frame is followed by a ":" and its description.
+    The name of a TXXX frame is followed by ":" and its description.
     """
     frames = []
     for field, text in texts.items():
@@ -224,7 +224,7 @@ def _with_synchsafe_size(frame: bytes) -> bytes:
 
 
 def _text_frame(tag: Id3, name: bytes, values: Sequence[str]) -> bytes:
-    """Latin-1 where that is enough, else UTF-8, or UTF-16 before ID3v2.4."""
+    """In Latin-1 if ASCII is enough, else in UTF-8, or in UTF-16 before ID3v2.4."""
     encoding, codec, mark, end = 3, "utf-8", b"", b"\0"
     if all(value.isascii() for value in values):
         encoding = 0

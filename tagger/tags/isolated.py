@@ -1,7 +1,7 @@
-"""What first looks into a tag, run in a child process: see `files.process`.
+"""The functions that first read an untrusted tag, run in a child process: see `files.process`.
 
-Each is the function of the same name elsewhere, and raises the same errors. What a file does to the
-process that reads it, is an error of that file too.
+Each calls the function of the same name elsewhere and raises the same errors. A file that crashes
+or hangs the process that reads it is an error of that file too.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from tagger.tags import genre_tag, verify
 from tagger.types import GenreFields, TagInfo
 
 T = TypeVar("T")
-BYTES_A_SECOND = 5e6  # what the slowest disk reads
+BYTES_A_SECOND = 5e6  # of the slowest disk
 
 
 def read_tag(path: Path) -> TagInfo:
@@ -32,10 +32,10 @@ def read_fields(path: Path) -> GenreFields:
 def digest_packets(path: Path) -> str | None:
     """See `verify.digest_packets`."""
     try:
-        # It reads the whole file, but for the holes of a sparse one.
+        # It reads the whole file, except the holes of a sparse one.
         status = path.stat()
-        there = getattr(status, "st_blocks", status.st_size // 512) * 512  # no blocks on Windows
-        seconds = SECONDS + there / BYTES_A_SECOND
+        stored = getattr(status, "st_blocks", status.st_size // 512) * 512  # no blocks on Windows
+        seconds = SECONDS + stored / BYTES_A_SECOND
         return run_isolated(seconds, verify.digest_packets, path)
     except Crashed as error:
         raise TagError(f"its audio cannot be compared: {error}", path) from error

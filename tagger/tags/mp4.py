@@ -1,7 +1,7 @@
-"""The tag list of an MP4 as bytes, of which only the genre and our note are ever replaced.
+"""The tag list (ilst) of an MP4 as bytes, in which only the genre and our note are ever replaced.
 
-mutagen's save renders every item anew: it relabels pictures, merges repeated items and forgets what
-it could not read. Here the other items keep their bytes; mutagen puts the list into the file and
+mutagen's save rewrites every item: it relabels pictures, merges repeated items and forgets what it
+could not read. Here the other items keep their bytes; mutagen puts the list into the file and
 corrects the offsets of the audio.
 """
 
@@ -20,11 +20,11 @@ from tagger.errors import TagError
 from tagger.genres.provenance import FIELD
 
 GENRE = (b"\xa9gen", b"gnre")  # the name, and the number that old iTunes wrote
-MEAN = "com.apple.iTunes"  # who defines the name of a freeform item
-CONTAINERS = (b"moov udta trak mdia meta ilst stbl minf moof traf").split()  # that mutagen opens
-MOST_ATOMS, DEEPEST = 200_000, 64  # a long one in parts has some thousand parts, of ten atoms each
+MEAN = "com.apple.iTunes"  # the "mean" of a freeform item: who defines its name
+CONTAINERS = (b"moov udta trak mdia meta ilst stbl minf moof traf").split()  # that mutagen enters
+MOST_ATOMS, DEEPEST = 200_000, 64  # a long fragmented file: thousands of parts, ten atoms each
 UTF8 = 1  # type of a data atom
-# Whatever the names of the first two atoms in it: mutagen takes them for "mean" and "name".
+# mutagen takes the first two atoms in it for "mean" and "name", whatever their names.
 _NOTE = re.compile(
     rb".{4}----.{12}%b.{12}%b(.{4}data|\Z)" % (re.escape(MEAN.encode()), FIELD.encode()),
     re.DOTALL,
@@ -34,7 +34,7 @@ _mutagen: Any = mutagen  # half of it is untyped
 
 
 def check_atoms(file: IO[bytes]) -> None:
-    """Raise `TagError` for more atoms than mutagen can open in a few seconds."""
+    """Raise `TagError` for more atoms than mutagen can parse in a few seconds."""
     length, at, ends = file.seek(0, 2), 0, [0]
     for number in count(1):
         while ends and at >= ends[-1]:
@@ -46,7 +46,7 @@ def check_atoms(file: IO[bytes]) -> None:
             size, head = int.from_bytes(header[8:], "big"), 16
         size = size or length - at
         if len(header) < 8 or size < head:
-            return  # the end, or one that mutagen stops at
+            return  # the end, or an atom at which mutagen stops
         if number > MOST_ATOMS or len(ends) > DEEPEST:
             raise TagError("it has more atoms, or deeper ones, than a real MP4")
         if header[4:8] in CONTAINERS:
@@ -57,13 +57,13 @@ def check_atoms(file: IO[bytes]) -> None:
 
 
 def items(file: IO[bytes]) -> Iterator[tuple[bytes, bytes]]:
-    """Name and bytes of each item of the list, in the order of the file; none without a list."""
+    """Name and bytes of each item of the list, in file order; none if there is no list."""
     atoms = _mutagen.mp4.Atoms(file)
     try:
         found = atoms.path(b"moov", b"udta", b"meta", b"ilst")[-1].children or []
     except KeyError:
         return
-    size = file.seek(0, 2)  # Python takes memory for all that it is asked to read
+    size = file.seek(0, 2)  # Python allocates all that it is asked to read
     for atom in found:
         file.seek(atom.offset)
         yield atom.name, file.read(min(atom.length, size))
@@ -72,16 +72,16 @@ def items(file: IO[bytes]) -> Iterator[tuple[bytes, bytes]]:
 def put_items(
     file: IO[bytes], media: Any, genres: Sequence[str] | None, note: Sequence[str] | None
 ) -> None:
-    """Replace the genre and our note by these values, or remove them."""
+    """Replace the genre and our note with these values, or remove them."""
     if any(atom.name in (b"moof", b"mfra") for atom in _mutagen.mp4.Atoms(file).atoms):
         raise TagError(
-            "a fragmented MP4, whose parts could no longer be found once its tag grows; "
+            "a fragmented MP4, whose fragments could no longer be found once its tag grows; "
             "make it a plain one with: ffmpeg -i OLD -c copy -map_metadata 0 NEW.m4a"
         )
     found = list(items(file))
     unread = "©gen" not in (media.tags or {})
     if unread and any(name in GENRE for name, _ in found):
-        raise TagError("its genre cannot be read, and would be lost; remove it first")
+        raise TagError("its genre cannot be read and would be lost; remove it first")
     kept = b"".join(data for name, data in found if name not in GENRE and not _NOTE.match(data))
     if genres is not None:
         kept += _atom(GENRE[0], _data(genres))

@@ -6,19 +6,19 @@ from typing import IO
 
 from tagger.errors import TagError
 
-# More than any person's tag has. Beyond that, mutagen and others take minutes or gigabytes.
+# More than any real tag has. Beyond that, mutagen and others take minutes or gigabytes.
 MOST_PARTS = 10_000  # frames, items, comments or chunks
 
 
 def check_count(count: int) -> None:
-    """Raise `TagError` for more parts of a tag than a person makes."""
+    """Raise `TagError` if a tag has more parts than any real one."""
     if count > MOST_PARTS:
         raise TagError(f"its tag has more than {MOST_PARTS:,} parts, which is too many to be real")
 
 
 def read_part(file: IO[bytes], start: int, stop: int) -> bytes:
-    """The bytes from `start` to `stop`, as far as there are any."""
-    stop = min(stop, file.seek(0, 2))  # Python takes memory for all that it is asked for
+    """The bytes from `start` to `stop`, or to the end of the file."""
+    stop = min(stop, file.seek(0, 2))  # Python allocates all that it is asked to read
     file.seek(start)
     return file.read(max(stop - start, 0))
 

@@ -10,20 +10,20 @@ from tagger.errors import TagError
 from tagger.tags.parts import check_count, read_part
 
 V1_SIZE = 128  # bytes of an ID3v1 block; the last one is the genre
-APE_SIZE, APE_MARK = 32, b"APETAGEX"  # bytes of an APEv2 header or footer, and how both begin
+APE_SIZE, APE_MARK = 32, b"APETAGEX"  # bytes of an APEv2 header or footer, and how both start
 
 
 def read_v1(file: IO[bytes]) -> bytes:
-    """The ID3v1 block that ends the file, or no byte."""
+    """The ID3v1 block at the end of the file; empty if there is none."""
     file.seek(max(file.seek(0, 2) - V1_SIZE, 0))
     block = file.read()
-    # In a file that ends with an APEv2 tag, "TAG" is a part of that.
+    # In a file that ends with an APEv2 tag, "TAG" is part of that tag.
     is_ape = block[-APE_SIZE:].startswith(APE_MARK)
     return block if len(block) == V1_SIZE and block.startswith(b"TAG") and not is_ape else b""
 
 
 def find_v1_start(file: IO[bytes]) -> int:
-    """Where ID3v1, and what stands right before it (TAG+, Lyrics3), begins."""
+    """Where ID3v1 starts, with what comes right before it (TAG+, Lyrics3); the end without one."""
 
     def before(count: int) -> bytes:
         file.seek(max(at - count, 0))
@@ -47,7 +47,7 @@ def find_v1_start(file: IO[bytes]) -> int:
 
 
 def find_ape(file: IO[bytes]) -> tuple[int, int]:
-    """First byte of the APEv2 tag and the first behind it; equal where there is none."""
+    """Offsets of the APEv2 tag's first byte and after its last; equal if there is none."""
     stop = find_v1_start(file)
     file.seek(max(stop - APE_SIZE, 0))
     footer = file.read(APE_SIZE)
@@ -67,13 +67,13 @@ _APE_ITEM = re.compile(rb"(.{4}).{4}[\x20-\x7e]{2,255}\0", re.DOTALL)  # its siz
 
 
 def read_ape_items(file: IO[bytes]) -> list[bytes] | None:
-    """Each item of the APEv2 tag as bytes; `None` if they do not add up to the size of the tag."""
+    """Each item of the APEv2 tag as bytes; `None` if they do not add up to its size."""
     found, adds_up = split_ape(file)
     return found if adds_up else None
 
 
 def split_ape(file: IO[bytes]) -> tuple[list[bytes], bool]:
-    """Items up to the first that is none, and whether they add up to the size of the tag."""
+    """The items before the first invalid one, and whether they add up to the tag's size."""
     data = read_part(file, *find_ape(file))[:-APE_SIZE]
     at, found = APE_SIZE if data.startswith(APE_MARK) else 0, []
     while at < len(data) and (item := _APE_ITEM.match(data, at)):
@@ -84,9 +84,9 @@ def split_ape(file: IO[bytes]) -> tuple[list[bytes], bool]:
 
 
 def find_audio_end(file: IO[bytes]) -> int:
-    """Where the tags at the end of a file begin.
+    """Where the tags at the end of a file start.
 
-    An APEv2 tag whose items do not add up to its size may begin elsewhere: it counts as audio.
+    An APEv2 tag whose items do not add up to its size may start elsewhere: it counts as audio.
     """
     start, stop = find_ape(file)
     return stop if read_ape_items(file) is None else start

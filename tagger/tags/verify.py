@@ -1,6 +1,6 @@
-"""The proof that a write changed nothing else: all that a file holds besides genre and note.
+"""Proof that a write changed nothing else: what a file holds besides genre and note.
 
-In a form that is equal before and after: the other parts of its tags, and its encoded audio.
+Its other tags and its encoded audio, in a form that is equal before and after a write.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ _mutagen: Any = mutagen  # half of it is untyped
 
 
 def other_parts(file: IO[bytes], media: Any, family: Family) -> dict[str, str]:
-    """All that the tags hold besides the genre and our note, and the stream's figures."""
+    """Everything in the tags besides the genre and our note, and the stream's figures."""
     found = {f"info:{name}": str(getattr(media.info, name, "")) for name in _INFO}
     if family.id3 == containers.FRONT:
-        del found["info:length"]  # of an MP3 without a Xing header: guessed from the file's size
+        del found["info:length"]  # without a Xing header it is guessed from the file's size
     if family.id3 is not None:
         found |= _other_frames(file, family.id3)
     if family.has_ape:
@@ -43,7 +43,7 @@ def other_parts(file: IO[bytes], media: Any, family: Family) -> dict[str, str]:
     return found
 
 
-# By patterns of its own, not by what chooses the parts to keep: a fault there must show here.
+# Separate patterns, not those that choose what a write keeps: a fault there must show here.
 _LETTERS = rb"\0?".join(re.escape(bytes([letter])) for letter in FIELD.encode())  # UTF-16 too
 _OWN_FRAME = re.compile(
     rb"TCON|TCO(?![A-Z])|(TXX.{3}|TXX.{7}(.{4})?)[\0-\3](\xff\0?\xfe|\xfe\xff)?\0?%b\0" % _LETTERS,
@@ -75,7 +75,7 @@ def _other_chunks(file: IO[bytes], layout: containers.ChunkLayout) -> dict[str, 
     found = {}
     others = [chunk for chunk in containers.chunks(file, layout) if not containers.is_id3(chunk[0])]
     for index, (name, at, stop) in enumerate(others):
-        size = min(stop - at, 64) if name in containers.AUDIO else stop - at  # sound is large
+        size = min(stop - at, 64) if name in containers.AUDIO else stop - at  # audio is large
         data = read_part(file, at, at + size)
         if name == b"LIST" and data[8:12] == b"INFO":
             data = repr(
@@ -86,7 +86,7 @@ def _other_chunks(file: IO[bytes], layout: containers.ChunkLayout) -> dict[str, 
 
 
 def _other_trailers(file: IO[bytes], family: Family) -> dict[str, str]:
-    # As stored, not as mutagen reads them: what it passes over must show here.
+    # As stored, not as mutagen reads them: what mutagen skips must show here.
     items = trailers.read_ape_items(file)
     if items == [] and family.names is APE:
         items = render_ape_items(new_ape(file))
@@ -104,7 +104,7 @@ def _other_trailers(file: IO[bytes], family: Family) -> dict[str, str]:
 
 
 def _other_values(file: IO[bytes], media: Any, family: Family) -> dict[str, str]:
-    """What Vorbis comments, MP4 or ASF hold besides, and the other blocks of a FLAC."""
+    """The other values of Vorbis comments, MP4 or ASF, and the other blocks of a FLAC."""
     if isinstance(media, _mutagen.mp4.MP4):
         kept = [item for item in mp4.items(file) if not _OWN_ITEM.match(item[1])]
         return {f"item:{i}:{name!r}": _digest(data) for i, (name, data) in enumerate(kept)}
@@ -127,7 +127,7 @@ def _other_values(file: IO[bytes], media: Any, family: Family) -> dict[str, str]
 
 
 def digest_packets(path: Path) -> str | None:
-    """A hash of the encoded audio, without decoding it; None where PyAV does not know the format.
+    """A hash of the encoded audio, without decoding it; None if PyAV does not know the format.
 
     Equal before and after a change of tags, unless the change damaged the audio.
     """
@@ -145,7 +145,7 @@ def digest_packets(path: Path) -> str | None:
 
 
 def _audio_end(path: Path) -> int | None:
-    """Where tags at the end begin, of which FFmpeg takes some for audio; None if none can be."""
+    """Where the tags at the end start, since FFmpeg takes some for audio; None if it has none."""
     with path.open("rb") as file:
         family = recognise(file, path)[1]
         return trailers.find_audio_end(file) if family is not None and family.has_ape else None

@@ -810,7 +810,7 @@ def test_a_wav_with_tags_behind_its_stated_end_is_refused(tmp_path, chunk):
     path = make("wav", tmp_path)
     data = path.read_bytes() + chunk
     path.write_bytes(data)
-    with pytest.raises(TagError, match="behind the end"):
+    with pytest.raises(TagError, match="after the end"):
         write_genres(path, ["Jazz"])
     assert path.read_bytes() == data
 
@@ -820,7 +820,7 @@ def test_a_wav_whose_chunks_are_not_in_line_is_refused(tmp_path):
     data = path.read_bytes() + b"junk\3\0\0\0odd" + riff_info(b"Rock")  # no padding byte
     data = data[:4] + struct.pack("<I", len(data) - 8) + data[8:]
     path.write_bytes(data)
-    with pytest.raises(TagError, match="not in line"):
+    with pytest.raises(TagError, match="misaligned"):
         write_genres(path, ["Jazz"])
     assert path.read_bytes() == data
 
