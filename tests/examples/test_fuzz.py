@@ -69,7 +69,7 @@ def written(text: str) -> int:
 
 BROKEN = """
 import os
-from tagger import tags
+from tagger.tags import genre_tag as tags
 from mutagen import File
 
 def write_genres(path, genres, note):
