@@ -1,0 +1,67 @@
+"""What is built to be installed holds all of the packages, and nothing else."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+from helpers.command import ROOT
+
+BUILD = "from setuptools import build_meta; build_meta.build_{}('dist')"
+PACKAGES = ("tagger", "training")
+FROM_A_CLONE = "training/checkpoints"  # for figures that are measured anew
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of what a build may read, with what an old version of setuptools left there."""
+    folder = tmp_path_factory.mktemp("build") / "checkout"
+    ignored = shutil.ignore_patterns("__pycache__", ".*", "*.egg-info", "build", "dist")
+    shutil.copytree(ROOT, folder, ignore=ignored)
+    (folder / "build" / "lib" / "tagger").mkdir(parents=True)
+    (folder / "build" / "lib" / "tagger" / "stale.py").touch()
+    return folder
+
+
+def built(checkout: Path, kind: str) -> Path:
+    before = sorted(checkout.rglob("*"))
+    command = [sys.executable, "-c", BUILD.format(kind)]
+    subprocess.run(command, cwd=checkout, check=True, capture_output=True)
+    (path,) = (checkout / "dist").iterdir()
+    moved = path.rename(checkout.parent / path.name)
+    path.parent.rmdir()
+    assert sorted(checkout.rglob("*")) == before, "a build leaves nothing behind"
+    return moved
+
+
+def package_files(folder: Path) -> set[str]:
+    return {
+        path.relative_to(folder).as_posix()
+        for package in PACKAGES
+        for path in (folder / package).rglob("*")
+        if path.is_file() and not path.is_relative_to(folder / FROM_A_CLONE)
+    }
+
+
+def test_a_wheel_holds_the_packages_with_their_data_and_no_tests(checkout: Path) -> None:
+    with zipfile.ZipFile(built(checkout, "wheel")) as wheel:
+        names = {name for name in wheel.namelist() if not name.endswith("/")}
+    about = {name for name in names if ".dist-info/" in name}
+    assert names - about == package_files(checkout)
+    assert any(name.endswith("/LICENSE") for name in about)
+
+
+def test_a_source_archive_holds_what_a_build_needs_and_no_tests(checkout: Path) -> None:
+    with tarfile.open(built(checkout, "sdist")) as archive:
+        names = {
+            name.partition("/")[2]
+            for name in archive.getnames()
+            if archive.getmember(name).isfile()
+        }
+    others = {"LICENSE", "MANIFEST.in", "PKG-INFO", "README.md"}
+    assert names == package_files(checkout) | others | {"pyproject.toml", "setup.cfg", "setup.py"}
