@@ -10,7 +10,7 @@ from tagger.app.summary import Summary, clear_folders, shown, undoable
 from tagger.state.store import open_state
 from tagger.types import Action, Outcome, WriteOptions
 from tagger.writing.edits import Edit, read_edits
-from tagger.writing.writer import Writer, edit_outcome, forget_unmade
+from tagger.writing.writer import Writer, forget_unfinished, write_edit
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +27,8 @@ class ApplyRequest:
 def apply_csv(request: ApplyRequest, progress: Progress) -> Summary:
     """Write the genres that a person changed in a report. Raises `ReportError`, `StateError`."""
     edits = read_edits(request.file)
-    with open_state(request.state, progress.say) as state, state.alone(progress.say):
-        forget_unmade(state)
+    with open_state(request.state, progress.say) as state, state.locked(progress.say):
+        forget_unfinished(state)
         summary = Summary(state=request.state)
         if not request.dry_run:
             summary.run = state.begin_run("apply", request.file.name)
@@ -46,4 +46,4 @@ def _edited(edit: Edit, writer: Writer, *, every: bool) -> Outcome:
         return Outcome(edit.path, Action.UNCHANGED, "its row has no genre")
     if not (every or edit.edited):
         return Outcome(edit.path, Action.UNCHANGED, "nobody edited its row")
-    return edit_outcome(edit, writer)
+    return write_edit(edit, writer)

@@ -37,7 +37,7 @@ from tagger.types import (
     Track,
     WriteOptions,
 )
-from tagger.writing.writer import Writer, forget_unmade, read_outcome, write_outcome
+from tagger.writing.writer import Writer, forget_unfinished, report_prediction, write_prediction
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +77,8 @@ def tag_library(request: TagRequest, progress: Progress) -> Summary:
     check_target(request.csv)
     models = _find_models(request, progress)
     name = " + ".join(info.name for info in models)
-    with open_state(request.state, progress.say) as state, state.alone(progress.say):
-        forget_unmade(state)
+    with open_state(request.state, progress.say) as state, state.locked(progress.say):
+        forget_unfinished(state)
         heard = _find(request, state, models, progress)
         summary = Summary(state=request.state, models=models)
         writing = request.write_tags and not request.dry_run
@@ -109,7 +109,7 @@ def explain_library(request: TagRequest, progress: Progress) -> Iterator[Explana
             if request.by != "track":
                 source = source or "this track alone"
             steps = decide(item, tag_if_any(item.track, tag, state), request.policy).steps
-            outcome = write_outcome(item, request.policy, rehearsal, tag)
+            outcome = write_prediction(item, request.policy, rehearsal, tag)
             yield Explanation(outcome, source, steps)
 
 
@@ -174,7 +174,7 @@ def _judged_by_one(found: RunTracks, by: str) -> Iterator[tuple[TrackResult, Tag
     for item, tag in found.items():
         source = ""
         if by != "track" and isinstance(item, Prediction):
-            item, source = albums.of(item, tag_if_any(item.track, tag, found.state))
+            item, source = albums.mean_for(item, tag_if_any(item.track, tag, found.state))
         yield item, tag, source
 
 
@@ -186,9 +186,9 @@ def _outcomes(
         if not isinstance(item, Prediction):
             yield _not_predicted(item, tag, request, writer.state)
         elif request.write_tags or request.dry_run:
-            yield write_outcome(item, request.policy, writer, tag, source=source)
+            yield write_prediction(item, request.policy, writer, tag, source=source)
         else:
-            yield read_outcome(item, request.policy, writer.state, tag)
+            yield report_prediction(item, request.policy, writer.state, tag)
 
 
 def _not_predicted(

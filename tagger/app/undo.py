@@ -37,7 +37,7 @@ def undo_tags(request: UndoRequest, progress: Progress) -> tuple[str, Summary]:
 
     Raises `StateError` if there is nothing to undo.
     """
-    with _existing_state(request.state) as state, state.alone(progress.say):
+    with _existing_state(request.state) as state, state.locked(progress.say):
         if request.dry_run:
             state.rehearse()
         moves = _moves(request, state)

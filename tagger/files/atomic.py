@@ -94,7 +94,7 @@ def settle(path: Path, scratch: Path, options: WriteOptions = DEFAULTS) -> os.st
 
 
 @contextmanager
-def replaced_by(target: Path) -> Iterator[Path]:
+def rewriting(target: Path) -> Iterator[Path]:
     """Yield a new empty file beside `target`; when the block ends without an error, it is `target`.
 
     If the block raises, the new file is deleted, and `target` stays as it was, or stays missing.

@@ -87,7 +87,7 @@ class _Group:
 class Albums:
     """Predictions averaged over groups of tracks. Memory grows with the groups, not the tracks.
 
-    First `add` every track once, then ask for each with `of`; all predictions are of one model.
+    First `add` every track once, then call `mean_for` for each; all predictions are of one model.
     """
 
     def __init__(self, by: str) -> None:
@@ -103,7 +103,7 @@ class Albums:
             empty = array("d", bytes(8 * len(prediction.labels)))
             self._groups.setdefault(key, _Group(empty)).add(prediction, _main_artist(tag))
 
-    def of(self, prediction: Prediction, tag: TagInfo) -> tuple[Prediction, str]:
+    def mean_for(self, prediction: Prediction, tag: TagInfo) -> tuple[Prediction, str]:
         """The prediction for a track with the mean probabilities of its group, and a text on that.
 
         `agreement` is then the share of the group's tracks whose best genre is that of the mean. A

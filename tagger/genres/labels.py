@@ -80,13 +80,13 @@ AUDIOSET_NAMES = {
 DISCOGS_NAMES = {"Hip Hop": "Hip-Hop", "Drum n Bass": "Drum & Bass", "Rhythm & Blues": "R&B"}
 LABEL_NAMES = GTZAN_NAMES | AUDIOSET_NAMES
 MUSIC = "Music"  # AudioSet's label for music of any kind
-BETWEEN = "---"  # what stands between parent and style in a label of Discogs
+PARENT_SEPARATOR = "---"  # what stands between parent and style in a label of Discogs
 NON_MUSIC = "Non-Music"  # the parent of those of its labels that are no genres: speech, sounds
 STYLES = ("style", "parent", "both")  # what of a label of Discogs is written
 LONGEST = 1000  # signs of a name that is looked at
 
 
-def knows_more_than_music(labels: Sequence[str]) -> bool:
+def is_audioset(labels: Sequence[str]) -> bool:
     """Whether they are AudioSet's: its genres and "Music" are among them, and sounds beside them.
 
     A model that was trained on the genres alone has no label for what is no music.
@@ -124,7 +124,7 @@ def _genre_columns(labels: tuple[str, ...]) -> tuple[int, ...] | None:
     if is_discogs(labels):
         parents = [parent_and_style(label)[0] for label in labels]
         return tuple(place for place, parent in enumerate(parents) if parent != NON_MUSIC)
-    if knows_more_than_music(labels):
+    if is_audioset(labels):
         return tuple(place for place, label in enumerate(labels) if label in AUDIOSET_NAMES)
     return None
 
@@ -156,7 +156,7 @@ def parent_of(label: str) -> str:
 
 def parent_and_style(label: str) -> tuple[str, str]:
     """The two parts of a label of Discogs; of any other one "" is the second."""
-    parent, _, style = label.partition(BETWEEN)
+    parent, _, style = label.partition(PARENT_SEPARATOR)
     return parent.strip(), style.strip()
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from tagger.genres.labels import STYLES, is_discogs, name_key, unique_names
 from tagger.genres.provenance import is_own
-from tagger.genres.ranking import compared, judge_music, parent_heard, rank
+from tagger.genres.ranking import judge_music, likeliest_parent, rank, reaches
 from tagger.genres.vocabulary import Vocabulary
 from tagger.types import Action, Prediction, TagInfo
 
@@ -158,7 +158,7 @@ def _reason_to_doubt(ranked: Sequence[tuple[str, float]], floor: float, steps: l
     if not ranked:
         steps.append("whitelist: it leaves nothing")
         return "no genre that it may be is on the whitelist"
-    sure, line = compared(*ranked[0], floor)
+    sure, line = reaches(*ranked[0], floor)
     if not sure and ranked[0][1] == 0:
         steps.append("min-confidence: nothing was heard")
         return "it is silent, no genre was heard"
@@ -190,7 +190,7 @@ def _add_parents(
         return tuple(chosen)
     above: list[str | None] = []
     if of_styles:
-        above = [parent_heard(genre, prediction, vocabulary) for genre in chosen]
+        above = [likeliest_parent(genre, prediction, vocabulary) for genre in chosen]
     if policy.with_parents:
         above += map(vocabulary.parent, chosen)
     every = unique_names([*chosen, *filter(None, above)], name_key)

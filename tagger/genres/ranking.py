@@ -10,8 +10,8 @@ from tagger.genres.labels import (
     MUSIC,
     NON_MUSIC,
     genres_of,
+    is_audioset,
     is_discogs,
-    knows_more_than_music,
     name_key,
     parent_and_style,
     parent_of,
@@ -46,7 +46,7 @@ def rank(
     return sorted(shares.items(), key=itemgetter(1), reverse=True)
 
 
-def parent_heard(genre: str, prediction: Prediction, vocabulary: Vocabulary) -> str | None:
+def likeliest_parent(genre: str, prediction: Prediction, vocabulary: Vocabulary) -> str | None:
     """The parent in Discogs under which a ranked style was heard best, if it may be written."""
     labels = prediction.labels
     found = _admitted(labels, vocabulary, "style")
@@ -65,8 +65,8 @@ def judge_music(prediction: Prediction, least: float) -> tuple[bool, str]:
         return True, ""
     if prediction.no_music:
         return False, prediction.no_music
-    if knows_more_than_music(labels):
-        return compared(MUSIC, prediction.probabilities[labels.index(MUSIC)], least)
+    if is_audioset(labels):
+        return reaches(MUSIC, prediction.probabilities[labels.index(MUSIC)], least)
     if is_discogs(labels):
         share = max(prediction.probabilities)
         label = labels[prediction.probabilities.index(share)]
@@ -74,7 +74,7 @@ def judge_music(prediction: Prediction, least: float) -> tuple[bool, str]:
     return True, ""
 
 
-def compared(name: str, share: float, bound: float) -> tuple[bool, str]:
+def reaches(name: str, share: float, bound: float) -> tuple[bool, str]:
     """Whether a share reaches a bound, in words that show it."""
     # As many digits as show on which side it is.
     digits = (f"{share:.{count}f}" for count in (2, 4, 6))

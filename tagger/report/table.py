@@ -30,7 +30,7 @@ Cell = str | float | int | None
 def write_csv(
     outcomes: Iterable[Outcome],
     target: Path,
-    tell: Callable[[str], None] = lambda message: None,
+    notify: Callable[[str], None] = lambda message: None,
     *,
     model: str,
     labels: Sequence[str] = (),
@@ -39,13 +39,13 @@ def write_csv(
 
     `labels` adds a column for the probability of each. Memory does not grow with the rows. Until
     the last row is written an older report stays as it was; one that a person edited, or what is no
-    report, is renamed then, and `tell` hears it. Raises `ReportError`.
+    report, is renamed then, and `notify` hears it. Raises `ReportError`.
     """
     import pandas as pd
 
     header = [*COLUMNS, *(csv_text(label) for label in labels)]
     rows = (_row(outcome, model, labels) for outcome in outcomes)
-    with _opened(target, tell) as file:
+    with _opened(target, notify) as file:
         pd.DataFrame([header]).to_csv(file, index=False, header=False, lineterminator="\n")
         while chunk := list(islice(rows, CHUNK_ROWS)):
             frame = pd.DataFrame(chunk, dtype=object)
@@ -108,9 +108,9 @@ def _is_as_written(path: Path) -> bool:
 
 
 @contextmanager
-def _opened(target: Path, tell: Callable[[str], None]) -> Iterator[IO[str]]:
+def _opened(target: Path, notify: Callable[[str], None]) -> Iterator[IO[str]]:
     """Standard output, or a temporary file that takes the target's place at the end."""
-    from tagger.files.atomic import replaced_by
+    from tagger.files.atomic import rewriting
 
     try:
         if target == STDOUT:
@@ -124,14 +124,14 @@ def _opened(target: Path, tell: Callable[[str], None]) -> Iterator[IO[str]]:
             with target.open("w", encoding="utf-8", newline="") as file:
                 yield file
             return
-        with replaced_by(target) as scratch:
+        with rewriting(target) as scratch:
             with scratch.open("w", encoding="utf-8", newline="") as file:
                 yield file
             if target.exists() and not _is_as_written(target):
                 now = datetime.now().strftime("%Y%m%d-%H%M%S")
                 kept = target.with_name(f"{target.stem}.kept-{now}{target.suffix}")
                 os.rename(target, kept)
-                tell(f"{target} was edited, or is no report: it is kept as {kept}")
+                notify(f"{target} was edited, or is no report: it is kept as {kept}")
     except OSError as error:
         reason = error.strerror or error
         raise ReportError(

@@ -215,19 +215,19 @@ class Database:
         finally:
             self.do(AT_ONCE)
 
-    def alone(self, tell: Callable[[str], None]) -> AbstractContextManager[None]:
-        """Work with this file as the only run, see the function `alone`."""
-        return alone(self.path, tell)
+    def locked(self, notify: Callable[[str], None]) -> AbstractContextManager[None]:
+        """Work with this file as the only run, see the function `locked`."""
+        return locked(self.path, notify)
 
     def _advice(self, error: Exception | str) -> str:
         return _advice(self.path, error)
 
 
 @contextmanager
-def alone(path: Path, tell: Callable[[str], None]) -> Iterator[None]:
+def locked(path: Path, notify: Callable[[str], None]) -> Iterator[None]:
     """Let one run at a time work with a state file, so that none does what another is at.
 
-    The lock is SQLite's own, on an empty file beside the state, and ends with the process. `tell`
+    The lock is SQLite's own, on an empty file beside the state, and ends with the process. `notify`
     hears it if there is another run to wait for.
     """
     try:
@@ -235,7 +235,7 @@ def alone(path: Path, tell: Callable[[str], None]) -> Iterator[None]:
             sqlite3.connect(f"{os.path.realpath(path)}-lock", timeout=0, isolation_level=None)
         ) as lock:
             if not _took(lock):
-                tell(f"another run is at work with {path}; waiting until it is done")
+                notify(f"another run is at work with {path}; waiting until it is done")
                 while not _took(lock):
                     time.sleep(POLL_SECONDS)
             yield

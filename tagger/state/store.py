@@ -14,7 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from tagger.errors import DamagedState
-from tagger.state.database import alone, set_aside
+from tagger.state.database import locked, set_aside
 from tagger.state.journal import Journal
 from tagger.types import Prediction, TagInfo, Track
 
@@ -80,22 +80,22 @@ def default_state() -> Path:
     return platformdirs.user_state_path("tag-genres") / "state.sqlite3"
 
 
-def open_state(path: Path | None, tell: Callable[[str], None]) -> State:
+def open_state(path: Path | None, notify: Callable[[str], None]) -> State:
     """The state file at `path`, or in the user's folder; a damaged one is set aside, and told."""
     chosen, ours = path or default_state(), path is None
     try:
         return State(chosen, ours=ours)
     except DamagedState:
-        with alone(chosen, tell):
-            return _begun_anew(chosen, tell, ours=ours)
+        with locked(chosen, notify):
+            return _start_over(chosen, notify, ours=ours)
 
 
-def _begun_anew(path: Path, tell: Callable[[str], None], *, ours: bool) -> State:
+def _start_over(path: Path, notify: Callable[[str], None], *, ours: bool) -> State:
     try:
         return State(path, ours=ours)  # another run has done it while this one waited
     except DamagedState:
         aside = set_aside(path)
-    tell(
+    notify(
         f"the state file {path} is damaged; it is kept as {aside}, and a new one is begun: "
         "all is predicted again, and what earlier runs wrote cannot be undone from it"
     )

@@ -46,8 +46,8 @@ def undo_change(change: Change, writer: Writer, rehearsed: GenreFields | None = 
         now = identify(path)
         fields = rehearsed or read_fields(path)
         if (reverted := state.reverted(change)) and reverted.undone_by is None:
-            _is_as_before(reverted, now, fields, writer)  # an undo that could not say so itself
-        if _is_as_before(change, now, fields, writer):
+            _note_if_restored(reverted, now, fields, writer)  # an undo that could not say so itself
+        if _note_if_restored(change, now, fields, writer):
             return replace(outcome, action=Action.UNCHANGED, reason="it never took the change")
         genres = field_genres(fields)
         _check_unchanged(change, now, genres, state)
@@ -91,7 +91,7 @@ def _is_left_by(change: Change, now: Track) -> bool:
     return sizes and (not as_before or change.old == change.new)
 
 
-def _is_as_before(change: Change, now: Track, fields: GenreFields, writer: Writer) -> bool:
+def _note_if_restored(change: Change, now: Track, fields: GenreFields, writer: Writer) -> bool:
     """Note, and tell, that a file has not got a change.
 
     A run was killed before it made the change, or an undo before it could say so.

@@ -50,7 +50,7 @@ def tag_of(track: Track, state: State) -> TagInfo:
     return tag
 
 
-def read_outcome(
+def report_prediction(
     prediction: Prediction, policy: Policy, state: State, tag: TagInfo | None = None
 ) -> Outcome:
     """What was predicted for a track beside the genres its tag has; nothing is written.
@@ -68,7 +68,7 @@ def read_outcome(
     return Outcome(path, Action.PREDICTED, "", prediction, existing, ranked=ranked)
 
 
-def write_outcome(
+def write_prediction(
     prediction: Prediction,
     policy: Policy,
     writer: Writer,
@@ -83,7 +83,7 @@ def write_outcome(
     """
     track = prediction.track
     if why_no_music(prediction, policy):  # of a file that cannot be tagged as well
-        read = read_outcome(prediction, policy, writer.state, tag)
+        read = report_prediction(prediction, policy, writer.state, tag)
         return replace(read, reason=_joined(read.reason, source))
     ranked = tuple(rank_genres(prediction, policy))
     outcome = Outcome(track.path, Action.FAILED, "", prediction, ranked=ranked)
@@ -110,7 +110,7 @@ def write_outcome(
         return replace(outcome, action=Action.FAILED, reason=reason_of(error), genres=())
 
 
-def edit_outcome(edit: Edit, writer: Writer) -> Outcome:
+def write_edit(edit: Edit, writer: Writer) -> Outcome:
     """Write what a person put into a report, if it differs from what the file has."""
     outcome = Outcome(edit.path, Action.FAILED)
     try:
@@ -139,7 +139,7 @@ def edit_outcome(edit: Edit, writer: Writer) -> Outcome:
         return replace(outcome, reason=reason_of(error))
 
 
-def forget_unmade(state: State) -> None:
+def forget_unfinished(state: State) -> None:
     """Take back the last entry of the journal if a kill came before the file was replaced.
 
     Then the predictions hold for the file again, which the entry had moved to what it would be.
@@ -247,13 +247,13 @@ def replace_tag(
                 run, original.fields, read_genres(scratch), (old, new), reverts
             )
     except BaseException:
-        if entry and not _may_be(path, new, old):
+        if entry and not _was_replaced(path, new, old):
             writer.state.forget(entry, old, new)
         raise
     return identify(path)
 
 
-def _may_be(path: Path, new: Track, old: Track) -> bool:
+def _was_replaced(path: Path, new: Track, old: Track) -> bool:
     """Whether a file became that; a network file system may report an error for what it did."""
     try:
         now = identify(path)

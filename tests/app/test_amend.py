@@ -365,7 +365,7 @@ def test_an_interrupt_before_anything_was_written_says_nothing(home, monkeypatch
         raise KeyboardInterrupt
 
     rows = [{**row, "genre": "Polka"} for row in report(home, song(home))]
-    monkeypatch.setattr(apply, "edit_outcome", interrupted)
+    monkeypatch.setattr(apply, "write_edit", interrupted)
     progress = Recorder()
     with pytest.raises(KeyboardInterrupt):
         apply.apply_csv(ApplyRequest(save(home, rows), state=home / "state.db"), progress)

@@ -21,8 +21,8 @@ from tagger.files.atomic import (
     UNLOCKED_PREFIX,
     check_replaceable,
     clear_scratch,
-    replaced_by,
     replacing,
+    rewriting,
     scratch_beside,
     settle,
 )
@@ -535,7 +535,7 @@ def test_the_scratch_file_of_a_living_run_stays_and_takes_its_place(file):
 
 @LOCKS
 def test_a_new_report_is_locked_while_it_is_written(file):
-    with replaced_by(file):
+    with rewriting(file):
         assert clear_scratch(file.parent) == 0
 
 
@@ -666,7 +666,7 @@ def test_a_run_that_clears_all_the_time_disturbs_no_other(file):
 
 
 def test_a_new_file_takes_the_place_of_the_target(file):
-    with replaced_by(file) as scratch:
+    with rewriting(file) as scratch:
         assert scratch.read_bytes() == b""
         scratch.write_bytes(b"new")
         assert file.read_bytes() == b"old"
@@ -675,7 +675,7 @@ def test_a_new_file_takes_the_place_of_the_target(file):
 
 def test_a_new_file_may_be_the_first_of_its_name(file):
     target = file.with_name("genres.csv")
-    with replaced_by(target) as scratch:
+    with rewriting(target) as scratch:
         scratch.write_bytes(b"new")
         assert not target.exists()
     assert target.read_bytes() == b"new"
@@ -685,13 +685,13 @@ def test_a_new_file_may_be_the_first_of_its_name(file):
 def test_a_new_file_has_the_mode_of_any_new_file(file):
     usual = file.with_name("usual")
     usual.touch()
-    with replaced_by(file):
+    with rewriting(file):
         pass
     assert file.stat().st_mode == usual.stat().st_mode
 
 
 def test_a_new_file_that_is_not_finished_is_deleted(file):
-    with pytest.raises(ValueError, match="no"), replaced_by(file) as scratch:
+    with pytest.raises(ValueError, match="no"), rewriting(file) as scratch:
         scratch.write_bytes(b"half")
         raise ValueError("no")
     assert (file.read_bytes(), scratches(file)) == (b"old", [])

@@ -13,7 +13,7 @@ import pytest
 
 from tagger.errors import TagError
 from tagger.files import atomic
-from tagger.files.atomic import clear_scratch, replaced_by, replacing
+from tagger.files.atomic import clear_scratch, replacing, rewriting
 
 CODES = [errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EACCES, errno.EROFS]
 ROOT_ONLY = pytest.mark.skipif(
@@ -154,7 +154,7 @@ def test_a_copy_that_cannot_be_deleted_does_not_hide_the_error_before(file, refu
 @pytest.mark.parametrize("step", [refuse_creation, refuse_sync, refuse_replacement])
 def test_a_new_file_that_is_refused_leaves_the_old_one(file, step, code, refuse, monkeypatch):
     step(monkeypatch, refuse)
-    with pytest.raises(OSError, match=os.strerror(code)), replaced_by(file) as scratch:
+    with pytest.raises(OSError, match=os.strerror(code)), rewriting(file) as scratch:
         scratch.write_bytes(b"new")
     assert content(file) == {"song.mp3": b"old"}
 

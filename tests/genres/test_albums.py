@@ -29,7 +29,7 @@ def averaged(*tracks: tuple[Prediction, TagInfo], by: str = "album") -> list[tup
     albums = Albums(by)
     for prediction, tag in tracks:
         albums.add(prediction, tag)
-    return [albums.of(prediction, tag) for prediction, tag in tracks]
+    return [albums.mean_for(prediction, tag) for prediction, tag in tracks]
 
 
 # --- which tracks belong together -----------------------------------------------------------------

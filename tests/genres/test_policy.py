@@ -16,8 +16,8 @@ from tagger.genres.labels import (
     are_independent,
     genre_columns,
     genres_of,
+    is_audioset,
     is_discogs,
-    knows_more_than_music,
     name_key,
     unique_names,
 )
@@ -153,7 +153,7 @@ def test_two_labels_of_one_model_never_become_one_genre():
     ],
 )
 def test_the_labels_tell_where_they_come_from(labels, audioset, discogs):
-    assert knows_more_than_music(list(labels)) is audioset
+    assert is_audioset(list(labels)) is audioset
     assert is_discogs(list(labels)) is discogs
     assert are_independent(labels) is (audioset or discogs)
 

@@ -566,7 +566,7 @@ HELD = """
 import sys
 from pathlib import Path
 from tagger.state.store import State
-with State(Path(sys.argv[1])) as state, state.alone(print):
+with State(Path(sys.argv[1])) as state, state.locked(print):
     print("ready", flush=True)
     sys.stdin.readline()
 """
@@ -597,16 +597,16 @@ class Told(list):
 
 def test_a_second_run_waits_says_so_once_and_goes_on_when_the_first_ends(file, other):
     told = Told(other.stdin.close)
-    with State(file) as opened, opened.alone(told):
+    with State(file) as opened, opened.locked(told):
         assert told == [f"another run is at work with {file}; waiting until it is done"]
 
 
 @NO_KILL
 def test_the_lock_does_not_outlive_a_kill(file, other):
     told = Told(other.kill)
-    with State(file) as opened, opened.alone(told):
+    with State(file) as opened, opened.locked(told):
         assert len(told) == 1
-    with State(file) as opened, opened.alone(refuse_to_tell):
+    with State(file) as opened, opened.locked(refuse_to_tell):
         pass
 
 
@@ -617,15 +617,15 @@ def test_the_state_can_be_read_while_another_run_is_at_work(file, other):
 
 def test_one_process_is_alone_as_often_as_it_likes(file):
     for _ in range(2):
-        with State(file) as opened, opened.alone(refuse_to_tell):
+        with State(file) as opened, opened.locked(refuse_to_tell):
             pass
 
 
 def test_the_lock_is_given_back_when_the_run_fails(file):
     with State(file) as opened:
-        with pytest.raises(ValueError, match="x"), opened.alone(refuse_to_tell):
+        with pytest.raises(ValueError, match="x"), opened.locked(refuse_to_tell):
             raise ValueError("x")
-        with opened.alone(refuse_to_tell):
+        with opened.locked(refuse_to_tell):
             pass
 
 
@@ -634,7 +634,7 @@ def test_a_lock_file_that_is_none_is_an_error_with_advice(file):
     with (
         State(file) as opened,
         pytest.raises(StateError, match="--state"),
-        opened.alone(refuse_to_tell),
+        opened.locked(refuse_to_tell),
     ):
         pass
 

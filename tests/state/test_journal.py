@@ -24,7 +24,7 @@ from tagger.state.store import State
 from tagger.tags.genre_tag import read_fields, read_genres, write_genres
 from tagger.types import Action, GenreFields, Outcome, Track, WriteOptions
 from tagger.writing.edits import Edit
-from tagger.writing.writer import Writer, edit_outcome, replace_tag
+from tagger.writing.writer import Writer, replace_tag, write_edit
 
 OTHER = replace(INFO, fingerprint="other")
 PLAIN, KEEP = WriteOptions(), WriteOptions(keep_mtime=True)
@@ -61,7 +61,7 @@ def write(file: Path, genre: str, *paths: Path, options: WriteOptions = PLAIN) -
     with State(file) as state:
         run = state.begin_run("apply")
         for path in paths:
-            outcome = edit_outcome(Edit(2, path, (genre,), True), Writer(state, run, options))
+            outcome = write_edit(Edit(2, path, (genre,), True), Writer(state, run, options))
             assert outcome.action is W, outcome.reason
     return run
 
@@ -689,7 +689,7 @@ class Walk:
             for number, path in enumerate(paths, 1):
                 old, wanted = self.now[path], f"Genre {next(self.numbers)}"
                 try:
-                    outcome = edit_outcome(Edit(2, path, (wanted,), True), writer)
+                    outcome = write_edit(Edit(2, path, (wanted,), True), writer)
                 except Killed:
                     assert number == stops_at
                     self.entries.append(Entry(path, run, old, -1, is_made=False))

@@ -28,7 +28,7 @@ from tagger.tags.verify import digest_packets
 from tagger.types import Action, FrontEnd, Outcome, Prediction, TagInfo, Track, WriteOptions
 from tagger.writing import writer as apply
 from tagger.writing.undo import undo_changes
-from tagger.writing.writer import Writer, read_outcome, tag_of, uninterrupted, write_outcome
+from tagger.writing.writer import Writer, report_prediction, tag_of, uninterrupted, write_prediction
 
 ROOT = Path(__file__).parents[2]
 POLICY = Policy()
@@ -61,7 +61,7 @@ def predicted(path: Path, jazz: float = 0.75) -> Prediction:
 
 
 def write(path: Path, state: State, run: int, policy: Policy = POLICY, jazz: float = 0.75):
-    return write_outcome(predicted(path, jazz), policy, Writer(state, run))
+    return write_prediction(predicted(path, jazz), policy, Writer(state, run))
 
 
 def undo(state: State, run: int):
@@ -105,7 +105,7 @@ def test_a_prediction_still_holds_after_our_own_write(song, state):
 
 def test_a_dry_run_writes_nothing(song, state):
     before, run = bits(song), state.begin_run("tag")
-    outcome = write_outcome(predicted(song), POLICY, Writer(state))
+    outcome = write_prediction(predicted(song), POLICY, Writer(state))
     assert (outcome.action, outcome.genres) == (Action.WOULD_WRITE, ("Jazz",))
     assert bits(song) == before
     assert state.changes(run) == []
@@ -129,7 +129,7 @@ def test_what_the_policy_leaves_alone_is_not_touched(song, state, policy, jazz, 
 def test_a_file_that_changed_since_it_was_predicted_is_left_alone(song, state):
     prediction = predicted(song)
     os.utime(song, ns=(1, 1))
-    outcome = write_outcome(prediction, POLICY, Writer(state, state.begin_run("tag")))
+    outcome = write_prediction(prediction, POLICY, Writer(state, state.begin_run("tag")))
     assert (outcome.action, read_genres(song)) == (Action.FAILED, ())
     assert "changed since" in outcome.reason
 
@@ -137,7 +137,7 @@ def test_a_file_that_changed_since_it_was_predicted_is_left_alone(song, state):
 def test_a_file_that_is_gone_is_a_failed_outcome(song, state):
     prediction = predicted(song)
     song.unlink()
-    outcome = write_outcome(prediction, POLICY, Writer(state, state.begin_run("tag")))
+    outcome = write_prediction(prediction, POLICY, Writer(state, state.begin_run("tag")))
     assert outcome.action is Action.FAILED
     assert "no such file" in outcome.reason.lower()
 
@@ -152,7 +152,7 @@ def test_a_container_without_tags_is_predicted_and_no_failure(tmp_path, state):
 
 def test_without_writing_the_genres_that_are_there_are_reported(song, state):
     write_genres(song, ["Polka", "Ska"])
-    outcome = read_outcome(predicted(song), POLICY, state)
+    outcome = report_prediction(predicted(song), POLICY, state)
     assert (outcome.action, outcome.existing, outcome.genres) == (
         Action.PREDICTED,
         ("Polka", "Ska"),
@@ -379,7 +379,7 @@ def test_a_dry_undo_changes_nothing(song, state):
 CRASHED = """
 import os, signal, sys
 from pathlib import Path
-from tagger.writing.writer import Writer, write_outcome
+from tagger.writing.writer import Writer, write_prediction
 from tagger.genres.policy import Policy
 from tagger.state.store import State
 from tagger.types import Prediction, Track, WriteOptions
@@ -390,7 +390,7 @@ os.replace = lambda *arguments: os.kill(os.getpid(), signal.SIGKILL)
 with State(Path(sys.argv[2])) as state:
     prediction = Prediction(track, ("jazz", "rock"), (0.75, 0.25), 1.0, 8, 1.0)
     options = WriteOptions(keep_mtime=sys.argv[3:] == ["keep"])
-    write_outcome(prediction, Policy("replace"), Writer(state, state.begin_run("tag"), options))
+    write_prediction(prediction, Policy("replace"), Writer(state, state.begin_run("tag"), options))
 """
 
 
@@ -421,7 +421,7 @@ def roomy(tmp_path):
 
 def write_keeping(path: Path, state: State, run: int, jazz: float = 0.75) -> Outcome:
     before = identify(path)
-    outcome = write_outcome(predicted(path, jazz), REPLACE, Writer(state, run, KEEP_TIMES))
+    outcome = write_prediction(predicted(path, jazz), REPLACE, Writer(state, run, KEEP_TIMES))
     assert identify(path) == before
     return outcome
 
@@ -569,7 +569,7 @@ def test_a_genre_set_after_the_tag_was_remembered_is_kept_or_seen(roomy, state, 
     assert tag_of(track, state).genres == ()
     put_times_back(roomy, "By hand")
     prediction = replace(predicted(roomy), track=track)
-    outcome = write_outcome(prediction, policy, Writer(state, state.begin_run("tag")))
+    outcome = write_prediction(prediction, policy, Writer(state, state.begin_run("tag")))
     assert (outcome.existing, read_genres(roomy)) == (("By hand",), outcome.after)
     assert ("By hand" in read_genres(roomy)) == (policy is not REPLACE)
 
@@ -584,7 +584,7 @@ def test_a_genre_set_after_the_last_look_at_the_tag_is_kept(roomy, state, monkey
     tag_of(track_of(roomy), state)
     prediction = replace(predicted(roomy), track=track_of(roomy))
     monkeypatch.setattr(apply, "read_tag", read_while_the_user_edits)
-    outcome = write_outcome(prediction, POLICY, Writer(state, state.begin_run("tag")))
+    outcome = write_prediction(prediction, POLICY, Writer(state, state.begin_run("tag")))
     assert (outcome.action, read_genres(roomy)) == (Action.FAILED, ("By hand",))
 
 
@@ -599,7 +599,7 @@ def write_noting(
     path: Path, state: State, policy: Policy = REPLACE, jazz: float = 0.75, **changes: object
 ) -> Outcome:
     options = {"options": NOTING, "models": (MODEL,), **changes}
-    return write_outcome(
+    return write_prediction(
         predicted(path, jazz), policy, Writer(state, state.begin_run("tag"), **options)
     )
 
