@@ -26,7 +26,7 @@ from tagger.audio.windows import place_windows
 from tagger.inference.batches import Readers
 from tagger.models.find import find_model
 from tagger.models.model import GenreModel, load_model
-from tagger.types import Track
+from tagger.types import PredictOptions, Track
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -165,7 +165,7 @@ class Subject:
         lengths = [round(each.seconds * self.plan.rate) for each in read]
         every = [len(place_windows(length, self.info.plan(None))) for length in lengths]
         self.of_all = sum(every) / len(every)  # windows that cover a track
-        model = load_model(self.info, device, "float32")
+        model = load_model(self.info, PredictOptions(device=device, precision="float32"))
         some = read[0].windows[:4]
         self.pace = min(timed(model.probabilities, some) for _ in range(2)) / len(some)
         self.tracks = tracks[: max(1, int(seconds / (self.pace * COUNT)))]
@@ -267,7 +267,7 @@ class Subject:
     def _fastest(self) -> tuple[GenreModel, int]:
         found: list[tuple[float, int, GenreModel]] = []
         for precision in PRECISIONS[self.device]:
-            model = load_model(self.info, self.device, precision)
+            model = load_model(self.info, PredictOptions(device=self.device, precision=precision))
             for size in BATCHES[self.device]:
                 features = features_of(model, self._batches(size)[0])
                 first = timed(logits_of, model, features[:1])  # libraries get ready, too

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import warnings
 from pathlib import Path
 
 import pytest
@@ -13,30 +12,9 @@ from helpers.command import Run, environment, run_command
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint of random weights with windows of 0.655 s, saved by transformers itself."""
-    import torch
-    from transformers import ASTConfig, ASTFeatureExtractor, ASTForAudioClassification
+    from helpers.models import save_ast
 
-    folder = tmp_path_factory.mktemp("models") / "tiny"
-    labels = ["blues", "hiphop", "jazz", "rock"]
-    config = ASTConfig(
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=64,
-        max_length=64,
-        num_mel_bins=32,
-        id2label=dict(enumerate(labels)),
-        label2id={label: index for index, label in enumerate(labels)},
-    )
-    torch.manual_seed(0)
-    model = ASTForAudioClassification(config)
-    # Far from uniform, so that a mix-up of windows or labels shows.
-    torch.nn.init.normal_(model.classifier.dense.weight, std=0.5)
-    model.save_pretrained(folder)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # so few mel bins leave a filter empty in no case we use
-        ASTFeatureExtractor(max_length=64, num_mel_bins=32).save_pretrained(folder)
-    return folder
+    return save_ast(tmp_path_factory.mktemp("models") / "tiny")
 
 
 @pytest.fixture

@@ -65,8 +65,8 @@ def run(options: EvaluateOptions) -> None:
     warning = learned_warning(info, every, clips, options.draw)
     if warning:
         say(warning)
-    model = load_model(info, options.device, options.precision)
-    as_tagged = PredictOptions(windows=options.windows)
+    as_tagged = PredictOptions(options.windows, device=options.device, precision=options.precision)
+    model = load_model(info, as_tagged)
     measured = measure(clips, model, as_tagged, [clip.label for clip in every])
     for failure in measured.failures:
         say(f"left out: {failure.path}: {failure.reason}")

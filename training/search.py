@@ -17,6 +17,7 @@ import torch
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 from optuna.trial import FrozenTrial, TrialState
 
+from tagger.errors import first_line
 from training.clips.splits import Split
 from training.errors import Diverged, TrainingError
 from training.loop.plan import Watch
@@ -157,7 +158,7 @@ def opened_study(path: Path, name: str) -> Iterator[optuna.Study]:
             pruner=optuna.pruners.MedianPruner(n_startup_trials=UNPRUNED),
         )
     except (sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.OptunaError) as error:
-        reason = str(error).splitlines()[0]
+        reason = first_line(error)
         raise TrainingError(f"the search cannot be read: {path}: {reason}") from error
     try:
         yield study

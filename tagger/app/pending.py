@@ -74,9 +74,8 @@ def predict_unknown(found: RunTracks, policy: Policy, progress: Progress) -> Non
     from tagger.inference.predict import Pace, choose_workers, predict_tracks
 
     workers = choose_workers(options.workers, unknown)
-    device, precision, size = options.device, options.precision, options.batch_size
     with Readers(workers, options.decode_timeout) as readers:  # they begin while the model loads
-        model = load_model(info, device, precision, size, progress.say)
+        model = load_model(info, options, progress.say)
         progress.say(f"{what} on {model.device}, {model.precision} · {_counted(found)}")
         begun: deque[tuple[int, Track]] = deque()
         pace, tracks = Pace(), _begun(found, begun)

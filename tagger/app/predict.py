@@ -35,8 +35,7 @@ def predict(
     tracks = [item for item in found if isinstance(item, Track)]
     info = find_model(model, quiet=True)
     workers = choose_workers(options.workers, len(tracks))
-    device, precision, size = options.device, options.precision, options.batch_size
     with Readers(workers, options.decode_timeout) as readers:
-        loaded = load_model(info, device, precision, size)
+        loaded = load_model(info, options)
         predicted = predict_tracks(tracks, loaded, info.plan(options.windows), readers)
         return [next(predicted) if isinstance(item, Track) else item for item in found]

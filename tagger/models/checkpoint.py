@@ -58,7 +58,6 @@ class ModelInfo:
     fingerprint: str  # of the contents: the same files anywhere give the same predictions
     architecture: str = CLASSIFIERS[0]
     temperature: float = 1.0  # what logits are divided by (Guo et al. 2017), positive
-    revision: str = ""  # the commit of a model from the hub
 
     @property
     def is_bundled(self) -> bool:

@@ -5,16 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tagger.errors import CheckpointError
 from tagger.genres.labels import are_independent
 from tagger.models import checkpoint, hub
 from tagger.models.checkpoint import BUNDLED, ModelInfo
 from tagger.models.presets import PRESETS
-
-if TYPE_CHECKING:
-    pass
 
 DEFAULT_MODEL = "gtzan-small"
 MULTI_LABEL = "multi_label_classification"
@@ -29,7 +26,7 @@ def find_model(
     "@" a revision; a folder with the name of a preset is written `./name`. `say` is told before
     anything is downloaded; `quiet`: without a bar. Raises `CheckpointError` with what to do.
     """
-    name, folder, revision = _find_folder(name, say, quiet)
+    name, folder = _find_folder(name, say, quiet)
     config = checkpoint.read_json(folder / "config.json", name)
     architecture = checkpoint.classifier(config, name)
     weights = checkpoint.weight_files(folder, name)
@@ -60,7 +57,6 @@ def find_model(
         fingerprint=fingerprint,
         architecture=architecture,
         temperature=temperature,
-        revision=revision,
     )
 
 
@@ -69,18 +65,18 @@ def _is_multi_label(config: Mapping[str, Any], labels: Sequence[str]) -> bool:
     return are_independent(labels) if problem is None else problem == MULTI_LABEL
 
 
-def _find_folder(name: str, say: Callable[[str], None], quiet: bool) -> tuple[str, Path, str]:
-    """What to call a model, where it lies, and which commit of the hub it is ("": none)."""
+def _find_folder(name: str, say: Callable[[str], None], quiet: bool) -> tuple[str, Path]:
+    """What to call a model, a hub's with its commit, and where it lies."""
     bundled = sorted(path.parent.name for path in BUNDLED.glob("*/config.json"))
     if name == "bundled" or name in bundled:
         name = DEFAULT_MODEL if name == "bundled" else name
-        return name, BUNDLED / name, ""
+        return name, BUNDLED / name
     # A preset comes first, for what a name means must not depend on where the command is run.
     if name not in PRESETS and os.path.isdir(name):  # and no error if it is too long for a path
-        return name, Path(name), ""
+        return name, Path(name)
     if want := hub.wanted(name):
         folder = hub.fetch(want, say, quiet=quiet)
-        return f"{want.repo}@{folder.name}", folder, folder.name
+        return f"{want.repo}@{folder.name}", folder
     raise CheckpointError(
         f"no model {name!r}: give one that `tag-genres models` lists ({', '.join(PRESETS)}), a "
         "folder with config.json and model.safetensors, or a hub id such as "

@@ -21,6 +21,7 @@ from tagger.models.device import (
     run_in_parts,
     try_device,
 )
+from tagger.types import PredictOptions
 
 if TYPE_CHECKING:
     import numpy as np
@@ -106,19 +107,22 @@ class GenreModel:
 
 def load_model(
     info: ModelInfo,
-    device: str = "auto",
-    precision: str = "auto",
-    batch_size: int | None = None,
+    options: PredictOptions,
     say: Callable[[str], None] = lambda message: None,
 ) -> GenreModel:
-    """Bring a checkpoint onto a device. Raises `CheckpointError` or `DeviceError`."""
+    """Bring a checkpoint onto the device, and into the precision, of the options.
+
+    Raises `CheckpointError` for weights that are damaged or do not fit, `DeviceError` where device,
+    precision or memory are not available.
+    """
     import torch
 
-    chosen = choose_device(device, say)
-    try_device(chosen)
-    # By itself torch takes all cores of the machine, also those that a container may not use.
+    device = choose_device(options.device, say)
+    try_device(device)
+    # Torch takes all cores of the machine, also those that a container may not use.
     torch.set_num_threads(min(torch.get_num_threads(), count_cores()))
     try:
-        return GenreModel(info, chosen, choose_precision(precision, chosen), batch_size, say)
+        precision = choose_precision(options.precision, device)
+        return GenreModel(info, device, precision, options.batch_size, say)
     except torch.OutOfMemoryError as error:
         raise out_of_memory() from error

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from tagger.genres.vocabulary import read_toml
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +46,7 @@ def find_preset(name: str) -> Preset | None:
 
 
 def _read() -> Mapping[str, Preset]:
-    tables = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
+    tables = read_toml(Path(__file__).with_suffix(".toml"))
     return MappingProxyType({name: Preset(name, **table) for name, table in tables.items()})
 
 

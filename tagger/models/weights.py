@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickletools
 import re
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,9 +16,8 @@ from tagger.models.checkpoint import ModelInfo
 from tagger.models.dora import dora_alpha, fold_dora, has_dora
 
 if TYPE_CHECKING:
-    import torch
     from torch import Tensor
-    from transformers import ASTConfig
+    from transformers import ASTConfig, ASTForAudioClassification
 
 # All that a pickled dict of tensors calls. Torch's own list for `weights_only` is longer, and with
 # it a few bytes may ask for all memory there is.
@@ -73,42 +72,60 @@ def read_weights(info: ModelInfo) -> dict[str, Tensor]:
     return weights
 
 
-def load_network(info: ModelInfo) -> torch.nn.Module:
-    """The float32 network, with every weight from the file; none newly made, none left over."""
-    import torch
-    import transformers
+def load_network(info: ModelInfo) -> ASTForAudioClassification:
+    """The float32 network, with every weight from the file: none newly drawn, none left over.
 
+    Raises `CheckpointError` for weights that are damaged, do not fit, or are not finite.
+    """
     from tagger.models.heads import classifier_class
 
-    transformers.utils.logging.disable_progress_bar()
-    # It would print the names of tensors as they are; what is wrong with them is in our error.
-    transformers.utils.logging.set_verbosity_error()
     weights = read_weights(info)
     with _named(info.name):
         config = network_config(info, weights)
-        # Without a folder: from one it would also load adapters, and files that the config names.
-        network, loading = classifier_class(config).from_pretrained(
-            None,
-            config=config,
-            state_dict=weights,
-            dtype=torch.float32,
-            ignore_mismatched_sizes=True,  # they are named below
-            output_loading_info=True,
-        )
+        network, misfits = build_network(classifier_class(config), config, weights)
+    if misfits:
+        raise CheckpointError(f"the weights of {info.name} do not fit its config; {misfits}")
+    if not all(bool(weights.isfinite().all()) for weights in network.parameters()):
+        raise CheckpointError(f"the weights of {info.name} are not all finite numbers")
+    return network
+
+
+def build_network(
+    kind: type[ASTForAudioClassification], config: ASTConfig, weights: Mapping[str, Tensor]
+) -> tuple[ASTForAudioClassification, str]:
+    """A float32 network of a class with these weights, and which of them do not fit ("": all do).
+
+    What is missing or of another shape is drawn at random. Raises what transformers raises.
+    """
+    import torch
+    import transformers
+
+    hide_progress_bars()
+    # It would print a table of the tensors that do not fit; that is up to the caller.
+    transformers.utils.logging.set_verbosity_error()
+    # Without a folder: from one it would also load adapters, and files that the config names.
+    network, loading = kind.from_pretrained(
+        None,
+        config=config,
+        state_dict=weights,
+        dtype=torch.float32,
+        ignore_mismatched_sizes=True,
+        output_loading_info=True,
+    )
     wrong = {
         "missing": loading["missing_keys"],
         "left over": loading["unexpected_keys"],
         "of another shape": [name for name, *_ in loading["mismatched_keys"]],
     }
-    told = [f"{what}: {', '.join(sorted(names)[:3])}" for what, names in wrong.items() if names]
-    if told:
-        raise CheckpointError(
-            f"the weights of {info.name} do not fit its config; {'; '.join(told)}"
-        )
-    module: torch.nn.Module = network
-    if not all(bool(weights.isfinite().all()) for weights in module.parameters()):
-        raise CheckpointError(f"the weights of {info.name} are not all finite numbers")
-    return module
+    misfits = [f"{what}: {', '.join(sorted(names)[:3])}" for what, names in wrong.items() if names]
+    return network, "; ".join(misfits)
+
+
+def hide_progress_bars() -> None:
+    """Keep transformers from showing a bar for loading and saving, which takes a second."""
+    import transformers
+
+    transformers.utils.logging.disable_progress_bar()
 
 
 @contextmanager

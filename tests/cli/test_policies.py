@@ -9,7 +9,7 @@ import mutagen
 import pytest
 from helpers.command import Run
 from helpers.known import ROCK, know, rows_of, song, state_of
-from helpers.runs import save_ast
+from helpers.models import save_ast
 
 from tagger.genres.labels import AUDIOSET_NAMES
 from tagger.models.find import find_model

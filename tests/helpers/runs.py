@@ -10,8 +10,7 @@ import os
 import signal
 import socket
 import sys
-import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -51,30 +50,6 @@ def write_teacher(path: Path, data: Path, width: int = 5) -> Path:
     names = [clip.name for clip in find_clips(data)]
     np.savez(path, **{name: draw.integers(0, 256, (3, width)).astype(np.uint8) for name in names})
     return path
-
-
-def save_ast(folder: Path, labels: Sequence[str], layers: int = 3, half: bool = False) -> Path:
-    """A plain AST of random weights with windows of 0.655 s, saved by transformers itself."""
-    import torch
-    from transformers import ASTConfig, ASTFeatureExtractor, ASTForAudioClassification
-
-    config = ASTConfig(
-        hidden_size=32,
-        num_hidden_layers=layers,
-        num_attention_heads=2,
-        intermediate_size=64,
-        max_length=64,
-        num_mel_bins=32,
-        id2label=dict(enumerate(labels)),
-        label2id={label: index for index, label in enumerate(labels)},
-    )
-    torch.manual_seed(0)
-    network = ASTForAudioClassification(config)
-    network.to(torch.float16 if half else torch.float32).save_pretrained(folder)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # so few mel bins leave a filter empty in no case we use
-        ASTFeatureExtractor(max_length=64, num_mel_bins=32).save_pretrained(folder)
-    return folder
 
 
 @dataclass(frozen=True, slots=True)

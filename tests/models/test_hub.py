@@ -68,7 +68,7 @@ def weights_of(tiny_model: Path) -> bytes:
 def test_a_model_is_downloaded_once_and_only_what_it_needs(hub: Hub, tiny_model: Path) -> None:
     said: list[str] = []
     info = find_model("someone/tiny", said.append)
-    assert (info.name, info.revision) == (f"someone/tiny@{COMMIT}", COMMIT)
+    assert (info.name, info.folder.name) == (f"someone/tiny@{COMMIT}", COMMIT)
     assert info.fingerprint == find_model(str(tiny_model)).fingerprint
     assert hub.fetched() == NEEDED
     assert len(said) == 1
@@ -145,9 +145,9 @@ def test_a_revision_may_be_asked_for(hub: Hub, revision: str) -> None:
 def test_main_stays_what_it_was_at_the_first_download(hub: Hub) -> None:
     find_model("someone/tiny")
     hub.commit = "f" * 40
-    assert find_model("someone/tiny").revision == COMMIT
-    assert find_model(f"someone/tiny@{'f' * 40}").revision == "f" * 40
-    assert find_model("someone/tiny").revision == COMMIT
+    assert find_model("someone/tiny").folder.name == COMMIT
+    assert find_model(f"someone/tiny@{'f' * 40}").folder.name == "f" * 40
+    assert find_model("someone/tiny").folder.name == COMMIT
 
 
 def test_another_commit_than_the_one_asked_for_is_refused(
@@ -499,7 +499,7 @@ def test_a_licence_for_non_commercial_use_must_be_agreed_to(
         assert message.endswith(f"`tag-genres models get {asked} --accept-licence`")
     assert hub.asked == []
     list(get_model(name, print, accepted=True, quiet=True))
-    assert find_model(name).revision == hub.commit  # what is there is used
+    assert find_model(name).folder.name == hub.commit  # what is there is used
 
 
 @pytest.mark.parametrize("place", ["tags", "card"])

@@ -8,12 +8,14 @@ import re
 import resource
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from helpers.command import LIBRARY
-from transformers import ASTConfig, ASTModel
+from helpers.models import CPU, tiny_ast
+from transformers import ASTModel
 
 from tagger.audio.reader import read_windows
 from tagger.errors import CheckpointError, DeviceError
@@ -66,7 +68,7 @@ def test_probabilities_are_those_of_the_pipeline_on_the_same_windows(tiny_model:
     from transformers import pipeline
 
     info = find_model(str(tiny_model))
-    model = load_model(info, "cpu", "float32")
+    model = load_model(info, CPU)
     oracle = pipeline("audio-classification", model=str(tiny_model), device="cpu")
     tracks = [item for item in find_tracks([LIBRARY]) if isinstance(item, Track)]
     plan = info.plan(5)
@@ -90,8 +92,8 @@ def test_a_multi_label_checkpoint_gets_a_sigmoid_each(model_copy: Path, tiny_mod
     edit(model_copy, "config.json", problem_type="multi_label_classification")
     info = find_model(str(model_copy))
     wave = np.random.default_rng(0).standard_normal((2, info.plan(1).samples)).astype(np.float32)
-    several = load_model(info, "cpu", "float32").probabilities(wave)
-    one = load_model(find_model(str(tiny_model)), "cpu", "float32").probabilities(wave)
+    several = load_model(info, CPU).probabilities(wave)
+    one = load_model(find_model(str(tiny_model)), CPU).probabilities(wave)
     odds = several / (1 - several)  # softmax is the odds of the sigmoids, scaled to one
     np.testing.assert_allclose(odds / odds.sum(axis=1, keepdims=True), one, atol=1e-4)
 
@@ -109,18 +111,18 @@ def test_logits_are_divided_by_the_temperature(
     info, plain = find_model(str(model_copy)), find_model(str(tiny_model))
     assert (info.temperature, plain.temperature) == (temperature, 1.0)
     assert info.fingerprint != plain.fingerprint
-    logits = np.log(load_model(plain, "cpu", "float32").probabilities(noise(plain)))
+    logits = np.log(load_model(plain, CPU).probabilities(noise(plain)))
     scaled = np.exp(logits / temperature)
-    actual = load_model(info, "cpu", "float32").probabilities(noise(info))
+    actual = load_model(info, CPU).probabilities(noise(info))
     np.testing.assert_allclose(actual, scaled / scaled.sum(axis=1, keepdims=True), rtol=1e-4)
 
 
 def test_a_multi_label_checkpoint_has_its_temperature_too(model_copy: Path) -> None:
     edit(model_copy, "config.json", problem_type="multi_label_classification")
     info = find_model(str(model_copy))
-    plain = load_model(info, "cpu", "float32").probabilities(noise(info))
+    plain = load_model(info, CPU).probabilities(noise(info))
     edit(model_copy, "config.json", temperature=2)
-    halved = load_model(find_model(str(model_copy)), "cpu", "float32").probabilities(noise(info))
+    halved = load_model(find_model(str(model_copy)), CPU).probabilities(noise(info))
     odds = plain.astype(np.float64) / (1 - plain)
     np.testing.assert_allclose(halved / (1 - halved), odds**0.5, rtol=1e-3)
 
@@ -143,10 +145,7 @@ def mlp_model(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     from tagger.models.heads import ASTWithMlpHead
 
     folder = tmp_path_factory.mktemp("models") / "mlp"
-    config = ASTConfig.from_pretrained(tiny_model)
-    config.mlp_hidden = 24
-    torch.manual_seed(1)
-    network = ASTWithMlpHead(config)
+    network = tiny_ast(head=ASTWithMlpHead, mlp_hidden=24)
     for place in (1, 4):
         torch.nn.init.normal_(network.classifier.dense[place].weight, std=0.5)
     network.save_pretrained(folder)
@@ -175,8 +174,7 @@ def test_an_mlp_head_survives_saving_bit_for_bit(mlp_model: Path, tmp_path: Path
 def test_an_mlp_head_has_the_defaults_of_its_source() -> None:
     from tagger.models.heads import ASTWithMlpHead
 
-    tiny = ASTConfig(hidden_size=8, num_hidden_layers=1, num_attention_heads=1, intermediate_size=8)
-    dense = ASTWithMlpHead(tiny).classifier.dense
+    dense = tiny_ast(head=ASTWithMlpHead).classifier.dense
     kinds = ["Dropout", "Linear", "GELU", "Dropout", "Linear"]
     assert [type(part).__name__ for part in dense] == kinds
     assert (dense[0].p, dense[1].out_features, dense[3].p) == (0.05, 200, 0.1)
@@ -190,7 +188,7 @@ def test_the_tagger_hears_through_an_mlp_head(mlp_model: Path) -> None:
 
     info = find_model(str(mlp_model))
     assert info.architecture == "ASTWithMlpHead"
-    model = load_model(info, "cpu", "float32")
+    model = load_model(info, CPU)
     weights = load_file(mlp_model / "model.safetensors")
     body = ASTModel.from_pretrained(mlp_model)
     with torch.inference_mode():
@@ -220,20 +218,20 @@ def test_an_mlp_head_that_its_config_does_not_describe_is_refused(
     folder = Path(shutil.copytree(mlp_model, tmp_path / "copy"))
     edit(folder, "config.json", **changes)
     with pytest.raises(CheckpointError, match=re.escape(str(folder))):
-        load_model(find_model(str(folder)), "cpu")
+        load_model(find_model(str(folder)), CPU)
 
 
 def test_a_linear_head_is_no_mlp_head(model_copy: Path) -> None:
     edit(model_copy, "config.json", architectures=["ASTWithMlpHead"])
     with pytest.raises(CheckpointError, match="do not fit"):
-        load_model(find_model(str(model_copy)), "cpu")
+        load_model(find_model(str(model_copy)), CPU)
 
 
 def test_bfloat16_stays_near_float32(tiny_model: Path) -> None:
     info = find_model(str(tiny_model))
     wave = np.random.default_rng(0).standard_normal((4, info.plan(1).samples)).astype(np.float32)
-    exact = load_model(info, "cpu", "float32").probabilities(wave)
-    rounded = load_model(info, "cpu", "bfloat16").probabilities(wave)
+    exact = load_model(info, CPU).probabilities(wave)
+    rounded = load_model(info, replace(CPU, precision="bfloat16")).probabilities(wave)
     assert rounded.dtype == np.float32
     np.testing.assert_allclose(rounded, exact, atol=0.05)
 
@@ -265,7 +263,7 @@ def test_what_is_started_gives_the_same_when_it_is_asked_for(tiny_model: Path) -
     import torch
 
     info = find_model(str(tiny_model))
-    model = load_model(info, "cpu", "float32")
+    model = load_model(info, CPU)
     first, second = noise(info, 3), -2 * noise(info, 5)
     running = [model.start(first), model.start(torch.from_numpy(second))]
     results = [scores.result() for scores in running]
@@ -282,8 +280,8 @@ def test_a_batch_is_computed_in_parts_of_the_size_asked_for(
     tiny_model: Path, batch_size: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     info = find_model(str(tiny_model))
-    expected = load_model(info, "cpu", "float32", 7).probabilities(noise(info, 7))
-    model = load_model(info, "cpu", "float32", batch_size)
+    expected = load_model(info, replace(CPU, batch_size=7)).probabilities(noise(info, 7))
+    model = load_model(info, replace(CPU, batch_size=batch_size))
     sizes = small_memory(model, 100, monkeypatch)
     np.testing.assert_allclose(model.probabilities(noise(info, 7)), expected, atol=1e-6)
     assert model.batch_size == batch_size
@@ -291,16 +289,16 @@ def test_a_batch_is_computed_in_parts_of_the_size_asked_for(
 
 
 def test_without_a_size_the_model_has_one_that_suits_the_device(tiny_model: Path) -> None:
-    assert load_model(find_model(str(tiny_model)), "cpu").batch_size > 16
-    assert 8 <= load_model(find_model(DEFAULT_MODEL), "cpu").batch_size <= 32
+    assert load_model(find_model(str(tiny_model)), CPU).batch_size > 16
+    assert 8 <= load_model(find_model(DEFAULT_MODEL), CPU).batch_size <= 32
 
 
 def test_a_batch_that_the_memory_does_not_hold_is_halved_for_good(
     tiny_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     info, said = find_model(str(tiny_model)), []
-    expected = load_model(info, "cpu", "float32").probabilities(noise(info, 13))
-    model = load_model(info, "cpu", "float32", 12, said.append)
+    expected = load_model(info, CPU).probabilities(noise(info, 13))
+    model = load_model(info, replace(CPU, batch_size=12), said.append)
     sizes = small_memory(model, 4, monkeypatch)
     np.testing.assert_allclose(model.probabilities(noise(info, 13)), expected, atol=1e-6)
     assert model.batch_size == 3
@@ -317,7 +315,7 @@ def test_a_memory_that_does_not_hold_one_window_is_an_error_that_says_what_to_do
     tiny_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     info = find_model(str(tiny_model))
-    model = load_model(info, "cpu", "float32", 8)
+    model = load_model(info, replace(CPU, batch_size=8))
     small_memory(model, 0, monkeypatch)
     with pytest.raises(DeviceError, match="end what else uses it, or use --device cpu"):
         model.start(noise(info))
@@ -361,7 +359,7 @@ def test_a_bad_checkpoint_is_refused_by_name(
 ) -> None:
     damage(model_copy)  # type: ignore[operator]
     with pytest.raises(CheckpointError, match=message) as caught:
-        load_model(find_model(str(model_copy)), "cpu")
+        load_model(find_model(str(model_copy)), CPU)
     assert str(model_copy) in str(caught.value)
 
 
@@ -385,8 +383,8 @@ def test_of_a_config_only_what_describes_the_network_is_used(
     adapter = {"base_model_name_or_path": "someone/evil", "peft_type": "LORA"}
     (model_copy / "adapter_config.json").write_text(json.dumps(adapter))
     info, plain = find_model(str(model_copy)), find_model(str(tiny_model))
-    actual = load_model(info, "cpu", "float32").probabilities(noise(info))
-    expected = load_model(plain, "cpu", "float32").probabilities(noise(plain))
+    actual = load_model(info, CPU).probabilities(noise(info))
+    expected = load_model(plain, CPU).probabilities(noise(plain))
     np.testing.assert_array_equal(actual, expected)
 
 
@@ -422,7 +420,7 @@ def test_absurd_sizes_are_refused_and_take_no_memory(
     edit(model_copy, "config.json", **changes)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(CheckpointError, match=re.escape(str(model_copy))):
-        load_model(find_model(str(model_copy)), "cpu")
+        load_model(find_model(str(model_copy)), CPU)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300_000  # kB
 
 
@@ -510,7 +508,7 @@ def test_weights_that_are_no_numbers_are_refused(model_copy: Path, value: float)
     weights["classifier.dense.bias"][0] = value
     save_file(weights, model_copy / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(CheckpointError, match="not all finite"):
-        load_model(find_model(str(model_copy)), "cpu")
+        load_model(find_model(str(model_copy)), CPU)
 
 
 def test_weights_in_parts_are_those_in_one_file(tiny_model: Path, tmp_path: Path) -> None:
@@ -522,8 +520,8 @@ def test_weights_in_parts_are_those_in_one_file(tiny_model: Path, tmp_path: Path
     shutil.copy(tiny_model / "preprocessor_config.json", folder)
     assert len(list(folder.glob("model-*-of-*.safetensors"))) > 1
     info, plain = find_model(str(folder)), find_model(str(tiny_model))
-    actual = load_model(info, "cpu", "float32").probabilities(noise(info))
-    expected = load_model(plain, "cpu", "float32").probabilities(noise(plain))
+    actual = load_model(info, CPU).probabilities(noise(info))
+    expected = load_model(plain, CPU).probabilities(noise(plain))
     np.testing.assert_array_equal(actual, expected)
 
 

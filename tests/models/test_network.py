@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import warnings
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from helpers import sounds
+from helpers.models import CPU, SIZES, save_extractor, tiny_ast
 from torch.nn import functional
-from transformers import ASTConfig, ASTFeatureExtractor, ASTForAudioClassification
+from transformers import ASTConfig, ASTForAudioClassification
 
 from tagger.genres.labels import AUDIOSET_NAMES
 from tagger.models.checkpoint import ModelInfo
@@ -19,21 +21,14 @@ from tagger.models.heads import ASTWithMlpHead
 from tagger.models.model import load_model
 from tagger.models.network import Network
 
-SIZES = {
-    "hidden_size": 32,
-    "num_hidden_layers": 3,
-    "num_attention_heads": 2,
-    "intermediate_size": 64,
-    "max_length": 64,
-    "num_mel_bins": 32,
-    "num_labels": 5,
-}
 
-
-def drawn(head: type[ASTForAudioClassification], **changes: object) -> ASTForAudioClassification:
+def drawn(
+    head: type[ASTForAudioClassification] = ASTForAudioClassification,
+    labels: Sequence[str] = "abcde",
+    **sizes: object,
+) -> ASTForAudioClassification:
     """A network with no weight that stands for nothing: norms, biases and tokens are drawn too."""
-    torch.manual_seed(0)
-    network = head(ASTConfig(**{**SIZES, **changes}))
+    network = tiny_ast(labels, head, **{"num_hidden_layers": 3, **sizes})
     for weights in network.parameters():
         torch.nn.init.normal_(weights, std=0.2)
     return network.eval()
@@ -85,9 +80,7 @@ def test_logits_of_ast_base_are_those_of_transformers() -> None:
 
 @pytest.mark.parametrize("frames", [316, 626, 1256, 1876])
 def test_logits_of_maest_are_those_of_transformers(frames: int) -> None:
-    network = drawn(
-        ASTForAudioClassification, max_length=frames, num_mel_bins=96, layer_norm_eps=1e-6
-    )
+    network = drawn(max_length=frames, num_mel_bins=96, layer_norm_eps=1e-6)
     features = torch.randn(2, frames, 96)
     with torch.inference_mode():
         expected = network(input_values=features).logits
@@ -100,20 +93,10 @@ def test_logits_of_maest_are_those_of_transformers(frames: int) -> None:
 
 def test_probabilities_of_an_audioset_model_are_those_of_transformers(tmp_path: Path) -> None:
     labels = (*AUDIOSET_NAMES, "Music", "Speech")
-    network = drawn(
-        ASTForAudioClassification,
-        max_length=1024,
-        num_mel_bins=128,
-        num_labels=len(labels),
-        id2label=dict(enumerate(labels)),
-        label2id={label: index for index, label in enumerate(labels)},
-    )
+    network = drawn(labels=labels, max_length=1024, num_mel_bins=128)
     torch.nn.init.normal_(network.classifier.dense.weight, std=2.0)  # sounds are far apart
     network.save_pretrained(tmp_path)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "At least one mel filter has all zero values")
-        extractor = ASTFeatureExtractor()
-    extractor.save_pretrained(tmp_path)
+    extractor = save_extractor(tmp_path, max_length=1024, num_mel_bins=128)
     info = find_model(str(tmp_path))
     time = np.arange(info.front_end.window_samples) / info.front_end.rate
     notes = np.float32(sounds.heard_at(time).mean(axis=1))
@@ -121,7 +104,7 @@ def test_probabilities_of_an_audioset_model_are_those_of_transformers(tmp_path: 
     features = extractor([notes, noise], sampling_rate=16_000, return_tensors="pt")
     with torch.inference_mode():
         expected = network(**features).logits.sigmoid()
-    actual = load_model(info, "cpu", "float32").probabilities(np.stack([notes, noise]))
+    actual = load_model(info, CPU).probabilities(np.stack([notes, noise]))
     assert (expected[0] - expected[1]).abs().max() > 0.05
     np.testing.assert_allclose(actual, expected.numpy(), atol=1e-3)
 
@@ -142,8 +125,8 @@ def test_fewer_bits_give_the_same_genres(
     heard: tuple[ModelInfo, np.ndarray], precision: str
 ) -> None:
     info, windows = heard
-    exact = load_model(info, "cpu", "float32").probabilities(windows)
-    rounded = load_model(info, "cpu", precision).probabilities(windows)
+    exact = load_model(info, CPU).probabilities(windows)
+    rounded = load_model(info, replace(CPU, precision=precision)).probabilities(windows)
     assert exact.max(axis=1).min() > 0.2
     np.testing.assert_allclose(rounded, exact, atol=0.02)
     first, second = np.sort(exact, axis=1)[:, :-3:-1].T
@@ -156,7 +139,7 @@ def test_float32_probabilities_are_those_of_transformers_own_network(
     heard: tuple[ModelInfo, np.ndarray],
 ) -> None:
     info, windows = heard
-    model = load_model(info, "cpu", "float32")
+    model = load_model(info, CPU)
     network = ASTForAudioClassification.from_pretrained(info.folder, dtype=torch.float32)
     with torch.inference_mode():
         logits = network(input_values=model._fbank(torch.from_numpy(windows))).logits
@@ -165,7 +148,7 @@ def test_float32_probabilities_are_those_of_transformers_own_network(
 
 
 def test_it_keeps_no_weight_of_the_other_modules() -> None:
-    source = drawn(ASTForAudioClassification)
+    source = drawn()
     counted = sum(weights.numel() for weights in source.parameters())
     joined = 2 * SIZES["hidden_size"]  # the two tokens are stored with their positions
     assert sum(weights.numel() for weights in Network(source).parameters()) == counted - joined

@@ -13,15 +13,17 @@ import tarfile
 import zipfile
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from helpers.command import LIBRARY, Run
+from helpers.models import CPU, SIZES, tiny_ast
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from transformers import ASTConfig, ASTForAudioClassification
+from transformers import ASTForAudioClassification
 
 from tagger.errors import CheckpointError
 from tagger.models.dora import fold_dora
@@ -77,14 +79,14 @@ def noise(samples: int, windows: int = 3) -> np.ndarray:
 
 def probabilities(folder: Path) -> np.ndarray:
     info = find_model(str(folder))
-    model = load_model(info, "cpu", "float32", batch_size=3)
+    model = load_model(info, replace(CPU, batch_size=3))
     return model.probabilities(noise(info.front_end.window_samples))
 
 
 def refused(folder: Path, message: str) -> str:
     """What is said of a checkpoint, which must be its name and this, in one line."""
     with pytest.raises(CheckpointError, match=message) as caught:
-        load_model(find_model(str(folder)), "cpu")
+        load_model(find_model(str(folder)), CPU)
     assert str(folder) in str(caught.value)
     assert "\n" not in str(caught.value)
     return str(caught.value)
@@ -340,7 +342,9 @@ def test_weights_that_do_not_fit_are_refused(
 
 # --- DoRA by hand, and a head of two layers -------------------------------------------------------
 
-ALPHA, RANK, WIDTH, INNER = 4.247, 2, 32, 64
+ALPHA, RANK = 4.247, 2
+WIDTH, INNER = SIZES["hidden_size"], SIZES["intermediate_size"]
+LABELS = [f"label {number}" for number in range(10)]
 
 
 class Adapted(nn.Module):
@@ -382,14 +386,7 @@ def best_model(
 
     Gives the network that works it out at run time.
     """
-    labels = find_model("gtzan-small").labels
-    config = ASTConfig(
-        hidden_size=WIDTH, num_hidden_layers=4, num_attention_heads=2, intermediate_size=INNER,
-        max_length=frames, num_mel_bins=bins, id2label=dict(enumerate(labels)),
-        label2id={label: index for index, label in enumerate(labels)},
-    )  # fmt: skip
-    torch.manual_seed(0)
-    network = ASTForAudioClassification(config)
+    network = tiny_ast(LABELS, num_hidden_layers=4, max_length=frames, num_mel_bins=bins)
     network.classifier.dense = nn.Sequential(
         nn.Dropout(0.05), nn.Linear(WIDTH, 200), nn.GELU(), nn.Dropout(0.1), nn.Linear(200, 10)
     )

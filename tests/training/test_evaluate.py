@@ -13,6 +13,7 @@ import pytest
 import soundfile
 from click.testing import CliRunner, Result
 from helpers.clips import GENRES, LABELS, RATE, write_clips
+from helpers.models import CPU
 
 from tagger.inference.batches import Readers
 from tagger.inference.predict import predict_tracks
@@ -63,7 +64,7 @@ def judged(
     clips: list[Clip], folder: Path, options: PredictOptions
 ) -> tuple[Scores, list[Failure]]:
     """Scores of a checkpoint on clips, and the clips that could not be decoded."""
-    model = load_model(find_model(str(folder)), options.device, options.precision)
+    model = load_model(find_model(str(folder)), options)
     measured = measure.measure(clips, model, options, [clip.label for clip in clips])
     return measured.scores, measured.failures
 
@@ -74,7 +75,7 @@ def test_evaluate_prints_the_scores_of_the_taggers_predictions(
     folder = checkpoint(FOUR)
     result = run("--data", data, "--model", folder, "--part", "all", "--windows", "all")
     assert result.exit_code == 0, result.output
-    model = load_model(find_model(str(folder)), "cpu", "float32")
+    model = load_model(find_model(str(folder)), CPU)
     right = 0
     for clip in find_clips(data):
         waveform = soundfile.read(clip.path, dtype="float32")[0]
@@ -98,7 +99,7 @@ def test_what_is_evaluated_is_what_is_tagged(
     clips = [*find_clips(data), Clip(damaged, "noise", "damaged")]
     scores, failures = judged(clips, folder, FLOAT32)
     assert [failure.path for failure in failures] == [damaged]
-    model = load_model(find_model(str(folder)), "cpu", "float32")
+    model = load_model(find_model(str(folder)), CPU)
     tracks = [Track(clip.path, clip.path.stat().st_size, 0) for clip in clips]
     among = LABELS if "multi" in problem else FOUR  # the others are no labels of the data
     right = []
@@ -116,7 +117,7 @@ def test_log_probabilities_are_those_at_temperature_1(data: Path, checkpoint: Ed
 
     def heard(temperature: float) -> list[np.ndarray]:
         info = find_model(str(checkpoint(temperature=temperature)))
-        model = load_model(info, "cpu", "float32")
+        model = load_model(info, CPU)
         pairs, failures = measure.window_log_probabilities(clips, model, FLOAT32)
         assert [clip for clip, _ in pairs] == clips and not failures
         return [windows for _, windows in pairs]

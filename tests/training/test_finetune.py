@@ -16,7 +16,8 @@ import soundfile
 from click.testing import CliRunner
 from helpers.clips import GENRES, LABELS, RATE, write_clips
 from helpers.command import DATA, ROOT, environment
-from helpers.runs import SMALL, run_finetune, save_ast, trained
+from helpers.models import CPU, save_ast
+from helpers.runs import SMALL, run_finetune, trained
 from safetensors.numpy import load_file
 
 from tagger.models.checkpoint import BUNDLED
@@ -49,7 +50,9 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where runs begin: other labels, three layers, random float32 weights."""
-    return save_ast(tmp_path_factory.mktemp("models") / "plain", ("blues", "jazz", "rock"))
+    return save_ast(
+        tmp_path_factory.mktemp("models") / "plain", ("blues", "jazz", "rock"), layers=3
+    )
 
 
 @pytest.fixture(scope="module")
@@ -140,7 +143,7 @@ def expected_logits(folder: Path, waveform: np.ndarray) -> np.ndarray:
 def test_tagger_and_transformers_hear_the_same_in_a_checkpoint(outcome: Path) -> None:
     from scipy.special import softmax
 
-    model = load_model(find_model(str(outcome)), "cpu", "float32")
+    model = load_model(find_model(str(outcome)), CPU)
     waveform = np.random.default_rng(3).normal(0, 0.1, model.info.plan(1).samples)
     expected = softmax(expected_logits(outcome, waveform) / model.info.temperature, axis=-1)
     actual = model.probabilities(waveform[None].astype(np.float32))
@@ -182,7 +185,7 @@ def test_a_frozen_network_in_float16_stays_so(data: Path, tmp_path: Path) -> Non
 def test_dora_changes_the_second_matrix_of_the_last_two_layers_and_the_head(
     data: Path, tmp_path: Path
 ) -> None:
-    start = save_ast(tmp_path / "start", LABELS)
+    start = save_ast(tmp_path / "start", LABELS, layers=3)
     how = ("--method", "dora", "--steps", 2, "--augment", "none")
     out = trained(tmp_path / "out", "--data", data, "--model", start, *SMALL, *how)
     # What transformers calls fc2 since its version 5 has its old name in files.

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 from helpers.clips import LABELS, write_clips
-from helpers.runs import TINY, run_finetune, save_ast, write_teacher
+from helpers.models import save_ast
+from helpers.runs import TINY, run_finetune, write_teacher
 
 from training.clips.find import find_clips
 from training.clips.splits import make_split

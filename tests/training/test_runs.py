@@ -14,6 +14,7 @@ import pytest
 from click.testing import CliRunner
 from helpers.clips import LABELS, write_clips
 from helpers.command import ROOT, environment
+from helpers.models import save_ast
 from helpers.runs import (
     SMALL,
     TINY,
@@ -21,7 +22,6 @@ from helpers.runs import (
     Moment,
     processes,
     run_finetune,
-    save_ast,
     trained,
     write_teacher,
 )

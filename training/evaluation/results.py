@@ -35,7 +35,9 @@ def judge(folder: Path, split: Split, device: str, say: Callable[[str], None]) -
     The temperature is fitted to the valid part; what it changes is in the scores, but not yet in
     the checkpoint.
     """
-    model = load_model(find_model(str(folder.absolute())), device, "float32")
+    model = load_model(
+        find_model(str(folder.absolute())), PredictOptions(device=device, precision="float32")
+    )
     temperature = 1.0
     scores: dict[str, Scores] = {}
     for part in ("valid", "test"):

@@ -9,13 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import transformers
 from safetensors import safe_open
 from transformers import ASTConfig, ASTForAudioClassification
 
 from tagger.models.checkpoint import EXTRACTORS, ModelInfo
+from tagger.models.dora import USUAL_ALPHA
 from tagger.models.heads import ASTWithMlpHead
-from tagger.models.weights import network_config, read_weights
+from tagger.models.weights import (
+    build_network,
+    hide_progress_bars,
+    network_config,
+    read_weights,
+)
 from tagger.types import FrontEnd
 from training.errors import Diverged
 from training.options import SHAPES
@@ -27,7 +32,6 @@ INITIAL_POSITION = 0.2
 
 DORA_LAYERS = 2  # the last ones
 DORA_RANK = 2
-DORA_ALPHA = 4.247
 
 
 def scratch_network(
@@ -77,17 +81,8 @@ def pretrained_network(
         config.id2label, config.label2id = label_maps(labels).values()
     if head == "linear" and had == "mlp":
         del config.mlp_hidden
-    # Its table of the head's weights that do not fit, and a bar for a second's work, tell nobody
-    # anything: that is what was asked for.
-    transformers.utils.logging.set_verbosity_error()
-    transformers.utils.logging.disable_progress_bar()
-    network: ASTForAudioClassification = head_class(head).from_pretrained(
-        None,
-        config=config,
-        state_dict=weights,
-        dtype=torch.float32,
-        ignore_mismatched_sizes=True,
-    )
+    # What does not fit is the head that is to be drawn.
+    network, _ = build_network(head_class(head), config, weights)
     if new_head:
         reset_head(network)
     return network
@@ -116,7 +111,7 @@ def with_dora(network: ASTForAudioClassification) -> torch.nn.Module:
     chosen = "|".join(str(layer) for layer in range(max(0, last - DORA_LAYERS), last))
     config = LoraConfig(
         r=DORA_RANK,
-        lora_alpha=DORA_ALPHA,  # type: ignore[arg-type]  # peft divides by the rank, as it is
+        lora_alpha=USUAL_ALPHA,  # type: ignore[arg-type]  # peft divides by the rank, as it is
         use_dora=True,
         target_modules=rf".*\.layers\.({chosen})\.mlp\.fc2",
         modules_to_save=["classifier"],
@@ -171,7 +166,7 @@ def save_checkpoint(
     config, such as `temperature`, are part of config.json.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    transformers.utils.logging.disable_progress_bar()
+    hide_progress_bars()
     copy.deepcopy(network).to(dtype).save_pretrained(folder)
     (folder / "model.safetensors").chmod(0o644)  # safetensors makes it private
     features = json.dumps(extractor_config(front_end), indent=2, sort_keys=True) + "\n"

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, log_softmax
 
-SPECIAL = 2  # tokens before the patches: class and distillation
+from tagger.models.network import SPECIAL_TOKENS
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ class Student(nn.Module):
         if hook:
             hook.remove()
         pooled = encoded.pooler_output  # (batch, hidden)
-        patches = encoded.last_hidden_state[:, SPECIAL:].mean(dim=1)  # (batch, hidden)
+        patches = encoded.last_hidden_state[:, SPECIAL_TOKENS:].mean(dim=1)  # (batch, hidden)
         both = torch.stack([pooled, patches], dim=1)  # (batch, 2, hidden)
         outputs = {name: head(both).float() for name, head in self.heads.items()}
         return {"logits": self.network.classifier(pooled).float(), **outputs}
@@ -80,10 +80,11 @@ class Student(nn.Module):
     def _drop_patches(self, module: nn.Module, inputs: Any, tokens: Tensor) -> Tensor:
         """Patchout (Koutini et al. 2022): leave a random share of the patches out of all layers."""
         batch, count, hidden = tokens.shape
-        kept = round((count - SPECIAL) * (1 - self.patch_drop))
-        order = torch.rand(batch, count - SPECIAL, device=tokens.device).argsort(dim=-1) + SPECIAL
+        patches = count - SPECIAL_TOKENS
+        kept = round(patches * (1 - self.patch_drop))
+        order = torch.rand(batch, patches, device=tokens.device).argsort(dim=-1) + SPECIAL_TOKENS
         chosen = order[:, :kept, None].expand(-1, -1, hidden)  # (batch, kept, hidden)
-        return torch.cat([tokens[:, :SPECIAL], tokens.gather(1, chosen)], dim=1)
+        return torch.cat([tokens[:, :SPECIAL_TOKENS], tokens.gather(1, chosen)], dim=1)
 
 
 def student_losses(
