@@ -1,5 +1,6 @@
-"""Files, whatever is in them.
+"""Files, whatever they contain.
 
-Which files are tracks, how a file is replaced in one step, and the child process that untrusted
-files are read in. It uses no other package. Begin reading in `scan.py` and `atomic.py`.
+Here are: which files are tracks (`scan.py`), how a file is replaced in one step (`atomic.py`), and
+the child process in which untrusted files are read (`process.py`, and `worker.py` inside it). May
+use `types` and `errors` only. Start reading in `scan.py` and `atomic.py`.
 """

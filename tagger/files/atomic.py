@@ -1,7 +1,7 @@
 """A file changes only by replacement: a finished copy takes its place in one step, or nothing does.
 
 Used for music and for reports alike. A kill at any moment leaves the old file or the new one, and
-at worst a hidden scratch file beside it, which `clear_scratch` removes.
+at worst a hidden scratch file beside it, which `clear_scratch` removes later.
 """
 
 from __future__ import annotations
@@ -25,30 +25,31 @@ with suppress(ImportError):  # Windows has none
     import fcntl
 
 SCRATCH_PREFIX = ".tag-genres-"
-# Nothing tells whether a file of that name is still in use, so it is never cleared.
+# Nothing shows whether a file with this prefix is still in use, so it is never removed.
 UNLOCKED_PREFIX = f"{SCRATCH_PREFIX}unlocked-"
 SCRATCH = re.compile(re.escape(SCRATCH_PREFIX) + r"[0-9a-f]{16}(\.[^.]+)?")
 DEFAULTS = WriteOptions()
-# Other attributes belong to the system: a security label, for one, follows from the folder.
+# Other attributes belong to the system: a security label, for example, depends on the folder.
 KEPT_ATTRIBUTES = ("user.", "system.posix_acl_")
-# Here a lease is refused for want of a delegation or an oplock too, which says nothing of writers.
+# These also refuse a lease for want of a delegation or oplock, which says nothing about writers.
 UNSURE_OF_WRITERS = frozenset(["nfs", "nfs4", "cifs", "smb3"])
 
 
 def check_replaceable(path: Path, options: WriteOptions = DEFAULTS) -> os.stat_result:
-    """The file's status, if a copy may take its place. Raises `TagError` with the reason if not."""
+    """The file's status, if a copy may take its place; raises `TagError` with the reason if not."""
     status = path.lstat()
     if stat.S_ISLNK(status.st_mode):
-        raise TagError("it is a link now; name the file that it leads to", path)
+        raise TagError("it is a link now; name the file that it points to", path)
     if not stat.S_ISREG(status.st_mode):
-        raise TagError("not a regular file any more", path)
-    if status.st_nlink > 1 and not options.break_hardlinks:
+        raise TagError("no longer a regular file", path)
+    others = status.st_nlink - 1
+    if others and not options.break_hardlinks:
         raise HardLinked(
-            f"hard-linked: {status.st_nlink - 1} more of its names would keep the old file; "
+            f"hard-linked: {others} other name{'s' * (others > 1)} would keep the old file; "
             "--break-hardlinks accepts that",
             path,
         )
-    # What nobody may write is left alone by root, too.
+    # Root also leaves alone what nobody may write.
     if not status.st_mode & 0o222 or not os.access(path, os.W_OK):
         raise TagError("the file is read-only", path)
     if not os.access(path.parent, os.W_OK):
@@ -59,12 +60,12 @@ def check_replaceable(path: Path, options: WriteOptions = DEFAULTS) -> os.stat_r
 
 @contextmanager
 def replacing(path: Path, options: WriteOptions = DEFAULTS) -> Iterator[Path]:
-    """Yield a copy of `path` beside it; when the block ends without an error, it takes its place.
+    """Yield a copy of `path` beside it, which replaces `path` when the block ends without an error.
 
-    The copy has the suffix, mode, owner, extended attributes and access list of the file, and at no
-    moment may more people read it. What size and times the new file will have, `settle` tells
-    inside the block. If the block raises, or the file was changed meanwhile (`ChangedSince`), the
-    copy is deleted and the file stays as it was. Raises `TagError` for what cannot be kept.
+    The copy has the suffix, mode, owner, extended attributes and access list of the file, and is
+    never readable by more people. Inside the block, `settle` returns the size and times that the
+    new file will have. If the block raises, or the file changed meanwhile (`ChangedSince`), the
+    copy is deleted and the file stays as it was. Raises `TagError` for what cannot be preserved.
     """
     before = check_replaceable(path, options)
     with _scratch_file(path, 0o600) as scratch:
@@ -80,9 +81,9 @@ def replacing(path: Path, options: WriteOptions = DEFAULTS) -> Iterator[Path]:
 
 
 def settle(path: Path, scratch: Path, options: WriteOptions = DEFAULTS) -> os.stat_result:
-    """Make an edited copy ready to take the place of `path`; its status, as the new file's will be.
+    """Prepare an edited copy to replace `path`, and return the status that the new file will have.
 
-    Only the time of the status change (ctime) still moves, when the copy takes the place.
+    Only its ctime (when the status last changed) still changes, as the copy replaces `path`.
     """
     wanted = path.stat()
     mode = stat.S_IMODE(wanted.st_mode)
@@ -95,7 +96,7 @@ def settle(path: Path, scratch: Path, options: WriteOptions = DEFAULTS) -> os.st
 
 @contextmanager
 def rewriting(target: Path) -> Iterator[Path]:
-    """Yield a new empty file beside `target`; when the block ends without an error, it is `target`.
+    """Yield a new empty file, which becomes `target` when the block ends without an error.
 
     If the block raises, the new file is deleted, and `target` stays as it was, or stays missing.
     """
@@ -107,10 +108,10 @@ def rewriting(target: Path) -> Iterator[Path]:
 
 
 def clear_scratch(folder: Path) -> int:
-    """Remove the scratch files that killed runs left in a folder, and return how many.
+    """Remove the scratch files that killed runs left in a folder, and return their number.
 
-    Those of a living run, on this or another machine, are locked and stay, as does what cannot be
-    removed. Where files cannot be locked, nothing is removed.
+    Files of a running process, on this or another machine, are locked and stay, as does anything
+    that cannot be removed. Where files cannot be locked, nothing is removed.
     """
     try:
         with os.scandir(folder) as entries:
@@ -125,9 +126,9 @@ def clear_scratch(folder: Path) -> int:
 
 
 def sync(path: Path) -> None:
-    """Bring a file or a folder onto the disk."""
+    """Flush a file or a folder to the disk."""
     if os.name == "nt" and path.is_dir():
-        return  # Windows opens no folders
+        return  # Windows cannot open folders
     handle = os.open(path, os.O_RDONLY if path.is_dir() or os.name != "nt" else os.O_RDWR)
     try:
         os.fsync(handle)
@@ -136,7 +137,7 @@ def sync(path: Path) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    # The change is done and journalled; some network file systems know no fsync of a folder.
+    # The change is made and journalled; some network file systems cannot fsync a folder.
     with suppress(OSError):
         sync(folder)
 
@@ -148,24 +149,24 @@ def scratch_beside(path: Path, prefix: str = SCRATCH_PREFIX) -> Path:
 
 @contextmanager
 def _scratch_file(target: Path, mode: int) -> Iterator[Path]:
-    """A new file beside `target`, locked where that works, and deleted if the block raises."""
+    """A new file beside `target`, locked where possible, and deleted if the block raises."""
     scratch, lock = _create(target, mode)
     try:
         yield scratch
     except BaseException:
-        # The error that led here says more than one about the copy would.
+        # The error that led here says more than an error about the copy would.
         with suppress(OSError):
             scratch.unlink()
         raise
     finally:
         if lock is not None:
-            # What a disk reports so late, `sync` has reported before.
+            # Whatever a disk reports this late, `sync` has already reported.
             with suppress(OSError):
                 os.close(lock)
 
 
 def _create(target: Path, mode: int) -> tuple[Path, int | None]:
-    """A new file, and the descriptor that holds its lock; none for a name that is never cleared."""
+    """A new file and the descriptor of its lock; None for a file that is never cleared."""
     new = os.O_CREAT | os.O_EXCL | os.O_RDWR
     scratch = scratch_beside(target)
     handle = os.open(scratch, new, mode)
@@ -181,14 +182,14 @@ def _create(target: Path, mode: int) -> tuple[Path, int | None]:
 def _lock(handle: int, scratch: Path) -> bool:
     """Lock a new scratch file until `handle` is closed; false if `clear_scratch` was faster.
 
-    False also where files cannot be locked, or only so that nobody else could write to them.
+    Also false where files cannot be locked, or where a lock would keep the editor from writing.
     """
     if sys.platform == "win32":
         return False
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        # Over SMB, Linux makes it a lock that keeps out every other descriptor, the editor's too.
-        # This finds that out, and whether the name is still there.
+        # Over SMB, Linux turns it into a lock against every other descriptor, even the editor's.
+        # This detects that, and also whether the name still exists.
         with scratch.open("r+b", buffering=0) as other:
             other.write(b"\0")
         os.ftruncate(handle, 0)
@@ -201,8 +202,8 @@ def _remove_unlocked(scratch: str) -> bool:
     if sys.platform == "win32":
         return False
     with suppress(OSError):
-        # Shared and for reading: the file may take its place just now, and must not seem written
-        # to. The flags are for what the name may have become.
+        # Shared and for reading: the file may be replacing its target right now, and must not seem
+        # to be open for writing. The flags guard against what the name may have become.
         handle = os.open(scratch, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         try:
             fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -214,21 +215,21 @@ def _remove_unlocked(scratch: str) -> bool:
 
 
 def _copy(path: Path, scratch: Path, before: os.stat_result) -> None:
-    """Content first and permissions last, so that nobody reads what the file does not show them."""
+    """Copy content first and permissions last, so that nobody reads more than the file allows."""
     disk = shutil.disk_usage(scratch.parent)
-    # Some network file systems tell nothing of their size.
+    # Some network file systems do not report their size.
     if disk.total and disk.free < before.st_size:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
     shutil.copyfile(path, scratch)
     _take_owner(path, scratch, before)
     wanted = _attributes(path)
     if sys.platform == "linux":
-        # The default access list of a folder gives new files one that the old file may not have.
+        # A folder's default access list gives new files a list that the old file may not have.
         for name in _attributes(scratch).keys() - wanted.keys():
             os.removexattr(scratch, name)
-    shutil.copystat(path, scratch)  # passes over attributes that it may not set
+    shutil.copystat(path, scratch)  # skips attributes that it may not set
     if _attributes(scratch) != wanted:
-        raise TagError("its extended attributes or access list cannot be kept", path)
+        raise TagError("its extended attributes or access list cannot be preserved", path)
 
 
 def _take_owner(path: Path, scratch: Path, wanted: os.stat_result) -> None:
@@ -238,11 +239,11 @@ def _take_owner(path: Path, scratch: Path, wanted: os.stat_result) -> None:
     try:
         os.chown(scratch, wanted.st_uid, wanted.st_gid)
     except PermissionError:
-        raise TagError("it belongs to another user, and a replaced file would not", path) from None
+        raise TagError("it belongs to another user, and its replacement would not", path) from None
 
 
 def _attributes(path: Path) -> dict[str, bytes]:
-    """The extended attributes that a replaced file must keep, access lists among them."""
+    """The extended attributes that a replacement must keep, including access lists."""
     if sys.platform != "linux":
         return {}
     try:
@@ -255,14 +256,14 @@ def _attributes(path: Path) -> dict[str, bytes]:
 
 
 def _version(status: os.stat_result) -> tuple[int, ...]:
-    """What differs between two versions of a file, even if a program put its times back."""
+    """Differs between two versions of a file, even if a program restored its times."""
     return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 def _check_unused(path: Path) -> None:
-    """Raise `TagError` if a program has the file open for writing, as far as the system tells.
+    """Raise `TagError` if another program has the file open for writing, where that can be seen.
 
-    Linux grants a read lease only on a file that nobody writes to.
+    Linux grants a read lease only on a file that nobody has open for writing.
     """
     if sys.platform != "linux":
         return
@@ -271,26 +272,26 @@ def _check_unused(path: Path) -> None:
     except OSError:
         return
     try:
-        # Who opens the file in this instant breaks the lease, and the signal for that would be
-        # SIGIO, which ends a process. SIGURG is ignored.
+        # A program that opens the file at this instant breaks the lease. The default signal for
+        # that, SIGIO, would end this process; SIGURG is ignored.
         fcntl.fcntl(handle, fcntl.F_SETSIG, signal.SIGURG)
         fcntl.fcntl(handle, fcntl.F_SETLEASE, fcntl.F_RDLCK)
         fcntl.fcntl(handle, fcntl.F_SETLEASE, fcntl.F_UNLCK)
     except OSError as error:
         if error.errno == errno.EAGAIN and _file_system(handle) not in UNSURE_OF_WRITERS:
             raise TagError(
-                "another program has it open for writing; run again when that is done", path
+                "another program has it open for writing; run again when it has finished", path
             ) from None
     finally:
         os.close(handle)
 
 
 def _file_system(handle: int) -> str:
-    """The type of the file system that an open file is on; "" where the system does not tell."""
+    """The type of the file system that holds an open file; "" where it cannot be found out."""
     device = os.fstat(handle).st_dev
-    number = f" {os.major(device)}:{os.minor(device)} "
+    device_number = f" {os.major(device)}:{os.minor(device)} "
     with suppress(OSError):
         for mount in Path("/proc/self/mountinfo").read_text(errors="replace").split("\n"):
-            if number in mount:
+            if device_number in mount:
                 return mount.partition(" - ")[2].split()[0]
     return ""

@@ -1,8 +1,8 @@
-"""A process of its own for whatever parses untrusted files, most of it in C.
+"""A child process for the libraries that parse untrusted files, most of them in C.
 
-A file may crash such a library, keep it busy for ever, or make it ask for all memory there is. Here
-that costs one answer: the process is ended and replaced. This contains faults, and not an attacker
-who takes the process over, since it has the rights of the user.
+A file may crash such a library, keep it busy forever, or make it allocate all memory. Here that
+costs one answer: the process is killed and replaced. This contains faults, but not an attacker who
+takes over the process, since it has the rights of the user.
 """
 
 from __future__ import annotations
@@ -29,21 +29,26 @@ from tagger.files.worker import Answer
 
 T = TypeVar("T")
 
-KEPT = 2000  # bytes kept of that
-ATTEMPTS = 2  # the process may have been ended for what others did
-BY_OTHERS = ("SIGKILL", "SIGTERM", "SIGINT", "SIGHUP")  # by a system short of memory, or a person
-PIPE = 1 << 20  # bytes that an answer's pipe holds, known to Linux only
+NOISE_BYTES = 2000  # kept of what libraries print during a call
+ATTEMPTS = 2  # others may have killed the process, see below
+SENT_BY_OTHERS = (
+    "SIGKILL",
+    "SIGTERM",
+    "SIGINT",
+    "SIGHUP",
+)  # sent by a system short of memory, or a person
+PIPE_BYTES = 1 << 20  # capacity of the pipe for answers; Linux only
 SECONDS = 120.0  # for one call of `run_isolated`
-SLICE = 0.5  # s; of a time for which this process was stopped, no more counts
+WAIT_STEP = 0.5  # s; of the time during which this process is stopped, at most this much counts
 
 log = logging.getLogger(__name__)
 _lock = threading.Lock()
 
 
 class Child:
-    """A process that calls functions, one at a time; it begins with `start` or the first call.
+    """A process that calls functions, one at a time; `start` or the first call starts it.
 
-    It imports `modules` before it is asked, so that the first call need not wait for them.
+    It imports `modules` at once, so that the first call need not wait for them.
     """
 
     def __init__(self, modules: Sequence[str] = ()) -> None:
@@ -54,22 +59,22 @@ class Child:
         self._starting = threading.Lock()
         self._closed = False
         self._printed: IO[bytes] | None = None
-        with suppress(OSError):  # no folder for it has room
+        with suppress(OSError):  # no folder has room for it
             self._printed = tempfile.TemporaryFile()  # noqa: SIM115
 
     def start(self) -> None:
-        """Begin the process if there is none, and do not wait for it.
+        """Start the process if there is none, without waiting for it.
 
-        Of one that cannot be begun, the next call tells.
+        If it cannot be started, the next call raises the error.
         """
         with suppress(Crashed):
             self._start()
 
     def call(self, seconds: float, function: Callable[..., T], *arguments: object) -> T:
-        """What `function(*arguments)` returns there, or the error that it raises.
+        """Return what `function(*arguments)` returns there, or raise the error that it raises.
 
-        The function must be one that can be imported by its name. Raises `TooLong` if there is no
-        answer after that many seconds, and `Crashed` if the process ended, twice, or lacked memory.
+        The function must be importable by its name. Raises `TooLong` if there is no answer after
+        that many seconds, and `Crashed` if the process ended twice, or ran out of memory.
         """
         request = pickle.dumps((function, arguments), pickle.HIGHEST_PROTOCOL)
         how = ""
@@ -84,13 +89,13 @@ class Child:
             if returned:
                 return answer  # type: ignore[no-any-return]
             raise answer
-        raise Crashed(f"it ended the process that read it ({how})", lasting=how not in BY_OTHERS)
+        raise Crashed(f"it ended the process that read it ({how})", lasting=how not in FROM_OUTSIDE)
 
     def close(self) -> None:
-        """End the process for good; a call that another thread has under way fails."""
+        """End the process for good; a call that is under way in another thread fails."""
         self._closed = True
         self._kill()
-        self._answers.put(None)  # a process that waits for a dead disk cannot say that it ends
+        self._answers.put(None)  # a process blocked by a dead disk cannot close its pipe
         if self._printed is not None:
             self._printed.close()
 
@@ -104,17 +109,17 @@ class Child:
             process.stdin.write(request)
             process.stdin.flush()
             answer = _wait(answers, seconds)
-        except OSError:  # it ended before it was asked
+        except OSError:  # it ended before the request arrived
             pass
         except Empty:
             self._kill()
             raise TooLong(f"it took longer than {seconds:g} s") from None
-        except BaseException:  # Ctrl-C; the answer must not be taken for that of the next call
+        except BaseException:  # Ctrl-C; this answer must not be taken for that of the next call
             self._kill()
             raise
         if answer is None:
             self._kill()
-            raise _Ended(_how(process.poll()))
+            raise _Ended(_describe_exit(process.poll()))
         if answer[2]:
             self._kill()
         return answer
@@ -122,10 +127,10 @@ class Child:
     def _start(self) -> None:
         with self._starting:
             if self._process is None and not self._closed:
-                self._begin()
+                self._spawn()
 
-    def _begin(self) -> None:
-        # Not from the working folder, as `-m` would: there may be files with a module's name in it.
+    def _spawn(self) -> None:
+        # Not with `-m`, which imports from the working folder: its files may have a module's name.
         path = ascii(list(_absolute(sys.path)))
         modules = ascii(list(self._modules))
         serve = (
@@ -140,16 +145,18 @@ class Child:
                 stdout=subprocess.PIPE,
                 stderr=self._printed or subprocess.DEVNULL,
                 env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
-                # Ctrl-C reaches all of a terminal's processes; the parent alone decides how to end.
+                # Ctrl-C reaches all processes of a terminal; only the parent decides how to end.
                 start_new_session=True,
             )
         except OSError as error:
-            raise Crashed(f"no process to read it: {error.strerror}", lasting=False) from error
+            raise Crashed(
+                f"no process could be started to read it: {error.strerror}", lasting=False
+            ) from error
         _widen(process.stdout)
-        # A thread reads, for only a queue can be waited on for a time on every system.
+        # A thread reads, because only a queue can be waited on with a timeout on every system.
         self._process, self._answers = process, SimpleQueue()
         threading.Thread(target=_listen, args=(process.stdout, self._answers), daemon=True).start()
-        if self._closed:  # meanwhile, by another thread
+        if self._closed:  # by another thread, meanwhile
             self._kill()
 
     def _kill(self) -> None:
@@ -160,7 +167,7 @@ class Child:
             if sys.platform == "win32":
                 process.kill()
             else:
-                os.killpg(process.pid, signal.SIGKILL)  # and the programs that it has begun
+                os.killpg(process.pid, signal.SIGKILL)  # also the programs that it has started
         with suppress(OSError):
             if process.stdin is not None:
                 process.stdin.close()
@@ -170,18 +177,18 @@ class Child:
     def _take_printed(self) -> str:
         if self._printed is None:
             return ""
-        with suppress(ValueError):  # closed meanwhile
+        with suppress(ValueError):  # it was closed meanwhile
             if size := self._printed.seek(0, os.SEEK_END):
-                self._printed.seek(max(0, size - KEPT))
-                text = self._printed.read(KEPT).decode(errors="replace")
-                self._printed.seek(0)  # for the process too: it writes where this reads
+                self._printed.seek(max(0, size - NOISE_BYTES))
+                text = self._printed.read(NOISE_BYTES).decode(errors="replace")
+                self._printed.seek(0)  # the process shares this position, and writes there
                 self._printed.truncate()
                 return text.strip()
         return ""
 
 
 def run_isolated(seconds: float, function: Callable[..., T], path: Path, *others: object) -> T:
-    """What `function(path, *others)` returns in a child process that all callers share."""
+    """Return what `function(path, *others)` returns in a child process that all callers share."""
     with _lock:
         child = _shared_child()
         try:
@@ -199,12 +206,12 @@ def _shared_child() -> Child:
 
 
 class _Ended(Exception):
-    """The process ended, how the message tells."""
+    """The process ended; the message says how."""
 
 
-def _how(code: int | None) -> str:
+def _describe_exit(code: int | None) -> str:
     if code is None:
-        return "it does not end"
+        return "it does not exit"
     with suppress(ValueError):
         return signal.Signals(-code).name
     return f"exit code {code}"
@@ -217,28 +224,28 @@ def _absolute(folders: Iterable[str]) -> Iterator[str]:
 
 
 def _widen(stream: IO[bytes] | None) -> None:
-    """Let a pipe hold more, where the system can.
+    """Enlarge a pipe, where the system can.
 
-    The thread that reads needs Python's lock after each piece, for which it may wait while the main
-    thread computes: for 5 MB 80 times with the 64 kB that a pipe holds at first.
+    The reading thread needs Python's global lock after each chunk, and may wait for it while the
+    main thread computes: 80 times for 5 MB with the 64 kB that a pipe holds by default.
     """
     if sys.platform == "linux" and stream is not None:
         import fcntl
 
-        with suppress(OSError):  # all pipes of a user may hold only so much
-            fcntl.fcntl(stream, fcntl.F_SETPIPE_SZ, PIPE)
+        with suppress(OSError):  # the pipes of one user may hold only so much together
+            fcntl.fcntl(stream, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
 
 
 def _wait(answers: SimpleQueue[Answer | None], seconds: float) -> Answer | None:
-    """The next answer. Raises `Empty` if there is none for so long."""
-    for _ in range(ceil(seconds / SLICE) - 1):
+    """The next answer; raises `Empty` if none comes within this time."""
+    for _ in range(ceil(seconds / WAIT_STEP) - 1):
         with suppress(Empty):
-            return answers.get(timeout=SLICE)
-    return answers.get(timeout=min(SLICE, seconds))
+            return answers.get(timeout=WAIT_STEP)
+    return answers.get(timeout=min(WAIT_STEP, seconds))
 
 
 def _listen(stream: IO[bytes], answers: SimpleQueue[Answer | None]) -> None:
-    """Pass on what the process answers, and None once it has ended."""
+    """Pass on the answers of the process, and None once it has ended."""
     with stream, suppress(EOFError, OSError, pickle.UnpicklingError):
         while True:
             answers.put(pickle.load(stream))

@@ -24,21 +24,20 @@ SUFFIXES = frozenset([
 # fmt: on
 NO_SUCH_PATH = "no such file or folder"
 LEADS_OUT = "a link that leads out of the library (--follow-links follows it)"
-# Folders that servers and systems keep beside the music; hidden ones are left out anyway.
+# Folders that servers and systems keep beside the music; hidden folders are skipped anyway.
 NOT_MUSIC = frozenset(
     ["@eaDir", "#recycle", "$RECYCLE.BIN", "System Volume Information", "lost+found"]
 )
 
 
 def find_tracks(paths: Iterable[Path], *, follow_links: bool = False) -> Iterator[Track | Failure]:
-    """Every track under `paths`: by name within a folder, folders where their name stands.
+    """Every track under `paths`, sorted by name within a folder, subfolders among the files.
 
-    In folders, files are chosen by suffix and hidden ones are left out; a file that is named itself
-    is taken whatever it is called. A path that is itself a link is followed, and so are links from
-    one place under `paths` to another; those that lead elsewhere only with `follow_links`. Paths
-    are those of the real files, and a file reached twice counts once, by the spelling that was met
-    first. What cannot be read, and a link that is not followed, is a `Failure` with its path as
-    found.
+    In folders, files are chosen by suffix and hidden files are skipped; a file that is given itself
+    is taken whatever its name. A given path that is a link is followed, and so are links from one
+    place under `paths` to another; links that lead elsewhere only with `follow_links`. Paths are
+    those of the real files, and a file reached twice counts once, with the spelling met first. A
+    path that cannot be read, or a link that is not followed, gives a `Failure` with that path.
     """
     given = [os.path.abspath(path) for path in paths]
     scan = _Scan(None if follow_links else given)
@@ -50,15 +49,15 @@ def find_tracks(paths: Iterable[Path], *, follow_links: bool = False) -> Iterato
 
 
 class _Scan:
-    """One walk over the given paths, of which no file is met twice."""
+    """One walk over the given paths that returns no file twice."""
 
     def __init__(self, roots: list[str] | None) -> None:
-        """Links are followed only within `roots`; everywhere without any."""
+        """Links are followed only within `roots`, or everywhere if it is None."""
         self._seen: set[bytes] = set()  # keys
         self._roots = None if roots is None else {_identity(root) for root in roots} - {None}
 
     def visit(self, given: str) -> Iterator[Track | Failure]:
-        """Depth first, with a stack of its own: folders may lie deeper than Python recurses."""
+        """Depth first, with an explicit stack: folders may lie deeper than Python recurses."""
         stack: list[list[str] | Entries] = [[given]]
         while stack:
             if not stack[-1]:
@@ -71,7 +70,7 @@ class _Scan:
                 yield found
 
     def _look_at(self, item: str | os.DirEntry[str]) -> Track | Failure | Entries | None:
-        """What one path is: a track, a failure, a folder's entries to visit, or nothing."""
+        """What one path is: a track, a failure, a folder as its entries to visit, or nothing."""
         path, is_given = os.fspath(item), isinstance(item, str)
         is_music, is_real = is_given or _is_music(path), _is_real(item)
         try:
@@ -80,7 +79,7 @@ class _Scan:
         except RecursionError:
             return Failure(Path(path), "a link that leads through too many others", lasting=False)
         except OSError as error:
-            # Of a loop, or of a link without a suffix, nothing tells what it was meant to be.
+            # Nothing shows what a loop, or a broken link without a suffix, was meant to be.
             unknown = error.errno == errno.ELOOP or not os.path.splitext(path)[1]
             wanted = is_music or is_real or unknown
             return Failure(Path(path), _reason(path, error), lasting=False) if wanted else None
@@ -90,7 +89,7 @@ class _Scan:
         if not (is_real or is_given or self._is_within(real)):
             return Failure(Path(path), LEADS_OUT, lasting=False)
         if is_folder and real != path and _contains(real, os.path.dirname(path)):
-            return Failure(Path(path), "a link to a folder that holds it", lasting=False)
+            return Failure(Path(path), "a link to a folder that contains it", lasting=False)
         key = _key(real, status)
         if key in self._seen:
             return None
@@ -98,9 +97,9 @@ class _Scan:
         return _list_folder(real) if is_folder else _as_track(real, status)
 
     def _is_within(self, real: str) -> bool:
-        """Whether links are followed to there.
+        """Whether links to there are followed.
 
-        By the folders' identity: a link may spell a folder's name in another case.
+        Folders are compared by identity: a link may spell a folder's name in another case.
         """
         if self._roots is None:
             return True
@@ -109,9 +108,9 @@ class _Scan:
 
 
 def _is_real(item: str | os.DirEntry[str]) -> bool:
-    """Whether a path needs no resolving: an entry of a real folder that is no link itself.
+    """Whether a path needs no resolving: an entry of a real folder that is not a link itself.
 
-    On Windows no entry counts as one, for a junction does not say that it is a link.
+    False for every entry on Windows, where a junction does not say that it is a link.
     """
     return not isinstance(item, str) and not item.is_symlink() and os.name != "nt"
 
@@ -139,18 +138,18 @@ def _as_track(real: str, status: os.stat_result) -> Track | Failure:
 def _key(real: str, status: os.stat_result) -> bytes:
     """Equal for two paths of one file that differ only in case or in Unicode normalisation.
 
-    Where those make different files, the inode differs. Hard links share it, and may be in one
-    folder: for them the spelling counts. Folders have none, though their count of links is high.
-    A digest: one is kept for each file of a scan.
+    Where those are different files, the inode differs. Hard links share the inode and may be in one
+    folder, so for them the spelling counts; folders have no hard links, though their link count is
+    high. It is a short digest because one is kept for each file of a scan.
     """
     folded = unicodedata.normalize("NFC", real.casefold())
     linked = status.st_nlink > 1 and not stat.S_ISDIR(status.st_mode)
-    told = f"{status.st_dev} {status.st_ino} {folded}\0{real if linked else ''}"
-    return blake2b(told.encode(errors="surrogatepass"), digest_size=16).digest()
+    identity = f"{status.st_dev} {status.st_ino} {folded}\0{real if linked else ''}"
+    return blake2b(identity.encode(errors="surrogatepass"), digest_size=16).digest()
 
 
 def _list_folder(folder: str) -> Entries | Failure:
-    """The entries that may be tracks, folders or links to such, the last by name first."""
+    """The entries that may be tracks, folders or links to either, in reverse order of names."""
     try:
         with os.scandir(folder) as entries:
             return sorted(filter(_is_wanted, entries), key=attrgetter("name"), reverse=True)

@@ -558,7 +558,7 @@ def test_a_hard_linked_file_is_written_if_asked_and_its_other_name_keeps_the_old
     other = music.parent / "seeding.mp3"
     os.link(music / "b.mp3", other)
     done = run(music, "--write-tags", "--on-existing", "replace")
-    assert done.returncode == 3 and "hard-linked: 1 more of its names" in done.stderr
+    assert done.returncode == 3 and "hard-linked: 1 other name" in done.stderr
     assert read_genres(music / "b.mp3") == read_genres(other) == ("Polka",)
     write_all(run, music, "--break-hardlinks")
     assert (read_genres(music / "b.mp3"), read_genres(other)) == (("Rock",), ("Polka",))
@@ -611,7 +611,7 @@ def test_what_cannot_be_written_says_why_and_all_else_is_written(
     assert reasons.keys() == {path.name for path in before}
     assert reasons["read-only.flac"] == "the file is read-only"
     assert reasons["locked.flac"] == "its folder is read-only"
-    assert reasons["linked.flac"].startswith("hard-linked: 1 more of its names")
+    assert reasons["linked.flac"].startswith("hard-linked: 1 other name")
     assert reasons["open.flac"].startswith("another program has it open for writing")
     assert {path: path.read_bytes() for path in before} == before
     assert all(read_genres(music / name) == ("Rock",) for name in ("a.flac", "b.mp3"))

@@ -475,7 +475,7 @@ def test_a_dry_run_names_files_that_cannot_be_written(run: Run, home: Path) -> N
     os.link(music / "a.flac", home / "other.flac")
     done = run(music, "--dry-run")
     assert done.returncode == 3
-    assert f"{music / 'a.flac'}\n  failed: hard-linked: 1 more of its names" in done.stdout
+    assert f"{music / 'a.flac'}\n  failed: hard-linked: 1 other name" in done.stdout
 
 
 def test_dry_runs_of_undo_and_apply_show_the_same_and_change_nothing(run: Run, home: Path) -> None:

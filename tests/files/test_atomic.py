@@ -165,7 +165,7 @@ def test_a_file_whose_attributes_cannot_be_kept_is_refused(rated, monkeypatch):
         raise OSError(errno.ENOTSUP, "not supported")
 
     monkeypatch.setattr(os, "setxattr", refuse)
-    with pytest.raises(TagError, match="attributes or access list cannot be kept") as caught:
+    with pytest.raises(TagError, match="attributes or access list cannot be preserved") as caught:
         rewrite(rated)
     assert caught.value.path == rated
     assert (rated.read_bytes(), scratches(rated)) == (b"old", [])
@@ -231,14 +231,14 @@ def test_a_file_that_could_not_keep_its_owner_is_refused(file, monkeypatch):
 def test_a_pipe_that_has_taken_the_place_of_the_file_is_refused_and_nobody_waits_for_it(file):
     file.unlink()
     os.mkfifo(file)
-    with pytest.raises(TagError, match="not a regular file any more"):
+    with pytest.raises(TagError, match="no longer a regular file"):
         rewrite(file)
 
 
 def test_a_folder_that_has_taken_the_place_of_the_file_is_refused(file):
     file.unlink()
     file.mkdir()
-    with pytest.raises(TagError, match="not a regular file any more"):
+    with pytest.raises(TagError, match="no longer a regular file"):
         rewrite(file)
 
 

@@ -17,7 +17,7 @@ import pytest
 from helpers import hostile
 
 from tagger.errors import Crashed, TooLong
-from tagger.files.process import KEPT, Child, _wait
+from tagger.files.process import NOISE_BYTES, Child, _wait
 
 POSIX = pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="limits and process list of Linux")
@@ -158,7 +158,7 @@ def test_what_libraries_print_is_kept_apart_from_answers_and_from_the_terminal(c
 def test_endless_noise_fills_neither_disk_nor_memory(child):
     with pytest.raises(OSError, match="File too large"):
         child.call(30, hostile.print_for_ever)
-    assert 0 < len(child.noise) <= KEPT
+    assert 0 < len(child.noise) <= NOISE_BYTES
 
 
 def test_a_program_that_a_decoder_begins_cannot_take_the_requests(child):
@@ -258,7 +258,7 @@ def test_a_process_that_keeps_much_memory_is_replaced(child):
 
 def test_time_for_which_this_process_was_stopped_does_not_count(child, monkeypatch):
     """As by Ctrl-Z: however long the first wait took, it was one slice."""
-    monkeypatch.setattr("tagger.files.process.SLICE", 0.2)
+    monkeypatch.setattr("tagger.files.process.WAIT_STEP", 0.2)
     answers = [Empty, Empty, (True, "in time", False)]
 
     class Stopped:

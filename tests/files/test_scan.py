@@ -306,7 +306,7 @@ def test_a_link_to_itself_is_a_failure(root, name):
 def test_a_link_to_a_folder_that_holds_it_is_a_failure_and_ends(root):
     put(root, "b/a.mp3")
     (root / "b" / "up").symlink_to(root)
-    assert failures(root) == [(root / "b" / "up", "a link to a folder that holds it")]
+    assert failures(root) == [(root / "b" / "up", "a link to a folder that contains it")]
     assert [item.path.name for item in find_tracks([root]) if isinstance(item, Track)] == ["a.mp3"]
 
 
