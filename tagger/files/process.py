@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 NOISE_BYTES = 2000  # kept of what libraries print during a call
 ATTEMPTS = 2  # others may have killed the process, see below
-SENT_BY_OTHERS = (
+FROM_OUTSIDE = (
     "SIGKILL",
     "SIGTERM",
     "SIGINT",
