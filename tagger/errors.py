@@ -3,20 +3,20 @@
     TaggerError
     ├── LibraryError        no track under the given paths
     ├── AudioError          a track cannot be decoded
-    │   ├── EmptyAudio      it holds no sample
-    │   └── Truncated       it ends long before the length that it declares
-    ├── Crashed             a file ended the process that read it, or needs too much memory
-    │   └── TooLong         it kept the process busy for too long
-    ├── CheckpointError     a model cannot be found, is no AST classifier, or is damaged
-    ├── DeviceError         the device or precision asked for is not there
+    │   ├── EmptyAudio      it contains no samples
+    │   └── Truncated       it ends long before its declared length
+    ├── Crashed             a file crashed the process that read it, or needs too much memory
+    │   └── TooLong         reading it took too long
+    ├── CheckpointError     a model cannot be found, is not an AST classifier, or is damaged
+    ├── DeviceError         the requested device or precision is not available
     ├── TagError            a tag cannot be read or written
-    │   ├── UnsupportedFormat   the container holds no tags that we can write
+    │   ├── UnsupportedFormat   the container has no tags that we can write
     │   ├── HardLinked          replacing the file would split it from its other names
-    │   └── ChangedSince        the file is not the one that was predicted or written
-    ├── ConfigError         a config file, or a list of genres, cannot be used
+    │   └── ChangedSince        the file is no longer the one that was predicted or written
+    ├── ConfigError         a config file, or a file of genre rules, cannot be used
     ├── StateError          the state file cannot be opened or is newer than this program
-    │   └── DamagedState        it is ours, and its content is broken
-    └── ReportError         the report cannot be written, or an edited one not be read
+    │   └── DamagedState        it is ours, but its content is damaged
+    └── ReportError         the report cannot be written, or an edited one cannot be read
 
 A message says what happened and what to do. An error about one file carries its path.
 """
@@ -25,7 +25,7 @@ from pathlib import Path
 
 
 class TaggerError(Exception):
-    """Root of every error that a user can do something about."""
+    """Root of all errors that a user can do something about."""
 
     def __init__(self, message: str, path: Path | None = None) -> None:
         super().__init__(message)
@@ -33,7 +33,7 @@ class TaggerError(Exception):
 
 
 class LibraryError(TaggerError):
-    """The given paths hold no track."""
+    """There is no track under the given paths."""
 
 
 class AudioError(TaggerError):
@@ -41,17 +41,17 @@ class AudioError(TaggerError):
 
 
 class EmptyAudio(AudioError):
-    """A track decodes to no sample at all."""
+    """A track contains no samples."""
 
 
 class Truncated(AudioError):
-    """A track ends long before the length that it declares."""
+    """A track ends long before its declared length."""
 
 
 class Crashed(TaggerError):
-    """A file ended the process that read it, or needs too much memory.
+    """A file crashed the process that read it, or needs too much memory.
 
-    `lasting` is false where the next run may find it otherwise.
+    `lasting` is false if the next run may succeed.
     """
 
     def __init__(self, message: str, *, lasting: bool = True) -> None:
@@ -60,15 +60,15 @@ class Crashed(TaggerError):
 
 
 class TooLong(Crashed):
-    """A file kept the process that reads it busy for longer than it may."""
+    """Reading a file took longer than allowed."""
 
 
 class CheckpointError(TaggerError):
-    """A model cannot be found, is no AST audio classifier, or is damaged."""
+    """A model cannot be found, is not an AST audio classifier, or is damaged."""
 
 
 class DeviceError(TaggerError):
-    """The device or the precision asked for is not available here."""
+    """The requested device or precision is not available here."""
 
 
 class TagError(TaggerError):
@@ -76,7 +76,7 @@ class TagError(TaggerError):
 
 
 class UnsupportedFormat(TagError):
-    """The container holds no tags, or none that can be written safely."""
+    """The container has no tags, or none that can be written safely."""
 
 
 class HardLinked(TagError):
@@ -84,11 +84,11 @@ class HardLinked(TagError):
 
 
 class ChangedSince(TagError):
-    """The file on disk is not the one that was predicted or written."""
+    """The file on disk is no longer the one that was predicted or written."""
 
 
 class ConfigError(TaggerError):
-    """A config file, or a file of aliases, of allowed genres or of their tree, cannot be used."""
+    """A config file, or a file of aliases, of allowed genres or of a genre tree, cannot be used."""
 
 
 class StateError(TaggerError):
@@ -96,11 +96,11 @@ class StateError(TaggerError):
 
 
 class DamagedState(StateError):
-    """The state file is one of ours, and its content is broken."""
+    """The state file is one of ours, but its content is damaged."""
 
 
 class ReportError(TaggerError):
-    """The report cannot be written, or one that was edited cannot be read."""
+    """The report cannot be written, or an edited one cannot be read."""
 
 
 def library_words(error: BaseException) -> object:

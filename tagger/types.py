@@ -1,4 +1,4 @@
-"""The values that modules pass to each other. No torch here, and no input or output."""
+"""The values that packages pass to each other; pure data, without torch and without I/O."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class Track:
-    """One audio file, and the size and time by which a later run knows it again."""
+    """One audio file, with the size and time by which a later run recognises it."""
 
     path: Path  # absolute
     size: int  # bytes
     mtime_ns: int
-    # Not part of what a prediction belongs to: it moves with a rename or a new mode. But no program
-    # can put it back, so what is remembered of a tag belongs to it too.
+    # Predictions are not tied to it: it changes with a rename or a new mode. But no program can set
+    # it back, so what is remembered of a tag is tied to it too.
     ctime_ns: int = field(default=0, compare=False)
 
     @classmethod
     def of(cls, path: Path, status: os.stat_result) -> Track:
-        """What a file's status says of it."""
+        """The track at this path, from the status of the file."""
         return cls(path, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
@@ -33,12 +33,12 @@ class Failure:
 
     path: Path
     reason: str
-    lasting: bool = True  # false for what the next run may find mended: permissions, a lost mount
+    lasting: bool = True  # false for what may be fixed by the next run: permissions, a lost mount
 
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What the model heard in one track: the mean over its windows (by album, over its tracks).
+    """What the model predicts for one track: the mean over its windows (by album, over its tracks).
 
     `probabilities` has one value per label, in the order of `labels`. `agreement` is the share of
     windows whose best label is the best label of the mean.
@@ -51,28 +51,28 @@ class Prediction:
     windows: int
     seconds: float  # decoded length of the track
     multi_label: bool = False  # each label has a probability of its own; they do not sum to one
-    # Of several models: why it is no music by one of them, and what the best genre must reach.
+    # With several models: why one of them finds no music, and what the best genre must reach.
     no_music: str = ""
     floor: float | None = None
 
     @property
     def is_silent(self) -> bool:
-        """Whether nothing was heard: of a silent track no label has any probability."""
+        """Whether the track is silent: then no label has any probability."""
         return not any(self.probabilities)
 
     @property
     def ranked(self) -> list[tuple[str, float]]:
-        """`(label, probability)`, best first; equal ones keep the order of the labels."""
+        """`(label, probability)`, best first; ties keep the order of the labels."""
         pairs = zip(self.labels, self.probabilities, strict=True)
         return sorted(pairs, key=lambda pair: -pair[1])
 
 
 @dataclass(frozen=True, slots=True)
 class TagInfo:
-    """What a run must know of one file's tag; a text that the tag does not have is ""."""
+    """What a run must know of one file's tag; a text that the tag lacks is ""."""
 
     genres: tuple[str, ...] = ()
-    note: str = ""  # our own field, see `tagger.provenance`
+    note: str = ""  # our own field, see `genres.provenance`
     album: str = ""
     album_artist: str = ""
     artist: str = ""
@@ -84,8 +84,8 @@ class GenreFields:
     """The genre fields of one file as they are stored, enough to put them back.
 
     `values` maps a field ("TCON", "id3v1", "ape:Genre", "GENRE", "©gen" ...) to its raw values; a
-    field that the file does not have is missing. Our own field of provenance is among them, as
-    "note". `has_tags` is false where there is no tag block.
+    field that the file lacks is missing. Our own provenance field is among them, as "note".
+    `has_tags` is false where there is no tag block.
     """
 
     values: Mapping[str, tuple[str, ...]]
@@ -96,7 +96,7 @@ class GenreFields:
 class FrontEnd:
     """How a waveform becomes the features of a model; the defaults are AST's.
 
-    Lengths are in samples at `rate` Hz. `frames` is how many the model was built for.
+    Lengths are in samples at `rate` Hz. `frames` is the number that the model was built for.
     """
 
     rate: int = 16_000
@@ -109,21 +109,21 @@ class FrontEnd:
     def __post_init__(self) -> None:
         sizes = (self.rate, self.frames, self.mel_bins, self.hop_length, self.window_samples)
         if self.kind not in ("ast", "maest") or min(sizes) < 1 or not self.std > 0:
-            raise ValueError(f"not a usable front end: {self}")
+            raise ValueError(f"unusable front end: {self}")
 
     @property
     def frame_length(self) -> int:
-        """25 ms; MAEST's is of 512 samples at any rate."""
+        """25 ms; for MAEST 512 samples at any rate."""
         return 512 if self.kind == "maest" else self.rate * 25 // 1000
 
     @property
     def hop_length(self) -> int:
-        """10 ms; MAEST's is of 256 samples at any rate."""
+        """10 ms; for MAEST 256 samples at any rate."""
         return 256 if self.kind == "maest" else self.rate * 10 // 1000
 
     @property
     def fft_size(self) -> int:
-        """The next power of two that holds a frame."""
+        """The smallest power of two that holds a frame."""
         return 1 << (self.frame_length - 1).bit_length()
 
     @property
@@ -138,9 +138,9 @@ class FrontEnd:
 
 @dataclass(frozen=True, slots=True)
 class PredictOptions:
-    """How to predict; only `windows` changes what is predicted, beyond rounding."""
+    """How to predict; beyond rounding, only `windows` changes the prediction."""
 
-    windows: int | Literal["auto"] | None = "auto"  # per track; see `windows.WindowPlan.count`
+    windows: int | Literal["auto"] | None = "auto"  # per track; see `audio.windows.WindowPlan`
     batch_size: int | None = None  # windows; None chooses for the device
     workers: int | None = None  # decoding processes; None chooses from the cores
     device: str = "auto"  # one of DEVICES
@@ -152,9 +152,9 @@ class PredictOptions:
 class WriteOptions:
     """How files are written; the defaults are the safe choices."""
 
-    keep_mtime: bool = False  # players then do not notice the change
+    keep_mtime: bool = False  # players then miss the change
     break_hardlinks: bool = False  # a replaced file leaves its other names with the old content
-    provenance: bool = False  # add our own field; one that is there is kept in step anyway
+    provenance: bool = False  # add our own field; an existing one is always kept up to date
 
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
@@ -162,7 +162,7 @@ PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 
 
 class Action(str, Enum):
-    """What became of one track; the column `action` of the report."""
+    """What was done with one track; the column `action` of the report."""
 
     WRITTEN = "written"
     WOULD_WRITE = "would-write"
@@ -176,17 +176,17 @@ class Action(str, Enum):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One row of the report: a path, what was predicted, and what became of it."""
+    """One row of the report: a path, its prediction, and what was done."""
 
     path: Path
     action: Action
     reason: str = ""
     prediction: Prediction | None = None
     existing: tuple[str, ...] = ()  # genres in the file before this run
-    genres: tuple[str, ...] = ()  # written, or to be written; () where the tag stays as it is
+    genres: tuple[str, ...] = ()  # written, or to be written; () if the tag stays as it is
     ranked: tuple[tuple[str, float], ...] = ()  # (genre, confidence), best first
 
     @property
     def after(self) -> tuple[str, ...]:
-        """Genres in the file after this run (a dry run: after what it would write)."""
+        """Genres in the file after this run; for a dry run, after what it would write."""
         return self.genres or self.existing

@@ -1,4 +1,4 @@
-"""Write the genres that a person edited in a report."""
+"""`tag-genres apply`: write the genres that a person edited in a report."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from tagger.writing.writer import Writer, forget_unfinished, write_edit
 
 @dataclass(frozen=True, slots=True)
 class ApplyRequest:
-    """What `tag-genres apply` is asked to do; a row without a genre is left alone in any case."""
+    """What `tag-genres apply` is asked to do; a row without a genre is always left alone."""
 
     file: Path
-    every: bool = False  # write the rows that nobody edited, too, where there is no genre
+    every: bool = False  # also write rows that nobody edited, where the file has no genre
     state: Path | None = None
     dry_run: bool = False
     writing: WriteOptions = field(default_factory=WriteOptions)

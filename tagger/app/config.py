@@ -1,4 +1,4 @@
-"""Options of the command line from a TOML file, by their long names without the dashes in front."""
+"""Options of the command line from a TOML file, by their long names without the leading dashes."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Any
 from tagger.errors import ConfigError
 from tagger.genres.vocabulary import read_toml
 
-# What a run shall do to files, or where it finds its options, must be seen in the command.
+# What a run does to files, and where it finds its options, must be visible in the command.
 COMMAND_LINE_ONLY = ("write-tags", "dry-run", "explain", "config")
-# These hold the name of a file, the first three unless they hold the rules themselves.
+# These hold the name of a file; the first three may hold the rules themselves instead.
 MAY_BE_FILES = ("aliases", "whitelist", "tree", "state")
 
 
 def default_config() -> Path:
-    """The file that is read if it is there and no other is named."""
+    """The file that is read if it exists and no other is named."""
     import platformdirs
 
     return platformdirs.user_config_path("tag-genres") / "config.toml"
@@ -26,15 +26,15 @@ def default_config() -> Path:
 def read_config(path: Path) -> dict[str, Any]:
     """Options as click's `default_map` takes them: "min-confidence" becomes "min_confidence".
 
-    Where aliases, whitelist, tree or state name a file, it becomes a `Path`, seen from the folder
-    of the config file. Raises `ConfigError` for a file that cannot be read or is no TOML, and for
+    A file named by aliases, whitelist, tree or state becomes a `Path`, relative to the folder of
+    the config file. Raises `ConfigError` for a file that cannot be read or is not TOML, and for
     options that belong on the command line.
     """
     config = {}
     for name, value in read_toml(path).items():
         if name in COMMAND_LINE_ONLY:
             raise ConfigError(
-                f"{path}: {name} is not taken from a config file: give it on the command line", path
+                f"{path}: {name} cannot be set in a config file; give it on the command line", path
             )
         if "_" in name:
             raise ConfigError(f"{path}: write {name.replace('_', '-')}, not {name}", path)
@@ -58,5 +58,5 @@ def check_keys(config: Mapping[str, Any], known: Iterable[str], path: Path) -> N
 def _beside(config: Path, name: str) -> Path:
     try:
         return config.absolute().parent / Path(name).expanduser()
-    except RuntimeError as error:  # "~name" of nobody
-        raise ConfigError(f"{config}: {name!r} is in no known home folder", config) from error
+    except RuntimeError as error:  # no user has the name behind "~"
+        raise ConfigError(f"{config}: {name!r} names an unknown home folder", config) from error

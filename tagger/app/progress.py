@@ -1,4 +1,4 @@
-"""How a command talks to a person while it works; `console` does it on a terminal."""
+"""How a command reports while it works; `cli/console.py` does it on a terminal."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ T = TypeVar("T")
 
 
 class Progress(Protocol):
-    """How a command talks to a person while it works."""
+    """Where a command reports while it works."""
 
     @property
     def quiet(self) -> bool:
-        """Whether nothing but problems is wanted."""
+        """Whether only problems are to be reported."""
         ...
 
     def say(self, message: str) -> None:
@@ -23,7 +23,7 @@ class Progress(Protocol):
         ...
 
     def outcome(self, outcome: Outcome) -> None:
-        """Show what became of one track, to those who want to see it."""
+        """Show the outcome of one track, if the user wants to see it."""
         ...
 
     def bar(
@@ -33,8 +33,8 @@ class Progress(Protocol):
         label: str,
         outcome: Callable[[T], Outcome] | None = None,
     ) -> Iterable[T]:
-        """Pass the items on, and show how many of `total` (0: unknown) have come.
+        """Yield the items and show how many of `total` (0: unknown) have passed.
 
-        `outcome` says what the last of them is.
+        `outcome` turns an item into what is shown of it.
         """
         ...

@@ -1,4 +1,4 @@
-"""What became of the tracks of a run, counted while they pass."""
+"""The results of a run, counted while its tracks pass."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ from tagger.types import Action, Outcome
 
 @dataclass(slots=True)
 class Summary:
-    """What became of the tracks of a run."""
+    """The results of a run, in numbers, and the first failures."""
 
     run: int | None = None  # its number in the journal; None if it writes no tags
-    state: Path | None = None  # as asked for
+    state: Path | None = None  # as the user gave it
     actions: Counter[Action] = field(default_factory=Counter)
     genres: Counter[str] = field(default_factory=Counter)  # best genre of each predicted track
     untaggable: int = 0
-    failures: list[Outcome] = field(default_factory=list)  # the first few, to be shown
-    noted: list[Outcome] = field(default_factory=list)  # written, but with something to be told
+    failures: list[Outcome] = field(default_factory=list)  # the first few, to be printed
+    noted: list[Outcome] = field(default_factory=list)  # written, with a remark
     models: Sequence[ModelInfo] = ()
-    agreed: Counter[bool] = field(default_factory=Counter)  # whether all models had the same genre
+    agreed: Counter[bool] = field(default_factory=Counter)  # whether all models agree
 
     @property
     def stronger_exist(self) -> bool:
-        """Whether the bundled model alone was heard: others know more."""
+        """Whether only the bundled model was used: others know more genres."""
         return bool(self.agreed) and all(info.is_bundled for info in self.models)
 
     @property
     def how_to_undo(self) -> str:
-        """The command that takes the tags of the run back; nothing if it wrote none."""
+        """The command that undoes the tags of the run; "" if it wrote none."""
         if not self.actions[Action.WRITTEN]:
             return ""
         named = f" --state {shlex.quote(str(self.state))}" if self.state else ""
@@ -57,7 +57,7 @@ class Summary:
 
 
 def clear_folders(folders: Iterable[Path]) -> None:
-    """Remove what killed runs left beside the tracks."""
+    """Remove temporary files that killed runs left beside the tracks."""
     for folder in dict.fromkeys(folders):
         clear_scratch(folder)
 
@@ -79,7 +79,7 @@ def undoable(summary: Summary, state: State, progress: Progress) -> Iterator[Non
 def shown(
     outcomes: Iterable[Outcome], total: int, label: str, summary: Summary, progress: Progress
 ) -> Iterator[Outcome]:
-    """Pass the outcomes on, counted and shown."""
+    """Yield the outcomes while they are counted and shown."""
     for outcome in progress.bar(outcomes, total, label):
         summary.add(outcome)
         progress.outcome(outcome)

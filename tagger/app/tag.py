@@ -1,4 +1,4 @@
-"""What `tag-genres PATH...` does: the place where library, model, policy and state meet."""
+"""`tag-genres PATH...`: scan, predict what is not known yet, choose genres, write, report."""
 
 from __future__ import annotations
 
@@ -48,10 +48,10 @@ class TagRequest:
     model: Sequence[str] = (DEFAULT_MODEL,)
     write_tags: bool = False
     dry_run: bool = False
-    follow_links: bool = False  # also to what is outside of the paths
+    follow_links: bool = False  # also those that lead out of the paths
     by: str = "track"  # one of albums.BY
-    only_missing: bool = False  # a track that has a genre is not heard
-    skip: Sequence[str] = ()  # genres and suffixes; a track that has one is not heard
+    only_missing: bool = False  # do not predict a track that has a genre
+    skip: Sequence[str] = ()  # genres and suffixes; a track that has one is not predicted
     csv: Path = Path("genres.csv")
     all_probabilities: bool = False
     state: Path | None = None
@@ -62,131 +62,147 @@ class TagRequest:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """Why one track gets what it gets."""
+    """Why one track gets its genre."""
 
     outcome: Outcome  # of a dry run
-    source: str = ""  # what its prediction is a mean of
+    source: str = ""  # which predictions were averaged, if more than the track's own
     steps: tuple[str, ...] = ()  # each rule that was applied
+
+
+@dataclass(frozen=True, slots=True)
+class _Result:
+    """What a run knows about one path before it decides on genres."""
+
+    item: TrackResult
+    tag: TagInfo | None  # None if it has not been read
+    source: str = ""  # as in `Explanation`
 
 
 def tag_library(request: TagRequest, progress: Progress) -> Summary:
     """Predict what is not known yet, write genres if asked, and report on every track.
 
-    Raises `LibraryError` if there is no track, and whatever model and state raise.
+    Raises `LibraryError` if there is no track, and what models and state raise.
     """
     check_target(request.csv)
     models = _find_models(request, progress)
     name = " + ".join(info.name for info in models)
     with open_state(request.state, progress.say) as state, state.locked(progress.say):
         forget_unfinished(state)
-        heard = _find(request, state, models, progress)
+        tracks = _scan(request, state, models, progress)
+        _predict(tracks, request, progress)
         summary = Summary(state=request.state, models=models)
         writing = request.write_tags and not request.dry_run
         if writing:
             summary.run = state.begin_run("tag", name)
-            clear_folders(heard[0].folders())
+            clear_folders(tracks[0].folders())
         clear_scratch(request.csv.absolute().parent)
         writer = Writer(state, summary.run, request.writing, models)
-        outcomes = _outcomes(_judged(heard, request), request, writer)
+        outcomes = _outcomes(_results(tracks, request), request, writer)
         label = "writing" if writing else "reporting"
-        rows = shown(outcomes, heard[0].count(), label, summary, progress)
+        rows = shown(outcomes, tracks[0].count(), label, summary, progress)
         labels = combined_labels(models, request.policy) if request.all_probabilities else ()
-        with undoable(summary, state, progress):
+        with undoable(summary, state, progress):  # the tags are written while the rows are
             write_csv(rows, request.csv, progress.say, model=name, labels=labels)
     return summary
 
 
 def explain_library(request: TagRequest, progress: Progress) -> Iterator[Explanation]:
-    """For each track, how the policy comes to what would be written; nothing is."""
+    """For each track, how the policy arrives at what would be written; nothing is written."""
     models = _find_models(request, progress)
     with open_state(request.state, progress.say) as state:
-        heard = _find(request, state, models, progress)
-        rehearsal = Writer(state, options=request.writing, models=models)
-        for item, tag, source in _judged(heard, request):
+        tracks = _scan(request, state, models, progress)
+        _predict(tracks, request, progress)
+        dry_run = Writer(state, options=request.writing, models=models)
+        for result in _results(tracks, request):
+            item = result.item
             if not isinstance(item, Prediction):
-                yield Explanation(_not_predicted(item, tag, request, state))
+                yield Explanation(_not_predicted(item, result.tag, request, state))
                 continue
+            source = result.source
             if request.by != "track":
                 source = source or "this track alone"
-            steps = decide(item, tag_if_any(item.track, tag, state), request.policy).steps
-            outcome = write_prediction(item, request.policy, rehearsal, tag)
+            steps = decide(item, tag_if_any(item.track, result.tag, state), request.policy).steps
+            outcome = write_prediction(item, request.policy, dry_run, result.tag)
             yield Explanation(outcome, source, steps)
 
 
 def _find_models(request: TagRequest, progress: Progress) -> list[ModelInfo]:
-    """What is to be heard with; a model that goes by two names is one."""
+    """The models to predict with; one that is named twice counts once."""
     found: dict[str, ModelInfo] = {}
     for info in (find_model(name, progress.say, quiet=progress.quiet) for name in request.model):
         found.setdefault(info.fingerprint, info)
     return list(found.values())
 
 
-def _find(
+def _scan(
     request: TagRequest, state: State, models: Sequence[ModelInfo], progress: Progress
 ) -> list[RunTracks]:
-    """What is under the paths, by each model, all predicted but for what is to be left out."""
+    """The tracks under the paths, once for each model, less those that the request leaves out."""
     paths = request.paths
     for path in paths:
         if path.suffix.lower() == ".csv" and path.is_file():
             raise LibraryError(
-                f"{path} is a report, and no music; to write what you edited in it: "
+                f"{path} is a report, not music; to write the genres that you edited in it: "
                 f"tag-genres apply {shlex.quote(str(path))}"
             )
-    tracks = find_tracks(paths, follow_links=request.follow_links)
-    found = RunTracks(progress.bar(tracks, 0, "scanning"), state, models[0], request.options)
-    if found.failed_only_by(NO_SUCH_PATH):
+    found = find_tracks(paths, follow_links=request.follow_links)
+    first = RunTracks(progress.bar(found, 0, "scanning"), state, models[0], request.options)
+    if first.failed_only_by(NO_SUCH_PATH):
         names = ", ".join(str(path) for path in paths)
-        why = NO_SUCH_PATH if found.count() else "no audio file in it"
-        raise LibraryError(f"{names}: {why}; name a folder that holds music, or a file")
+        reason = NO_SUCH_PATH if first.count() else "no audio file in it"
+        raise LibraryError(f"{names}: {reason}; name a folder that holds music, or a file")
     if request.skip:
-        leave_out_skipped(found, request.skip, progress)
-    heard = [found, *map(found.heard_by, models[1:])]
-    for each in heard if request.only_missing else ():
-        leave_out_tagged(each, progress)
-    for each in heard:
-        predict_unknown(each, request.policy, progress)
-    return heard
+        leave_out_skipped(first, request.skip, progress)
+    tracks = [first, *map(first.heard_by, models[1:])]
+    for by_model in tracks if request.only_missing else ():
+        leave_out_tagged(by_model, progress)
+    return tracks
 
 
-def _judged(
-    heard: Sequence[RunTracks], request: TagRequest
-) -> Iterator[tuple[TrackResult, TagInfo | None, str]]:
-    """For each item the prediction that counts, its tag if known, and what that is a mean of."""
+def _predict(tracks: Sequence[RunTracks], request: TagRequest, progress: Progress) -> None:
+    for by_model in tracks:
+        predict_unknown(by_model, request.policy, progress)
+
+
+def _results(tracks: Sequence[RunTracks], request: TagRequest) -> Iterator[_Result]:
+    """For each path the prediction of all models together, or why there is none."""
+    infos = [by_model.info for by_model in tracks]
     # In step, so that all models' rows of a track are read before the track is written.
-    for judged in zip(*(_judged_by_one(each, request.by) for each in heard), strict=True):
-        item, tag, source = judged[0]
-        predictions = [item for item, _, _ in judged if isinstance(item, Prediction)]
-        if len(predictions) == len(judged) > 1:
-            item, differing = combine(predictions, [each.info for each in heard], request.policy)
-            source = "; ".join(filter(None, (source, differing)))
+    by_model = (_results_of_one_model(each, request.by) for each in tracks)
+    for results in zip(*by_model, strict=True):
+        first = results[0]
+        predictions = [it.item for it in results if isinstance(it.item, Prediction)]
+        if len(predictions) < len(results):
+            failed = next(it.item for it in results if not isinstance(it.item, Prediction))
+            yield _Result(failed, first.tag)
+        elif len(results) == 1:
+            yield first
         else:
-            item = next((item for item, _, _ in judged if not isinstance(item, Prediction)), item)
-        yield item, tag, source
+            mean, differing = combine(predictions, infos, request.policy)
+            yield _Result(mean, first.tag, "; ".join(filter(None, (first.source, differing))))
 
 
-def _judged_by_one(found: RunTracks, by: str) -> Iterator[tuple[TrackResult, TagInfo | None, str]]:
-    """The same of one model."""
+def _results_of_one_model(tracks: RunTracks, by: str) -> Iterator[_Result]:
     albums = Albums(by)
     if by != "track":
-        for item, tag in found.items():
+        for item, tag in tracks.items():
             if isinstance(item, Prediction):
-                albums.add(item, tag_if_any(item.track, tag, found.state))
-    for item, tag in found.items():
+                albums.add(item, tag_if_any(item.track, tag, tracks.state))
+    for item, tag in tracks.items():
         source = ""
         if by != "track" and isinstance(item, Prediction):
-            item, source = albums.mean_for(item, tag_if_any(item.track, tag, found.state))
-        yield item, tag, source
+            item, source = albums.mean_for(item, tag_if_any(item.track, tag, tracks.state))
+        yield _Result(item, tag, source)
 
 
-def _outcomes(
-    judged: Iterable[tuple[TrackResult, TagInfo | None, str]], request: TagRequest, writer: Writer
-) -> Iterator[Outcome]:
-    """One outcome per track and failure, in order; genres are written on the way."""
-    for item, tag, source in judged:
+def _outcomes(results: Iterable[_Result], request: TagRequest, writer: Writer) -> Iterator[Outcome]:
+    """One outcome per path, in order; each genre is written before its outcome is returned."""
+    for result in results:
+        item, tag = result.item, result.tag
         if not isinstance(item, Prediction):
             yield _not_predicted(item, tag, request, writer.state)
         elif request.write_tags or request.dry_run:
-            yield write_prediction(item, request.policy, writer, tag, source=source)
+            yield write_prediction(item, request.policy, writer, tag, source=result.source)
         else:
             yield report_prediction(item, request.policy, writer.state, tag)
 
@@ -198,7 +214,7 @@ def _not_predicted(
         return Outcome(item.path, Action.FAILED, item.reason)
     existing = tag_if_any(item, tag, state).genres
     if reason := reason_to_skip(item.path, existing, request.skip):
-        reason += "; not heard (--skip)"
+        reason += "; not predicted (--skip)"
     else:
-        reason = "it has a genre; not heard (--only-missing)"
+        reason = "it has a genre; not predicted (--only-missing)"
     return Outcome(item.path, Action.KEPT, reason, existing=existing)

@@ -1,4 +1,4 @@
-"""The commands that change tags without a model: apply an edited report, undo, list the runs."""
+"""`tag-genres undo`: put back what runs replaced, or list the runs."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from tagger.writing.writer import Writer
 
 @dataclass(frozen=True, slots=True)
 class UndoRequest:
-    """What `tag-genres undo` is asked to take back.
+    """What `tag-genres undo` is asked to undo.
 
-    With `runs`, what those wrote; else, with `paths`, the last change of each file there; else what
-    the last run wrote. `moved` are the old and the new place of a library.
+    With `runs`, their changes; else, with `paths`, the last change of each file there; else the
+    changes of the last run. `moved` is the old and the new place of a library.
     """
 
     runs: Sequence[int] = ()
@@ -33,7 +33,7 @@ class UndoRequest:
 
 
 def undo_tags(request: UndoRequest, progress: Progress) -> tuple[str, Summary]:
-    """Take changes back, last first; whose they were, and what became of them.
+    """Undo changes, last first; returns what was undone, in words, and the counts.
 
     Raises `StateError` if there is nothing to undo.
     """
@@ -62,7 +62,7 @@ def list_runs(state_path: Path | None) -> list[Run]:
 
 
 def _existing_state(path: Path | None) -> State:
-    """A state that is not there has nothing to undo, and one that is damaged stays where it is."""
+    """Open the state, but create none where there is none, and do not move a damaged one away."""
     chosen = path or default_state()
     if not chosen.exists():
         raise StateError(f"nothing to undo: no run has written tags ({chosen} does not exist)")
@@ -77,13 +77,13 @@ def _moves(request: UndoRequest, state: State) -> dict[Path, Track]:
     if not moves and not any(_is_under(change.old.path, [new]) for change in state.last_of_each()):
         raise StateError(
             f"no file that was tagged under {old} is now under {new}; "
-            "give the folder as it was then, and the folder that holds the same files now"
+            "give the folder where they were then, and the folder that holds them now"
         )
     return moves
 
 
 def _changes(request: UndoRequest, state: State) -> tuple[str, list[Change]]:
-    """Whose changes are to be undone, and the changes, last first."""
+    """What is undone, in words, and its changes, last first."""
     for run in request.runs:
         if not state.has_run(run):
             raise StateError(f"there is no run {run} in {state.path}; see: tag-genres undo --list")
@@ -104,7 +104,7 @@ def _last_run(state: State) -> int:
     if last is None:
         raise StateError(
             f"nothing to undo: no run in {state.path} has written tags that still stand; "
-            "to take back an undo, see: tag-genres undo --list"
+            "to undo an undo, see: tag-genres undo --list"
         )
     return last
 

@@ -1,4 +1,9 @@
-"""The command line: parse, call `app`, print, exit. It imports nothing heavy. Begin in `tag.py`."""
+"""The command line: each command parses, calls `app`, prints and exits; one module per command.
+
+It may use every package, but imports nothing heavy before a command runs: `--help` must not wait.
+Begin with `main` in `tag.py`; `options.py` shows how options become typed values, `console.py` and
+`messages.py` what is printed.
+"""
 
 from tagger.cli.tag import main
 

@@ -59,7 +59,7 @@ def _as_typed(option: click.Option, value: Any, path: Path) -> Any:
     # In Python, true and false are integers as well.
     if any(not isinstance(it, kinds) or isinstance(it, bool) != option.is_flag for it in items):
         name = (option.name or "").replace("_", "-")
-        wanted = "true or false" if option.is_flag else "a text or a number"
+        wanted = "true or false" if option.is_flag else "a string or a number"
         raise click.UsageError(f"{path}: {name} must be {wanted}, not {value!r}")
     if option.is_flag:
         return value

@@ -1,4 +1,4 @@
-"""What a person sees: messages and bars on stderr, data on stdout, and how a command ends."""
+"""Where output goes, messages to stderr and data to stdout, and how a command ends."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING, NoReturn, TypeVar
 
 import click
 
-from tagger.cli.messages import diff_lines, explained, outcome_line, postfix, predicted_line
+from tagger.cli.messages import diff_lines, explanation_lines, outcome_line, postfix, predicted_line
 from tagger.errors import TaggerError
 from tagger.report.escape import printable
 from tagger.types import Action, Outcome
@@ -28,25 +28,25 @@ EXIT_NOTHING_DONE, EXIT_SOME_FAILED, EXIT_INTERRUPTED = 1, 3, 130
 
 @dataclass(frozen=True, slots=True)
 class Console:
-    """Messages and bars on stderr; with `diff`, what would change on stdout."""
+    """Messages and progress bars on stderr; with `diff`, what would change on stdout."""
 
     quiet: bool = False
     verbose: bool = False
     diff: bool = False
 
     def say(self, message: str) -> None:
-        """Show one line, unless quiet."""
+        """Print one line, unless quiet."""
         if not self.quiet:
             click.echo(printable(message), err=True)
 
     def outcome(self, outcome: Outcome) -> None:
-        """Show what became of a track, without tearing a bar."""
+        """Print the result for a track, without tearing a progress bar."""
         if self.verbose or (self.diff and outcome.action in (Action.WOULD_WRITE, Action.FAILED)):
             from tqdm import tqdm
 
             stream = sys.stdout if self.diff else sys.stderr
             lines = diff_lines(outcome) if self.diff else [outcome_line(outcome)]
-            with tqdm.external_write_mode(file=stream), going_on_without_reader(stream):
+            with tqdm.external_write_mode(file=stream), ignoring_closed_pipe(stream):
                 print_lines(lines, stream)
 
     def bar(
@@ -56,9 +56,9 @@ class Console:
         label: str,
         outcome: Callable[[T], Outcome] | None = None,
     ) -> Iterator[T]:
-        """Pass the items on behind a progress bar; none when quiet or not on a terminal.
+        """Yield the items and show a progress bar, but none if quiet or not on a terminal.
 
-        The outcome of the last one stands behind the bar; of each in a line of its own, if verbose.
+        The bar shows the outcome of the last item; if verbose, each outcome gets its own line.
         """
         from tqdm import tqdm
 
@@ -67,7 +67,7 @@ class Console:
         for item in bar:
             if outcome and self.verbose:
                 stream = sys.stderr
-                with tqdm.external_write_mode(file=stream), going_on_without_reader(stream):
+                with tqdm.external_write_mode(file=stream), ignoring_closed_pipe(stream):
                     print_lines([predicted_line(outcome(item))], stream)
             elif outcome and not hidden:
                 bar.set_postfix_str(postfix(outcome(item)), refresh=False)
@@ -75,14 +75,14 @@ class Console:
 
 
 def print_lines(lines: Iterable[str], stream: IO[str] | None = None) -> None:
-    """Data, on stdout or another stream."""
+    """Print data, to stdout or another stream."""
     for line in lines:
         click.echo(line, file=stream)
 
 
 @contextmanager
-def going_on_without_reader(stream: IO[str]) -> Iterator[None]:
-    """Let the run go on when whoever reads the stream has seen enough, as `head` does."""
+def ignoring_closed_pipe(stream: IO[str]) -> Iterator[None]:
+    """Let the run continue when the reader of the stream closes it early, as `head` does."""
     try:
         yield
     except BrokenPipeError:
@@ -91,17 +91,17 @@ def going_on_without_reader(stream: IO[str]) -> Iterator[None]:
 
 
 def end(console: Console, summary: Summary, lines: Iterable[str]) -> NoReturn:
-    """Show the closing lines and leave with the exit code for the summary."""
+    """Print the closing lines and exit with the code for the summary."""
     for line in lines:
         console.say(line)
     sys.exit(EXIT_SOME_FAILED if summary.actions[Action.FAILED] else 0)
 
 
 def end_explained(tracks: Iterable[Explanation]) -> NoReturn:
-    """Show how each track comes to its genre, and leave with the exit code."""
+    """Print how each track gets its genre, and exit with the code."""
     failed = False
     for track in tracks:
-        print_lines(explained(track))
+        print_lines(explanation_lines(track))
         failed = failed or track.outcome.action is Action.FAILED
     sys.exit(EXIT_SOME_FAILED if failed else 0)
 

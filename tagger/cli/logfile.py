@@ -1,4 +1,4 @@
-"""A log beside the state file, for what would only disturb on a terminal."""
+"""A log file beside the state file, for what does not belong on a terminal."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from pathlib import Path
 from tagger.report.escape import printable
 from tagger.state.store import default_state
 
-BYTES = 5_000_000  # then it is renamed, and the one before that deleted
+BYTES = 5_000_000  # of the log; then it is renamed, and the previous one deleted
 
 
 @contextmanager
 def logged(state: Path | None) -> Iterator[None]:
-    """Log what could not be decoded, and what decoders printed on it, to `<state file>.log`.
+    """Log what could not be decoded, and what decoders printed about it, to `<state file>.log`.
 
-    `state` is the state file, if one was named.
+    `state` is the state file if one was named, else None.
     """
     logger, handler = logging.getLogger("tagger"), _LogFile(Path(f"{state or default_state()}.log"))
     level = logger.level
@@ -42,11 +42,11 @@ class _LogFile(RotatingFileHandler):
     def _open(self) -> TextIOWrapper:
         path = Path(self.baseFilename)
         if path.exists() and not path.is_file():
-            raise OSError(f"{path} is no regular file")  # a pipe would wait for a reader
+            raise OSError(f"{path} is not a regular file")  # a pipe would wait for a reader
         return super()._open()
 
     def format(self, record: logging.LogRecord) -> str:
-        """One line, whatever it is about."""
+        """One line, whatever the message contains."""
         return printable(f"{datetime.now():%Y-%m-%d %H:%M:%S} {record.getMessage()}")
 
     def handleError(self, record: logging.LogRecord) -> None:

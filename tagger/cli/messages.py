@@ -1,4 +1,4 @@
-"""The lines that a person reads: one track, a diff, an explanation, the end of a run."""
+"""The text of what is printed: one track, a diff, an explanation, the end of a run."""
 
 from __future__ import annotations
 
@@ -18,55 +18,55 @@ if TYPE_CHECKING:
     from tagger.state.journal import Run
 
 SHOWN_NOTES = 5
-SHOWN_SCORES, LEAST_SCORE = 10, 0.005  # of an explanation
-SHOWN_SIGNS = 1000  # of genres and reasons, in a line for one track
-SHORT = 40  # signs behind a bar
+SHOWN_SCORES, LEAST_SCORE = 10, 0.005  # in an explanation
+LONG = 1000  # characters of genres and reasons, in a line for one track
+SHORT = 40  # characters behind a progress bar
 
 
 def outcome_line(outcome: Outcome) -> str:
-    """What became of one track."""
+    """The result for one track."""
     best = outcome.ranked[0][0] if outcome.ranked else ""
     detail = "; ".join(outcome.genres) or outcome.reason or best or "(no genre)"
     if outcome.genres and outcome.reason:
         detail += f" ({outcome.reason})"
-    path, detail = printable(str(outcome.path)), printable(detail, SHOWN_SIGNS)
+    path, detail = printable(str(outcome.path)), printable(detail, LONG)
     return f"{outcome.action.value}: {path}: {detail}"
 
 
 def predicted_line(outcome: Outcome) -> str:
-    """What was predicted for one track."""
+    """A prediction that was made just now."""
     best = _scores(outcome.ranked[:1]) or outcome.reason or "no genre"
-    return f"heard: {printable(str(outcome.path))}: {printable(best, SHOWN_SIGNS)}"
+    return f"new prediction: {printable(str(outcome.path))}: {printable(best, LONG)}"
 
 
 def postfix(outcome: Outcome) -> str:
-    """The same in the few characters behind a progress bar."""
+    """The same, short enough to stand behind a progress bar."""
     best = outcome.ranked[0][0] if outcome.ranked else outcome.reason or "no genre"
     return printable(f"{printable(best, SHORT // 2)}: {outcome.path.name}", SHORT)
 
 
 def diff_lines(outcome: Outcome) -> Iterator[str]:
-    """One track as in a diff: path, genres before, genres after with confidence and reason."""
+    """One track as a diff: path, genres before, genres after with confidence and reason."""
     yield click.style(printable(str(outcome.path)), bold=True)
-    before = printable("; ".join(outcome.existing), SHOWN_SIGNS)
+    before = printable("; ".join(outcome.existing), LONG)
     if outcome.action is not Action.WOULD_WRITE:
-        told = printable(f"{outcome.action.value}: {outcome.reason}", SHOWN_SIGNS)
-        line = "   ".join(filter(None, (before, told)))
+        result = printable(f"{outcome.action.value}: {outcome.reason}", LONG)
+        line = "   ".join(filter(None, (before, result)))
         yield click.style(f"  {line}", fg="yellow" if outcome.action is Action.FAILED else None)
         return
     if before:
         yield click.style(f"- {before}", fg="red")
-    after = printable("; ".join(outcome.genres), SHOWN_SIGNS) or "(no genre)"
+    after = printable("; ".join(outcome.genres), LONG) or "(no genre)"
     confidence = f"{outcome.ranked[0][1]:.2f}" if outcome.ranked else ""
-    why = "  ".join(filter(None, (confidence, printable(outcome.reason, SHOWN_SIGNS))))
-    yield click.style(f"+ {after}", fg="green") + (f"   {why}" if why else "")
+    details = "  ".join(filter(None, (confidence, printable(outcome.reason, LONG))))
+    yield click.style(f"+ {after}", fg="green") + (f"   {details}" if details else "")
 
 
-def explained(track: Explanation) -> Iterator[str]:
-    """What was heard in one track, each rule that was applied, and what would be written."""
+def explanation_lines(track: Explanation) -> Iterator[str]:
+    """What was predicted for one track, each rule that was applied, and what would be written."""
     yield click.style(printable(str(track.outcome.path)), bold=True)
     for line in _explanation(track):
-        yield printable(f"  {line}", SHOWN_SIGNS)
+        yield printable(f"  {line}", LONG)
 
 
 def _explanation(track: Explanation) -> Iterator[str]:
@@ -85,31 +85,30 @@ def _explanation(track: Explanation) -> Iterator[str]:
 
 
 def _scores(ranked: Iterable[tuple[str, float]]) -> str:
-    told = (f"{name} {share:.2f}" for name, share in ranked if share >= LEAST_SCORE)
-    return " · ".join(islice(told, SHOWN_SCORES))
+    scores = (f"{name} {score:.2f}" for name, score in ranked if score >= LEAST_SCORE)
+    return " · ".join(islice(scores, SHOWN_SCORES))
 
 
 def summary_lines(summary: Summary, csv: Path | None) -> Iterator[str]:
-    """The closing lines of a run; `csv` is its report."""
+    """The closing lines of a run; `csv` is the path of its report."""
     actions = summary.actions
     counts = [f"{a.value.replace('-', ' ')} {actions[a]:,}" for a in Action if actions[a]]
     yield " · ".join(counts) or "nothing to do"
     genres = [f"{genre} {count:,}" for genre, count in summary.genres.most_common(3)]
     if len(summary.genres) > 3:
-        more = len(summary.genres) - 3
-        genres.append(f"{more} more genre{'s' * (more != 1)}")
+        genres.append(f"{len(summary.genres) - 3} more")
     if genres:
-        yield f"heard: {' · '.join(genres)}"
-    if len(summary.models) > 1 and (heard := summary.agreed.total()):
-        yield f"the models agree on {summary.agreed[True]:,} of {heard:,} tracks"
+        yield f"predicted genres: {' · '.join(genres)}"
+    if len(summary.models) > 1 and (predicted := summary.agreed.total()):
+        yield f"the models agree on {summary.agreed[True]:,} of {predicted:,} tracks"
     if summary.untaggable:
-        yield f"skipped: {summary.untaggable:,} that cannot be tagged (predicted only)"
+        yield f"cannot be tagged: {_files(summary.untaggable)} (predicted only)"
     where = csv if csv and str(csv) != "-" else "the report"
     yield from failure_lines(summary, f"see `reason` in {where}" if csv else "--verbose shows them")
     if csv and str(csv) != "-":
         yield f"report: {csv}"
     if actions[Action.WOULD_WRITE]:
-        yield "no file was changed; without --dry-run, they are written"
+        yield "no file was changed; run without --dry-run to write the tags"
     if summary.how_to_undo:
         yield summary.how_to_undo
     if summary.stronger_exist:
@@ -120,18 +119,17 @@ def undo_lines(what: str, summary: Summary) -> Iterator[str]:
     """The closing lines of an undo."""
     actions = summary.actions
     planned = actions[Action.WOULD_WRITE]
-    done = planned or actions[Action.WRITTEN]
     verb = "would put back" if planned else "put back"
-    yield f"{what}: {verb} the genre of {done:,} file{'s' * (done != 1)}"
+    yield f"{what}: {verb} the genre of {_files(planned or actions[Action.WRITTEN])}"
     yield from failure_lines(summary, "--verbose shows them")
     if actions[Action.WRITTEN]:
-        yield f"this is run {summary.run}, and can be undone as well"
+        yield f"this undo is run {summary.run} and can be undone too"
     elif actions[Action.FAILED]:
-        yield "other runs can be undone by their number, see: tag-genres undo --list"
+        yield "to undo another run, find its number with: tag-genres undo --list"
 
 
-def failure_lines(summary: Summary, seen: str) -> Iterator[str]:
-    """The first failures, and where the others are."""
+def failure_lines(summary: Summary, where: str) -> Iterator[str]:
+    """The first notes and failures, and where to find the others."""
     for outcome in summary.noted[:SHOWN_NOTES]:
         yield f"written: {outcome.path}: {outcome.reason}"
     if len(summary.noted) > SHOWN_NOTES:
@@ -139,7 +137,11 @@ def failure_lines(summary: Summary, seen: str) -> Iterator[str]:
     for outcome in summary.failures:
         yield f"failed: {outcome.path}: {outcome.reason}"
     if hidden := summary.actions[Action.FAILED] - len(summary.failures):
-        yield f"failed: {hidden:,} more ({seen})"
+        yield f"failed: {hidden:,} more ({where})"
+
+
+def _files(count: int) -> str:
+    return f"{count:,} file{'s' * (count != 1)}"
 
 
 def run_lines(runs: Iterable[Run]) -> Iterator[str]:

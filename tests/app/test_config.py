@@ -51,14 +51,14 @@ def test_a_tilde_is_the_home_folder(tmp_path, monkeypatch):
 
 def test_the_home_folder_of_nobody_is_refused(tmp_path):
     path = write(tmp_path, 'tree = "~nobody-of-this-name/tree.yaml"')
-    with pytest.raises(ConfigError, match=r"config\.toml: '~nobody.*' is in no known home folder"):
+    with pytest.raises(ConfigError, match=r"config\.toml: '~nobody.*' names an unknown home"):
         read_config(path)
 
 
 @pytest.mark.parametrize("option", COMMAND_LINE_ONLY)
 def test_what_a_run_does_to_files_is_said_on_the_command_line(tmp_path, option):
     path = write(tmp_path, f"{option} = true")
-    with pytest.raises(ConfigError, match=f"{option} is not taken from a config file: give it on"):
+    with pytest.raises(ConfigError, match=f"{option} cannot be set in a config file; give it on"):
         read_config(path)
 
 

@@ -292,7 +292,7 @@ def test_of_tracks_that_have_a_genre_none_is_heard_with_only_missing(shelf: Path
     assert summary.actions == {Action.WRITTEN: 2, Action.KEPT: 2, Action.FAILED: 1}
     row = rows["2 polka.flac"]
     assert (row["action"], row["existing_genre"], row["new_genre"]) == ("kept", "Polka", "Polka")
-    assert row["reason"] == "it has a genre; not heard (--only-missing)"
+    assert row["reason"] == "it has a genre; not predicted (--only-missing)"
     assert row["genre"] == row["confidence"] == row["windows"] == ""
     assert read_genres(shelf / "A" / "1 jazz.flac") == ("Jazz",)
     assert read_genres(shelf / "A" / "2 polka.flac") == ("Polka",)
@@ -362,7 +362,7 @@ def test_a_genre_that_is_skipped_is_not_heard_and_stays(shelf: Path, model: Mode
     assert model.given == ["1 jazz.flac", "4 broken.mp3", "5.flac"]
     row = rows["2 polka.flac"]
     assert (row["action"], row["new_genre"], row["genre"]) == ("kept", "Polka", "")
-    assert row["reason"] == "it has POL-KA; not heard (--skip)"
+    assert row["reason"] == "it has POL-KA; not predicted (--skip)"
     assert read_genres(shelf / "A" / "2 polka.flac") == ("Polka",)
     assert any("5 tracks, 2 left out" in line for line in progress.said)
 
@@ -382,5 +382,5 @@ def test_what_a_suffix_skips_is_reported_with_its_genre(shelf: Path, model: Mode
     _, rows, _ = tagged(shelf, skip=[".m4b"], by="album", dry_run=True)
     assert model.given == ["1 jazz.flac", "3 polka.flac", "4 broken.mp3", "5.flac"]
     row = rows["2 polka.M4B"]
-    assert row["reason"] == "its name ends with .m4b; not heard (--skip)"
+    assert row["reason"] == "its name ends with .m4b; not predicted (--skip)"
     assert row["existing_genre"] == row["new_genre"] == "Polka"

@@ -369,7 +369,7 @@ def test_silence_has_no_genre_and_is_not_written(run, tmp_path, tiny_model):
     (row,) = csv.DictReader(io.StringIO(done.stdout))
     assert (row["action"], row["genre"], row["confidence"]) == ("unsure", "", "")
     assert row["reason"] == "it is silent, no genre was heard"
-    assert "heard:" not in done.stderr
+    assert "predicted genres:" not in done.stderr
 
 
 @pytest.mark.parametrize("kind", ["mp3, constant", "aac in m4a", "vorbis", "opus"])

@@ -466,7 +466,7 @@ def test_an_undo_is_undone_and_that_as_well(run: Run, music: Path) -> None:
     for number, wanted in [(1, NONE_YET), (2, ALL_ROCK), (3, NONE_YET)]:
         done = run("undo", "--run", number)
         assert done.returncode == 0, done.stderr
-        assert f"this is run {number + 1}, and can be undone as well" in done.stderr
+        assert f"this undo is run {number + 1} and can be undone too" in done.stderr
         assert genres_in(music) == wanted
 
 

@@ -287,7 +287,7 @@ def test_music_is_tagged_and_what_is_none_is_left_alone(
     assert (rows["tune.flac"]["genre"], rows["tune.flac"]["second"]) == genres
     assert read_genres(tune) == (genres if options == ["--write-tags"] else ())
     assert "no music 2" in done.stderr
-    assert f"heard: {genres[0]} 1\n" in done.stderr
+    assert f"predicted genres: {genres[0]} 1\n" in done.stderr
 
 
 def test_an_explanation_tells_what_is_no_music_and_leaves_out_what_is_no_genre(

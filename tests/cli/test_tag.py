@@ -155,7 +155,11 @@ def test_verbose_tells_what_was_heard_in_a_track_before_the_next_one_comes(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     outcomes = [heard("/m/a.mp3", "Rock"), heard("/m/\x1b[2J", reason="broken\n"), heard("/m/c")]
-    told = ["heard: /m/a.mp3: Rock 0.61", r"heard: /m/\x1b[2J: broken\x0a", "heard: /m/c: no genre"]
+    told = [
+        "new prediction: /m/a.mp3: Rock 0.61",
+        r"new prediction: /m/\x1b[2J: broken\x0a",
+        "new prediction: /m/c: no genre",
+    ]
     console = Console(verbose=True)
     shown = console.bar(outcomes, len(told), "predicting", lambda outcome: outcome)
     for line, outcome in zip(told, outcomes, strict=True):
@@ -226,7 +230,7 @@ def test_the_summary_counts_names_failures_and_says_how_to_undo() -> None:
     summary.genres.update({"Rock": 612, "Jazz": 311, "Blues": 204, "Pop": 5, "Metal": 1})
     summary.failures += [Outcome(Path("/music/a.mp3"), Action.FAILED, "truncated")] * 5
     lines = list(summary_lines(summary, Path("genres.csv")))
-    assert "heard: Rock 612 · Jazz 311 · Blues 204 · 2 more genres" in lines
+    assert "predicted genres: Rock 612 · Jazz 311 · Blues 204 · 2 more" in lines
     assert lines[0] == "written 1,402 · kept 3 · failed 7"
     assert "failed: /music/a.mp3: truncated" in lines
     assert "failed: 2 more (see `reason` in genres.csv)" in lines
@@ -347,19 +351,19 @@ def test_what_is_no_habit_is_not_taken_from_a_config_by_undo(run: Run, home: Pat
         ("top = \n", "config.toml is not valid TOML"),
         ("minconfidence = 1\n", "there is no option minconfidence; did you mean min-confidence?"),
         ("min_confidence = 1\n", "write min-confidence, not min_confidence"),
-        ("write-tags = true\n", "write-tags is not taken from a config file"),
-        ("dry-run = true\n", "dry-run is not taken from a config file"),
+        ("write-tags = true\n", "write-tags cannot be set in a config file"),
+        ("dry-run = true\n", "dry-run cannot be set in a config file"),
         ("version = true\n", "there is no option version"),
         ('paths = "/music"\n', "there is no option paths"),
         ("colour = true\n", "known: on-existing, only-missing, skip, protect, min-confidence,"),
         ('min-confidence = "high"\n', "'high' is not a valid float"),
         ("min-confidence = nan\n", "--min-confidence': not a number"),
-        ("min-confidence = [0.5]\n", "min-confidence must be a text or a number, not [0.5]"),
+        ("min-confidence = [0.5]\n", "min-confidence must be a string or a number, not [0.5]"),
         ("top = 1.5\n", "'1.5' is not a valid integer"),
-        ("csv = true\n", "csv must be a text or a number, not True"),
+        ("csv = true\n", "csv must be a string or a number, not True"),
         ('quiet = "no"\n', "quiet must be true or false, not 'no'"),
-        ("protect = [true]\n", "protect must be a text or a number, not [True]"),
-        ("state = {}\n", "state must be a text or a number"),
+        ("protect = [true]\n", "protect must be a string or a number, not [True]"),
+        ("state = {}\n", "state must be a string or a number"),
         ('on-existing = "erase"\n', "'erase' is not one of"),
         ('aliases = "no.toml"\n', "no.toml' cannot be read (No such file"),
         ('[aliases]\nRock = ["/(/"]\n', "'/(/' is no regular expression"),

@@ -29,8 +29,7 @@ from mutagen.flac import FLAC
 
 from tagger.app.summary import Summary
 from tagger.app.tag import Explanation
-from tagger.cli.messages import _line as verbose_line
-from tagger.cli.messages import diff_lines, explained, summary_lines
+from tagger.cli.messages import diff_lines, explanation_lines, outcome_line, summary_lines
 from tagger.cli.tag import main
 from tagger.report.escape import LONGEST, plain_text, printable
 from tagger.tags.genre_tag import read_genres
@@ -236,9 +235,9 @@ def test_lines_about_a_track_are_tame_whatever_it_holds(text: str, action: Actio
     summary = Summary(1, Path(text), Counter({action: 1}), Counter({text: 1}))
     summary.add(outcome)
     lines = [
-        verbose_line(outcome),
+        outcome_line(outcome),
         *diff_lines(outcome),
-        *explained(Explanation(outcome, text, (text,))),
+        *explanation_lines(Explanation(outcome, text, (text,))),
         *map(printable, summary_lines(summary, Path(text))),
     ]
     for line in lines:
@@ -249,7 +248,7 @@ def test_lines_about_a_track_are_tame_whatever_it_holds(text: str, action: Actio
 @pytest.mark.parametrize("action", Action)
 def test_an_absurdly_long_value_is_cut_on_the_terminal(action: Action) -> None:
     outcome = outcome_of("x" * 1_000_000, action)
-    lines = [verbose_line(outcome), *diff_lines(outcome), *explained(Explanation(outcome))]
+    lines = [outcome_line(outcome), *diff_lines(outcome), *explanation_lines(Explanation(outcome))]
     assert max(map(len, lines)) < 2 * LONGEST
     assert any("…" in line for line in lines)
 

@@ -200,4 +200,4 @@ def test_only_missing_leaves_out_what_any_model_would_have_to_hear(
     done = run(LIBRARY, *both, "--only-missing", "--csv", "-", "--verbose")
     left_out = [row for row in rows(done.stdout) if "--only-missing" in row["reason"]]
     assert len(left_out) == 3 and all(row["existing_genre"] for row in left_out)
-    assert done.stderr.count("heard: /") == 7
+    assert done.stderr.count("new prediction: /") == 7
