@@ -402,7 +402,7 @@ def test_names_of_clips_that_are_no_text_are_tame(tmp_path: Path) -> None:
 # --- SECURITY.md ----------------------------------------------------------------------------------
 
 SECURITY = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
-NAMED = re.findall(r"`(test_\w+\.py)::(\w+)`", SECURITY)
+NAMED = re.findall(r"`((?:\w+/)*test_\w+\.py)::(\w+)`", SECURITY)
 
 
 def test_the_threat_model_names_tests() -> None:
@@ -415,6 +415,6 @@ def test_every_test_that_the_threat_model_names_exists(file: str, name: str) -> 
     assert re.search(rf"^def {name}\(", text, re.MULTILINE)
 
 
-@pytest.mark.parametrize("module", re.findall(r"`(?:tagger|training)/\w+\.py`", SECURITY))
+@pytest.mark.parametrize("module", re.findall(r"`(?:tagger|training)/(?:\w+/)*\w+\.py`", SECURITY))
 def test_every_module_that_the_threat_model_names_exists(module: str) -> None:
     assert (ROOT / module.strip("`")).is_file()
