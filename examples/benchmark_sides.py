@@ -1,24 +1,20 @@
-"""The ways to hear tracks that `benchmark.py` times: this tool's, a short script's, and the floor.
+"""The ways to predict tracks that `benchmark.py` times: this tool, a short script, and the floor.
 
-All of them hear the same windows of the same tracks, with one model on one device.
+All of them use the same windows of the same tracks, with one model on one device.
 """
 
 from __future__ import annotations
 
-import csv
-import os
-import subprocess
-import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+from benchmark_command import tag_genres, timed
 from make_tracks import Samples, decode_whole
 
 from tagger.audio.reader import Waveforms, read_windows
@@ -31,28 +27,27 @@ from tagger.types import PredictOptions, Track
 if TYPE_CHECKING:
     from torch import Tensor
 
-ROOT = Path(__file__).parents[1]
-COUNT = 8  # windows of each track, where all sides hear the same
-SAME = 0.02  # of a probability: by so much a side may differ from float32
-READY = {"cpu": 20, "cuda": 100}  # tracks whose windows are decoded before anything is timed
+COUNT = 8  # windows per track, where all sides use the same ones
+SAME = 0.02  # by how much a probability may differ from float32
+READY = {"cpu": 20, "cuda": 100}  # tracks decoded before anything is timed
 BATCHES = {"cpu": (1, 4, 16), "cuda": (16, 64, 128, 256)}
 PRECISIONS = {"cpu": ("float32", "bfloat16"), "cuda": ("bfloat16", "float16")}
 NOTHING = float("nan")
-Results = Mapping[str, Samples]  # mean probabilities by the name of a track
+Results = Mapping[str, Samples]  # mean probabilities by file name
 
 
 class Done(NamedTuple):
-    """What one side did in one round."""
+    """The work of one side in one round."""
 
     tracks: int
     windows: int
     results: Results
-    said: str = ""
+    messages: str = ""
 
 
 @dataclass
 class Side:
-    """One way to hear tracks, and what it took in each round."""
+    """One way to predict tracks, and its time in each round."""
 
     name: str
     run: Callable[[], Done]
@@ -61,7 +56,7 @@ class Side:
     faults: list[str] = field(default_factory=list)
 
     def time(self) -> None:
-        """Run it once more; what it raises is a fault of it, and no time."""
+        """Run it once; an exception is recorded as a fault instead of a time."""
         started = time.perf_counter()
         try:
             self.done = self.run()
@@ -71,90 +66,45 @@ class Side:
             self.seconds.append(time.perf_counter() - started)
 
     def compare(self, other: Side) -> None:
-        """Note as a fault if the results are not those of another side, on the tracks of both."""
+        """Record a fault if results differ from another side's, on the tracks of both."""
         same, both, far = deviation(self.done.results, other.done.results)
         if self.seconds and other.seconds and (same < both or far > SAME or not both):
-            told = f"same top label on {same} of {both} tracks, probabilities {far:.4f} apart"
-            self.faults.append(f"other results than {other.name}: {told}")
+            detail = f"same top label on {same} of {both} tracks, probabilities {far:.4f} apart"
+            self.faults.append(f"other results than {other.name}: {detail}")
 
     @property
     def median(self) -> float:
-        """Seconds of a round; NaN if none ended well."""
+        """Seconds per round; NaN if none succeeded."""
         return median(self.seconds) if self.seconds else NOTHING
 
     @property
     def window(self) -> float:
-        """Seconds of a window."""
+        """Seconds per window."""
         return self.median / (self.done.windows or NOTHING)
 
     @property
     def of_track(self) -> float:
-        """Windows of a track."""
+        """Windows per track."""
         return self.done.windows / (self.done.tracks or NOTHING)
 
     def further(self, start: Side) -> float:
-        """Seconds of each window beyond those of another side, as that of a start."""
+        """Seconds per additional window, compared with a side that has fewer (its start-up)."""
         more = self.done.windows - start.done.windows
         return (self.median - start.median) / (more or NOTHING)
 
 
 def deviation(one: Results, other: Results) -> tuple[int, int, float]:
-    """Tracks with the same top label, of how many, and how far any probability is apart."""
+    """Tracks with the same top label, tracks compared, and the largest difference."""
     both = one.keys() & other.keys()
     same = sum(int(one[name].argmax()) == int(other[name].argmax()) for name in both)
     far = max((float(np.abs(one[name] - other[name]).max()) for name in both), default=0.0)
     return same, len(both), far
 
 
-# --- the command ----------------------------------------------------------------------------------
-
-
-def python(*words: object, cwd: Path) -> subprocess.Popen[str]:
-    """Start this Python with this checkout's package, and without the user's settings."""
-    paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-    home = {"XDG_CONFIG_HOME": str(cwd), "XDG_STATE_HOME": str(cwd), "HF_HUB_OFFLINE": "1"}
-    env = {**os.environ, **home, "PYTHONPATH": os.pathsep.join(paths)}
-    command, pipe = [sys.executable, *map(str, words)], subprocess.PIPE
-    return subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=pipe, text=True, cwd=cwd, env=env
-    )
-
-
-def finish(process: subprocess.Popen[str]) -> str:
-    """What a process says on stderr. Raises `RuntimeError` with the end of it if it fails."""
-    with process:
-        said = process.communicate()[1]
-    if process.returncode:
-        raise RuntimeError(f"exit code {process.returncode}: {said.strip()[-300:]}")
-    return said
-
-
-def tag_genres(
-    paths: Iterable[Path], *options: object, state: Path | None = None
-) -> tuple[list[dict[str, str]], str]:
-    """The rows that `tag-genres` reports, and what it says; with a new state if none is given."""
-    with tempfile.TemporaryDirectory(prefix="benchmark-") as name:
-        report = Path(name, "genres.csv")
-        places = ("--csv", report, "--state", state or Path(name, "state.sqlite3"))
-        said = finish(python("-m", "tagger", *paths, *options, *places, cwd=Path(name)))
-        with report.open(encoding="utf-8", newline="") as file:
-            return list(csv.DictReader(file)), said
-
-
-# --- the sides ------------------------------------------------------------------------------------
-
-
-def timed(call: Callable[..., object], *given: Any, **more: Any) -> float:
-    """Seconds of one call."""
-    started = time.perf_counter()
-    call(*given, **more)
-    return time.perf_counter() - started
-
-
 class Subject:
-    """A model on a device (`cpu` or `cuda`), the tracks that it hears, and a side for each way.
+    """A model on a device (`cpu` or `cuda`), the tracks that it predicts, and its sides.
 
-    A side gets as many of the tracks, the first ones, as it should hear within `seconds`.
+    Each side gets as many of the first tracks as it should manage within `seconds`.
     """
 
     def __init__(self, name: str, tracks: Sequence[Path], device: str, seconds: float) -> None:
@@ -173,7 +123,7 @@ class Subject:
 
     @cached_property
     def ready(self) -> dict[str, Samples]:
-        """Windows `(n, samples)` of the first tracks, for the sides that have no decoding to do."""
+        """Windows `(n, samples)` of the first tracks, for the sides that do not decode."""
         tracks = self.tracks[: READY[self.device]]
         return {path.name: read_windows(path, self.plan).windows for path in tracks}
 
@@ -189,17 +139,17 @@ class Subject:
         model = ("--model", self.info.name, "--device", self.device)
 
         def run() -> Done:
-            rows, said = tag_genres(tracks, "--windows", windows, "--all-probabilities", *model)
+            rows, messages = tag_genres(tracks, "--windows", windows, "--all-probabilities", *model)
             results = {
                 Path(row["path"]).name: np.array([row[x] for x in self.info.labels], np.float32)
                 for row in rows
             }
-            return Done(len(rows), sum(int(row["windows"]) for row in rows), results, said)
+            return Done(len(rows), sum(int(row["windows"]) for row in rows), results, messages)
 
         return Side(f"command, --windows {windows}", run)
 
     def whole_files(self) -> Side:
-        """Decode whole files in this process, and cut them: what a script does first."""
+        """Decode whole files in this process and cut them, as a simple script does."""
         tracks, size = self.tracks[: READY[self.device]], self.plan.samples
 
         def cut(path: Path) -> list[Samples]:
@@ -213,7 +163,7 @@ class Subject:
         return Side("decode whole files, one process", run)
 
     def pipeline(self, batch: int = 0) -> Side:
-        """The pipeline of transformers, float32, over windows that are ready; 0: the best batch."""
+        """Transformers' pipeline in float32, over decoded windows; 0: the fastest batch size."""
         import torch
         from transformers import pipeline
 
@@ -226,9 +176,9 @@ class Subject:
             batch = min(trials, key=lambda n: trials[n])
 
         def run() -> Done:
-            # Logits, since the pipeline does not know a checkpoint's temperature.
-            told = classify(windows, top_k=None, function_to_apply="none", batch_size=batch)
-            named = [{row["label"]: row["score"] for row in rows} for rows in told]
+            # Logits, as the pipeline does not know the checkpoint's temperature.
+            rows = classify(windows, top_k=None, function_to_apply="none", batch_size=batch)
+            named = [{cell["label"]: cell["score"] for cell in row} for row in rows]
             logits = np.array([[row[label] for label in self.info.labels] for row in named])
             scores = iter(self._scores(logits))
             means = {k: np.mean([next(scores) for _ in v], axis=0) for k, v in self.ready.items()}
@@ -242,7 +192,7 @@ class Subject:
         return np.asarray(raised / total)
 
     def floor(self) -> tuple[Side, Side]:
-        """Forward passes alone, and those from waveforms, in the best precision and batch."""
+        """Forward passes alone, and from waveforms, in the fastest precision and batch size."""
         model, size = self._fastest()
         batches = self._batches(size)
         features = [features_of(model, batch) for batch in batches]
@@ -270,16 +220,16 @@ class Subject:
             model = load_model(self.info, PredictOptions(device=self.device, precision=precision))
             for size in BATCHES[self.device]:
                 features = features_of(model, self._batches(size)[0])
-                first = timed(logits_of, model, features[:1])  # libraries get ready, too
+                first = timed(logits_of, model, features[:1])  # includes the warm-up of libraries
                 if self.device == "cpu" and found and first > 3 * min(each[0] for each in found):
-                    break  # as in bfloat16 where the hardware does not multiply it
+                    break  # as bfloat16 does where the hardware has no support
                 found.append((timed(logits_of, model, features) / len(features), size, model))
         _, size, model = min(found, key=lambda each: each[0])
         model.batch_size = size
         return model, size
 
     def decode(self) -> Side:
-        """The planned windows by two processes, without a model."""
+        """Decode the planned windows with two processes, without a model."""
         wanted = [Track.of(path, path.stat()) for path in self.tracks]
 
         def run() -> Done:
@@ -294,7 +244,7 @@ class Subject:
 
 
 def features_of(model: GenreModel, waveforms: Tensor) -> Tensor:
-    """What the network of a model takes in: `(batch, frames, mel_bins)` on its device."""
+    """The input of a model's network: `(batch, frames, mel_bins)` on its device."""
     import torch
 
     with torch.inference_mode():
@@ -303,7 +253,7 @@ def features_of(model: GenreModel, waveforms: Tensor) -> Tensor:
 
 
 def logits_of(model: GenreModel, features: Tensor) -> Tensor:
-    """What the network makes of features: `(batch, labels)`, on the CPU."""
+    """The output of a model's network: `(batch, labels)`, on the CPU."""
     import torch
 
     with torch.inference_mode():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -16,7 +17,7 @@ from helpers.command import ROOT
 
 sys.path.insert(0, str(ROOT / "examples"))
 
-from benchmark import Ratio, agreement_row, ratios, side_row
+from benchmark_page import Ratio, agreement_row, ratios, side_row
 from benchmark_sides import Done, Side, Subject
 from make_tracks import KINDS, decode_whole, make_tracks
 
@@ -80,7 +81,7 @@ def page(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path, tracks: lis
 
 def test_the_page_has_each_side_and_what_it_was_measured_on(page: str) -> None:
     names = (
-        "command, --windows 1, one track: its start", "command, --windows 8",
+        "command, --windows 1, one track: its start-up", "command, --windows 8",
         "command, --windows auto", "command, --windows all", "pipeline, one by one",
         "pipeline, batches of", "decode whole files", "forward passes alone, float32",
         "features and forward passes, float32", "decode by 2 processes",
@@ -88,7 +89,7 @@ def test_the_page_has_each_side_and_what_it_was_measured_on(page: str) -> None:
     sides = [row[0] for row in tables(page)[0][2:]]
     assert all(side.startswith(name) for side, name in zip(sides, names, strict=True)), sides
     assert " cores; of avx2" in page and "torch 2" in page and "benchmark.py --models" in page
-    assert "## tiny" in page and "labels) on cpu, float32" in page
+    assert "## tiny" in page and re.search(r"labels\) on cpu, (float32|bfloat16)", page)
 
 
 def test_all_sides_hear_the_same_windows_with_the_same_results(page: str) -> None:
@@ -114,10 +115,10 @@ def test_starts_and_agreement_are_on_the_page(page: str) -> None:
     *_, start, agreement = tables(page)
     assert [row[0] for row in start[2:]] == [
         "`--help`",
-        "again, 2 unchanged tracks",
-        "the most memory of that",
-        "again, 5 unchanged tracks",
-        "the most memory of that",
+        "second run, 2 unchanged tracks",
+        "its peak memory",
+        "second run, 5 unchanged tracks",
+        "its peak memory",
         "finding 5 tracks",
     ]
     assert [row[:2] for row in agreement[2:]] == [
@@ -139,14 +140,14 @@ def test_ratios_are_of_median_rounds_and_leave_out_the_start() -> None:
     }  # fmt: skip
     base: Any = SimpleNamespace(info=SimpleNamespace(is_bundled=False), of_all=30, device="cpu")
     found = {ratio.what: ratio.value for ratio in ratios(base, sides)}
-    assert found["pipeline in batches / command without its start"] == pytest.approx(2 / 0.5)
+    assert found["pipeline in batches / command without its start-up"] == pytest.approx(2 / 0.5)
     assert found["pipeline in batches / command"] == pytest.approx(2 / (10 / 17))
     assert found["pipeline with whole files / command"] == pytest.approx(2.5 / (10 / 17))
-    all_over_auto = found["pipeline over all windows / `--windows auto` without its start"]
+    all_over_auto = found["pipeline over all windows / `--windows auto` without its start-up"]
     assert all_over_auto == pytest.approx(2 * 30 / (0.5 * 2.5))
     hundred = 2 + (850 - 1) * 0.5
     assert found["command / forward passes, 100 tracks"] == pytest.approx(hundred / (850 * 0.4))
-    assert found["command without its start / decode"] == pytest.approx(0.5 / 0.2)
+    assert found["command without its start-up / decode"] == pytest.approx(0.5 / 0.2)
 
 
 def test_what_misses_its_goal_is_marked() -> None:
