@@ -78,7 +78,8 @@ def measure_reference(bench: Bench) -> Reference:
         if code:
             raise SystemExit(f"an undisturbed run ended with exit code {code}")
         versions.append(bench.contents())
-    return Reference(*versions, *times)
+    (tagged, undone), (tag_seconds, undo_seconds) = versions, times
+    return Reference(tagged, undone, tag_seconds, undo_seconds)
 
 
 def kill_round(bench: Bench, chance: random.Random, reference: Reference) -> tuple[str, list[str]]:
@@ -181,7 +182,7 @@ def refuse(bench: Bench, module: Any, name: str, number: int, after: int) -> Non
 
 def concerns(bench: Bench, arguments: Sequence[Any]) -> bool:
     """Whether a call is about our files, and not about Python's own."""
-    file = arguments[0] if arguments else None
+    file = arguments[0]
     return isinstance(file, int) or os.fspath(file).startswith(str(bench.folder))
 
 

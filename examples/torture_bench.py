@@ -103,7 +103,7 @@ def make_bench(music: Path, folder: Path) -> Bench:
 def make_up_predictions(state_path: Path, music: Path) -> None:
     """Predictions of the bundled model for every track, as if an earlier run had made them."""
     request = TagRequest([music])
-    info = find_model(*request.model)
+    info = find_model(request.model[0])
     plan = info.plan(request.options.windows).key
     shares = tuple(0.55 if label == "jazz" else 0.05 for label in info.labels)
     with State(state_path) as state, state.transaction():
