@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 
 import pytest
 from helpers.command import Run, environment, run_command
+
+# Read by torch and numpy as they are imported, here and in the processes that tests start: threads
+# that wait for each other cost more than they bring where several tests run at once.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 @pytest.fixture(scope="session")
