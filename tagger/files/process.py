@@ -30,13 +30,9 @@ from tagger.files.worker import Answer
 T = TypeVar("T")
 
 NOISE_BYTES = 2000  # kept of what libraries print during a call
-ATTEMPTS = 2  # others may have killed the process, see below
-FROM_OUTSIDE = (
-    "SIGKILL",
-    "SIGTERM",
-    "SIGINT",
-    "SIGHUP",
-)  # sent by a system short of memory, or a person
+ATTEMPTS = 2  # the process may have been killed from outside
+# Signals of a system short of memory, or of a person.
+FROM_OUTSIDE = ("SIGKILL", "SIGTERM", "SIGINT", "SIGHUP")
 PIPE_BYTES = 1 << 20  # capacity of the pipe for answers; Linux only
 SECONDS = 120.0  # for one call of `run_isolated`
 WAIT_STEP = 0.5  # s; of the time during which this process is stopped, at most this much counts

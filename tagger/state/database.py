@@ -1,6 +1,6 @@
-"""The SQLite file behind the state: opened, checked, brought up to date, and locked by one run.
+"""The SQLite file behind the state: opened, checked, migrated, and locked by one run.
 
-Whatever SQLite reports is a `StateError` with what to do.
+Every error of SQLite becomes a `StateError` that says what to do.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from tagger.errors import DamagedState, StateError
 
 Self = TypeVar("Self", bound="Database")
 
-APPLICATION = 0x74616767  # "tagg": tells our databases from those of other programs
+APPLICATION = 0x74616767  # "tagg": marks our databases among those of other programs
 MAGIC = b"SQLite format 3\0"
 APPLICATION_AT = 68  # byte of the header: https://www.sqlite.org/fileformat.html
-BESIDE = ("-journal", "-wal", "-shm")  # what SQLite keeps next to a database
+COMPANIONS = ("-journal", "-wal", "-shm")  # what SQLite keeps next to a database
 POLL_SECONDS, WAIT_SECONDS = 0.5, 60
-# What is not in a transaction need not wait for the disk, which may take longer than to predict a
-# track: a kill loses nothing of it, and a loss of power only what can be found out again.
-AT_ONCE = "PRAGMA synchronous = NORMAL"
+# Writes outside a transaction do not wait for the disk, which may take longer than predicting a
+# track. A kill loses none of them, and a power failure only what can be computed again.
+NO_SYNC = "PRAGMA synchronous = NORMAL"
 
-# Paths are kept as bytes: file names need not be text.
+# Paths are stored as bytes, because file names need not be text.
 TABLES = """
 CREATE TABLE models (fingerprint TEXT PRIMARY KEY, name TEXT NOT NULL, labels TEXT NOT NULL);
 CREATE TABLE predictions (
@@ -58,9 +58,9 @@ CREATE TABLE journal (
 CREATE INDEX journal_by_path ON journal (path);
 CREATE INDEX journal_by_run ON journal (run)
 """
-# What tags hold is remembered; an undo says which change it reverts, and can be undone itself.
-# Undos of before say nothing of the genres that they left ('null'). One that was killed before it
-# could say so is not named by what it reverted, but begins where that ended.
+# The content of tags is remembered; an undo names the change that it reverts, and can be undone.
+# Undos of version 1 do not record which genres they left ('null'). One that was killed before it
+# marked the change it reverted is found by its old size and time, which are that change's new ones.
 TAGS_AND_REVERTS = """
 ALTER TABLE models ADD COLUMN multi_label INTEGER NOT NULL DEFAULT 0;
 CREATE TABLE tags (
@@ -78,19 +78,19 @@ UPDATE journal SET after = 'null', reverts = coalesce((
     AND change.run IN (SELECT id FROM runs WHERE kind = 'tag')
 )) WHERE run IN (SELECT id FROM runs WHERE kind = 'undo')
 """
-MIGRATIONS = (TABLES, TAGS_AND_REVERTS)  # the script that leads from each version to the next
+MIGRATIONS = (TABLES, TAGS_AND_REVERTS)  # the script from each version to the next
 VERSION = len(MIGRATIONS)
 
 
 class Database:
     """An open state file; a context manager.
 
-    `ours` says that the place alone tells whose file it is. Raises `DamagedState` for a file of
-    ours that is broken, and `StateError` for one that cannot be used; both leave it as it is.
+    `ours` says that a file at this place is ours whatever it contains. Raises `DamagedState` for a
+    damaged file of ours, and `StateError` for one that cannot be used; both leave it as it is.
     """
 
     def __init__(self, path: Path, *, ours: bool = False) -> None:
-        # By its own name: a link to it must not bring a second lock.
+        # The real path: a link to the file must not lead to a second lock.
         self.path = path = Path(os.path.realpath(path))
         self._ours = ours
         try:
@@ -106,7 +106,7 @@ class Database:
             raise
 
     def _check_kind(self) -> None:
-        """Refuse what is no database: SQLite would write over a file of a few bytes."""
+        """Refuse what is not a database: SQLite would overwrite a file of a few bytes."""
         if not self.path.is_file():
             return
         with self.path.open("rb") as file:
@@ -114,12 +114,12 @@ class Database:
         if header and not header.startswith(MAGIC):
             if self._ours:
                 raise DamagedState(self._advice("it is damaged"))
-            raise StateError(self._advice("it is no state file"))
+            raise StateError(self._advice("it is not a state file"))
         owner = header[APPLICATION_AT : APPLICATION_AT + 4]
         self._ours |= owner == APPLICATION.to_bytes(4, "big")
 
     def _prepare(self) -> None:
-        # Everything is refused before the first write: the path may be another program's file.
+        # All refusals come before the first write: it may be another program's file.
         owner, version, tables = self.do(
             "SELECT * FROM pragma_application_id, pragma_user_version, "
             "(SELECT count(*) FROM sqlite_master)"
@@ -134,14 +134,14 @@ class Database:
         if (found := self.do("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
             raise DamagedState(self._advice(found.splitlines()[-1]))
         self._keep_wal()
-        self.do(AT_ONCE)
+        self.do(NO_SYNC)
         if version < VERSION:
             self._migrate()
-        with self.transaction():  # a read-only place is told now, and not after an hour
+        with self.transaction():  # a read-only place is reported now, not after an hour
             pass
 
     def _keep_wal(self) -> None:
-        """Change to WAL, for which SQLite does not wait while another run has the file open."""
+        """Switch to WAL; SQLite does not wait for that while another run has the file open."""
         end = time.monotonic() + WAIT_SECONDS
         while True:
             try:
@@ -154,7 +154,7 @@ class Database:
 
     def _migrate(self) -> None:
         with self.transaction():
-            # Another run may have done it while this one waited.
+            # Another run may have migrated the file while this one waited.
             version = self.do("PRAGMA user_version").fetchone()[0]
             for script in MIGRATIONS[version:]:
                 for statement in script.split(";"):
@@ -181,12 +181,12 @@ class Database:
             return self._db.execute(statement, tuple(values))
 
     def rows(self, statement: str, values: Iterable[Any] = ()) -> list[Any]:
-        """All rows of a query; afterwards nothing of the file is locked."""
+        """All rows of a query; afterwards no lock is held on the file."""
         with self._advised():
             return self._db.execute(statement, tuple(values)).fetchall()
 
     def do_many(self, statement: str, rows: Iterable[Iterable[Any]]) -> None:
-        """Run one statement of SQL with each of the rows, as they come."""
+        """Run one statement of SQL with each of the rows as they arrive."""
         with self._advised():
             self._db.executemany(statement, map(tuple, rows))
 
@@ -202,7 +202,7 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All that the block does, or nothing of it; once done, no loss of power takes it back."""
+        """Do all that the block does, or nothing; once done, it survives a power failure."""
         self.do("PRAGMA synchronous = FULL")
         self.do("BEGIN IMMEDIATE")
         try:
@@ -213,10 +213,10 @@ class Database:
                 self._db.rollback()
             raise
         finally:
-            self.do(AT_ONCE)
+            self.do(NO_SYNC)
 
     def locked(self, notify: Callable[[str], None]) -> AbstractContextManager[None]:
-        """Work with this file as the only run, see the function `locked`."""
+        """Work with this file as the only run; see the function `locked`."""
         return locked(self.path, notify)
 
     def _advice(self, error: Exception | str) -> str:
@@ -225,26 +225,26 @@ class Database:
 
 @contextmanager
 def locked(path: Path, notify: Callable[[str], None]) -> Iterator[None]:
-    """Let one run at a time work with a state file, so that none does what another is at.
+    """Let one run at a time work with a state file, so that two never do the same work.
 
-    The lock is SQLite's own, on an empty file beside the state, and ends with the process. `notify`
-    hears it if there is another run to wait for.
+    The lock is SQLite's own, on an empty file beside the state, and ends with the process. If there
+    is another run to wait for, `notify` is called with a message.
     """
     try:
         with closing(
             sqlite3.connect(f"{os.path.realpath(path)}-lock", timeout=0, isolation_level=None)
         ) as lock:
-            if not _took(lock):
-                notify(f"another run is at work with {path}; waiting until it is done")
-                while not _took(lock):
+            if not _acquire(lock):
+                notify(f"another run is using {path}; waiting until it is done")
+                while not _acquire(lock):
                     time.sleep(POLL_SECONDS)
             yield
     except sqlite3.Error as error:
         raise StateError(_advice(path, error)) from error
 
 
-def _took(lock: sqlite3.Connection) -> bool:
-    """Take the lock if nobody has it; whether it is ours."""
+def _acquire(lock: sqlite3.Connection) -> bool:
+    """Take the lock if nobody has it, and return whether it is ours."""
     try:
         lock.execute("BEGIN EXCLUSIVE")
     except sqlite3.OperationalError as error:
@@ -259,23 +259,23 @@ def _advice(path: Path, error: Exception | str) -> str:
 
 
 def set_aside(path: Path) -> Path:
-    """Rename a damaged state file, and what SQLite keeps beside it; where it is now."""
+    """Rename a damaged state file and what SQLite keeps beside it; return its new path."""
     now = datetime.now().strftime("%Y%m%d-%H%M%S")
     numbered = chain([""], (f"-{number}" for number in count(2)))
     names = (path.with_name(f"{path.name}.damaged-{now}{number}") for number in numbered)
-    aside = next(name for name in names if not any(map(os.path.lexists, _with_beside(name))))
+    aside = next(name for name in names if not any(map(os.path.lexists, _with_companions(name))))
     try:
-        # Itself last: a new file must never stand beside what belongs to the old one.
-        for old, new in zip(_with_beside(path), _with_beside(aside), strict=True):
+        # The state file last: a new one must never find the companions of the old one beside it.
+        for old, new in zip(_with_companions(path), _with_companions(aside), strict=True):
             if os.path.lexists(old):
                 os.rename(old, new)
     except OSError as error:
         raise StateError(
-            f"the state file {path} is damaged, and cannot be moved aside ({error.strerror}); "
+            f"the state file {path} is damaged and cannot be moved aside ({error.strerror}); "
             "name another by --state"
         ) from error
     return aside
 
 
-def _with_beside(path: Path) -> list[str]:
-    return [f"{path}{end}" for end in (*BESIDE, "")]
+def _with_companions(path: Path) -> list[str]:
+    return [f"{path}{end}" for end in (*COMPANIONS, "")]

@@ -1,7 +1,7 @@
-"""The journal of tag changes: what each run wrote, what was there before, and what was taken back.
+"""The journal of tag changes: what each run wrote, what was there before, and what was undone.
 
-An entry is on disk before the file it speaks of is replaced. Entries are never deleted once the
-change was made: an undo is a change too, which `reverts` another and can be undone itself.
+An entry is on disk before its file is replaced. It is never deleted once the change was made: an
+undo is a change too, which `reverts` another one and can be undone itself.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tagger.state.database import Database
 from tagger.types import GenreFields, Track
 
 COLUMNS = "id, path, before, after, undone_by, old_size, old_mtime_ns, new_size, new_mtime_ns"
-# Tables, and prefixes of their columns, that speak of a file by its size and mtime.
+# Tables, and prefixes of their columns, that identify a file by its size and mtime.
 PREDICTED = ("predictions", "")
 JOURNALLED = (("journal", "old_"), ("journal", "new_"))
 
@@ -35,8 +35,8 @@ class Change:
     old: Track
     new: Track
     before: GenreFields
-    after: tuple[str, ...] | None  # the genres that it has since; None if that is not known
-    undone_by: int | None = None  # run
+    after: tuple[str, ...] | None  # the genres that it has since; None if they are not known
+    undone_by: int | None = None  # a run
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,16 +46,16 @@ class Run:
     id: int
     kind: str  # "tag", "apply" or "undo"
     started: str  # ISO 8601, UTC
-    source: str  # the model, the edited report, or of an undo the runs that it took back
-    files: int  # that it changed
-    standing: int  # of those, not undone since
+    source: str  # the model, the edited report, or for an undo the runs that it reverted
+    files: int  # how many it changed
+    standing: int  # how many of these changes are not undone
 
 
 class Journal(Database):
     """The runs and their changes, in the state file."""
 
     def begin_run(self, kind: str, model: str = "") -> int:
-        """Number of a new run; `kind` is "tag", "apply" or "undo"."""
+        """Record a new run and return its number; `kind` is "tag", "apply" or "undo"."""
         now = datetime.now(timezone.utc).isoformat(timespec="seconds")
         insert = "INSERT INTO runs (kind, started, model) VALUES (?, ?, ?)"
         return self.do(insert, (kind, now, model)).lastrowid or 0
@@ -64,9 +64,9 @@ class Journal(Database):
         self, run: int, before: GenreFields, after: Sequence[str], change: tuple[Track, Track],
         reverts: int | None = None,
     ) -> int:  # fmt: skip
-        """Journal a change of a file, old to new, that is about to be made; its number.
+        """Journal a change of a file, old to new, that is about to be made; return its number.
 
-        From here on the predictions for the old file hold for the new one: only its tag differs.
+        From here on, predictions for the old file hold for the new one: only its tag differs.
         """
         old, new = change
         fields = json.dumps({"values": dict(before.values), "has_tags": before.has_tags})
@@ -81,7 +81,7 @@ class Journal(Database):
         return entry or 0
 
     def forget(self, entry: int, old: Track, new: Track) -> None:
-        """Take back an entry whose change was not made after all."""
+        """Delete an entry whose change was not made after all."""
         with self.transaction():
             self.do("DELETE FROM journal WHERE id = ?", (entry,))
             self._move(PREDICTED, os.fsencode(old.path), _identity(new), _identity(old))
@@ -97,7 +97,7 @@ class Journal(Database):
     # --- what can be undone -----------------------------------------------------------------------
 
     def runs(self) -> list[Run]:
-        """Every run that changed something, first to last."""
+        """Every run that changed something, oldest first."""
         rows = self.do(
             "SELECT runs.id, kind, started, iif(kind = 'undo', 'of run ' || group_concat(DISTINCT "
             "reverted.run), model), count(*), sum(journal.undone_by IS NULL) "
@@ -112,7 +112,7 @@ class Journal(Database):
         return self.do("SELECT 1 FROM runs WHERE id = ?", (run,)).fetchone() is not None
 
     def last_run(self) -> int | None:
-        """The latest run, other than an undo, of which something is left to undo."""
+        """The latest run, other than an undo, that has something left to undo."""
         run: int | None = self.do(
             "SELECT max(run) FROM journal JOIN runs ON runs.id = run "
             "WHERE kind != 'undo' AND undone_by IS NULL"
@@ -120,39 +120,39 @@ class Journal(Database):
         return run
 
     def changes(self, *runs: int) -> list[Change]:
-        """What these runs changed and nobody has undone, last first."""
+        """The changes of these runs that are not undone, latest first."""
         marks = ", ".join("?" * len(runs))
         rows = self.do(
             f"SELECT {COLUMNS} FROM journal WHERE run IN ({marks}) AND undone_by IS NULL "
             "ORDER BY id DESC",
             runs,
         )
-        return [_change(*row) for row in rows]
+        return [_change(row) for row in rows]
 
     def last_changes(self) -> list[Change]:
-        """The last change of each file, other than undos, that nobody has undone, last first."""
+        """The last change of each file, other than undos, that is not undone; latest first."""
         rows = self.do(
             f"SELECT {COLUMNS} FROM journal WHERE id IN (SELECT max(journal.id) FROM journal "
             "JOIN runs ON runs.id = run WHERE kind != 'undo' AND undone_by IS NULL "
             "GROUP BY path) ORDER BY id DESC"
         )
-        return [_change(*row) for row in rows]
+        return [_change(row) for row in rows]
 
     def last_change(self) -> Change | None:
-        """The change that was journalled last, if it was not undone."""
+        """The change that was journalled last, if it is not undone."""
         row = self.do(f"SELECT {COLUMNS} FROM journal ORDER BY id DESC").fetchone()
-        change = None if row is None else _change(*row)
+        change = None if row is None else _change(row)
         return change if change is not None and change.undone_by is None else None
 
     def refreshed(self, change: Change) -> Change:
-        """The same entry as it is now: undoing a later change moves what this one left."""
+        """The same entry as it is now: undoing a later change updates what this one left."""
         row = self.do(f"SELECT {COLUMNS} FROM journal WHERE id = ?", (change.id,)).fetchone()
-        return _change(*row)
+        return _change(row)
 
     def later_run(self, change: Change) -> int | None:
-        """The run to be undone first: it wrote to the same file after this, and stands.
+        """The run that must be undone first: it wrote to the same file later, and is not undone.
 
-        Of an undo, also another one that took back the same.
+        For an undo, this may also be another undo of the same change.
         """
         run: int | None = self.do(
             "SELECT max(run) FROM ("
@@ -166,18 +166,18 @@ class Journal(Database):
         return run
 
     def reverted(self, change: Change) -> Change | None:
-        """The change that this one took back, if it is an undo."""
+        """The change that this one reverted, if it is an undo."""
         row = self.do(
             f"SELECT {COLUMNS} FROM journal WHERE id = (SELECT reverts FROM journal WHERE id = ?)",
             (change.id,),
         ).fetchone()
-        return None if row is None else _change(*row)
+        return None if row is None else _change(row)
 
     def restored_by(self, change: Change, now: Track) -> int | None:
-        """The undo, if any, that left the file as `now` but was killed before it could say so.
+        """The undo, if any, that left the file as `now` but was killed before it was recorded.
 
-        An undo that was killed before it replaced the file may look like one, too: the content
-        of the file tells.
+        An undo that was killed before it replaced the file may look the same; only the content of
+        the file shows the difference.
         """
         row = self.do(
             "SELECT run FROM journal WHERE path = ? AND reverts = ? AND undone_by IS NULL "
@@ -192,29 +192,29 @@ class Journal(Database):
             self._set_standing(change.id, REHEARSAL if by is None else by, now)
 
     def _set_standing(self, entry: int, undone_by: int | None, now: Track) -> None:
-        """An entry stands or was undone; if it is an undo, what it reverts is turned as well."""
+        """Mark an entry as undone or standing; the change that it reverts becomes the opposite."""
         run, reverts, *states = self.do(
             "SELECT run, reverts, old_size, old_mtime_ns, new_size, new_mtime_ns "
             "FROM journal WHERE id = ?",
             (entry,),
         ).fetchone()
         self.do("UPDATE journal SET undone_by = ? WHERE id = ?", (undone_by, entry))
-        # The file is again what an earlier run left: that run can be undone in turn.
+        # The file is again as an earlier run left it, so that run can be undone in turn.
         size, mtime_ns = states[2:] if undone_by is None else states[:2]
         for columns in JOURNALLED:
             self._move(columns, os.fsencode(now.path), (size, mtime_ns), _identity(now))
         if reverts is None:
             return
         was_by = self.do("SELECT undone_by FROM journal WHERE id = ?", (reverts,)).fetchone()[0]
-        # An undo that was killed before it replaced the file never turned what it meant to.
+        # An undo that was killed before it replaced the file never marked what it meant to revert.
         if undone_by is None or was_by == run:
             self._set_standing(reverts, run if undone_by is None else None, now)
 
     def relocate(self, moves: Mapping[Path, Track]) -> None:
-        """Files were moved: all that is known of an old path holds for the new one.
+        """Files were moved: everything known about an old path holds for the new one.
 
-        Where only the size is one that we know, the time is taken as it is now: a copy may have
-        lost it. What else the file was at that size, its content has to tell.
+        Where only the size is known, the file's present time is taken over, since a copy may have
+        lost it. Whether the file of that size is the right one, its content has to show.
         """
         with self.transaction():
             for old, now in moves.items():
@@ -238,35 +238,35 @@ class Journal(Database):
         return row is not None
 
     def rehearse(self) -> None:
-        """From now on work on a copy of the journal, which ends when the state is closed.
+        """Work on a copy of the journal from now on, which is dropped when the state is closed.
 
-        What is known of files by their paths is not there meanwhile.
+        Predictions, failures and tags are hidden meanwhile.
         """
         for table in ("journal", "predictions", "failures", "tags"):
             rows = "" if table == "journal" else " WHERE false"
-            # A temporary table hides the one of the same name.
+            # A temporary table hides the real one of the same name.
             self.do(f"CREATE TEMP TABLE IF NOT EXISTS {table} AS SELECT * FROM main.{table}{rows}")
         for column in ("id", "path"):
             self.do(f"CREATE INDEX IF NOT EXISTS temp.by_{column} ON journal ({column})")
 
     def last_of_each(self) -> list[Change]:
-        """The last change of each file that nobody has undone, be it an undo or not."""
+        """The last change of each file that is not undone, whether an undo or not."""
         rows = self.do(
             f"SELECT {COLUMNS} FROM journal WHERE id IN "
             "(SELECT max(id) FROM journal WHERE undone_by IS NULL GROUP BY path)"
         )
-        return [_change(*row) for row in rows]
+        return [_change(row) for row in rows]
 
 
 def _identity(track: Track) -> Identity:
     return track.size, track.mtime_ns
 
 
-def _change(
-    entry: int, name: bytes, before: str, after: str, undone_by: int | None, *states: int
-) -> Change:  # fmt: skip
+def _change(row: Sequence[Any]) -> Change:
+    """The entry in a row of `COLUMNS`."""
+    entry, name, before, after, undone_by, *states = row
     path = Path(os.fsdecode(name))
-    stored: Any = json.loads(before)
+    stored = json.loads(before)
     fields = {field: tuple(values) for field, values in stored["values"].items()}
     genres = json.loads(after)
     return Change(

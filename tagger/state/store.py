@@ -20,17 +20,17 @@ from tagger.types import Prediction, TagInfo, Track
 
 
 class State(Journal):
-    """The open state file; a context manager. Raises `StateError` for whatever SQLite reports."""
+    """The open state file; a context manager. Raises `StateError` for any error of SQLite."""
 
     def add_model(
         self, fingerprint: str, name: str, labels: tuple[str, ...], *, multi_label: bool = False
     ) -> None:
-        """Keep what the probabilities of a checkpoint stand for."""
+        """Record what the probabilities of a checkpoint stand for."""
         row = (fingerprint, name, json.dumps(labels), multi_label)
         self.do("INSERT OR REPLACE INTO models VALUES (?, ?, ?, ?)", row)
 
     def save_prediction(self, prediction: Prediction, fingerprint: str, plan: str) -> None:
-        """Keep a prediction, in place of an older one of the same path, checkpoint and plan."""
+        """Store a prediction, in place of an older one with the same path, checkpoint and plan."""
         track = prediction.track
         row = (
             os.fsencode(track.path), fingerprint, plan, track.size, track.mtime_ns,
@@ -40,25 +40,25 @@ class State(Journal):
         self.do("INSERT OR REPLACE INTO predictions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
 
     def save_failure(self, track: Track, reason: str, fingerprint: str, decoders: str) -> None:
-        """Keep why a track could not be predicted by these decoders."""
+        """Store why a track could not be predicted with these decoders."""
         row = (os.fsencode(track.path), fingerprint, track.size, track.mtime_ns, decoders, reason)
         self.do("INSERT OR REPLACE INTO failures VALUES (?, ?, ?, ?, ?, ?)", row)
 
     def has_changed(self, track: Track) -> bool:
-        """Whether there are predictions for its path, and all of a file that it no longer is."""
+        """Whether there are predictions for its path, but none for the file as it is now."""
         found = self.do(
             "SELECT size, mtime_ns FROM predictions WHERE path = ?", (os.fsencode(track.path),)
         ).fetchall()
         return bool(found) and (track.size, track.mtime_ns) not in found
 
     def save_tag(self, track: Track, tag: TagInfo) -> None:
-        """Keep what the tag of a file holds."""
+        """Store what the tag of a file holds."""
         row = (os.fsencode(track.path), track.size, track.mtime_ns, track.ctime_ns)
         info = json.dumps(asdict(tag))
         self.do("INSERT OR REPLACE INTO tags VALUES (?, ?, ?, ?, ?)", (*row, info))
 
     def find_tag(self, track: Track) -> TagInfo | None:
-        """What the tag of a file held when it was last read, if the file is the same since."""
+        """What the tag of a file held when it was last read, if the file is still the same."""
         row = self.do(
             "SELECT info FROM tags WHERE path = ? AND size = ? AND mtime_ns = ? AND ctime_ns = ?",
             (os.fsencode(track.path), track.size, track.mtime_ns, track.ctime_ns),
@@ -67,7 +67,7 @@ class State(Journal):
 
 
 def tag_info(stored: str) -> TagInfo:
-    """What `save_tag` kept."""
+    """What `save_tag` stored."""
     values = json.loads(stored)
     values["genres"] = tuple(values["genres"])
     return TagInfo(**values)
@@ -81,7 +81,7 @@ def default_state() -> Path:
 
 
 def open_state(path: Path | None, notify: Callable[[str], None]) -> State:
-    """The state file at `path`, or in the user's folder; a damaged one is set aside, and told."""
+    """The state at `path`, or in the user's folder; a damaged file is set aside and reported."""
     chosen, ours = path or default_state(), path is None
     try:
         return State(chosen, ours=ours)
@@ -92,11 +92,11 @@ def open_state(path: Path | None, notify: Callable[[str], None]) -> State:
 
 def _start_over(path: Path, notify: Callable[[str], None], *, ours: bool) -> State:
     try:
-        return State(path, ours=ours)  # another run has done it while this one waited
+        return State(path, ours=ours)  # another run did this while this one waited
     except DamagedState:
         aside = set_aside(path)
     notify(
-        f"the state file {path} is damaged; it is kept as {aside}, and a new one is begun: "
-        "all is predicted again, and what earlier runs wrote cannot be undone from it"
+        f"the state file {path} is damaged; it is kept as {aside}, and a new one is started: "
+        "everything is predicted again, and what earlier runs wrote cannot be undone from it"
     )
     return State(path, ours=ours)

@@ -21,7 +21,7 @@ from helpers.containers import packets, sound
 from tagger.tags.genre_tag import read_genres, read_tag
 
 TRACKS = 40
-WAITING = "another run is at work"
+WAITING = "another run is using"
 SECONDS = 120  # the longest that a test waits for a process
 
 

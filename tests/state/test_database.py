@@ -598,7 +598,7 @@ class Told(list):
 def test_a_second_run_waits_says_so_once_and_goes_on_when_the_first_ends(file, other):
     told = Told(other.stdin.close)
     with State(file) as opened, opened.locked(told):
-        assert told == [f"another run is at work with {file}; waiting until it is done"]
+        assert told == [f"another run is using {file}; waiting until it is done"]
 
 
 @NO_KILL

@@ -19,7 +19,7 @@ from helpers.known import Recorder, bundled, rows_of
 from helpers.recall import decoders, recall
 
 from tagger.app.tag import TagRequest, tag_library
-from tagger.app.undo import UndoRequest, undo
+from tagger.app.undo import UndoRequest, undo_tags
 from tagger.state.database import VERSION
 from tagger.state.store import State
 from tagger.tags.genre_tag import read_genres, write_genres
@@ -78,7 +78,7 @@ def rows(path: Path) -> dict[str, list[dict[str, object]]]:
 
 def taken_back(file: Path, **asked: object) -> list[Outcome]:
     progress = Recorder()
-    undo(UndoRequest(state=file, **asked), progress)
+    undo_tags(UndoRequest(state=file, **asked), progress)
     return progress.outcomes
 
 
