@@ -15,6 +15,7 @@ from pathlib import Path
 import av
 import pytest
 from helpers.containers import BORROWED, CORPUS, sound
+from helpers.properties import examples
 from helpers.tag_blocks import (
     GENRES,
     INFO_KEYS,
@@ -30,7 +31,7 @@ from helpers.tag_blocks import (
     read_ape,
     synchsafe,
 )
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from mutagen import id3
 
@@ -40,16 +41,7 @@ from tagger.tags.verify import digest_packets
 
 taglib = pytest.importorskip("taglib", reason="pytaglib is not installed")
 
-FEW, EACH, MANY = (
-    settings(
-        max_examples=count,
-        deadline=None,
-        derandomize=True,
-        database=None,
-        suppress_health_check=list(HealthCheck),
-    )
-    for count in (3, 30, 60)  # with ffprobe; of each kind; of one kind
-)
+FEW, EACH, MANY = map(examples, (3, 30, 60))  # with ffprobe; of each kind; of one kind
 needs_ffprobe = pytest.mark.skipif(shutil.which("ffprobe") is None, reason="no ffprobe")
 
 

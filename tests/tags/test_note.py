@@ -1,14 +1,17 @@
+"""Our own field, the note, in the tag of every container."""
+
 from __future__ import annotations
 
 import json
 import struct
-from dataclasses import replace
 from pathlib import Path
 
 import mutagen
 import pytest
-from helpers.containers import KINDS, make
-from hypothesis import HealthCheck, given, settings
+from helpers.containers import make
+from helpers.properties import examples
+from helpers.tagged import frame, id3_tag, with_front
+from hypothesis import given
 from hypothesis import strategies as st
 from mutagen import apev2, id3
 from mutagen.asf import ASFByteArrayAttribute
@@ -25,17 +28,12 @@ from tagger.tags.genre_tag import (
     write_genres,
 )
 from tagger.tags.mp4 import items as items_of
-from tagger.types import GenreFields, TagInfo
+from tagger.types import GenreFields
 
 GENRES = ("Drum & Bass", "Tiếng Việt")
 NOTE = make_note(GENRES, model="gtzan-small", fingerprint="0123abcd", confidence=0.83)
 OTHER_NOTE = make_note(["Jazz"], model="mine", fingerprint="ff", confidence=1)
 MP4_KEY = f"----:com.apple.iTunes:{FIELD}"
-
-
-@pytest.fixture(params=KINDS)
-def sound(request, tmp_path):
-    return make(request.param, tmp_path)
 
 
 def note_by_mutagen(path: Path) -> list[str]:
@@ -60,56 +58,6 @@ def set_note_by_mutagen(path: Path, values: list[str]) -> None:
     else:
         media[FIELD] = values
     media.save()
-
-
-# --- the note as a value --------------------------------------------------------------------------
-
-NAMES = st.lists(st.text(max_size=20), max_size=4)
-
-
-@given(genres=NAMES, model=st.text(), confidence=st.floats(0, 1))
-def test_a_note_is_own_beside_the_genres_it_names(genres, model, confidence):
-    genres = [genre.encode(errors="replace").decode() for genre in genres]
-    note = make_note(genres, model=model, fingerprint="ff", confidence=confidence)
-    assert is_own(TagInfo(genres=tuple(genres), note=note))
-
-
-@given(written=NAMES, found=NAMES)
-def test_a_note_is_not_own_beside_other_genres(written, found):
-    note = make_note(written, model="m", fingerprint="ff", confidence=1)
-    tag = TagInfo(genres=(*found, "by hand"), note=note)
-    assert is_own(tag) == (written == [*found, "by hand"])
-
-
-@given(note=st.text() | st.recursive(st.none() | st.integers(), st.lists).map(json.dumps))
-def test_a_foreign_note_is_not_own(note):
-    assert not is_own(TagInfo(genres=("Rock",), note=note))
-
-
-@pytest.mark.parametrize("note", ["", "null", "[" * 100_000, '{"genres": "Rock"}', NOTE[:-1]])
-def test_a_damaged_note_is_not_own(note):
-    assert not is_own(TagInfo(genres=GENRES, note=note))
-
-
-def test_another_case_or_order_is_a_persons():
-    tag = TagInfo(genres=GENRES, note=NOTE)
-    assert is_own(tag)
-    assert not is_own(replace(tag, genres=GENRES[::-1]))
-    assert not is_own(replace(tag, genres=("drum & bass", GENRES[1])))
-
-
-def test_a_note_is_compact_readable_json_on_one_line():
-    note = make_note(["Việt\n"], model="gtzan-small", fingerprint="ab", confidence=0.123456)
-    assert note == (
-        '{"genres": ["Việt\\n"], "model": "gtzan-small", "fingerprint": "ab", "confidence": 0.1235}'
-    )
-
-
-@given(model=st.text(st.characters()))
-def test_a_note_is_text_that_a_tag_can_hold(model):
-    note = make_note([], model=model, fingerprint="", confidence=0)
-    assert note.encode().decode() == note
-    assert not {"\0", "\n", "\r"} & set(note)
 
 
 # --- the note in a tag ----------------------------------------------------------------------------
@@ -207,7 +155,7 @@ NOTES = st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1, max_
 
 
 @pytest.mark.parametrize("kind", ["mp3", "flac", "m4a", "wma", "wavpack"])
-@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+@examples(20)
 @given(note=NOTES)
 def test_any_note_survives(tmp_path, kind, note):
     path = make(kind, tmp_path)
@@ -218,21 +166,8 @@ def test_any_note_survives(tmp_path, kind, note):
 # --- ID3 ------------------------------------------------------------------------------------------
 
 
-def frame(name: bytes, data: bytes, flags: int = 0) -> bytes:
-    if len(name) == 3:
-        return name + len(data).to_bytes(3, "big") + data
-    return name + struct.pack(">IH", len(data), flags) + data
-
-
 def with_frames(folder: Path, major: int, frames: list[bytes], flags: int = 0) -> Path:
-    path = make("mp3", folder)
-    audio = path.read_bytes()
-    if audio.startswith(b"ID3"):
-        audio = audio[10 + int("".join(f"{byte:07b}" for byte in audio[6:10]), 2) :]
-    body = b"".join(frames) + bytes(300)
-    digits = bytes(len(body) >> 7 * i & 0x7F for i in (3, 2, 1, 0))
-    path.write_bytes(b"ID3" + bytes([major, 0, flags]) + digits + body + audio)
-    return path
+    return with_front(folder, id3_tag(major, b"".join(frames) + bytes(300), flags))
 
 
 @pytest.mark.parametrize("major", [2, 3, 4])
