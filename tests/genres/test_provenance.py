@@ -46,7 +46,7 @@ def test_a_damaged_note_is_not_own(note):
     assert not is_own(TagInfo(genres=GENRES, note=note))
 
 
-def test_another_case_or_order_is_a_persons():
+def test_another_case_or_order_is_not_our_own():
     tag = TagInfo(genres=GENRES, note=NOTE)
     assert is_own(tag)
     assert not is_own(replace(tag, genres=GENRES[::-1]))

@@ -43,7 +43,7 @@ KINDS = tuple(SUFFIX)
 
 
 def make(kind: str, folder: Path) -> Path:
-    """A file of this kind without any genre; skips the test where it cannot be made."""
+    """A file of this kind without a genre; skips the test where it cannot be made."""
     path = folder / f"sound{SUFFIX[kind]}"
     try:
         path.write_bytes(sound(kind))
@@ -109,10 +109,10 @@ def dsdiff() -> bytes:
 
 
 def packets(path: Path) -> str:
-    """A digest of the sound as it is stored.
+    """A digest of the audio as it is stored.
 
-    Of Monkey's Audio as it is decoded: FFmpeg takes all up to the end of the file, tags and all,
-    for the last packet.
+    For Monkey's Audio, as it is decoded: FFmpeg takes everything up to the end of the file, tags
+    included, for the last packet.
     """
     digest, count = hashlib.sha256(), 0
     with av.open(str(path)) as media:

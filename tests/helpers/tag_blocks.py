@@ -1,6 +1,6 @@
 """Files with any tag that a format allows, as hypothesis strategies of bytes.
 
-ID3, APEv2, Lyrics3, FLAC blocks and chunks are put together here from their specifications, so that
+ID3, APEv2, Lyrics3, FLAC blocks and chunks are built here from their specifications, so that
 neither the tagger's own code nor mutagen's vouches for itself. The rest is made by mutagen.
 """
 
@@ -72,7 +72,7 @@ GENRES = st.lists(
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A file: what stands in front of the audio, the name of the audio, and what follows it."""
+    """A file: what precedes the audio, the name of the audio, and what follows it."""
 
     suffix: str
     front: bytes
@@ -244,10 +244,10 @@ def id3_tags(draw: Draw, reader: str) -> bytes:
     """A whole ID3v2 tag with at least one frame, and nothing in it that the reader misreads.
 
     TagLib 2 counts the extended header of 2.3 four bytes too short, and then sees no frame at all;
-    takes a footer for a part of the size that the header states, against section 3.1 of ID3v2.4,
-    and then misses the last frame; sees none in a 2.2 tag of ten bytes, and none behind one without
+    counts a footer into the size that the header states, against section 3.1 of ID3v2.4,
+    and then misses the last frame; sees none in a 2.2 tag of ten bytes, and none after one without
     a body. FFmpeg 5 takes the size of a frame in an unsynchronised 2.2 or 2.3 tag for that of its
-    unsynchronised bytes, and then loses the frames behind.
+    unsynchronised bytes, and then loses the frames after it.
     """
     major = draw(st.sampled_from((2, 3, 4)))
     found = [draw(other_frame(major)) for _ in range(draw(st.integers(0, 6)))]
@@ -284,7 +284,7 @@ def id3_tags(draw: Draw, reader: str) -> bytes:
 
 def _unsynchronised_frame(part: bytes) -> bytes:
     flags = int.from_bytes(part[8:10], "big")
-    if flags & 0x0F:  # coded already, and all that is coded gives the length of what it holds
+    if flags & 0x0F:  # coded already; every coding states the length of its content
         head = part[:4], unsynchronise(part[10:]) if not flags & 0x02 else part[10:]
         return head[0] + synchsafe(len(head[1])) + (flags | 2).to_bytes(2, "big") + head[1]
     body = unsynchronise(part[10:])
@@ -382,7 +382,7 @@ def lyrics(draw: Draw) -> bytes:
 
 @cache
 def mpeg(*, with_info: bool) -> bytes:
-    """A short MPEG stream without tags; `with_info` starts with LAME's frame of figures."""
+    """A short MPEG stream without tags; `with_info` starts with LAME's info frame."""
     data = containers.sound("mp3")
     if data.startswith(b"ID3"):
         data = data[
@@ -413,7 +413,7 @@ def mp3_files(draw: Draw, reader: str) -> Made:
 
 @dataclass(frozen=True, slots=True)
 class Ends:
-    """What stands behind the audio."""
+    """What follows the audio."""
 
     ape: bytes
     words: bytes
@@ -430,7 +430,7 @@ class Ends:
 
 
 def id3_size(data: bytes) -> int:
-    """Bytes of the ID3v2 tag that a file begins with."""
+    """Bytes of the ID3v2 tag at the start of a file; only 2.4 has a footer."""
     if not data.startswith(b"ID3"):
         return 0
     size = sum(byte << shift for byte, shift in zip(data[6:10], (21, 14, 7, 0), strict=True))
@@ -459,7 +459,7 @@ def flac_parts() -> tuple[bytes, bytes]:
 
 
 def flac_blocks(data: bytes) -> list[tuple[int, bytes]]:
-    """Type and content of each block of a FLAC, behind an ID3v2 tag or not."""
+    """Type and content of each block of a FLAC, after an ID3v2 tag or not."""
     at, is_last, found = id3_size(data) + 4, False, []
     while not is_last:
         size = int.from_bytes(data[at + 1 : at + 4], "big")
@@ -493,7 +493,7 @@ def _cue_sheet(catalog: bytes) -> bytes:
 
 @st.composite
 def flac_files(draw: Draw) -> Made:
-    # As for TagLib, since mutagen finds no FLAC behind an ID3 tag with a footer: it is refused.
+    # As for TagLib, since mutagen finds no FLAC after an ID3 tag with a footer: it is refused.
     front = draw(st.just(b"") | st.just(b"") | id3_tags("TagLib"))
     pairs = draw(COMMENTS)
     if front:
@@ -627,7 +627,7 @@ ATTRIBUTES = st.dictionaries(
 @st.composite
 def asf_files(draw: Draw) -> Made:
     tags = draw(ATTRIBUTES)
-    for name in {"Title", "Author"} & set(tags):  # kept in an object of text alone
+    for name in {"Title", "Author"} & set(tags):  # kept in an object that holds only text
         tags[name] = [asf.ASFUnicodeAttribute(draw(TEXT))]
     if draw(st.booleans()):
         tags["WM/Genre"] = [
@@ -663,7 +663,7 @@ def chunks(data: bytes, layout: str) -> Iterator[tuple[bytes, bytes]]:
         at += 8 + size + size % 2
 
 
-# Items of a RIFF INFO list that TagLib knows, but for the genre.
+# Items of a RIFF INFO list that TagLib knows, except the genre.
 INFO_KEYS = (
     "INAM", "IART", "IPRD", "ICRD", "IPRT", "ICMT", "IBPM", "ICOP", "IDIT", "IEDT", "ILNG", "IMED",
     "IMUS", "IPUB", "ISFT", "ISRC", "ITCH", "IWRI", "PRT1", "IBSU", "ICNT", "IENG", "ISTR",

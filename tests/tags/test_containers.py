@@ -25,7 +25,7 @@ from tagger.tags.genre_tag import (
 )
 
 
-def test_riff_info_gets_the_genre_too_since_ffmpeg_looks_at_nothing_else(tmp_path):
+def test_riff_info_gets_the_genre_too_since_ffmpeg_reads_nothing_else(tmp_path):
     path = make("wav", tmp_path)
     item = b"ISFT\x07\0\0\0Lavf60\0\0"
     data = path.read_bytes() + b"LIST" + struct.pack("<I", 4 + len(item)) + b"INFO" + item
@@ -85,12 +85,14 @@ def test_an_odd_last_chunk_without_its_padding_byte(tmp_path):
     assert mutagen.File(path).tags["TCON"].text == list(GENRES)
 
 
-BEHIND = {"ID3": b"id3 " + struct.pack("<I", 27) + id3_tag(4, frame(b"TIT2", b"\0Title\0")) + b"\0"}
-BEHIND["INFO"] = riff_info(b"Rock")
+AFTER_THE_END = {
+    "ID3": b"id3 " + struct.pack("<I", 27) + id3_tag(4, frame(b"TIT2", b"\0Title\0")) + b"\0",
+    "INFO": riff_info(b"Rock"),
+}
 
 
-@pytest.mark.parametrize("chunk", BEHIND.values(), ids=BEHIND)
-def test_a_wav_with_tags_behind_its_stated_end_is_refused(tmp_path, chunk):
+@pytest.mark.parametrize("chunk", AFTER_THE_END.values(), ids=AFTER_THE_END)
+def test_a_wav_with_tags_after_its_stated_end_is_refused(tmp_path, chunk):
     path = make("wav", tmp_path)
     data = path.read_bytes() + chunk
     path.write_bytes(data)
@@ -99,7 +101,7 @@ def test_a_wav_with_tags_behind_its_stated_end_is_refused(tmp_path, chunk):
     assert path.read_bytes() == data
 
 
-def test_a_wav_whose_chunks_are_not_in_line_is_refused(tmp_path):
+def test_a_wav_with_misaligned_chunks_is_refused(tmp_path):
     path = make("wav", tmp_path)
     data = path.read_bytes() + b"junk\3\0\0\0odd" + riff_info(b"Rock")  # no padding byte
     data = data[:4] + struct.pack("<I", len(data) - 8) + data[8:]
@@ -110,7 +112,7 @@ def test_a_wav_whose_chunks_are_not_in_line_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("place", [28, 100, 5000, 10**10])
-def test_a_dsf_whose_pointer_leads_nowhere_is_refused(tmp_path, place):
+def test_a_dsf_with_a_dangling_pointer_is_refused(tmp_path, place):
     path = make("dsf", tmp_path)
     data = path.read_bytes()
     data = data[:20] + struct.pack("<Q", place) + data[28:]
@@ -120,7 +122,7 @@ def test_a_dsf_whose_pointer_leads_nowhere_is_refused(tmp_path, place):
     assert path.read_bytes() == data
 
 
-def test_a_new_id3_chunk_does_not_hide_what_riff_info_says(tmp_path):
+def test_a_new_id3_chunk_repeats_the_riff_info(tmp_path):
     path = make("wav", tmp_path)
     info = b"INFO" + b"INAM\x06\0\0\0Title\0" + b"IART\x05\0\0\0Anna\0\0"
     data = path.read_bytes() + b"LIST" + struct.pack("<I", len(info)) + info

@@ -32,12 +32,12 @@ def test_album_and_artists_are_read(sound):
     assert read_tag(sound) == ALBUM
 
 
-def test_what_a_tag_does_not_have_is_empty(sound):
+def test_missing_fields_are_empty(sound):
     write_genres(sound, ["Jazz"])
     assert read_tag(sound) == TagInfo(("Jazz",))
 
 
-def test_without_any_tag_all_is_empty(sound):
+def test_without_a_tag_every_field_is_empty(sound):
     prepare(sound, "no tag block")
     assert read_tag(sound) == TagInfo()
 
@@ -54,7 +54,7 @@ def test_a_compilation_is_marked_by_one_or_true(tmp_path, kind, text, value):
 
 @pytest.mark.parametrize("value", [True, False])
 @pytest.mark.parametrize("kind", ["m4a", "wma"])
-def test_a_compilation_may_be_a_truth_value(tmp_path, kind, value):
+def test_a_compilation_may_be_a_boolean(tmp_path, kind, value):
     path = make(kind, tmp_path)
     set_by_mutagen(path, {album_keys(path)[3]: value})
     assert read_tag(path).compilation is value
@@ -76,7 +76,7 @@ def test_an_album_of_id3v2_2_is_read(tmp_path):
     assert read_tag(path) == TagInfo((), "", "A", "B", "C", True)
 
 
-def test_an_mp3_tagged_by_ape_alone_has_its_album_from_there(tmp_path):
+def test_the_album_of_an_mp3_with_only_an_ape_tag_is_read_from_it(tmp_path):
     path = with_front(tmp_path, b"", ape_tag(Album="A", Artist="C", Genre="Rock", Compilation="1"))
     assert read_tag(path) == TagInfo(("Rock",), "", "A", "", "C", True)
 

@@ -27,7 +27,7 @@ from tagger.tags.genre_tag import (
 )
 
 
-def test_the_size_that_an_asf_states_stays_right(tmp_path):
+def test_the_size_that_an_asf_states_stays_correct(tmp_path):
     path = make("wma", tmp_path)
     fields = read_fields(path)
     assert stated_size(path) == path.stat().st_size
@@ -37,7 +37,7 @@ def test_the_size_that_an_asf_states_stays_right(tmp_path):
     assert stated_size(path) == path.stat().st_size
 
 
-def test_a_wrong_size_in_an_asf_is_no_business_of_ours(tmp_path):
+def test_a_wrong_size_in_an_asf_is_left_alone(tmp_path):
     path = make("wma", tmp_path)
     size = struct.pack("<Q", stated_size(path))
     path.write_bytes(path.read_bytes().replace(size, struct.pack("<Q", 77)))
@@ -51,7 +51,7 @@ def stated_size(path: Path) -> int:
     return int(struct.unpack("<Q", data[at : at + 8])[0])
 
 
-def test_flac_keeps_pictures_and_an_id3_in_front(tmp_path):
+def test_a_flac_keeps_its_pictures_and_an_id3_tag_in_front(tmp_path):
     path = make("flac", tmp_path)
     media = FLAC(path)
     picture = Picture()
@@ -99,7 +99,7 @@ def test_comments_that_mutagen_would_spoil_are_refused(tmp_path):
     with pytest.raises(TagError, match="not UTF-8"):
         write_genres(path, ["Jazz"])
     assert path.read_bytes() == before
-    mended = path.read_bytes().replace(b"Caf\xe9", b"Cafe")
-    path.write_bytes(re.sub(b"title=", b"t\xc3\xa4tl=", mended, flags=re.IGNORECASE))
+    fixed = path.read_bytes().replace(b"Caf\xe9", b"Cafe")
+    path.write_bytes(re.sub(b"title=", b"t\xc3\xa4tl=", fixed, flags=re.IGNORECASE))
     with pytest.raises(TagError, match="not ASCII"):
         write_genres(path, ["Jazz"])

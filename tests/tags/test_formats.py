@@ -17,7 +17,7 @@ from tagger.tags.genre_tag import (
 )
 
 
-def test_a_file_is_taken_for_what_mutagen_takes_it_for(sound):
+def test_a_file_gets_the_type_that_mutagen_gives_it(sound):
     for suffix in (sound.suffix, *containers.SUFFIX.values(), ".aac", ".mid", ""):
         sound = sound.rename(sound.with_name(f"sound{suffix}"))
         try:
@@ -44,7 +44,7 @@ def test_aac_without_a_container_is_unsupported(tmp_path, front, suffix):
 
 
 @pytest.mark.parametrize("suffix", [".caf", ".au", ".w64", ".ac3", ".txt", ".m4a", ""])
-def test_what_is_no_known_container_is_unsupported(tmp_path, suffix):
+def test_an_unknown_container_is_unsupported(tmp_path, suffix):
     path = tmp_path / f"sound{suffix}"
     path.write_bytes(b"caff" + bytes(500))
     with pytest.raises(TagError) as caught:

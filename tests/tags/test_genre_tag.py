@@ -36,7 +36,7 @@ STARTS = ("no tag block", "no genre", "one genre", "several genres")
 
 
 @pytest.mark.parametrize("start", STARTS)
-def test_what_is_written_is_read_again(sound, start):
+def test_written_genres_are_read_back(sound, start):
     assert read_genres(sound) in (prepare(sound, start), ())
     assert read_genres(sound) == prepare(sound, start)
     write_genres(sound, GENRES)
@@ -108,7 +108,7 @@ def test_taglib_sees_every_genre(sound):
     assert tuple(seen) == GENRES
 
 
-def test_mutagen_finds_the_tag_where_it_looks_for_it(sound):
+def test_mutagen_sees_every_genre(sound):
     write_genres(sound, GENRES)
     tags = mutagen.File(sound).tags
     names = {"MP4Tags": "©gen", "ASFTags": "WM/Genre"}
@@ -144,7 +144,7 @@ def test_a_name_that_would_be_misread_is_refused(sound, name):
 
 
 @pytest.mark.parametrize("kind", ["mp3", "wav", "aiff", "dsf", "dsdiff", "tta", "wavpack"])
-def test_a_tag_that_was_not_there_goes_away_again(tmp_path, kind):
+def test_undo_removes_a_tag_that_the_write_added(tmp_path, kind):
     path = make(kind, tmp_path)
     prepare(path, "no tag block")
     before, fields = path.read_bytes(), read_fields(path)
@@ -163,7 +163,7 @@ def test_a_missing_file_is_a_tag_error(tmp_path):
 @pytest.mark.parametrize("kind", KINDS)
 @examples(20)
 @given(data=st.data())
-def test_damage_is_never_another_exception(tmp_path, kind, data):
+def test_damage_raises_nothing_but_a_tag_error(tmp_path, kind, data):
     path = make(kind, tmp_path)
     tag_with_mutagen(path, title=["Title"], genre=["Rock"])
     content = bytearray(path.read_bytes())
@@ -198,16 +198,10 @@ def test_real_files_are_refused_unchanged_or_written_and_undone(tmp_path, origin
         return
     assert (read_tag(path).genres, read_tag(path).note) == (GENRES, "note")
     assert other_tags(path) == others
-    assert sound_of(original) in (
-        sound_of(path),
-        None,
-    )  # a save may mend what FFmpeg could not read
+    assert sound_of(original) in (sound_of(path), None)  # a save may fix what FFmpeg cannot read
     restore_fields(path, fields)
     assert (read_genres(path), read_fields(path), other_tags(path)) == (genres, fields, others)
-    assert sound_of(original) in (
-        sound_of(path),
-        None,
-    )  # a save may mend what FFmpeg could not read
+    assert sound_of(original) in (sound_of(path), None)
 
 
 def sound_of(path: Path) -> str | None:

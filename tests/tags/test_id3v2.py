@@ -96,7 +96,7 @@ def test_unsynchronised_tag_keeps_its_picture(tmp_path):
     assert id3.ID3(path)["APIC:"].data == before
 
 
-def test_plain_sizes_of_itunes_are_understood(tmp_path):
+def test_plain_frame_sizes_of_itunes_are_understood(tmp_path):
     picture = frame(b"APIC", b"\0image/png\0\3\0" + bytes(300))
     path = with_front(tmp_path, id3_tag(4, picture + frame(b"TCON", b"\3Rock") + bytes(50)))
     write_genres(path, ["x" * 200])
@@ -104,7 +104,7 @@ def test_plain_sizes_of_itunes_are_understood(tmp_path):
     assert read_genres(path) == ("x" * 200,)
 
 
-def test_what_stands_behind_the_frames_stays(tmp_path):
+def test_bytes_after_the_frames_stay(tmp_path):
     path = with_front(tmp_path, id3_tag(4, frame(b"TIT2", b"\3T") + b"\0\0not a frame\0"))
     write_genres(path, GENRES)
     assert b"\0\0not a frame\0" in path.read_bytes()
@@ -121,13 +121,13 @@ def test_an_unreadable_id3v2_is_refused(tmp_path, tag):
 
 
 def footer_flagged(major: int) -> bytes:
-    """A tag with the flag of a footer, and one where its version has one."""
+    """A tag with the footer flag, and with a footer if its version has one."""
     tag = id3_tag(major, frame(b"TT2" if major == 2 else b"TIT2", b"\0T"), 0x10)
     return tag + b"3DI" + tag[3:10] if major == 4 else tag
 
 
 @pytest.mark.parametrize("major", [2, 4])
-def test_the_flag_of_a_footer_takes_no_audio_along(tmp_path, major):
+def test_the_footer_flag_removes_no_audio(tmp_path, major):
     path, tag = with_front(tmp_path, footer_flagged(major)), footer_flagged(major)
     audio, fields = path.read_bytes()[len(tag) :], read_fields(path)
     assert read_tag(path) == TagInfo()
@@ -139,10 +139,8 @@ def test_the_flag_of_a_footer_takes_no_audio_along(tmp_path, major):
     assert str(id3.ID3(path)["TIT2"]) == "T"
 
 
-def test_an_id3v2_3_with_the_flag_of_a_footer_is_refused(tmp_path):
-    path = with_front(
-        tmp_path, footer_flagged(3)
-    )  # it stands for what 2.3 leaves to later versions
+def test_an_id3v2_3_tag_with_the_footer_flag_is_refused(tmp_path):
+    path = with_front(tmp_path, footer_flagged(3))  # 2.3 leaves this flag undefined
     before = path.read_bytes()
     for step in (read_tag, read_fields, lambda path: write_genres(path, ["Rock"])):
         with pytest.raises(TagError, match="unknown version"):
@@ -175,7 +173,7 @@ DAMAGED = {
 
 
 @pytest.mark.parametrize("tag", DAMAGED.values(), ids=DAMAGED)
-def test_an_id3v2_whose_sizes_do_not_fit_is_refused(tmp_path, tag):
+def test_an_id3v2_tag_with_inconsistent_sizes_is_refused(tmp_path, tag):
     path = with_front(tmp_path, tag)
     before = path.read_bytes()
     with pytest.raises(TagError, match="is damaged"):
@@ -183,7 +181,7 @@ def test_an_id3v2_whose_sizes_do_not_fit_is_refused(tmp_path, tag):
     assert path.read_bytes() == before
 
 
-def test_a_sound_extended_header_is_dropped_and_no_frame_with_it(tmp_path):
+def test_a_valid_extended_header_is_dropped_without_a_frame(tmp_path):
     title = frame(b"TIT2", b"\0Title")
     path = with_front(tmp_path, id3_tag(3, b"\0\0\0\6" + bytes(6) + title + bytes(99), 0x40))
     write_genres(path, ["Rock"])

@@ -1,4 +1,4 @@
-"""What first looks into a file does so in a child process, and raises as it would here."""
+"""The first readers of a file run in a child process and raise the same errors as here."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "x.flac"
 
 
-def test_they_give_what_the_functions_of_their_names_give(path: Path) -> None:
+def test_they_return_what_the_functions_of_the_same_names_return(path: Path) -> None:
     assert isolated.read_tag(path) == genre_tag.read_tag(path)
     assert isolated.read_fields(path) == genre_tag.read_fields(path)
     assert isolated.digest_packets(path) == verify.digest_packets(path) is not None
@@ -39,7 +39,7 @@ def test_they_give_what_the_functions_of_their_names_give(path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["read_tag", "read_fields"])
-def test_an_error_of_the_file_keeps_its_kind_and_its_file(name: str, tmp_path: Path) -> None:
+def test_an_error_keeps_its_type_and_its_file(name: str, tmp_path: Path) -> None:
     (tmp_path / "x.au").write_bytes(b".snd")
     with pytest.raises(UnsupportedFormat) as caught:
         FUNCTIONS[name](tmp_path / "x.au")

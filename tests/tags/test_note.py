@@ -68,13 +68,13 @@ def test_another_program_reads_the_note(sound):
     assert note_by_mutagen(sound) == [NOTE]
 
 
-def test_what_is_written_is_own(sound):
+def test_written_genres_are_our_own(sound):
     write_genres(sound, GENRES, NOTE)
     assert read_tag(sound).note == NOTE
     assert is_own(read_tag(sound))
 
 
-def test_genres_changed_by_a_person_are_the_persons(sound):
+def test_genres_that_a_person_changed_are_not_our_own(sound):
     write_genres(sound, GENRES, NOTE)
     write_genres(sound, [GENRES[0]], NOTE)
     assert not is_own(read_tag(sound))
@@ -120,7 +120,7 @@ def test_undo_gives_back_the_bytes_of_what_we_wrote(sound, note):
 
 
 @pytest.mark.parametrize("kind", ["mp3", "wav", "aiff", "dsf", "dsdiff", "tta", "wavpack"])
-def test_a_tag_that_was_not_there_goes_away_with_its_note(tmp_path, kind):
+def test_undo_removes_a_tag_that_was_added_with_a_note(tmp_path, kind):
     path = make(kind, tmp_path)
     if mutagen.File(path).tags is not None:
         mutagen.File(path).delete()
@@ -130,7 +130,7 @@ def test_a_tag_that_was_not_there_goes_away_with_its_note(tmp_path, kind):
     assert path.read_bytes() == before
 
 
-def test_the_note_is_no_other_tag(sound):
+def test_the_note_does_not_count_as_another_tag(sound):
     write_genres(sound, ["Rock"])
     before = other_tags(sound)
     for note in (NOTE, OTHER_NOTE, ""):
@@ -138,7 +138,7 @@ def test_the_note_is_no_other_tag(sound):
         assert other_tags(sound) == before
 
 
-def test_a_note_that_another_program_wrote_is_no_other_tag(sound):
+def test_a_note_from_another_program_does_not_count_as_another_tag(sound):
     write_genres(sound, ["Rock"])
     set_note_by_mutagen(sound, ["x"])
     before = other_tags(sound)
@@ -187,7 +187,7 @@ def test_the_other_frames_keep_their_bytes_and_order(tmp_path, major, note):
 
 
 @pytest.mark.parametrize("lost", [b"\0TAG_GENRE\0x", b"\0TAG_GENRES2\0x", b"\0tag_genres\0x"])
-def test_a_lost_frame_of_a_similar_name_would_show(tmp_path, lost):
+def test_the_loss_of_a_frame_with_a_similar_name_is_noticed(tmp_path, lost):
     kept = with_frames(tmp_path, 4, [frame(b"TXXX", lost), frame(b"TIT2", b"\0T")])
     before = other_tags(kept)
     assert other_tags(with_frames(tmp_path, 4, [frame(b"TIT2", b"\0T")])) != before
@@ -215,7 +215,7 @@ def test_an_old_note_is_found_in_any_encoding(tmp_path, major, data):
 @pytest.mark.parametrize("major", [3, 4])
 def test_a_note_in_an_unsynchronised_tag_is_replaced(tmp_path, major):
     old = b"\1\xff\0\xfe" + f"{FIELD}\0old".encode("utf-16-le")
-    # The size of a frame is counted before unsynchronisation in 2.3, and behind it in 2.4.
+    # The size of a frame is counted before unsynchronisation in 2.3, and after it in 2.4.
     unit = b"TXXX" + struct.pack(">IH", len(old) - (major == 3), 0) + old
     path = with_frames(tmp_path, major, [unit, frame(b"TIT2", b"\0Title")], flags=0x80)
     assert read_tag(path).note == "old"
@@ -239,7 +239,7 @@ def only_ape(folder: Path, **items: str) -> Path:
     return path
 
 
-def test_an_mp3_tagged_by_ape_alone_gets_its_note_there(tmp_path):
+def test_an_mp3_with_only_an_ape_tag_gets_its_note_there(tmp_path):
     path = only_ape(tmp_path, Title="T", Genre="Rock")
     before, fields = path.read_bytes(), read_fields(path)
     write_genres(path, GENRES, NOTE)
@@ -250,7 +250,7 @@ def test_an_mp3_tagged_by_ape_alone_gets_its_note_there(tmp_path):
     assert path.read_bytes() == before
 
 
-def test_a_note_in_a_tag_that_is_not_the_main_one_is_neither_read_nor_changed(tmp_path):
+def test_a_note_outside_the_main_tag_is_neither_read_nor_changed(tmp_path):
     path = only_ape(tmp_path, Title="T", Tag_Genres=NOTE)
     assert read_tag(path).note == NOTE
     tags = id3.ID3()
@@ -294,7 +294,7 @@ def test_other_freeform_items_keep_their_bytes(tmp_path):
 
 
 @pytest.mark.parametrize("key", [f"----:org.example:{FIELD}", "----:com.apple.iTunes:TAG_GENRES2"])
-def test_a_lost_freeform_item_would_show(tmp_path, key):
+def test_the_loss_of_a_freeform_item_is_noticed(tmp_path, key):
     path = make("m4a", tmp_path)
     media = MP4(path)
     before = other_tags(path)
@@ -304,7 +304,7 @@ def test_a_lost_freeform_item_would_show(tmp_path, key):
 
 
 @pytest.mark.parametrize("kind", ["flac", "vorbis", "opus"])
-def test_a_vorbis_name_counts_in_any_case(tmp_path, kind):
+def test_a_vorbis_name_is_found_in_any_case(tmp_path, kind):
     path = make(kind, tmp_path)
     media = mutagen.File(path)
     media.tags.append(("tag_Genres", "old"))
@@ -317,7 +317,7 @@ def test_a_vorbis_name_counts_in_any_case(tmp_path, kind):
 
 
 @pytest.mark.parametrize("kind", ["wma", "wavpack"])
-def test_a_note_that_is_not_text_is_none(tmp_path, kind):
+def test_a_note_that_is_not_text_is_ignored(tmp_path, kind):
     path = make(kind, tmp_path)
     media = mutagen.File(path)
     if media.tags is None:

@@ -64,7 +64,7 @@ def placed(folder: Path, made: Made) -> Path:
 def by_taglib(path: Path) -> dict[str, object]:
     """All that TagLib shows.
 
-    Blanks around a value are none, ID3v1 fills its fields with them; a genre said twice is one.
+    Blanks around a value are stripped, since ID3v1 pads its fields with them; a genre counts once.
     """
     with taglib.File(path) as media:
         rows = {key: [value.strip() for value in row] for key, row in media.tags.items()}
@@ -84,7 +84,7 @@ def by_ffprobe(*paths: Path) -> list[dict[str, object]]:
     command += ["-show_chapters"]
     runs = [subprocess.Popen([*command, path], stdout=subprocess.PIPE) for path in paths]
     outputs = [run.communicate()[0] for run in runs]
-    # Of what it cannot read at all it shows the beginning of an object.
+    # For a file that it cannot read at all it prints the start of an object.
     return [
         {} if run.returncode else dict(_leaves(json.loads(output)))
         for run, output in zip(runs, outputs, strict=True)
@@ -92,7 +92,7 @@ def by_ffprobe(*paths: Path) -> list[dict[str, object]]:
 
 
 def by_ffmpeg(path: Path) -> dict[str, object]:
-    """All that FFmpeg's libraries show of a file, without the start of a program for each."""
+    """All that FFmpeg's libraries show of a file, without a process for each."""
     try:
         with av.open(str(path), metadata_errors="replace") as media:
             return {
@@ -139,7 +139,7 @@ def _leaves(shown: object, name: str = "") -> list[tuple[str, object]]:
 
 
 def unexplained(made: Made, found: Changes) -> Changes:
-    """Of what changed for FFmpeg, all but what it guesses or learns.
+    """What changed for FFmpeg, except what it guesses or learns.
 
     It takes a length from the size of an MP3 without an Info frame, or with one that states a size
     more than a sixteenth off, tags at the end included; and of a WAV it knows more frames of ID3
@@ -153,7 +153,7 @@ def unexplained(made: Made, found: Changes) -> Changes:
 
 
 def changes(before: dict[str, object], after: dict[str, object]) -> Changes:
-    """Before and after of all that differs."""
+    """Everything that differs, before and after."""
     names = sorted(before.keys() | after.keys())
     pairs = {name: (before.get(name), after.get(name)) for name in names}
     return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
@@ -211,7 +211,7 @@ def test_ffmpeg_sees_all_else_as_before(tmp_path, kind, data, genres):
 
 
 def seen_by_ffprobe(made: Made, path: Path) -> Changes:
-    """What differs between a file as it was made and as it is now, without an explanation."""
+    """What differs, unexplained, between a file as it was made and as it is now."""
     old = path.with_name(f"old{path.suffix}")
     old.write_bytes(made.data)
     return unexplained(made, changes(*by_ffprobe(old, path)))
@@ -270,7 +270,7 @@ def test_of_an_id3v1_the_genre_byte_changes_alone(tmp_path, kind, data, genres):
     assert Ends.of(path.read_bytes()).block == expected
 
 
-# Winamp's list. Any name of it may be drawn: hypothesis takes constants from the code, too.
+# Winamp's list. Any of its names may be drawn: hypothesis also takes constants from the code.
 ID3V1_NUMBERS = {name.casefold(): number for number, name in enumerate(id3.TCON.GENRES)}
 
 
@@ -377,15 +377,15 @@ def test_undo_shows_ffprobe_what_was_there(tmp_path, kind, data, genres):
 
 # --- real files -----------------------------------------------------------------------------------
 
-# Each lacks what a safe write needs; `test_tags` shows that they stay as they are.
+# Each lacks what a safe write needs; `test_genre_tag` shows that they stay unchanged.
 REFUSED = {
     "corrupt_metadata.ogg", "detect_wav.x", "id3_header_with_a_zero_byte.wav",
     "no_audio_data_compressed.wav", "no_audio_data_uncompressed.wav", "zero_value_properties.aiff",
 }  # fmt: skip
-# What others show of these files changes for a reason of theirs.
+# What others show of these files changes for reasons of their own.
 OTHERS = {
-    "106-short-picture-block-size.flac": "neither reads it before mutagen has mended its blocks",
-    "invalid_block_sizes.flac": "neither reads it before mutagen has mended its blocks",
+    "106-short-picture-block-size.flac": "neither reads it until mutagen has fixed its blocks",
+    "invalid_block_sizes.flac": "neither reads it until mutagen has fixed its blocks",
     "empty.dsf": "it states no number of samples, and FFmpeg takes the length from the size",
     "multi_stream.ogv": "FFmpeg counts the comments of the video among its extradata",
     "wav_invalid_track_number.wav": "TagLib knows no INFO item DISC, and sees it in a TXXX",
@@ -406,7 +406,7 @@ def real_files() -> list[object]:
 
 
 @pytest.mark.parametrize("original", real_files())
-def test_of_a_real_file_others_see_all_else_as_before(tmp_path, original):
+def test_others_see_all_else_of_a_real_file_as_before(tmp_path, original):
     if original is None:
         pytest.skip(f"no corpus of real files at {CORPUS}")
     path = tmp_path / original.name
@@ -434,7 +434,7 @@ FRONT = b"ID3\4\0\0" + synchsafe(17) + frame(4, "TIT2", b"\0Title\0")
 
 
 @pytest.mark.parametrize("end", [GENRE_ITEM, LYRICS + V1], ids=["APEv2 without header", "Lyrics3"])
-def test_the_end_of_an_mp3_is_no_audio(tmp_path, end):
+def test_the_digest_of_an_mp3_leaves_out_the_tags_at_its_end(tmp_path, end):
     path = placed(tmp_path, Made(".mp3", b"", "mpeg", end))
     before = digest_packets(path)
     write_genres(path, ["Jazz"])
@@ -461,7 +461,7 @@ def test_the_digest_sees_any_change_of_the_audio(tmp_path, kind, data):
     made = data.draw(files(kind))
     path = placed(tmp_path, made)
     before = digest_packets(path)
-    # FFmpeg takes the frame of figures for a header, which it is.
+    # FFmpeg takes LAME's info frame for a header, which it is.
     first = 800 if made.sound == "mpeg with Info" else 4
     at = len(made.front) + data.draw(st.integers(first, len(made.audio) - 1))
     path.write_bytes(flipped(made.data, at))
@@ -472,7 +472,7 @@ def flipped(data: bytes, at: int) -> bytes:
     return data[:at] + bytes([data[at] ^ 0x10]) + data[at + 1 :]
 
 
-def test_an_ape_header_that_is_only_claimed_takes_no_audio_along(tmp_path):
+def test_a_missing_ape_header_removes_no_audio(tmp_path):
     claimed = GENRE_ITEM[:-12] + b"\0\0\0\x80" + GENRE_ITEM[-8:]
     made = Made(".mp3", b"", "mpeg", claimed)
     path = placed(tmp_path, made)
@@ -491,7 +491,7 @@ HIDDEN = {
 
 
 @pytest.mark.parametrize("made", HIDDEN.values(), ids=HIDDEN)
-def test_no_older_tag_is_hidden_by_the_genre(tmp_path, made):
+def test_the_genre_hides_no_older_tag(tmp_path, made):
     path = placed(tmp_path, made)
     before = other_than_genre(by_taglib(path))
     write_genres(path, ["Jazz"])
@@ -499,7 +499,7 @@ def test_no_older_tag_is_hidden_by_the_genre(tmp_path, made):
 
 
 @pytest.mark.parametrize("made", HIDDEN.values(), ids=HIDDEN)
-def test_what_an_older_tag_says_is_no_longer_repeated_after_undo(tmp_path, made):
+def test_undo_removes_the_repeated_texts_of_an_older_tag(tmp_path, made):
     path = placed(tmp_path, made)
     fields = read_fields(path)
     write_genres(path, ["Jazz"])
@@ -524,7 +524,7 @@ def wav_with_info(folder: Path, key: str, text: bytes) -> Path:
 
 
 @pytest.mark.parametrize("key", INFO_KEYS)
-def test_no_riff_info_is_hidden_by_a_new_id3_chunk(tmp_path, key):
+def test_a_new_id3_chunk_hides_no_riff_info(tmp_path, key):
     path = wav_with_info(tmp_path, key, b"abc\0")
     before = other_than_genre(by_taglib(path))
     write_genres(path, ["Jazz"])
@@ -533,7 +533,7 @@ def test_no_riff_info_is_hidden_by_a_new_id3_chunk(tmp_path, key):
 
 # TagLib does not show these in the INFO list, but other readers do.
 @pytest.mark.parametrize(("key", "shown"), [("ITRK", "TRACKNUMBER"), ("IKEY", "IKEY")])
-def test_riff_info_that_taglib_does_not_know_is_repeated_all_the_same(tmp_path, key, shown):
+def test_riff_info_that_taglib_does_not_know_is_repeated_too(tmp_path, key, shown):
     path = wav_with_info(tmp_path, key, b"abc\0")
     write_genres(path, ["Jazz"])
     assert by_taglib(path)[f"tag:{shown}"] == ["abc"]

@@ -46,7 +46,7 @@ ENHANCED = b"TAG+" + bytes(223)
 @pytest.mark.parametrize("kind", ["mp3", "tta", "wavpack", "musepack", "ape"])
 @pytest.mark.parametrize("end", [b"", LYRICS, ENHANCED, b"LYRICSBEGINwordsLYRICSEND"])
 @pytest.mark.parametrize(("genre", "number"), [("Jazz", 8), ("jazz", 8), ("Nothing known", 255)])
-def test_id3v1_gets_another_genre_byte_and_no_other(tmp_path, kind, end, genre, number):
+def test_only_the_genre_byte_of_id3v1_changes(tmp_path, kind, end, genre, number):
     path = make(kind, tmp_path)
     prepare(path, "no genre")
     path.write_bytes(path.read_bytes() + end + id3v1(17))
@@ -60,7 +60,7 @@ def test_id3v1_gets_another_genre_byte_and_no_other(tmp_path, kind, end, genre, 
     assert read_genres(path) == ("Rock",)
 
 
-def test_a_new_id3v2_does_not_hide_what_id3v1_says(tmp_path):
+def test_a_new_id3v2_tag_repeats_the_id3v1_block(tmp_path):
     block = b"TAG" + b"Title".ljust(30, b"\0") + "Zoë".encode("latin-1").ljust(60, b"\0")
     block += b"1999" + b"Nice".ljust(28, b"\0") + b"\0\7" + b"\x11"
     path = with_front(tmp_path, b"", block)
@@ -104,7 +104,7 @@ def test_an_ape_tag_without_a_genre_keeps_its_bytes(tmp_path, end):
     assert path.read_bytes().endswith(tag + end[:-1] + (b"\x08" if end else b""))
 
 
-def test_an_mp3_tagged_by_ape_alone_gets_its_genre_there(tmp_path):
+def test_an_mp3_with_only_an_ape_tag_gets_its_genre_there(tmp_path):
     path = with_front(tmp_path, b"", ape_tag(Title="A long title that ID3v1 cuts") + id3v1(17))
     fields, others = read_fields(path), other_tags(path)
     write_genres(path, ["Jazz"])
@@ -115,8 +115,8 @@ def test_an_mp3_tagged_by_ape_alone_gets_its_genre_there(tmp_path):
     assert read_fields(path) == fields
 
 
-def test_an_ape_header_where_an_id3v1_would_stand_is_none(tmp_path):
-    # Header and footer take 64 bytes, the item 14 and its value; "TAG" is 3 bytes behind the start.
+def test_an_ape_header_at_the_place_of_an_id3v1_is_not_an_id3v1(tmp_path):
+    # Header and footer take 64 bytes, the item 14 and its value; "TAG" is 3 bytes after the start.
     value = "x" * (128 + 3 - 64 - 14)
     path = make("wavpack", tmp_path)
     write_genres(path, [value])
@@ -125,18 +125,18 @@ def test_an_ape_header_where_an_id3v1_would_stand_is_none(tmp_path):
 
 
 @pytest.mark.parametrize("items", [{"MP3GAIN_MINMAX": "1,2"}, {"Genre": "Rock"}])
-def test_an_mp3_with_an_ape_tag_of_any_items_gets_its_genre_there(tmp_path, items):
+def test_an_mp3_with_only_an_ape_tag_gets_its_genre_there_whatever_its_items(tmp_path, items):
     path = with_front(tmp_path, b"", ape_tag(**items))
     write_genres(path, ["Jazz"])
     assert read_fields(path).values == {"ape:Genre": ("Jazz",)}
 
 
-# "TAG" stands 128 bytes before the end of each, in the value of an item.
+# "TAG" is 128 bytes before the end of each, in the value of an item.
 INSIDE = {"Comment": ("TAG" + "x" * 125)[: 128 - 32 - 14], "Title": ""}
 
 
 @pytest.mark.parametrize("kind", ["mp3", "wavpack", "musepack"])
-def test_a_word_in_an_ape_item_is_no_id3v1(tmp_path, kind):
+def test_a_word_in_an_ape_item_is_not_an_id3v1(tmp_path, kind):
     path = with_ape_alone(tmp_path, kind)
     assert path.read_bytes()[-128:].startswith(b"TAG")
     write_genres(path, ["Jazz"])
@@ -154,7 +154,7 @@ ODD_APES = {
     "more items than stated": ape_of([ape_item("Title", "T"), ape_item("Mood", "Calm")], 1),
     "a name twice": ape_of([ape_item("Title", "One"), ape_item("TITLE", "Two")]),
     "read-only": ape_of([ape_item("Title", "T", flags=1)]),
-    "zeros behind the items": ape_of([ape_item("Title", "T"), bytes(9)], 1),
+    "zeros after the items": ape_of([ape_item("Title", "T"), bytes(9)], 1),
 }
 
 
@@ -185,7 +185,7 @@ AS_MUTAGEN_READS = [
 
 
 @pytest.mark.parametrize(("items", "title"), AS_MUTAGEN_READS, ids=ODD_APES)
-def test_the_comparison_sees_ape_items_that_mutagen_passes_over(tmp_path, items, title):
+def test_the_comparison_sees_ape_items_that_mutagen_skips(tmp_path, items, title):
     path = with_front(tmp_path, b"")
     audio = path.read_bytes()
     path.write_bytes(audio + ape_of(items, unstated=len(items) - 1 if title == "T" else 0))
@@ -204,7 +204,7 @@ def with_ape_alone(folder: Path, kind: str) -> Path:
 
 
 @pytest.mark.parametrize("kind", ["wavpack", "musepack"])
-def test_a_new_ape_tag_does_not_hide_what_id3v1_says(tmp_path, kind):
+def test_a_new_ape_tag_repeats_the_id3v1_block(tmp_path, kind):
     path = make(kind, tmp_path)
     prepare(path, "no tag block")
     block = b"TAG" + b"Title".ljust(30, b"\0") + "Zoë".encode("latin-1").ljust(60, b"\0")
