@@ -17,12 +17,12 @@ import numpy as np
 from benchmark_command import tag_genres, timed
 from make_tracks import Samples, decode_whole
 
+from tagger.audio.pool import DecoderPool
 from tagger.audio.reader import Waveforms, read_windows
 from tagger.audio.windows import place_windows
-from tagger.inference.batches import Readers
 from tagger.models.find import find_model
 from tagger.models.model import GenreModel, load_model
-from tagger.types import PredictOptions, Track
+from tagger.types import PredictOptions
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -230,11 +230,10 @@ class Subject:
 
     def decode(self) -> Side:
         """Decode the planned windows with two processes, without a model."""
-        wanted = [Track.of(path, path.stat()) for path in self.tracks]
 
         def run() -> Done:
-            with Readers(2, 120) as readers:
-                jobs = [readers.read(track, self.plan, 0) for track in wanted]
+            with DecoderPool(2, 120) as pool:
+                jobs = [pool.decode(path, self.plan, 0) for path in self.tracks]
                 read = [job.result() for job in jobs]
             return Done(
                 len(read), sum(len(x.windows) for x in read if isinstance(x, Waveforms)), {}

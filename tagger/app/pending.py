@@ -1,8 +1,7 @@
-"""Predict the tracks of which nothing is known yet, but for those that are to be left out."""
+"""Predict the tracks that have no prediction yet, except those that are left out."""
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -17,28 +16,28 @@ from tagger.types import Action, Failure, Outcome, Prediction, TagInfo, Track
 from tagger.writing.writer import tag_of
 
 
-def leave_out_tagged(found: RunTracks, progress: Progress) -> None:
-    """Leave out those unknown ones that have a genre; the tags of all are read."""
-    _, unknown, _ = found.count_tracks()
-    for number, track, tag in progress.bar(found.unknown(), unknown, "reading tags"):
-        if tag_if_any(track, tag, found.state).genres:
-            found.leave_out(number)
+def leave_out_tagged(tracks: RunTracks, progress: Progress) -> None:
+    """Leave out the unknown tracks that have a genre; this reads the tags of all unknown tracks."""
+    unknown = tracks.count_tracks().unknown
+    for row, track, tag in progress.bar(tracks.unknown(), unknown, "reading tags"):
+        if tag_if_any(track, tag, tracks.state).genres:
+            tracks.leave_out(row)
 
 
-def leave_out_skipped(found: RunTracks, skip: Sequence[str], progress: Progress) -> None:
-    """Leave out what `reason_to_skip` has a reason for, known or not."""
-    tracks, _, _ = found.count_tracks()
-    by_genre = not all(map(_is_suffix, skip))  # else no tag need be read
-    for number, track, tag in progress.bar(found.tracks(), tracks, "reading tags"):
-        genres = tag_if_any(track, tag, found.state).genres if by_genre else ()
+def leave_out_skipped(tracks: RunTracks, skip: Sequence[str], progress: Progress) -> None:
+    """Leave out every track with a `reason_to_skip`, known or not."""
+    total = tracks.count_tracks().tracks
+    by_genre = not all(map(_is_suffix, skip))  # else no tag is read
+    for row, track, tag in progress.bar(tracks.tracks(), total, "reading tags"):
+        genres = tag_if_any(track, tag, tracks.state).genres if by_genre else ()
         if reason_to_skip(track.path, genres, skip):
-            found.leave_out(number)
+            tracks.leave_out(row)
 
 
 def reason_to_skip(path: Path, genres: Sequence[str], skip: Sequence[str]) -> str:
-    """Why a track is to be skipped that has these genres, or "".
+    """Why to skip a track with these genres, or "".
 
-    What is to be skipped is a genre, or with a dot in front a suffix of files.
+    `skip` holds genres, and suffixes of files, which begin with a dot.
     """
     for text in skip:
         if _is_suffix(text):
@@ -54,36 +53,38 @@ def _is_suffix(text: str) -> bool:
 
 
 def tag_if_any(track: Track, tag: TagInfo | None, state: State) -> TagInfo:
-    """What the tag of a track holds, read if it is not given; nothing, where none can be read."""
+    """The tag of a track, read if it is not given; an empty one where it cannot be read."""
     try:
         return tag or tag_of(track, state)
     except TagError:
         return TagInfo()
 
 
-def predict_unknown(found: RunTracks, policy: Policy, progress: Progress) -> None:
-    """Predict them one after another; each is kept, and shown, as it comes."""
-    info, options = found.info, found.options
-    found.state.add_model(info.fingerprint, info.name, info.labels, multi_label=info.multi_label)
+def predict_unknown(tracks: RunTracks, policy: Policy, progress: Progress) -> None:
+    """Predict the unknown tracks; each prediction is stored and shown as soon as it is known."""
+    info, options = tracks.info, tracks.options
+    tracks.state.add_model(info.fingerprint, info.name, info.labels, multi_label=info.multi_label)
     what = f"{info.name} ({'bundled, ' if info.is_bundled else ''}{len(info.labels)} labels)"
-    _, unknown, _ = found.count_tracks()
+    unknown = tracks.count_tracks().unknown
     if not unknown:
-        progress.say(f"{what} · {_counted(found)}")
+        progress.say(f"{what} · {_counted(tracks)}")
         return
-    from tagger.inference.batches import Readers
+    from tagger.audio.pool import DecoderPool
     from tagger.inference.predict import Pace, choose_workers, predict_tracks
 
     workers = choose_workers(options.workers, unknown)
-    with Readers(workers, options.decode_timeout) as readers:  # they begin while the model loads
+    with DecoderPool(workers, options.decode_timeout) as pool:  # it starts while the model loads
         model = load_model(info, options, progress.say)
-        progress.say(f"{what} on {model.device}, {model.precision} · {_counted(found)}")
-        begun: deque[tuple[int, Track]] = deque()
-        pace, tracks = Pace(), _begun(found, begun)
-        results = predict_tracks(tracks, model, found.plan, readers, pace)
-        shown = progress.bar(results, unknown, "predicting", lambda result: _heard(result, policy))
-        for result in shown:
-            found.save(*begun.popleft(), result)
-    # Where one processor decodes and computes, neither waits for the other.
+        progress.say(f"{what} on {model.device}, {model.precision} · {_counted(tracks)}")
+        started: dict[int, tuple[int, Track]] = {}  # by index: row and track, until it is predicted
+        pace = Pace()
+        results = predict_tracks(_started(tracks, started), model, tracks.plan, pool, pace)
+        shown = progress.bar(
+            results, unknown, "predicting", lambda result: _predicted(result[1], policy)
+        )
+        for index, result in shown:
+            tracks.save(*started.pop(index), result)
+    # A CPU decodes as well, so neither waits for the other.
     if model.device.type != "cpu" and pace.waited > pace.total / 2:
         progress.say(
             f"decoding was the limit: {model.device} waited for it {pace.waited / pace.total:.0%} "
@@ -91,24 +92,24 @@ def predict_unknown(found: RunTracks, policy: Policy, progress: Progress) -> Non
         )
 
 
-def _counted(found: RunTracks) -> str:
-    tracks, unknown, left_out = found.count_tracks()
-    counted = f"{tracks:,} track{'s' * (tracks != 1)}"
-    if earlier := tracks - unknown - left_out:
+def _counted(tracks: RunTracks) -> str:
+    counts = tracks.count_tracks()
+    counted = f"{counts.tracks:,} track{'s' * (counts.tracks != 1)}"
+    if earlier := counts.tracks - counts.unknown - counts.left_out:
         counted += f", {earlier:,} known from earlier runs"
-    if left_out:
-        counted += f", {left_out:,} left out"
+    if counts.left_out:
+        counted += f", {counts.left_out:,} left out"
     return counted
 
 
-def _begun(found: RunTracks, begun: deque[tuple[int, Track]]) -> Iterator[Track]:
-    """The unknown tracks, each kept in `begun` with its number until its prediction comes."""
-    for number, track, _ in found.unknown():
-        begun.append((number, track))
+def _started(tracks: RunTracks, started: dict[int, tuple[int, Track]]) -> Iterator[Track]:
+    """The unknown tracks; each is put into `started` when it is asked for."""
+    for index, (row, track, _) in enumerate(tracks.unknown()):
+        started[index] = row, track
         yield track
 
 
-def _heard(result: Prediction | Failure, policy: Policy) -> Outcome:
+def _predicted(result: Prediction | Failure, policy: Policy) -> Outcome:
     if isinstance(result, Failure):
         return Outcome(result.path, Action.FAILED, result.reason)
     if reason := why_no_music(result, policy):

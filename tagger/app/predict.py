@@ -22,11 +22,11 @@ def predict(
     model: str = DEFAULT_MODEL,
     options: PredictOptions | None = None,
 ) -> list[Prediction | Failure]:
-    """Predictions for files and folders, in order; what cannot be predicted is a `Failure`.
+    """Predictions for files and folders, in the order of the paths; a bad track is a `Failure`.
 
-    Nothing is written, and no earlier run is looked at. Raises `CheckpointError` or `DeviceError`.
+    Nothing is written, and earlier runs are ignored. Raises `CheckpointError` or `DeviceError`.
     """
-    from tagger.inference.batches import Readers
+    from tagger.audio.pool import DecoderPool
     from tagger.inference.predict import choose_workers, predict_tracks
 
     options = options or PredictOptions()
@@ -35,7 +35,8 @@ def predict(
     tracks = [item for item in found if isinstance(item, Track)]
     info = find_model(model, quiet=True)
     workers = choose_workers(options.workers, len(tracks))
-    with Readers(workers, options.decode_timeout) as readers:
+    with DecoderPool(workers, options.decode_timeout) as pool:  # it starts while the model loads
         loaded = load_model(info, options)
-        predicted = predict_tracks(tracks, loaded, info.plan(options.windows), readers)
-        return [next(predicted) if isinstance(item, Track) else item for item in found]
+        results = dict(predict_tracks(tracks, loaded, info.plan(options.windows), pool))
+    in_order = iter([results[index] for index in range(len(tracks))])
+    return [next(in_order) if isinstance(item, Track) else item for item in found]

@@ -153,7 +153,7 @@ def _scan(
         raise LibraryError(f"{names}: {reason}; name a folder that holds music, or a file")
     if request.skip:
         leave_out_skipped(first, request.skip, progress)
-    tracks = [first, *map(first.heard_by, models[1:])]
+    tracks = [first, *map(first.with_model, models[1:])]
     for by_model in tracks if request.only_missing else ():
         leave_out_tagged(by_model, progress)
     return tracks

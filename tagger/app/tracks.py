@@ -1,7 +1,8 @@
-"""The tracks of a run, in order, with what the state knows of them.
+"""The tracks of a run, in order, with what the state knows about them.
 
-They lie in a temporary table of the state's connection, which SQLite keeps in a file, and are read
-a page at a time: memory does not grow with the tracks, and between pages nothing is locked.
+They are in a temporary table of the state's connection, which SQLite keeps in a file, and are read
+a page at a time: memory does not grow with the number of tracks, and nothing is locked between
+pages.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from copy import copy
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tagger.audio.decoders import decoder_versions
 from tagger.audio.windows import WindowPlan
@@ -25,34 +26,42 @@ from tagger.types import Failure, Prediction, PredictOptions, TagInfo, Track
 PAGE_ROWS = 500
 CHANGED = "another program changed it meanwhile; run again"
 TABLE = """
-CREATE TEMP TABLE found (
+CREATE TEMP TABLE run_tracks (
     id INTEGER PRIMARY KEY, path BLOB NOT NULL, size INTEGER, mtime_ns INTEGER, ctime_ns INTEGER,
     failure TEXT, is_left_out INTEGER NOT NULL DEFAULT 0
 )
 """
-INSERT = "INSERT INTO found (path, size, mtime_ns, ctime_ns, failure) VALUES (?, ?, ?, ?, ?)"
+INSERT = "INSERT INTO run_tracks (path, size, mtime_ns, ctime_ns, failure) VALUES (?, ?, ?, ?, ?)"
 COLUMNS = (
-    "id, found.path, found.size, found.mtime_ns, found.ctime_ns, "
-    "coalesce(failure, CASE WHEN heard.path IS NULL THEN reason END), is_left_out, "
+    "id, run.path, run.size, run.mtime_ns, run.ctime_ns, "
+    "coalesce(failure, CASE WHEN predicted.path IS NULL THEN reason END), is_left_out, "
     "probabilities, agreement, windows, seconds, info"
 )
-# What is known of a track as it is; `RunTracks._keys` are the values.
+# What is known about each track in its present state; `RunTracks._keys` are the values.
 KNOWN = """
-FROM found
-LEFT JOIN predictions AS heard ON heard.path = found.path AND heard.fingerprint = ?
-    AND heard.plan = ? AND heard.size = found.size AND heard.mtime_ns = found.mtime_ns
-LEFT JOIN failures AS failed ON failed.path = found.path AND failed.fingerprint = ?
-    AND failed.decoders = ? AND failed.size = found.size AND failed.mtime_ns = found.mtime_ns
-LEFT JOIN tags ON tags.path = found.path AND tags.size = found.size
-    AND tags.mtime_ns = found.mtime_ns AND tags.ctime_ns = found.ctime_ns
+FROM run_tracks AS run
+LEFT JOIN predictions AS predicted ON predicted.path = run.path AND predicted.fingerprint = ?
+    AND predicted.plan = ? AND predicted.size = run.size AND predicted.mtime_ns = run.mtime_ns
+LEFT JOIN failures AS failed ON failed.path = run.path AND failed.fingerprint = ?
+    AND failed.decoders = ? AND failed.size = run.size AND failed.mtime_ns = run.mtime_ns
+LEFT JOIN tags ON tags.path = run.path AND tags.size = run.size
+    AND tags.mtime_ns = run.mtime_ns AND tags.ctime_ns = run.ctime_ns
 """
-IS_UNKNOWN = "coalesce(failure, heard.path, failed.path) IS NULL AND NOT is_left_out"
+IS_UNKNOWN = "coalesce(failure, predicted.path, failed.path) IS NULL AND NOT is_left_out"
 
-TrackResult = Prediction | Failure | Track  # a track was left out
+TrackResult = Prediction | Failure | Track  # a `Track` was left out
+
+
+class TrackCounts(NamedTuple):
+    """Numbers of tracks."""
+
+    tracks: int
+    unknown: int
+    left_out: int
 
 
 class RunTracks:
-    """What was found, and what is known of it with this model and plan.
+    """The tracks and failures that a scan found, and what is known of them with a model and plan.
 
     Raises `StateError` for whatever SQLite reports.
     """
@@ -67,16 +76,16 @@ class RunTracks:
         self.state, self.info, self.options = state, info, options
         try:
             tempfile.gettempdir()
-        except OSError:  # there is no place for a file, as in a read-only container
+        except OSError:  # there is no folder for a file, as in a read-only container
             state.do("PRAGMA temp_store = MEMORY")
-        state.do("DROP TABLE IF EXISTS temp.found")
+        state.do("DROP TABLE IF EXISTS temp.run_tracks")
         state.do(TABLE)
         state.do_many(INSERT, map(_row, items))
 
-    def heard_by(self, info: ModelInfo) -> RunTracks:
-        """The same items, and what is known of them with another model.
+    def with_model(self, info: ModelInfo) -> RunTracks:
+        """The same tracks, and what is known of them with another model.
 
-        What is left out, or fails, is so with every model.
+        A track that is left out or fails, does so with every model.
         """
         other = copy(self)
         other.info = info
@@ -84,12 +93,12 @@ class RunTracks:
 
     @property
     def plan(self) -> WindowPlan:
-        """Which windows are heard."""
+        """Which windows are scored."""
         return self.info.plan(self.options.windows)
 
     @cached_property
     def decoders(self) -> str:
-        """What a failure was found with; with anything else, its track is tried again."""
+        """The decoders and time limit of a failure; with any other, its track is tried again."""
         return f"{decoder_versions()}, {self.options.decode_timeout:g} s"
 
     @property
@@ -97,41 +106,40 @@ class RunTracks:
         return self.info.fingerprint, self.plan.key, self.info.fingerprint, self.decoders
 
     def count(self) -> int:
-        """Of all items."""
-        return int(self.state.rows("SELECT count(*) FROM found")[0][0])
+        """The number of tracks and failures."""
+        return int(self.state.rows("SELECT count(*) FROM run_tracks")[0][0])
 
-    def count_tracks(self) -> tuple[int, int, int]:
-        """How many tracks there are, how many of them are unknown, and how many were left out."""
-        query = f"SELECT count(found.size), total({IS_UNKNOWN}), total(is_left_out) {KNOWN}"
-        tracks, unknown, left_out = self.state.rows(query, self._keys)[0]
-        return tracks, int(unknown), int(left_out)
+    def count_tracks(self) -> TrackCounts:
+        """How many tracks there are, are unknown, and are left out."""
+        query = f"SELECT count(run.size), total({IS_UNKNOWN}), total(is_left_out) {KNOWN}"
+        return TrackCounts(*map(int, self.state.rows(query, self._keys)[0]))
 
     def failed_only_by(self, reason: str) -> bool:
-        """Whether there is nothing but failures for this reason, or nothing at all."""
-        other = "SELECT EXISTS (SELECT 1 FROM found WHERE failure IS NOT ?)"
+        """Whether there are only failures for this reason, or nothing at all."""
+        other = "SELECT EXISTS (SELECT 1 FROM run_tracks WHERE failure IS NOT ?)"
         return not self.state.rows(other, (reason,))[0][0]
 
     def folders(self) -> Iterator[Path]:
-        """The folder of each item, once for items that follow each other."""
+        """The folder of each item, once for consecutive items of one folder."""
         paths = (os.fsdecode(row[1]) for row in self._rows("true"))
         for folder, _ in groupby(map(os.path.dirname, paths)):
             yield Path(folder)
 
     def tracks(self) -> Iterator[tuple[int, Track, TagInfo | None]]:
-        """Each track with its number, and its tag as it was last read."""
-        for row in self._rows("found.size IS NOT NULL"):
+        """Each track with its row number, and its tag as it was last read."""
+        for row in self._rows("run.size IS NOT NULL"):
             yield row[0], _track(row), _tag(row)
 
     def unknown(self) -> Iterator[tuple[int, Track, TagInfo | None]]:
-        """Each track of which nothing is known, with its number, and its tag as it was last read.
+        """Each unknown track with its row number, and its tag as it was last read.
 
-        What becomes known meanwhile, is not met again.
+        A track that becomes known meanwhile does not come again.
         """
         for row in self._rows(IS_UNKNOWN):
             yield row[0], _track(row), _tag(row)
 
     def items(self) -> Iterator[tuple[TrackResult, TagInfo | None]]:
-        """What is known of each item once all is predicted, and its tag as it was last read."""
+        """What is known of each track once all are predicted, and its tag as it was last read."""
         info = self.info
         for row in self._rows("true"):
             failure, is_left_out, shares, agreement, windows, seconds = row[5:11]
@@ -149,16 +157,16 @@ class RunTracks:
                 item = Failure(Path(os.fsdecode(row[1])), CHANGED)
             yield item, _tag(row)
 
-    def leave_out(self, number: int) -> None:
-        """Do not predict a track, nor use what is known of it."""
-        self.state.do("UPDATE found SET is_left_out = 1 WHERE id = ?", (number,))
+    def leave_out(self, row: int) -> None:
+        """Do not predict the track of a row, nor use what is known of it."""
+        self.state.do("UPDATE run_tracks SET is_left_out = 1 WHERE id = ?", (row,))
 
-    def save(self, number: int, track: Track, result: Prediction | Failure) -> None:
-        """Keep what became of an unknown track; a failure only if the next run finds the same."""
+    def save(self, row: int, track: Track, result: Prediction | Failure) -> None:
+        """Store the result for an unknown track; a failure only if the next run would fail too."""
         if isinstance(result, Prediction):
             self.state.save_prediction(result, self.info.fingerprint, self.plan.key)
             return
-        self.state.do("UPDATE found SET failure = ? WHERE id = ?", (result.reason, number))
+        self.state.do("UPDATE run_tracks SET failure = ? WHERE id = ?", (result.reason, row))
         if result.lasting:
             self.state.save_failure(track, result.reason, self.info.fingerprint, self.decoders)
 

@@ -1,5 +1,6 @@
 """From a path to the windows of a track.
 
-Where windows lie, the decoders, and the reader that tries them in order. It may use `files` (the
-child process that decodes), and knows nothing of tags. Begin reading in `reader.py`.
+`windows` says where they lie, `decoders` and `pyav` decode, `reader` tries one decoder after the
+other, and `pool` does so for many tracks in child processes. It may use `files`, and knows nothing
+of tags. Begin reading in `reader.py`.
 """

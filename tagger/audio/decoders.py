@@ -1,7 +1,7 @@
 """The decoders behind one interface: soundfile, PyAV, and pydub with a system FFmpeg.
 
 A source knows its rate and length and reads mono samples from any place. A decoder's own
-errors pass through: `audio.read_windows` gathers them.
+errors pass through: `reader.read_windows` collects them.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ from tagger.errors import AudioError
 class Source(Protocol):
     """An open track: `length` samples in each of `channels` at `rate` Hz, as the file declares.
 
-    No number is checked yet. `is_stated` tells whether the container states that length, so that a
-    track which ends long before it has been cut off; elsewhere it is a guess from the size of the
-    file.
+    The numbers are not checked yet. `is_stated` says whether the container states the length, so
+    that a track which ends long before it was cut off; otherwise the length is a guess by the size
+    of the file.
     """
 
     rate: int
@@ -47,7 +47,7 @@ class Source(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         ...
 
 
@@ -58,13 +58,13 @@ UNKNOWN_SIZE = 0x7FFFF000  # from here on sizes are placeholders, as in a WAV th
 
 
 class SettledError(AudioError):
-    """What another decoder could not mend, and might hide."""
+    """A fault that another decoder could not fix, and might hide."""
 
 
 class SoundfileSource:
     """WAV, AIFF, FLAC, Ogg, MP3, AU, W64, CAF through libsndfile, which seeks exactly.
 
-    But not what PyAV reads better.
+    It refuses what PyAV reads better.
     """
 
     def __init__(self, path: Path) -> None:
@@ -73,15 +73,15 @@ class SoundfileSource:
         try:
             self._file = soundfile.SoundFile(os.fsencode(path) if os.name != "nt" else str(path))
         except soundfile.LibsndfileError as error:
-            # So it calls an MP3 in which it finds no frame.
+            # What it says of an MP3 in which it finds no frame.
             if "not a regular file" in error.error_string:
                 raise AudioError("Format not recognised") from None
             raise
-        # libsndfile returns a wrong length for such a file, and does not say so; it ignores VBRI.
+        # libsndfile returns a wrong length for such a file without an error; it ignores VBRI.
         if self._file.format == "MP3" and length_header(path) not in (b"Xing", b"Info"):
             self._file.close()
             raise AudioError("an MP3 without a Xing header")
-        # It takes three times as long as FFmpeg, but not where music of 16 kHz was encoded, say.
+        # At 48 kHz it takes three times as long as FFmpeg; at 16 kHz, for example, it does not.
         if self._file.subtype == "OPUS" and self._file.samplerate == FULL_OPUS:
             self._file.close()
             raise AudioError("an Opus file of 48 kHz, which PyAV reads faster")
@@ -92,7 +92,7 @@ class SoundfileSource:
         self._refuse_cut_off()
 
     def _refuse_cut_off(self) -> None:
-        """Raise if the header promises more; libsndfile itself goes by the size of the file."""
+        """Raise if the header promises more than the file has, which libsndfile accepts."""
         for found in CUT_OFF.finditer(self._file.extra_info):
             promised, there = int(found[1]), int(found[2])
             if there < TRUNCATED * promised < UNKNOWN_SIZE:
@@ -102,7 +102,7 @@ class SoundfileSource:
                 )
 
     def read(self, start: int, count: int) -> Samples:
-        """Mono samples `(<= count,)`; little more than these is held, however many channels."""
+        """Mono samples `(<= count,)`; memory does not grow with the number of channels."""
         self._file.seek(start)
         mono = np.empty(count, np.float32)
         done, size = 0, max(1, BLOCK // self.channels)
@@ -115,15 +115,14 @@ class SoundfileSource:
         return mono[:done]
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._file.close()
 
 
 class PydubSource:
-    """What only a system FFmpeg knows, such as Musepack 7.
+    """Formats that only a system FFmpeg knows, such as Musepack 7.
 
-    Each read starts a program that decodes from the beginning, but no more than one window is ever
-    held in memory.
+    Each read starts a program that decodes from the beginning; at most one window is in memory.
     """
 
     def __init__(self, path: Path) -> None:
@@ -131,7 +130,7 @@ class PydubSource:
         if not (shutil.which("ffmpeg") and shutil.which("ffprobe")):
             raise AudioError("no ffmpeg and ffprobe on the PATH; installing FFmpeg may help")
         if path.suffix.lower() in (".wav", ".raw", ".pcm"):
-            # It parses these itself, holds them in memory, and takes floats for whole numbers.
+            # pydub parses these itself, holds them in memory, and reads floats as integers.
             raise AudioError(f"not used for {path.suffix}")
         info = _pydub().utils.mediainfo_json(self._path)
         streams = [s for s in info.get("streams", []) if s.get("codec_type") == "audio"]
@@ -149,13 +148,13 @@ class PydubSource:
 
     def read(self, start: int, count: int) -> Samples:
         """Mono samples `(<= count,)`."""
-        # pydub cuts at whole milliseconds: ask for a few more than are wanted.
+        # pydub cuts at whole milliseconds: ask for a few more.
         try:
             segment = _pydub().AudioSegment.from_file(
                 self._path, start_second=start / self.rate, duration=count / self.rate + 0.005
             )
         except _pydub().exceptions.CouldntDecodeError as error:
-            # All that FFmpeg printed, which begins with its version.
+            # The error holds all that FFmpeg printed; its last line is the reason.
             raise AudioError(str(error).strip().rpartition("\n")[2]) from None
         scale = float(1 << (8 * segment.sample_width - 1))
         samples = np.array(segment.get_array_of_samples(), dtype=np.float32) / scale
@@ -166,7 +165,7 @@ class PydubSource:
 
 
 def decoder_versions() -> str:
-    """Which decoders are here; a track that none could read is tried again when this changes."""
+    """The installed decoders; a track that none could read is tried again when this changes."""
     from importlib.metadata import version
 
     ffmpeg = shutil.which("ffmpeg") or "no ffmpeg"

@@ -11,9 +11,9 @@ from tagger.errors import AudioError, Crashed
 from tagger.files.process import SECONDS, run_isolated
 
 
-def read_windows(path: Path, plan: WindowPlan, part: int = 0) -> Waveforms:
-    """See `reader.read_windows`; for many tracks at once, there is `inference.batches.Readers`."""
+def read_windows(path: Path, plan: WindowPlan, chunk: int = 0) -> Waveforms:
+    """See `reader.read_windows`; `pool.DecoderPool` is for many tracks at once."""
     try:
-        return run_isolated(SECONDS, reader.read_windows, path, plan, part)
+        return run_isolated(SECONDS, reader.read_windows, path, plan, chunk)
     except Crashed as error:
         raise AudioError(str(error), path) from error

@@ -1,4 +1,4 @@
-"""Decoding by PyAV, whose wheel brings FFmpeg's libraries along."""
+"""Decoding by PyAV, whose wheel includes FFmpeg's libraries."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ if TYPE_CHECKING:
 Samples = NDArray[np.float32]
 
 PREROLL = 0.25  # s decoded before a seek's target: MP3's bit reservoir, AAC's overlap
-KEPT = 0.1  # s kept of the last read, since windows that follow each other overlap by their margins
+KEPT = 0.1  # s kept of the last read, since the margins of consecutive windows overlap
 BLOCK = 1 << 20  # samples of all channels that are decoded at once
-TRUNCATED = 0.95  # share of the stated length that must be there
+TRUNCATED = 0.95  # share of the stated length that must exist
 
-# What FFmpeg may take a file for. Without this a playlist renamed to .mp3 could make it open other
-# files or addresses, and a picture or a text would count as a "video".
+# The formats that FFmpeg may recognise. Without this list, a playlist renamed to .mp3 could make it
+# open other files or addresses, and a picture or a text would count as a "video".
 FORMATS = (
     "aac,ac3,aiff,ape,asf,au,caf,dsf,dts,eac3,flac,iff,matroska,webm,mov,mp4,m4a,mp3,mpc,mpc8,mpeg,"
     "ogg,tak,tta,w64,wav,wv"
 )
-# Streams of bare frames: they have no index, and what FFmpeg says of their length is a guess.
+# Streams of bare frames: they have no index, and FFmpeg guesses their length.
 BARE = {"aac", "ac3", "dts", "eac3", "mp3"}
-# Here FFmpeg guesses as well, and a large picture in the tag makes the track seem longer. Packets
-# of WMA are few enough to be counted; those of DSD are as large as the file.
+# FFmpeg guesses the length of these as well: a large picture in the tag makes the track seem
+# longer. WMA has few enough packets to count; the packets of DSD are as large as the file.
 GUESSED = BARE | {"asf", "dsf", "iff"}
 COUNTED = BARE | {"asf"}
 # In the first frame of an MP3. Xing's first flag says that the number of frames follows.
@@ -45,10 +45,10 @@ LENGTH_HEADER = re.compile(
 
 
 class AvSource:
-    """What FFmpeg's libraries in PyAV's wheel know: AAC, ALAC, WMA, APE, WavPack, TTA, DSF ...
+    """AAC, ALAC, WMA, APE, WavPack, TTA, DSF ... through FFmpeg's libraries in PyAV's wheel.
 
-    Containers with an index are sought in. A stream of bare frames is read from its start, but its
-    packets are only counted up to the wanted place and not decoded: that is exact, and fast.
+    It seeks in containers with an index. It reads a stream of bare frames from its start, but only
+    counts the packets up to the wanted place, without decoding: that is exact, and fast.
     """
 
     def __init__(self, path: Path) -> None:
@@ -67,17 +67,17 @@ class AvSource:
     def _rewind(self) -> None:
         self._stream = self._container.streams.audio[0]
         self._packets: Iterator[Any] = self._container.demux(self._stream)
-        self._counted = 0  # samples of the packets that were taken so far
+        self._counted = 0  # samples of the packets read so far
         ratio = (self._stream.time_base or 0) * (self._stream.rate or 0)
-        # Samples in so many ticks; fractions themselves are slow, and packets come in thousands.
+        # Samples per tick as two integers: Fraction is slow, and there are thousands of packets.
         self._samples_in, self._ticks = ratio.numerator, ratio.denominator
 
     def _find_length(self) -> int:
-        """Samples a channel: what the container declares, else counted packet by packet."""
+        """Samples per channel: as the container declares, else counted packet by packet."""
         declared = self._samples(self._stream.duration or 0)
-        if not declared:  # Matroska keeps one duration for all streams, in microseconds
+        if not declared:  # Matroska has one duration for all streams, in microseconds
             declared = (self._container.duration or 0) * self.rate // 1_000_000
-        if declared and self._format == "ogg":  # FFmpeg counts what Opus says to skip at the start
+        if declared and self._format == "ogg":  # FFmpeg includes what Opus skips at the start
             declared = max(0, declared - self._stream.codec_context.delay)
         self.is_stated = self._format not in GUESSED
         if declared and self._format not in COUNTED:
@@ -88,7 +88,7 @@ class AvSource:
         self._container.close()
         self._container = open_container(self._path)
         self._rewind()
-        # An MP3 may have a header that states the length; if less can be counted, it was cut off.
+        # An MP3 may have a header that states the length; with fewer samples, it was cut off.
         has_header = self._format == "mp3" and bool(length_header(self._path))
         self.is_stated = has_header and counted < TRUNCATED * declared
         return declared if self.is_stated else counted
@@ -102,7 +102,7 @@ class AvSource:
         return round(ticks * self._samples_in / self._ticks)
 
     def read(self, start: int, count: int) -> Samples:
-        """Mono samples `(<= count,)`; a read that follows the last one goes on without seeking."""
+        """Mono samples `(<= count,)`; a read that continues the last one does not seek."""
         if not self._held_from <= start <= self._held_from + len(self._held):
             self._frames = self._decode_from(start)
             self._held, self._held_from = self._held[:0], start
@@ -117,7 +117,7 @@ class AvSource:
         return samples[begin : begin + count]
 
     def _next_block(self, count: int) -> Samples:
-        """Mono samples of the next frames, until they are as many; none where the track ends."""
+        """Mono samples of the next frames, at least `count`; none at the end of the track."""
         frames, size = [], 0
         for frame in self._frames:
             frames.append(frame)
@@ -127,7 +127,7 @@ class AvSource:
         return _mono(frames)
 
     def _decode_from(self, start: int) -> Iterator[AudioFrame]:
-        """Frames from the one on that holds sample `start`, where `_held_from` goes back to."""
+        """Frames from the one that holds sample `start`; `_held_from` becomes its first sample."""
         import av
 
         position = None
@@ -135,8 +135,8 @@ class AvSource:
             try:
                 frames = self._stream.codec_context.decode(packet)
             except (av.error.InvalidDataError, av.error.PermissionError):
-                # One damaged packet, of which AAC's decoder says -1, and that is this error; or one
-                # whose predecessors were left out.
+                # A damaged packet (AAC's decoder returns -1, which is PermissionError), or one
+                # whose predecessors were skipped.
                 continue
             for frame in frames:
                 if position is None:
@@ -152,7 +152,7 @@ class AvSource:
         return self._samples(ticks - (self._stream.start_time or 0))
 
     def _packets_from(self, target: int) -> Iterator[Any]:
-        """The packets that hold sample `target` and all that follow."""
+        """The packet that holds sample `target`, and all packets after it."""
         import av
 
         if not self._bare:
@@ -160,7 +160,7 @@ class AvSource:
             ticks += self._stream.start_time or 0
             try:
                 self._container.seek(ticks, stream=self._stream, backward=True)
-            except av.error.PermissionError:  # so it calls whatever fails without a reason
+            except av.error.PermissionError:  # FFmpeg's -1: a failure without a reason
                 raise Truncated(
                     f"truncated: nothing is found at {target / self.rate:.1f} s "
                     f"of the {self.length / self.rate:.1f} s it declares"
@@ -177,17 +177,17 @@ class AvSource:
                 yield packet
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         # Both refer to this source, which would keep the decoder until the next collection.
         self._frames = self._packets = iter(())
         self._container.close()
 
 
 def open_container(path: Path, end: int | None = None) -> av.container.InputContainer:
-    """Open a file, or what it holds before byte `end`, with at least one audio stream in it."""
+    """Open a file, or its part before byte `end`; it has at least one audio stream."""
     import av
 
-    # FFmpeg would also report to stderr, in the middle of the progress bar.
+    # FFmpeg would also print to stderr, into the progress bar.
     av.logging.set_level(av.logging.PANIC)
     options = {"format_whitelist": FORMATS, "protocol_whitelist": "file,subfile"}
     name = os.fspath(path) if end is None else f"subfile,,start,0,end,{end},,:{path}"
@@ -195,13 +195,13 @@ def open_container(path: Path, end: int | None = None) -> av.container.InputCont
     if not container.streams.audio:
         container.close()
         raise AudioError("no audio stream in it")
-    # Several processes decode side by side. FFmpeg would begin as many threads as there are cores.
+    # Several processes decode at once, and FFmpeg would start a thread for each core.
     container.streams.audio[0].codec_context.thread_count = 1
     return container
 
 
 def length_header(path: Path) -> bytes | None:
-    """The name of the header that tells the length of an MP3, behind its ID3v2 tags, or None."""
+    """The name of the header that states the length of an MP3, after its ID3v2 tags, or None."""
     with path.open("rb") as file:
         skip_id3(file)
         found = LENGTH_HEADER.search(file.read(8192))
@@ -213,7 +213,7 @@ def mix_down(channels: Sequence[NDArray[Any]] | NDArray[Any]) -> Samples:
 
     A sum would make stereo up to 6 dB louder than the mono clips that models learn from.
     """
-    # One after the other: 20 times as fast as numpy's mean over an axis of two.
+    # Channel by channel: 20 times as fast as numpy's mean over an axis of two.
     mono: Samples = channels[0].astype(np.float32)
     for channel in channels[1:]:
         mono += channel.astype(np.float32, copy=False)
@@ -222,14 +222,14 @@ def mix_down(channels: Sequence[NDArray[Any]] | NDArray[Any]) -> Samples:
 
 
 def _mono(frames: Iterable[AudioFrame]) -> Samples:
-    """Decoded frames behind each other, mixed down: `(n,)` in [-1, 1]."""
+    """Decoded frames, concatenated and mixed down: `(n,)` in [-1, 1]."""
     alike = groupby(frames, lambda frame: (frame.format.name, frame.layout.nb_channels))
     blocks = [_join(name, channels, [*same]) for (name, channels), same in alike]
     return np.concatenate([np.zeros(0, np.float32), *blocks])
 
 
 def _join(name: str, channels: int, frames: Sequence[Any]) -> Samples:
-    """Frames of one format, mixed down; all at once, for there are thousands of short ones."""
+    """Frames of one format, mixed down; all at once, since there are thousands of short ones."""
     from av.audio.frame import format_dtypes
 
     dtype, values = np.dtype(format_dtypes[name]), 1 if name.endswith("p") else channels

@@ -1,7 +1,7 @@
 """Read the windows of a track with the first decoder that can.
 
-Placing the windows, resampling, and repeating what is short is the same for every decoder, so that
-the same music gets the same prediction whatever container it came in.
+Placing windows, resampling, and repeating short tracks are the same for every decoder, so the same
+music gets the same prediction from any container.
 """
 
 from __future__ import annotations
@@ -20,20 +20,21 @@ import numpy as np
 from tagger.audio.decoders import DECODERS, SettledError, Source
 from tagger.audio.id3 import skip_id3
 from tagger.audio.pyav import TRUNCATED, Samples
-from tagger.audio.windows import AUTO, PART_WINDOWS, WindowPlan, lots, place_windows
+from tagger.audio.windows import AUTO, CHUNK_WINDOWS, WindowPlan, place_windows, window_chunks
 from tagger.errors import AudioError, EmptyAudio, Truncated, one_line
 
 MARGIN = 0.025  # s read on both sides of a window, so that the resampler's edges fall outside it
 
-# What a file may declare: from less than telephones have to DSD1024 as FFmpeg hands it over, more
-# channels than any room, and six weeks. Beyond are mistakes, and attempts to take all memory.
+# What a file may declare: rates from below a telephone's to DSD1024 as FFmpeg decodes it, more
+# channels than any room has, and six weeks. Anything beyond is a mistake, or an attempt to take all
+# memory.
 RATES = range(1_000, 6_000_001)  # Hz
 CHANNELS = 64
 SECONDS = 1_000 * 3600
-# A damaged MP3 may decode to 100,000 times full scale; far beyond, the front end would overflow.
+# A damaged MP3 may decode to 100,000 times full scale; far beyond that, the front end overflows.
 LOUDEST = 1e6
-SILENCE = 4 / 32768  # between the lowest and the highest sample: what dither makes of 16 bits
-ZEROS = 1 << 20  # bytes at the start; an MP3 may have less of them in front of its first frame
+SILENCE = 4 / 32768  # between the lowest and the highest sample: the range of 16-bit dither
+ZEROS = 1 << 20  # bytes; an MP3 may have fewer zeros in front of its first frame
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,18 +42,18 @@ class Waveforms:
     """Windows of one track: `windows` is `(n, samples)`, float32 in [-1, 1] at the plan's rate."""
 
     windows: Samples
-    total: int  # windows of the whole track; more than n where it is read in lots
+    total: int  # windows of the whole track; more than n where it has several chunks
     seconds: float  # decoded length of the track
-    # Told with the first lot: that nothing sounds in its windows, nor, if there are more, in as
-    # many that are spread over the track.
+    # Known with the first chunk: its windows are silent, and so are, if the track has more, as many
+    # windows as a chunk holds that are spread over the track.
     is_silent: bool = False
 
 
-def read_windows(path: Path, plan: WindowPlan, part: int = 0) -> Waveforms:
-    """Decode the planned windows of a track, and nothing else where its container can seek.
+def read_windows(path: Path, plan: WindowPlan, chunk: int = 0) -> Waveforms:
+    """Decode one chunk of the planned windows, and nothing else where the container can seek.
 
-    These are the `part`-th of the lots that `windows.lots` makes of them. Raises `AudioError` with
-    the reason of every decoder if none can read it, `OSError` if the file cannot be opened at all.
+    `chunk` counts the chunks of `window_chunks` from 0. Raises `AudioError` with the reason of
+    every decoder if none can read the track, `OSError` if the file cannot be opened at all.
     """
     check_start(path)
     errors: dict[str, Exception] = {}
@@ -60,20 +61,20 @@ def read_windows(path: Path, plan: WindowPlan, part: int = 0) -> Waveforms:
         try:
             with closing(opened(path)) as source:
                 _check_declared(source)
-                return _read_part(source, plan, part)
+                return _read_chunk(source, plan, chunk)
         except SettledError as error:
             raise AudioError(str(error), path) from None
         except Exception as error:
-            # Decoders raise what their C libraries say, of every type; the next one gets its turn.
+            # Decoders raise errors of every type, as their C libraries do; try the next one.
             errors[name] = error
     raise AudioError(_summary(errors), path)
 
 
 def check_start(path: Path) -> None:
-    """Raise for what would keep every decoder waiting or searching, and for an empty file."""
+    """Raise for an empty file, and for one that would keep every decoder waiting or searching."""
     status = path.stat()
     if not stat.S_ISREG(status.st_mode):
-        raise OSError(errno.EINVAL, "not a regular file any more", str(path))
+        raise OSError(errno.EINVAL, "no longer a regular file", str(path))
     with path.open("rb") as file:
         if not status.st_size:
             raise AudioError("the file is empty", path)
@@ -87,7 +88,7 @@ def check_start(path: Path) -> None:
 
 def _check_declared(source: Source) -> None:
     if source.rate < 1:
-        raise AudioError("no sample rate")  # that is known to this decoder
+        raise AudioError("no sample rate")  # another decoder may know it
     if source.rate not in RATES:
         raise SettledError(f"it declares a sample rate of {source.rate:,} Hz")
     if source.channels > CHANNELS:
@@ -96,26 +97,26 @@ def _check_declared(source: Source) -> None:
         raise SettledError(f"it declares {source.length // source.rate // 3600:,} hours")
 
 
-def _read_part(source: Source, plan: WindowPlan, part: int) -> Waveforms:
-    """Read one lot of windows; where a track ends before its stated length, place them anew."""
+def _read_chunk(source: Source, plan: WindowPlan, chunk: int) -> Waveforms:
+    """Read one chunk of windows; place them again where the track ends before its stated length."""
     declared = round(source.length * plan.rate / source.rate)
     while True:
         length = round(source.length * plan.rate / source.rate)
-        # Placed anew, windows that are spread would come in another order than those heard before.
-        is_placed = part > 0 and plan.count == AUTO
+        # Placed again, windows in spread order would not follow on from those of earlier chunks.
+        is_placed = chunk > 0 and plan.count == AUTO
         starts = place_windows(declared if is_placed else length, plan)
-        parts = lots(len(starts), plan)
-        # No window is left of a last part if the track ends before its stated length.
-        chosen = [starts[index] for index in (parts[part] if part < len(parts) else ())]
+        chunks = window_chunks(len(starts), plan)
+        # A last chunk has no window left if the track ends before its stated length.
+        chosen = [starts[index] for index in (chunks[chunk] if chunk < len(chunks) else ())]
         if is_placed:
             chosen = [start for start in chosen if start + plan.samples <= length]
         try:
             windows = [*_read_in_order(source, chosen, plan)]
-            is_silent = part == 0 and _is_silent(windows)
+            is_silent = chunk == 0 and _is_silent(windows)
             if is_silent and len(chosen) < len(starts):
-                spread = place_windows(length, replace(plan, count=PART_WINDOWS))
+                spread = place_windows(length, replace(plan, count=CHUNK_WINDOWS))
                 is_silent = _is_silent([*_read_in_order(source, spread, plan)])
-            if part == 0 and source.is_stated:
+            if chunk == 0 and source.is_stated:
                 _look_at_end(source, (max(chosen) + plan.samples) / plan.rate)
         except _EndsEarly as end:
             if source.is_stated and end.length < TRUNCATED * source.length:
@@ -143,10 +144,10 @@ def _read_in_order(source: Source, starts: list[int], plan: WindowPlan) -> Itera
     return map(read.__getitem__, starts)
 
 
-def _look_at_end(source: Source, heard: float) -> None:
-    """Raise `Truncated` for a file that was cut off behind all that is heard of it (s)."""
+def _look_at_end(source: Source, decoded: float) -> None:
+    """Raise `Truncated` for a file cut off behind its last window, which ends at `decoded` s."""
     place = int(TRUNCATED * source.length)
-    if heard * source.rate < place and not len(source.read(place, round(MARGIN * source.rate))):
+    if decoded * source.rate < place and not len(source.read(place, round(MARGIN * source.rate))):
         raise Truncated(
             f"truncated: nothing can be decoded at {place / source.rate:.1f} s "
             f"of the {source.length / source.rate:.1f} s it declares"
@@ -154,10 +155,10 @@ def _look_at_end(source: Source, heard: float) -> None:
 
 
 def _is_silent(windows: list[_Window]) -> bool:
-    """Whether nothing sounds in all of them together; a constant is silence too.
+    """Whether all windows together are silent; a constant is silence too.
 
-    Before resampling, since that rings where a constant begins; or after it, since dither may lie
-    above what is left then.
+    Either before resampling, which rings where a constant begins, or after it, which may filter out
+    most of the dither.
     """
     decoded = max(window.high for window in windows) - min(window.low for window in windows)
     samples = np.stack([window.samples for window in windows])
@@ -165,13 +166,13 @@ def _is_silent(windows: list[_Window]) -> bool:
 
 
 def _read_window(source: Source, start: int, plan: WindowPlan) -> _Window:
-    """One window; a shorter track is repeated until it fills it."""
+    """One window; a shorter track is repeated to fill it."""
     ratio = Fraction(source.rate, plan.rate)
     margin = round(MARGIN * source.rate) if source.rate != plan.rate else 0
-    # A multiple of the ratio's numerator, where a sample of the one rate falls on one of the other.
+    # A multiple of the ratio's numerator: there, samples of both rates coincide.
     begin = max(0, int(start * ratio) - margin) // ratio.numerator * ratio.numerator
     end = min(source.length, int((start + plan.samples) * ratio) + margin + 1)
-    with np.errstate(over="ignore", invalid="ignore"):  # what comes of it is looked at below
+    with np.errstate(over="ignore", invalid="ignore"):  # the samples are checked below
         decoded = source.read(begin, end - begin)
     if len(decoded) < end - begin:
         raise _EndsEarly(begin + len(decoded))
@@ -200,12 +201,12 @@ class _EndsEarly(Exception):
 
 
 def _summary(errors: dict[str, Exception]) -> str:
-    """What people may understand, and what each decoder said."""
+    """A message in plain words if there is one, else what each decoder reported."""
     plain = [str(error) for error in errors.values() if isinstance(error, EmptyAudio | Truncated)]
     if plain:
         return plain[0]
-    told = (f"{name}: {_one_line(error)}" for name, error in errors.items())
-    return f"no decoder can read it ({'; '.join(told)})"
+    reasons = (f"{name}: {_one_line(error)}" for name, error in errors.items())
+    return f"no decoder can read it ({'; '.join(reasons)})"
 
 
 def _one_line(error: Exception) -> str:

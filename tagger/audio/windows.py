@@ -10,28 +10,28 @@ from tagger.errors import EmptyAudio
 AUTO: Literal["auto"] = "auto"
 Count = int | Literal["auto"] | None
 
-PART_WINDOWS = 32  # windows handed over at once; bounds the memory that a long track takes
-# Of a track that is heard until its genre is settled: the windows of the first lot, which are the
-# middle and the quarters, of each further one, and of all together.
+CHUNK_WINDOWS = 32  # windows decoded at once; bounds the memory that a long track takes
+# With `AUTO`: windows of the first chunk (the middle and the quarters of the track), of each
+# further chunk, and of all chunks together.
 FIRST = 3
 MORE = 2
 MOST = 32
-RULE = 1  # of these and of what settles a genre; a change of any raises it
+RULE = 1  # version of these numbers and of what settles a genre; raise it with any of them
 
 
 @dataclass(frozen=True, slots=True)
 class WindowPlan:
     """How a track is cut into windows.
 
-    `count=None` covers every sample; `AUTO` hears as many as it takes until the leading label is
-    settled, of those that count. Lengths are in samples at the model's rate.
+    `count=None` covers every sample; `AUTO` takes as many windows as it needs to settle which label
+    leads, among those in `columns`. Lengths are in samples at the model's rate.
     """
 
     samples: int  # per window: what fills the frames of the model exactly
     rate: int  # Hz
     count: Count = 8
-    # Of the model's labels, by index; None is all. Of one that knows more than music only genres
-    # count for `AUTO`: it is soon sure that there is music.
+    # Indices of the labels that count for `AUTO`; None is all. Where a model knows more than music,
+    # only genres count, since it is soon sure that it is music.
     columns: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
@@ -45,20 +45,21 @@ class WindowPlan:
     @property
     def key(self) -> str:
         """The plan as the state file keeps it; plans with equal keys give equal predictions."""
-        of = "" if self.columns is None else "g"  # the labels decide which those are
-        count = f"{AUTO}{RULE}{of}" if self.count == AUTO else self.count or "all"
+        genres = "" if self.columns is None else "g"  # the labels say which columns are genres
+        count = f"{AUTO}{RULE}{genres}" if self.count == AUTO else self.count or "all"
         return f"{count}x{self.samples}@{self.rate}"
 
 
 def place_windows(length: int, plan: WindowPlan) -> list[int]:
-    """First sample of each window, in the order in which they are heard; all lie inside the track.
+    """First sample of each window, in the order in which they are decoded; all lie in the track.
 
     `count` windows are the centres of as many equal parts of the track, so that intros and outros
-    weigh least; windows overlap where the track is too short for `count` apart. A track of at most
-    one window gives `[0]`, and the reader repeats it to fill. With `count=None` windows follow each
-    other and the last one is shifted back to end with the track. Both ascend. With `AUTO` they are
-    those of `None`, or of `MOST` where that would be more, spread from the first one on. `length`
-    is in samples at the plan's rate. Raises `EmptyAudio` for a track without samples.
+    weigh least; they overlap where the track is too short for `count` separate windows. A track of
+    at most one window gives `[0]`, and the reader repeats it to fill the window. With `count=None`
+    each window follows the one before, and the last is shifted back to end with the track. Both
+    ascend. `AUTO` gives the windows of `None`, but at most `MOST`, in an order that spreads any
+    first few of them over the track. `length` is in samples at the plan's rate. Raises `EmptyAudio`
+    for a track without samples.
     """
     if length < 1:
         raise EmptyAudio("it holds no audio samples")
@@ -71,15 +72,15 @@ def place_windows(length: int, plan: WindowPlan) -> list[int]:
     return _place(length, plan.samples, count)
 
 
-def lots(total: int, plan: WindowPlan) -> list[range]:
-    """Which of `total` placed windows are decoded at once, in order."""
-    first, more = (FIRST, MORE) if plan.count == AUTO else (PART_WINDOWS, PART_WINDOWS)
-    begins = [0, *range(first, total, more)]
-    return [range(*ends) for ends in zip(begins, [*begins[1:], total], strict=True)]
+def window_chunks(total: int, plan: WindowPlan) -> list[range]:
+    """The chunks in which `total` placed windows are decoded, as ranges of window numbers."""
+    first, more = (FIRST, MORE) if plan.count == AUTO else (CHUNK_WINDOWS, CHUNK_WINDOWS)
+    starts = [0, *range(first, total, more)]
+    return [range(*ends) for ends in zip(starts, [*starts[1:], total], strict=True)]
 
 
 def _place(length: int, samples: int, count: int | None) -> list[int]:
-    """The windows of a track that is longer than one, ascending."""
+    """The windows of a track that is longer than one window, ascending."""
     last = length - samples
     if count is None:
         return [*range(0, last, samples), last]
@@ -89,7 +90,7 @@ def _place(length: int, samples: int, count: int | None) -> list[int]:
 
 
 def _spread(starts: list[int]) -> list[int]:
-    """The same, the middle first, then the quarters, the eighths, and so on (van der Corput)."""
+    """The same windows: the middle first, then the quarters, the eighths ... (van der Corput)."""
     bits = len(starts).bit_length()
     numbers = (*range(1, 2**bits), 0)
     parts = (int(f"{number:0{bits}b}"[::-1], 2) for number in numbers)  # of 2**bits

@@ -1,5 +1,6 @@
 """From tracks to predictions.
 
-Which windows are read next, batches across tracks, and the mean over a track's windows. It may use
-`audio` and `models`. Begin reading in `predict.py`.
+`schedule` decides what is decoded next, `batches` makes batches across tracks, `predict` scores
+them and averages the windows of each track. It may use `audio` and `models`. Begin reading in
+`predict.py`.
 """

@@ -1,90 +1,108 @@
-"""Batches of windows across tracks, and back to one prediction per track."""
+"""From tracks to predictions: batches across tracks, and back to one prediction for each."""
 
 from __future__ import annotations
 
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
+from tagger.audio.pool import DecoderPool
 from tagger.audio.windows import WindowPlan
 from tagger.genres.labels import genre_columns
-from tagger.inference.batches import Batch, Hearing, Readers, TrackDataset, load_batches
+from tagger.inference.batches import Batch, load_batches
+from tagger.inference.schedule import PendingTrack, Schedule
 from tagger.models.device import PendingProbabilities, count_cores
 from tagger.models.model import GenreModel
 from tagger.types import Failure, Prediction, Track
+
+# Tracks that may be unfinished at a time, in batches of windows: a track that needs more windows
+# than others does not hold those up, and a row of failures does not pile up.
+UNFINISHED = 4
 
 
 @dataclass(slots=True)
 class Pace:
     """Where the time of a run goes, in seconds."""
 
-    total: float = 0
     waited: float = 0  # for windows that were not decoded yet
+    started: float = field(default_factory=time.perf_counter)
+
+    @property
+    def total(self) -> float:
+        """The time since the start."""
+        return time.perf_counter() - self.started
 
     def watch(self, batches: Iterable[Batch]) -> Iterator[Batch]:
-        """Pass the batches on."""
-        started = asked = time.perf_counter()
+        """Pass the batches on, and count the time that each takes to come."""
+        asked = time.perf_counter()
         for batch in batches:
             self.waited += time.perf_counter() - asked
             yield batch
             asked = time.perf_counter()
-            self.total = asked - started
+        self.waited += time.perf_counter() - asked
 
 
 def predict_tracks(
     tracks: Iterable[Track],
     model: GenreModel,
     plan: WindowPlan,
-    readers: Readers,
+    pool: DecoderPool,
     pace: Pace | None = None,
-) -> Iterator[Prediction | Failure]:
-    """One prediction or failure per track, in the order of the tracks, of which few are held.
+) -> Iterator[tuple[int, Prediction | Failure]]:
+    """One prediction or failure for each track, with the track's index, as soon as it is known.
 
-    `pace` is kept up to date.
+    Tracks finish in any order; few are held at a time. `pace` is kept up to date.
     """
     labels, multi_label = model.info.labels, model.info.multi_label
-    for hearing in score_tracks(tracks, model, plan, readers, pace):
-        yield average_windows(hearing, labels, multi_label=multi_label)
+    for scored in score_tracks(tracks, model, plan, pool, pace):
+        yield scored.index, average_windows(scored, labels, multi_label=multi_label)
 
 
 def score_tracks(
     tracks: Iterable[Track],
     model: GenreModel,
     plan: WindowPlan,
-    readers: Readers,
+    pool: DecoderPool,
     pace: Pace | None = None,
-) -> Iterator[Hearing]:
-    """Each track, in order, with the scores of its windows."""
+) -> Iterator[PendingTrack]:
+    """Each track with the scores of its windows, as soon as it is finished."""
+    pace = pace or Pace()
     on_gpu, pinned = model.device.type != "cpu", model.device.type == "cuda"
-    dataset = TrackDataset(tracks, plan, readers, model.batch_size, pinned=pinned)
-    computing: deque[tuple[list[Hearing], PendingProbabilities]] = deque()
-    for hearings, windows in (pace or Pace()).watch(load_batches(dataset)):
-        if hearings:
-            computing.append((hearings, model.start(windows)))
-        # A GPU computes one batch while the next is made ready.
-        while len(computing) > (1 if on_gpu and hearings else 0):
-            heard, scores = computing.popleft()
-            dataset.hear(heard, scores.result())
-        yield from dataset.finished()
+    schedule = Schedule(tracks, plan, UNFINISHED * max(model.batch_size, pool.count))
+    batches = load_batches(schedule, pool, model.batch_size, pinned=pinned)
+    computing: deque[tuple[Batch, PendingProbabilities]] = deque()
+    while not schedule.is_done:
+        for batch in pace.watch(batches):
+            computing.append((batch, model.start(batch.waveforms)))
+            if len(computing) > on_gpu:  # a GPU computes one batch while the next is decoded
+                _add_scores(schedule, *computing.popleft())
+            yield from schedule.take_finished()
+        while computing:
+            _add_scores(schedule, *computing.popleft())
+        yield from schedule.take_finished()
+
+
+def _add_scores(schedule: Schedule, batch: Batch, probabilities: PendingProbabilities) -> None:
+    schedule.add_scores(batch.tracks, probabilities.result())
 
 
 def average_windows(
-    hearing: Hearing, labels: tuple[str, ...], *, multi_label: bool = False
+    scored: PendingTrack, labels: tuple[str, ...], *, multi_label: bool = False
 ) -> Prediction | Failure:
     """The mean probability of each label over the windows of one track, rounded to float32.
 
-    A silent track has none of them: whatever a model makes of silence is no genre.
+    A silent track has probability 0 for every label: whatever a model makes of silence is no genre.
     """
-    track = hearing.track
-    if hearing.failure:
-        return hearing.failure
-    scores = np.stack(hearing.scores)  # (windows, labels)
-    # In float64, so that the order in which the windows were heard makes no difference.
+    track = scored.track
+    if scored.failure:
+        return scored.failure
+    scores = np.stack(scored.scores)  # (windows, labels)
+    # In float64, so that the order of the windows makes no difference.
     mean = scores.mean(axis=0, dtype=np.float64).astype(np.float32)  # (labels,)
-    if hearing.is_silent:
+    if scored.is_silent:
         mean = np.zeros_like(mean)
     if not np.isfinite(mean).all():
         return Failure(track.path, "the model gave no finite probability for it")
@@ -92,13 +110,14 @@ def average_windows(
     best = scores[:, columns].argmax(axis=1)  # (windows,)
     agreement = float((best == mean[np.array(columns)].argmax()).mean())
     return Prediction(
-        track, labels, tuple(mean.tolist()), agreement, len(scores), hearing.seconds, multi_label
+        track, labels, tuple(mean.tolist()), agreement, len(scores), scored.seconds, multi_label
     )
 
 
 def choose_workers(asked: int | None, tracks: int) -> int:
     """How many processes decode: as many as there are cores, but no more than tracks.
 
-    The model computes on all cores too, or on a GPU; what waits for the other leaves them free.
+    The model computes on all cores too, or on a GPU; while either waits for the other, its cores
+    are free.
     """
     return max(1, min(asked or count_cores(), tracks))

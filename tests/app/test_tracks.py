@@ -151,7 +151,7 @@ def test_items_are_put_down_as_they_come(state):
     def items() -> Iterator[Track]:
         for number in range(10):
             yield track(number)
-            assert state.rows("SELECT count(*) FROM found") == [(number + 1,)]
+            assert state.rows("SELECT count(*) FROM run_tracks") == [(number + 1,)]
 
     assert made(state, items()).count() == 10
 
@@ -210,16 +210,21 @@ class Model:
         monkeypatch.setattr(pending, "load_model", lambda *arguments: stub)
         monkeypatch.setattr(inference, "predict_tracks", self.predict)
 
-    def predict(self, tracks: Iterable[Track], *_: object) -> Iterator[Prediction | Failure]:
-        """Reads one track ahead."""
-        before: Track | None = None
-        for one in tracks:
+    def predict(
+        self, tracks: Iterable[Track], *_: object
+    ) -> Iterator[tuple[int, Prediction | Failure]]:
+        """Each track after the one that follows it, as if it took longer."""
+        before: tuple[int, Track] | None = None
+        for index, one in enumerate(tracks):
             self.given.append(one.path.name)
-            if before:
-                yield self.result(before)
-            before = one
+            if before is None:
+                before = index, one
+                continue
+            yield index, self.result(one)
+            yield before[0], self.result(before[1])
+            before = None
         if before:
-            yield self.result(before)
+            yield before[0], self.result(before[1])
 
     def result(self, one: Track) -> Prediction | Failure:
         if "broken" in one.path.name:
@@ -283,7 +288,8 @@ def test_what_was_predicted_before_a_run_ends_is_kept(shelf: Path, model: Model,
         tagged(shelf)
     model.given.clear()
     tagged(shelf)
-    assert model.given == ["3 polka.flac", "4 broken.mp3", "5.flac"]
+    # The track after it was finished before, and is kept too.
+    assert model.given == ["3 polka.flac", "5.flac"]
 
 
 def test_of_tracks_that_have_a_genre_none_is_heard_with_only_missing(shelf: Path, model: Model):
@@ -346,11 +352,11 @@ def test_what_was_left_out_is_explained(shelf: Path, model: Model):
 
 
 def test_a_track_is_shown_with_the_genre_that_the_policy_names(shelf: Path, model: Model):
-    shown = pending._heard(model.result(track(0)), Policy())
+    shown = pending._predicted(model.result(track(0)), Policy())
     assert (shown.path, shown.ranked[0][0]) == (track(0).path, "Rock")
     silent = predicted(track(0), (0.0,) * len(bundled().labels))
-    assert pending._heard(silent, Policy()).ranked == ()
-    assert pending._heard(Failure(track(0).path, "broken"), Policy()).reason == "broken"
+    assert pending._predicted(silent, Policy()).ranked == ()
+    assert pending._predicted(Failure(track(0).path, "broken"), Policy()).reason == "broken"
 
 
 # --- what is skipped ------------------------------------------------------------------------------

@@ -202,7 +202,7 @@ EVERY = pytest.mark.parametrize("no_file", ["pipe", "folder", "device", "socket"
 @EVERY
 @pytest.mark.timeout(60)
 def test_what_has_taken_the_place_of_a_file_is_an_error_that_may_pass(no_file):
-    with pytest.raises(OSError, match="not a regular file any more"):
+    with pytest.raises(OSError, match="no longer a regular file"):
         read_windows(no_file, PLAN)
 
 

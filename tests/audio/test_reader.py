@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from tagger.audio import decoders, pyav, reader, windows
 from tagger.audio.decoders import DECODERS, PydubSource, SoundfileSource
 from tagger.audio.pyav import AvSource
-from tagger.audio.reader import PART_WINDOWS, read_windows
+from tagger.audio.reader import CHUNK_WINDOWS, read_windows
 from tagger.audio.windows import WindowPlan, place_windows
 from tagger.errors import AudioError
 from tagger.files.process import Child
@@ -318,7 +318,7 @@ def test_an_unreadable_name_ends_in_an_error_that_can_be_printed(tmp_path):
 
 
 def test_a_track_that_is_shorter_than_declared_is_heard_nowhere_twice(tmp_path, monkeypatch):
-    """Its windows are spread, and lots that are read later must go on where the first began."""
+    """Its windows are spread, and later chunks must continue the placement of the first."""
 
     class Short:
         rate, channels, is_stated = 1000, 1, True
@@ -338,7 +338,7 @@ def test_a_track_that_is_shorter_than_declared_is_heard_nowhere_twice(tmp_path, 
     path.write_bytes(b"music")
     plan = WindowPlan(10_240, 1000, "auto")
     places = []
-    for part in range(len(windows.lots(len(place_windows(Short.length, plan)), plan))):
+    for part in range(len(windows.window_chunks(len(place_windows(Short.length, plan)), plan))):
         read = read_windows(path, plan, part)
         places += [int(window[0]) for window in read.windows]
     assert len(set(places)) == len(places) == 18
@@ -414,8 +414,8 @@ def test_parts_of_a_long_track_are_those_of_the_whole(tmp_path, monkeypatch):
     plan = WindowPlan(1_600, 16_000, None)
     total = read_windows(path, plan).total
     assert total == 120
-    parts = [read_windows(path, plan, part).windows for part in range(-(-total // PART_WINDOWS))]
-    monkeypatch.setattr(windows, "PART_WINDOWS", 1000)
+    parts = [read_windows(path, plan, part).windows for part in range(-(-total // CHUNK_WINDOWS))]
+    monkeypatch.setattr(windows, "CHUNK_WINDOWS", 1000)
     whole = read_windows(path, plan).windows
     assert [len(part) for part in parts] == [32, 32, 32, 24]
     np.testing.assert_allclose(np.concatenate(parts), whole, atol=1e-6)
@@ -424,7 +424,7 @@ def test_parts_of_a_long_track_are_those_of_the_whole(tmp_path, monkeypatch):
 def test_a_last_part_that_turns_out_empty_is_no_failure(tmp_path, monkeypatch):
     path = sounds.make("mp3, constant", tmp_path)
     os.truncate(path, path.stat().st_size * 98 // 100)
-    monkeypatch.setattr(windows, "PART_WINDOWS", 59)
+    monkeypatch.setattr(windows, "CHUNK_WINDOWS", 59)
     plan = WindowPlan(1_600, 16_000, None)
     assert read_windows(path, plan, 0).total == 120
     assert read_windows(path, plan, 2).windows.shape == (0, 1_600)

@@ -8,13 +8,13 @@ from hypothesis import strategies as st
 
 from tagger.audio.windows import (
     AUTO,
+    CHUNK_WINDOWS,
     FIRST,
     MOST,
-    PART_WINDOWS,
     Count,
     WindowPlan,
-    lots,
     place_windows,
+    window_chunks,
 )
 from tagger.errors import EmptyAudio
 from tagger.types import FrontEnd
@@ -106,15 +106,15 @@ def test_auto_begins_with_the_middle_the_quarters_and_the_eighths():
 
 @given(st.integers(1, 5000), st.none() | st.just(AUTO) | COUNTS)
 def test_lots_hold_each_window_once_in_order(total, count):
-    parts = lots(total, plan_of(1000, count))
+    parts = window_chunks(total, plan_of(1000, count))
     assert [index for part in parts for index in part] == list(range(total))
-    assert all(1 <= len(part) <= PART_WINDOWS for part in parts)
+    assert all(1 <= len(part) <= CHUNK_WINDOWS for part in parts)
 
 
 @given(st.integers(1, 5000))
 def test_the_first_lot_of_auto_is_small_and_of_others_as_large_as_may_be(total):
-    assert lots(total, plan_of(1000, AUTO))[0] == range(min(total, FIRST))
-    assert lots(total, plan_of(1000, None))[0] == range(min(total, PART_WINDOWS))
+    assert window_chunks(total, plan_of(1000, AUTO))[0] == range(min(total, FIRST))
+    assert window_chunks(total, plan_of(1000, None))[0] == range(min(total, CHUNK_WINDOWS))
 
 
 @pytest.mark.parametrize("length", [0, -1])

@@ -225,7 +225,7 @@ def test_harm_that_a_decoder_does_costs_one_row(
     if harm == "eat" and sys.platform != "linux":
         pytest.skip("only Linux limits memory")
     one, three, five, seven = told(predicted(neighbours, tiny_model, 60))
-    monkeypatch.setattr("tagger.inference.batches.read_windows", hostile.read_windows)
+    monkeypatch.setattr("tagger.audio.pool.read_windows", hostile.read_windows)
     bad = [
         path.with_name(f"{number}.wav") for path, number in zip(neighbours, (2, 6), strict=False)
     ]
@@ -248,7 +248,7 @@ def test_a_decoder_that_is_killed_once_for_each_track_costs_nothing(
     neighbours: list[Path], tiny_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wanted = told(predicted(neighbours, tiny_model, 60))
-    monkeypatch.setattr("tagger.inference.batches.read_windows", killed_once)
+    monkeypatch.setattr("tagger.audio.pool.read_windows", killed_once)
     assert told(predicted(neighbours, tiny_model, 60)) == wanted
     assert all(path.with_suffix(".killed").exists() for path in neighbours)
 
@@ -263,7 +263,7 @@ def test_a_decoder_that_is_stopped_costs_the_row_that_it_was_at(
     neighbours: list[Path], tiny_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one, _, five, seven = told(predicted(neighbours, tiny_model, 60))
-    monkeypatch.setattr("tagger.inference.batches.read_windows", stopped_at_three)
+    monkeypatch.setattr("tagger.audio.pool.read_windows", stopped_at_three)
     assert told(predicted(neighbours, tiny_model, 3)) == [one, HARM["hang"], five, seven]
 
 

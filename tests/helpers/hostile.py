@@ -111,21 +111,21 @@ def once(file: str, function: str) -> str:
     return "survived"
 
 
-def read_windows(path: Path, plan: WindowPlan, part: int = 0) -> Waveforms:
+def read_windows(path: Path, plan: WindowPlan, chunk: int = 0) -> Waveforms:
     """As the real one, but a file that holds `!function` gets that function."""
     with path.open("rb") as file:
         head = file.read(40)
     if head.startswith(b"!"):
         globals()[head[1:].split()[0].decode()]()
-    return reader.read_windows(path, plan, part)
+    return reader.read_windows(path, plan, chunk)
 
 
-def damaged_in_the_middle(path: Path, plan: WindowPlan, part: int = 0) -> Waveforms:
-    if part == 1:
+def damaged_in_the_middle(path: Path, plan: WindowPlan, chunk: int = 0) -> Waveforms:
+    if chunk == 1:
         raise AudioError("damaged in the middle", path)
-    if part > 1:
+    if chunk > 1:
         raise AudioError("read on", path)
-    return reader.read_windows(path, plan, part)
+    return reader.read_windows(path, plan, chunk)
 
 
 def crash_on(path: Path) -> None:
@@ -134,3 +134,14 @@ def crash_on(path: Path) -> None:
 
 def hang_on(path: Path) -> None:
     hang()
+
+
+def slow_once(path: Path, plan: WindowPlan, chunk: int = 0) -> Waveforms:
+    """Windows of a track; of one named "slow", not before somebody calls `let_go`."""
+    while path.stem == "slow" and not path.with_suffix(".go").exists():
+        time.sleep(0.02)
+    return reader.read_windows(path, plan, chunk)
+
+
+def let_go(path: Path) -> None:
+    path.with_suffix(".go").touch()

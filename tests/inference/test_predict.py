@@ -10,15 +10,23 @@ import soundfile
 import torch
 from helpers import hostile
 
-from tagger.audio.windows import AUTO, FIRST, PART_WINDOWS, WindowPlan, lots, place_windows
+from tagger.audio.pool import DecoderPool
+from tagger.audio.windows import (
+    AUTO,
+    CHUNK_WINDOWS,
+    FIRST,
+    WindowPlan,
+    place_windows,
+    window_chunks,
+)
 from tagger.inference import predict as inference
-from tagger.inference.batches import Hearing, Readers, TrackDataset, load_batches
 from tagger.inference.predict import (
     Pace,
     average_windows,
     choose_workers,
     predict_tracks,
 )
+from tagger.inference.schedule import PendingTrack
 from tagger.inference.stopping import is_settled
 from tagger.models import device
 from tagger.types import Failure, Prediction, Track
@@ -72,9 +80,11 @@ def by_numpy(waveform: np.ndarray, plan: WindowPlan = PLAN) -> tuple[np.ndarray,
 
 
 def predict(tracks, plan=PLAN, model=None, workers=1, batch_size=16) -> list[Prediction | Failure]:
+    """The results in the order of the tracks."""
     model = model or StubModel(batch_size)
-    with Readers(workers, 60) as readers:
-        return list(predict_tracks(tracks, model, plan, readers))
+    with DecoderPool(workers, 60) as pool:
+        results = dict(predict_tracks(tracks, model, plan, pool))
+    return [results[index] for index in range(len(results))]
 
 
 def assert_is(prediction: Prediction, wanted: Track, waveform: np.ndarray, plan: WindowPlan = PLAN):
@@ -165,11 +175,14 @@ def test_many_failures_do_not_pile_up_behind_a_batch_that_is_not_full(tmp_path):
             taken.append(number)
             yield sound(tmp_path, 1)[0] if number == 0 else track(tmp_path / "gone.mp3")
 
-    with Readers(1, 60) as readers:
-        results = predict_tracks(tracks(), StubModel(batch_size=8), PLAN, readers)
-        assert isinstance(next(results), Prediction)
-        assert len(taken) < 100
-        assert sum(isinstance(result, Failure) for result in results) == 999
+    most = 0
+    with DecoderPool(1, 60) as pool:
+        results = predict_tracks(tracks(), StubModel(batch_size=8), PLAN, pool)
+        for number, (index, result) in enumerate(results):
+            most = max(most, len(taken) - number)
+            assert isinstance(result, Prediction if index == 0 else Failure)
+    assert number == 999
+    assert most < 100
 
 
 @pytest.mark.parametrize("batch_size", [1, 5, 64])
@@ -219,7 +232,7 @@ def test_a_track_is_heard_until_its_label_is_settled(tmp_path, batch_size, devic
         order = [start // 100 for start in place_windows(100 * len(each), SOME)]
         values = np.float32([each[index] for index in order])
         scored = np.stack([values, 1 - values], axis=1)
-        steps = [lot.stop for lot in lots(len(each), SOME)]
+        steps = [chunk.stop for chunk in window_chunks(len(each), SOME)]
         enough = next(step for step in steps if is_settled(scored[:step], len(each)))
         assert result.windows == enough
         assert result.probabilities == pytest.approx(scored[:enough].mean(axis=0), abs=1e-6)
@@ -262,26 +275,29 @@ def test_a_long_track_in_parts_equals_the_whole(tmp_path, monkeypatch, workers):
     in_parts = predict(tracks, plan, workers=workers, batch_size=7)
     for prediction, (one, waveform) in zip(in_parts, sounds, strict=True):
         assert_is(prediction, one, waveform, plan)
-    assert in_parts[1].windows == 78 > 2 * PART_WINDOWS
+    assert in_parts[1].windows == 78 > 2 * CHUNK_WINDOWS
 
 
 def test_no_more_than_a_part_of_a_long_track_is_handed_over_at_once(tmp_path):
     long = sound(tmp_path, 1, 7_777)[0]
-    with Readers(1, 60) as readers:
-        parts = [readers.read(long, EVERY, part).result() for part in range(3)]
-    assert [len(part.windows) for part in parts] == [32, 32, 14]
-    assert {part.total for part in parts} == {78}
+    with DecoderPool(1, 60) as pool:
+        chunks = [pool.decode(long.path, EVERY, chunk).result() for chunk in range(3)]
+    assert [len(chunk.windows) for chunk in chunks] == [32, 32, 14]
+    assert {chunk.total for chunk in chunks} == {78}
 
 
 def test_a_long_track_that_cannot_be_read_to_its_end_is_one_failure(tmp_path, monkeypatch):
     plan = WindowPlan(samples=100, rate=16_000, count=None)
     tracks = [sound(tmp_path, 1, 17_777)[0], sound(tmp_path, 2, 300)[0]]
-    monkeypatch.setattr("tagger.inference.batches.read_windows", hostile.damaged_in_the_middle)
+    monkeypatch.setattr("tagger.audio.pool.read_windows", hostile.damaged_in_the_middle)
     failure = Failure(tracks[0].path, "damaged in the middle")
     first, second = predict(tracks, plan)
     assert first == failure
     assert isinstance(second, Prediction)
-    assert predict(tracks[::-1], plan, workers=3)[1] == failure  # others of its lots still come
+    assert (
+        predict(tracks[::-1], plan, workers=3)[1] == failure
+        # Other chunks of it are still being decoded when it fails.
+    )
 
 
 def test_a_model_that_gives_no_number_is_a_failure(tmp_path):
@@ -297,8 +313,8 @@ def test_a_model_that_gives_no_number_is_a_failure(tmp_path):
 
 def test_probabilities_are_float32_so_that_the_state_keeps_them_bit_for_bit():
     score = np.float32([0.1, 0.2, 0.7])
-    hearing = Hearing(Track(Path("/x"), 1, 1), seconds=2.0, scores=[score] * 3)
-    prediction = average_windows(hearing, LABELS)
+    scored = PendingTrack(0, Track(Path("/x"), 1, 1), seconds=2.0, scores=[score] * 3)
+    prediction = average_windows(scored, LABELS)
     assert prediction.probabilities == pytest.approx((0.1, 0.2, 0.7))
     assert [float(np.float32(share)) for share in prediction.probabilities] == [
         *prediction.probabilities
@@ -308,38 +324,36 @@ def test_probabilities_are_float32_so_that_the_state_keeps_them_bit_for_bit():
 def test_predictions_come_while_later_tracks_wait(tmp_path):
     """A stream: the first prediction is there before the last track was opened."""
     tracks = [sound(tmp_path, number)[0] for number in range(9)]
-    with Readers(1, 60) as readers:
-        results = predict_tracks(tracks, StubModel(4), PLAN, readers)
-        assert next(results).track == tracks[0]
+    with DecoderPool(1, 60) as pool:
+        results = predict_tracks(tracks, StubModel(4), PLAN, pool)
+        assert next(results)[1].track == tracks[0]
         tracks[-1].path.unlink()
-        assert [type(item) for item in results] == [*[Prediction] * 7, Failure]
+        assert [type(item) for _, item in results] == [*[Prediction] * 7, Failure]
 
 
-def test_the_dataset_makes_batches_of_the_windows_of_tracks(tmp_path):
-    (first, waveform), (second, _) = sound(tmp_path, 1), sound(tmp_path, 2)
-    with Readers(1, 60) as readers:
-        dataset = TrackDataset([first, second], PLAN, readers, batch_size=6)
-        batches, finished = [], []
-        for hearings, windows in load_batches(dataset):
-            batches.append(([hearing.track for hearing in hearings], windows))
-            dataset.hear(hearings, scores(windows.numpy()))
-            finished += dataset.finished()
-    assert [tracks for tracks, _ in batches] == [[first] * 4 + [second] * 2, [second] * 2]
-    np.testing.assert_allclose(batches[0][1][0], waveform[150:250], atol=1e-6)
-    assert [hearing.track for hearing in finished] == [first, second]
-    assert [(hearing.seconds, len(hearing.scores)) for hearing in finished] == [(0.1, 4)] * 2
-
-
-def test_there_is_no_batch_for_no_track():
-    with Readers(1, 60) as readers:
-        assert list(load_batches(TrackDataset([], PLAN, readers, 4))) == []
+def test_a_slow_track_holds_back_no_other(tmp_path, monkeypatch):
+    """A prediction is there as soon as the last window of its track is scored."""
+    monkeypatch.setattr("tagger.audio.pool.read_windows", hostile.slow_once)
+    slow = tmp_path / "slow.wav"
+    soundfile.write(slow, np.random.default_rng(0).uniform(-0.5, 0.5, 1600), PLAN.rate)
+    tracks = [track(slow), *(sound(tmp_path, number)[0] for number in range(9))]
+    order = []
+    with DecoderPool(2, 60) as pool:
+        for index, result in predict_tracks(tracks, StubModel(8), PLAN, pool):
+            assert isinstance(result, Prediction)
+            if len(order) == 8:
+                # All others are finished, the last ones in a batch that was not full.
+                hostile.let_go(slow)
+            order.append(index)
+    assert sorted(order[:9]) == list(range(1, 10))
+    assert order[9] == 0
 
 
 def test_it_is_told_how_long_the_model_waited(tmp_path):
     pace = Pace()
     tracks = [sound(tmp_path, number)[0] for number in range(3)]
-    with Readers(1, 60) as readers:
-        assert len(list(predict_tracks(tracks, StubModel(), PLAN, readers, pace))) == 3
+    with DecoderPool(1, 60) as pool:
+        assert len(list(predict_tracks(tracks, StubModel(), PLAN, pool, pace))) == 3
     assert 0 < pace.waited <= pace.total
 
 

@@ -17,10 +17,10 @@ from helpers.command import LIBRARY
 from helpers.models import CPU, tiny_ast
 from transformers import ASTModel
 
+from tagger.audio.pool import DecoderPool
 from tagger.audio.reader import read_windows
 from tagger.errors import CheckpointError, DeviceError
 from tagger.files.scan import find_tracks
-from tagger.inference.batches import Readers
 from tagger.inference.predict import predict_tracks
 from tagger.models.checkpoint import ModelInfo
 from tagger.models.find import DEFAULT_MODEL, find_model
@@ -72,9 +72,10 @@ def test_probabilities_are_those_of_the_pipeline_on_the_same_windows(tiny_model:
     oracle = pipeline("audio-classification", model=str(tiny_model), device="cpu")
     tracks = [item for item in find_tracks([LIBRARY]) if isinstance(item, Track)]
     plan = info.plan(5)
-    with Readers(1, 60) as readers:
-        predictions = list(predict_tracks(tracks, model, plan, readers))
-    for track, prediction in zip(tracks, predictions, strict=True):
+    with DecoderPool(1, 60) as pool:
+        predictions = dict(predict_tracks(tracks, model, plan, pool))
+    for index, track in enumerate(tracks):
+        prediction = predictions[index]
         assert isinstance(prediction, Prediction)
         windows = read_windows(track.path, plan).windows
         told = oracle(

@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 from helpers.clips import GENRES, LABELS, RATE, write_clips
 from helpers.models import CPU
 
-from tagger.inference.batches import Readers
+from tagger.audio.pool import DecoderPool
 from tagger.inference.predict import predict_tracks
 from tagger.models.find import find_model
 from tagger.models.model import load_model
@@ -103,9 +103,10 @@ def test_what_is_evaluated_is_what_is_tagged(
     tracks = [Track(clip.path, clip.path.stat().st_size, 0) for clip in clips]
     among = LABELS if "multi" in problem else FOUR  # the others are no labels of the data
     right = []
-    with Readers(1, 60) as readers:
-        predictions = list(predict_tracks(tracks, model, model.info.plan(None), readers))
-    for clip, told in zip(clips, predictions, strict=True):
+    with DecoderPool(1, 60) as pool:
+        predictions = dict(predict_tracks(tracks, model, model.info.plan(None), pool))
+    for index, clip in enumerate(clips):
+        told = predictions[index]
         if not isinstance(told, Failure):
             right.append(next(name for name, _ in told.ranked if name in among) == clip.label)
     assert (scores.n, scores.accuracy) == (len(right), np.mean(right))

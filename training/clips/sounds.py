@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tagger.audio.isolated import read_windows
-from tagger.audio.windows import PART_WINDOWS, WindowPlan, place_windows
+from tagger.audio.windows import CHUNK_WINDOWS, WindowPlan, place_windows
 from tagger.errors import AudioError
 from training.clips.find import Clip
 
@@ -84,7 +84,7 @@ def _read_all(path: Path, plan: WindowPlan) -> tuple[NDArray[np.float32], float]
     """All windows of a plan `(windows, samples)`, however many, and the file's seconds."""
     read = read_windows(path, plan)
     parts = [read.windows]
-    for part in range(1, ceil(read.total / PART_WINDOWS)):
-        read = read_windows(path, plan, part)
+    for chunk in range(1, ceil(read.total / CHUNK_WINDOWS)):
+        read = read_windows(path, plan, chunk)
         parts.append(read.windows)
     return np.concatenate(parts), read.seconds

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from tagger.inference.batches import Readers
+from tagger.audio.pool import DecoderPool
 from tagger.inference.predict import average_windows, choose_workers, score_tracks
 from tagger.models.model import GenreModel
 from tagger.types import Failure, PredictOptions, Track
@@ -71,18 +71,19 @@ def window_log_probabilities(
     heard: list[Heard] = []
     failures: list[Failure] = []
     workers = choose_workers(options.workers, len(tracks))
-    with Readers(workers, options.decode_timeout) as readers:
-        scored = score_tracks(tracks, model, info.plan(options.windows), readers)
+    with DecoderPool(workers, options.decode_timeout) as pool:
+        scored = score_tracks(tracks, model, info.plan(options.windows), pool)
         shown = tqdm(scored, total=len(tracks), unit="clip", disable=None)
-        for clip, hearing in zip(clips, shown, strict=True):
-            predicted = average_windows(hearing, info.labels)
-            if isinstance(predicted, Failure):
-                failures.append(predicted)
-                continue
-            windows = np.stack(hearing.scores)  # (windows, labels)
-            if info.multi_label:
-                logs = np.log(np.maximum(windows.astype(np.float64), SMALLEST))
-            else:
-                logs = without_temperature(windows, info.temperature)
-            heard.append((clip, logs))
+        finished = sorted(shown, key=lambda track: track.index)
+    for clip, track in zip(clips, finished, strict=True):
+        predicted = average_windows(track, info.labels)
+        if isinstance(predicted, Failure):
+            failures.append(predicted)
+            continue
+        windows = np.stack(track.scores)  # (windows, labels)
+        if info.multi_label:
+            logs = np.log(np.maximum(windows.astype(np.float64), SMALLEST))
+        else:
+            logs = without_temperature(windows, info.temperature)
+        heard.append((clip, logs))
     return heard, failures

@@ -1,0 +1,128 @@
+"""The loader: full batches across tracks, and passes that end when nothing is left to decode."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import Future
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tagger.audio.reader import Waveforms
+from tagger.audio.windows import AUTO, WindowPlan
+from tagger.inference import batches
+from tagger.inference.batches import Batch, load_batches
+from tagger.inference.schedule import Schedule
+from tagger.types import Failure, Track
+
+FOUR = WindowPlan(samples=2, rate=16_000, count=4)
+SOME = WindowPlan(samples=2, rate=16_000, count=AUTO)
+
+
+def tracks(count: int) -> list[Track]:
+    return [Track(Path(f"/{number}"), 1, 1) for number in range(count)]
+
+
+class StubPool:
+    """Decodes at once; every sample of a window is the number of its track. Names what is slow."""
+
+    def __init__(self, count: int = 1, windows: int = 4, slow: tuple[str, ...] = ()) -> None:
+        self.count, self.windows, self.slow = count, windows, slow
+        self.late: dict[str, Future[Waveforms | Failure]] = {}
+
+    def decode(self, path: Path, plan: WindowPlan, chunk: int) -> Future[Waveforms | Failure]:
+        future: Future[Waveforms | Failure] = Future()
+        if path.name in self.slow:
+            self.late[path.name] = future
+        else:
+            future.set_result(self.result(path))
+        return future
+
+    def result(self, path: Path) -> Waveforms | Failure:
+        rows = np.full((self.windows, 2), int(path.name), np.float32)
+        return Waveforms(rows, self.windows, 1.0)
+
+
+def owners(batch: Batch) -> list[int]:
+    assert batch.waveforms.shape == (len(batch.tracks), 2)
+    assert batch.waveforms[:, 0].tolist() == [pending.index for pending in batch.tracks]
+    return [pending.index for pending in batch.tracks]
+
+
+def test_batches_are_full_across_tracks_but_for_the_last():
+    schedule = Schedule(tracks(3), FOUR, limit=10)
+    loaded = [owners(batch) for batch in load_batches(schedule, StubPool(), 5)]
+    assert loaded == [[0, 0, 0, 0, 1], [1, 1, 1, 2, 2], [2, 2]]
+
+
+def test_scores_may_come_at_any_time():
+    """Whoever takes the batches may score them one by one, or all of them after the pass."""
+    schedule = Schedule(tracks(3), FOUR, limit=10)
+    taken = list(load_batches(schedule, StubPool(), 5))
+    for batch in reversed(taken):
+        schedule.add_scores(batch.tracks, np.ones((len(batch.tracks), 2), np.float32))
+    assert sorted(pending.index for pending in schedule.take_finished()) == [0, 1, 2]
+    assert schedule.is_done
+
+
+def test_a_pass_ends_where_scores_must_decide_and_the_next_goes_on():
+    schedule = Schedule(tracks(1), SOME, limit=10)
+
+    class Pool(StubPool):
+        def result(self, path: Path) -> Waveforms:
+            return Waveforms(np.zeros((2, 2), np.float32), 9, 1.0)
+
+    loader, passes = load_batches(schedule, Pool(), 100), []
+    doubtful = np.float32([[0.9, 0.1], [0.1, 0.9]])
+    while not schedule.is_done:
+        (batch,) = loader
+        passes.append(len(batch.tracks))
+        schedule.add_scores(batch.tracks, doubtful)
+        assert len(list(schedule.take_finished())) == (len(passes) == 4)
+    assert passes == [2, 2, 2, 2]  # all four chunks that nine windows make
+
+
+def test_without_tracks_there_is_no_batch():
+    schedule = Schedule([], FOUR, limit=10)
+    assert list(load_batches(schedule, StubPool(), 5)) == []
+    assert schedule.is_done
+
+
+def test_chunks_come_in_the_order_of_their_requests_if_none_is_slow(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """So that equal runs make equal batches, whichever process is quicker."""
+    monkeypatch.setattr(batches, "PATIENCE", 30)
+    pool = StubPool(count=3, slow=("0",))
+    schedule = Schedule(tracks(5), FOUR, limit=10)
+    timer = threading.Timer(0.2, lambda: pool.late["0"].set_result(pool.result(Path("/0"))))
+    timer.start()
+    assert [owners(batch) for batch in load_batches(schedule, pool, 4)] == [
+        [n] * 4 for n in range(5)
+    ]
+
+
+def test_a_slow_chunk_is_overtaken_and_ends_no_batch_of_others(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(batches, "PATIENCE", 0.05)
+    pool = StubPool(count=2, slow=("0",))
+    schedule = Schedule(tracks(4), FOUR, limit=10)
+    loader = load_batches(schedule, pool, 8)
+    assert [owners(batch) for batch in loader] == [[1] * 4 + [2] * 4, [3] * 4]
+    assert not schedule.is_done
+    threading.Timer(0.2, lambda: pool.late["0"].set_result(pool.result(Path("/0")))).start()
+    assert [owners(batch) for batch in loader] == [[0] * 4]
+
+
+def test_finished_tracks_are_not_kept_waiting_by_a_slow_one(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(batches, "PATIENCE", 0.05)
+
+    class Pool(StubPool):
+        def result(self, path: Path) -> Failure:
+            return Failure(path, "broken")
+
+    pool = Pool(count=2, slow=("1",))
+    schedule = Schedule(tracks(3), FOUR, limit=10)
+    assert list(load_batches(schedule, pool, 8)) == []
+    assert [pending.index for pending in schedule.take_finished()] == [0, 2]
+    assert not schedule.is_done
