@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from tagger.audio.id3 import lacks_footer
 from tagger.audio.pyav import (
     BLOCK,
     FORMATS,
@@ -81,6 +82,9 @@ class SoundfileSource:
         if self._file.format == "MP3" and length_header(path) not in (b"Xing", b"Info"):
             self._file.close()
             raise AudioError("an MP3 without a Xing header")
+        if self._file.format == "MP3" and lacks_footer(path):
+            self._file.close()
+            raise AudioError("an MP3 whose ID3 tag states a footer that it lacks")
         # At 48 kHz it takes three times as long as FFmpeg; at 16 kHz, for example, it does not.
         if self._file.subtype == "OPUS" and self._file.samplerate == FULL_OPUS:
             self._file.close()

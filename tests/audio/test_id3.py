@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import pytest
 from helpers import sounds
@@ -61,16 +62,26 @@ def test_the_flag_of_a_footer_in_an_older_tag_hides_no_frame(major, tmp_path):
     assert length_header(path) == b"Xing"
 
 
+KINDS = ("mp3, constant", "mp3, variable", "mp3, constant, no Xing", "mp3, variable, no Xing")
+
+
+def audio_of(path: Path) -> bytes:
+    """An MP3 without the tag that FFmpeg puts in front."""
+    data = path.read_bytes()
+    return data[10 + int("".join(f"{byte:07b}" for byte in data[6:10]), 2) :]
+
+
 @pytest.mark.parametrize("major", [2, 3, 4])
-@pytest.mark.parametrize("kind", ["mp3, constant", "mp3, variable, no Xing"])
-def test_the_music_behind_such_a_tag_is_decoded(major, kind, tmp_path):
+@pytest.mark.parametrize("footer", [b"", b"3DI"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_music_after_a_tag_with_the_footer_flag_is_decoded(major, footer, kind, tmp_path):
     path = sounds.make(kind, tmp_path)
     tag = header(major, 0x10) + BODY
-    footer = b"3DI" + tag[3:10] if major == 4 else b""
-    path.write_bytes(tag + footer + path.read_bytes())
+    path.write_bytes(tag + (footer and footer + tag[3:10]) + audio_of(path))
     read = read_windows(path, PLAN)
+    assert read.seconds == pytest.approx(sounds.SECONDS, abs=0.1)
     starts = place_windows(round(read.seconds * PLAN.rate), PLAN)
     for window, start in zip(read.windows, starts, strict=True):
         late, likeness, _ = sounds.compare(window, start)
-        assert abs(late) <= 0.06  # libsndfile misses Xing's frame here, which tells the delay
+        assert abs(late) <= 0.06  # FFmpeg misses the frame that tells the delay, after odd footers
         assert likeness > 0.98
