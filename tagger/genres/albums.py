@@ -13,7 +13,7 @@ from tagger.genres.labels import genre_columns
 from tagger.types import Prediction, TagInfo
 
 BY = ("track", "album", "folder")
-# What taggers and shops write as album artist of a compilation.
+# What taggers and shops write as the album artist of a compilation.
 VARIOUS = frozenset(map(str.casefold, [
     "Various Artists", "Various Artist", "Various", "VA", "V.A.", "V/A", "V. A.",
     "Verschiedene Interpreten", "Verschiedene Künstler", "Diverse Interpreten", "Diverse",
@@ -24,7 +24,7 @@ VARIOUS = frozenset(map(str.casefold, [
     "Különböző előadók", "Διάφοροι", "Διάφοροι καλλιτέχνες", "Разные исполнители", "Сборник",
     "Різні виконавці", "ヴァリアス・アーティスト", "オムニバス", "群星", "合辑", "合輯",
 ]))  # fmt: skip
-# What rippers write where they know no album and no artist.
+# What rippers write where they do not know the album or artist.
 UNKNOWN = frozenset(map(str.casefold, [
     "Unknown", "Unknown Album", "Unknown Artist", "[unknown]", "<unknown>", "Unknown Title",
     "Unbekannt", "Unbekanntes Album", "Unbekannter Interpret", "Unbekannter Künstler",
@@ -32,7 +32,7 @@ UNKNOWN = frozenset(map(str.casefold, [
     "Álbum desconhecido", "Artista desconhecido", "Album sconosciuto", "Artista sconosciuto",
 ]))  # fmt: skip
 DISC = r"(?:cd|dis[ck])[\s_.#-]*\d{1,2}(?![^\W_])(?:\s*(?:of|/)\s*\d{1,2})?"
-# Patterns that `re` compiles when they are first used, which most commands never do.
+# Kept as strings, which `re` compiles on first use: most commands never use them.
 DISC_FOLDER = rf"(?i){DISC}(?:\s*[-\u2013\u2014:_.,(\[].*)?"
 DISC_IN_NAME = (
     rf"(?i)\s*[(\[]{DISC}[^)\]]*[)\]]"  # in brackets, anywhere
@@ -44,11 +44,11 @@ Key = tuple[str, ...]
 
 
 def group_key(path: Path, tag: TagInfo, by: str) -> Key | None:
-    """What the tracks of one group share, by one of `BY`; None for a track that stays by itself.
+    """The key that all tracks of a group share, by one of `BY`; None for a track without a group.
 
-    By folder, folders of discs count as the folder that holds them. By album, tracks without an
-    album artist belong together within a folder only, tracks without an album by folder, and
-    compilations are no groups. Case, blanks and numbers of discs make no difference in names.
+    By folder, a disc's folder counts as the folder that contains it. By album, tracks without an
+    album artist are grouped only within a folder, tracks without an album by folder, and
+    compilations are not grouped. Case, blanks and disc numbers in names make no difference.
     """
     if by not in BY:
         raise ValueError(f"by is one of {BY}, not {by!r}")
@@ -68,11 +68,11 @@ def group_key(path: Path, tag: TagInfo, by: str) -> Key | None:
 
 @dataclass(slots=True)
 class _Group:
-    """What is kept of the tracks of one group, however many they are."""
+    """What is kept of the tracks of one group, of a size that does not grow with their number."""
 
-    sums: array[float]  # of the probabilities, one for each label
+    sums: array[float]  # of the probabilities, one per label
     tracks: int = 0
-    best: Counter[int] = field(default_factory=Counter)  # how many tracks have a genre as best
+    best: Counter[int] = field(default_factory=Counter)  # label -> tracks whose best genre it is
     artist: str = ""
     mixed: bool = False  # its tracks have different artists
 
@@ -104,11 +104,11 @@ class Albums:
             self._groups.setdefault(key, _Group(empty)).add(prediction, _main_artist(tag))
 
     def mean_for(self, prediction: Prediction, tag: TagInfo) -> tuple[Prediction, str]:
-        """The prediction for a track with the mean probabilities of its group, and a text on that.
+        """A track's prediction with the mean probabilities of its group, and a text that says so.
 
         `agreement` is then the share of the group's tracks whose best genre is that of the mean. A
-        track by itself keeps its prediction and has the text "", and so have the tracks of an
-        album, or of a folder that stands for one, with several artists and no album artist.
+        track without others in its group keeps its prediction, and the text is ""; so do the tracks
+        of an album (or its folder) that has several artists and no album artist.
         """
         key = group_key(prediction.track.path, tag, self.by)
         group = None if key is None else self._groups.get(key)
@@ -124,7 +124,7 @@ class Albums:
 
 
 def _best(labels: tuple[str, ...], probabilities: tuple[float, ...]) -> int:
-    """Place of the best label that is a genre; of equal ones the first, as in `rank_genres`."""
+    """Index of the best label that is a genre; of equal ones the first, as in `rank_genres`."""
     places = genre_columns(labels) or range(len(labels))
     return max(places, key=probabilities.__getitem__)
 
@@ -134,6 +134,6 @@ def _main_artist(tag: TagInfo) -> str:
 
 
 def _known(name: str) -> str:
-    """A name as it is compared, or "" where it only says that none is known."""
+    """A name in the form that is compared, or "" where it only says that it is unknown."""
     plain = " ".join(name.casefold().split())
     return "" if plain in UNKNOWN else plain

@@ -1,8 +1,8 @@
 """How a music library spells the labels of well-known models, and when two names are one genre.
 
-No name holds ";", "/" or ",", at which players split a value. Where labels come from, they tell
-themselves: those of AudioSet by their names, those of Discogs by their form, "Parent---Style". Any
-other that is not here is taken as it is.
+No name contains ";", "/" or ",", at which players split a value. The labels themselves show where
+they come from: those of AudioSet by their names, those of Discogs by their form, "Parent---Style".
+Any other label that is not listed here is used as it is.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ GTZAN_NAMES = {
     "reggae": "Reggae",
     "rock": "Rock",
 }
-# Those of AudioSet's labels that are genres; its others are sounds, instruments, roles and moods.
+# The labels of AudioSet that are genres; the others are sounds, instruments, roles and moods.
 AUDIOSET_NAMES = {
     "Pop music": "Pop",
     "Hip hop music": "Hip-Hop",
@@ -76,20 +76,20 @@ AUDIOSET_NAMES = {
     "Traditional music": "Traditional",
     "Independent music": "Indie",
 }
-# Parents and styles of Discogs that the lists above spell otherwise.
+# Parents and styles of Discogs that the lists above spell differently.
 DISCOGS_NAMES = {"Hip Hop": "Hip-Hop", "Drum n Bass": "Drum & Bass", "Rhythm & Blues": "R&B"}
 LABEL_NAMES = GTZAN_NAMES | AUDIOSET_NAMES
 MUSIC = "Music"  # AudioSet's label for music of any kind
-PARENT_SEPARATOR = "---"  # what stands between parent and style in a label of Discogs
-NON_MUSIC = "Non-Music"  # the parent of those of its labels that are no genres: speech, sounds
-STYLES = ("style", "parent", "both")  # what of a label of Discogs is written
-LONGEST = 1000  # signs of a name that is looked at
+PARENT_SEPARATOR = "---"  # between parent and style in a Discogs label
+NON_MUSIC = "Non-Music"  # the parent of Discogs labels that are not genres: speech, sounds
+STYLES = ("style", "parent", "both")  # which part of a Discogs label is written
+LONGEST = 1000  # characters; longer names are compared as they are
 
 
 def is_audioset(labels: Sequence[str]) -> bool:
-    """Whether they are AudioSet's: its genres and "Music" are among them, and sounds beside them.
+    """Whether these are AudioSet's labels: its genres and "Music" are among them.
 
-    A model that was trained on the genres alone has no label for what is no music.
+    A model that was trained on the genres only has no label for what is not music.
     """
     return _source(tuple(labels)) == "AudioSet"
 
@@ -100,14 +100,14 @@ def is_discogs(labels: Sequence[str]) -> bool:
 
 
 def are_independent(labels: Sequence[str]) -> bool:
-    """Whether a model with these labels gives each a probability of its own, by a sigmoid.
+    """Whether a model with these labels gives each its own probability, by a sigmoid.
 
-    The configs of such checkpoints may not say so (`problem_type`); if one says anything, it wins.
+    The configs of such checkpoints may not say so; if one has a `problem_type`, that decides.
     """
     return _source(tuple(labels)) != ""
 
 
-@lru_cache(maxsize=64)  # this and what follows is asked of every track
+@lru_cache(maxsize=64)  # this and the functions below are called for every track
 def _source(labels: tuple[str, ...]) -> str:
     if {*AUDIOSET_NAMES, MUSIC} <= set(labels):
         return "AudioSet"
@@ -115,7 +115,7 @@ def _source(labels: tuple[str, ...]) -> str:
 
 
 def genre_columns(labels: Sequence[str]) -> tuple[int, ...] | None:
-    """Which of the labels are genres, by their places; None where each of them is one."""
+    """The indices of the labels that are genres; None if all of them are."""
     return _genre_columns(tuple(labels))
 
 
@@ -130,10 +130,10 @@ def _genre_columns(labels: tuple[str, ...]) -> tuple[int, ...] | None:
 
 
 def genres_of(labels: Sequence[str], style: str = "style") -> list[tuple[str, tuple[int, ...]]]:
-    """The genres of a model, each with the places of the labels whose probabilities add up to it.
+    """The genres of a model, each with the indices of the labels whose probabilities add up to it.
 
-    `style` is one of `STYLES`. Where it is not "parent", that is one label, or the labels of one
-    style under several parents of Discogs. A name comes once for each that stands for it.
+    `style` is one of `STYLES`. Unless it is "parent", the indices are of one label, or of the
+    labels of one style under several Discogs parents. A genre may occur several times.
     """
     places = genre_columns(labels)
     if places is None:
@@ -150,18 +150,18 @@ def genres_of(labels: Sequence[str], style: str = "style") -> list[tuple[str, tu
 
 
 def parent_of(label: str) -> str:
-    """The genre above the style in a label of Discogs."""
+    """The genre above the style in a Discogs label."""
     return _of_discogs(parent_and_style(label)[0])
 
 
 def parent_and_style(label: str) -> tuple[str, str]:
-    """The two parts of a label of Discogs; of any other one "" is the second."""
+    """The two parts of a Discogs label; for any other label the second is ""."""
     parent, _, style = label.partition(PARENT_SEPARATOR)
     return parent.strip(), style.strip()
 
 
 def _of_discogs(name: str) -> str:
-    """Without what players split at: "Funk / Soul" is "Funk & Soul"."""
+    """The name without characters at which players split: "Funk / Soul" is "Funk & Soul"."""
     plain = " & ".join(map(str.strip, re.split("[/;]", name.replace(",", ""))))
     return DISCOGS_NAMES.get(plain, plain)
 
@@ -169,8 +169,8 @@ def _of_discogs(name: str) -> str:
 def name_key(name: str) -> str:
     """Equal for two spellings of one genre: "Hip-Hop", "hip hop" and "hiphop" give "hiphop".
 
-    Letters and digits alone, without case; of a name that has none, the name without case. So too
-    of one of more than `LONGEST` signs, which is no genre: normalising 80,000 accents takes 30 s.
+    It is the letters and digits of the name, case-folded; or the whole name, case-folded, if it has
+    none, or more than `LONGEST` characters: normalising 80,000 accents takes 30 s.
     """
     return _key(name) if len(name) <= LONGEST else name.casefold()
 
@@ -178,15 +178,15 @@ def name_key(name: str) -> str:
 @lru_cache(maxsize=1 << 14)
 def _key(name: str) -> str:
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
-    # Marks (M) belong to the letters: the vowels of Devanagari or Thai are such.
-    kept = "".join(sign for sign in folded if unicodedata.category(sign)[0] in "LMN")
+    # Marks (M) belong to letters: the vowels of Devanagari and Thai are marks.
+    kept = "".join(char for char in folded if unicodedata.category(char)[0] in "LMN")
     return kept or folded
 
 
 def unique_names(names: Iterable[str], key: Callable[[str], str] = str.casefold) -> tuple[str, ...]:
-    """The first of those that have one key, without blanks around it; none that is blank.
+    """The names stripped, without blank ones; of names with the same key only the first.
 
-    By default those are one that differ in case alone.
+    By default, names that differ only in case have the same key.
     """
     first: dict[str, str] = {}
     for name in map(str.strip, names):

@@ -13,8 +13,8 @@ from tagger.types import Action, Prediction, TagInfo
 
 ON_EXISTING = ("keep", "append", "replace", "replace-own")
 MIN_CONFIDENCE = 0.5
-# Where each label has a probability of its own, those of genres are low: that of the best is above
-# 0.5 in 1 of 465 clips of music, and above 0.1 in 114, by YAMNet, which knows AudioSet's labels.
+# Where each label has its own probability, those of genres are low: with YAMNet, which knows
+# AudioSet's labels, the best genre is above 0.5 in 1 of 465 clips of music, and above 0.1 in 114.
 MIN_CONFIDENCE_MULTI_LABEL = 0.1
 
 
@@ -24,12 +24,12 @@ class Policy:
 
     on_existing: str = "keep"  # one of ON_EXISTING
     min_confidence: float | None = None  # of the best genre; None: see `floor`
-    top: int = 1  # genres at most, parents not counted
-    ratio: float = 0.5  # of the best confidence, that a further genre must reach
+    top: int = 1  # at most this many genres, not counting parents
+    ratio: float = 0.5  # of the best confidence, which each further genre must reach
     protect: tuple[str, ...] = ()  # a file that has one of these genres is left alone
-    with_parents: bool = False  # write the parent of each chosen genre behind them
-    style: str = "style"  # one of STYLES: what of a label of Discogs is written
-    # Of AudioSet's "Music"; below it a track is no music. So are 2 of 465 clips of music by YAMNet.
+    with_parents: bool = False  # write the parents of the chosen genres after them
+    style: str = "style"  # one of STYLES: which part of a Discogs label is written
+    # Below this probability of AudioSet's "Music" a track is not music (2 of 465 clips by YAMNet).
     min_music: float = 0.2
     vocabulary: Vocabulary = field(default_factory=Vocabulary)
 
@@ -56,32 +56,32 @@ DEFAULT_POLICY = Policy()
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The genres a file shall have, or () where it is left alone, and why."""
+    """The genres that a file is to have, or () where it is left alone, and why."""
 
     action: Action  # WOULD_WRITE, KEPT, UNSURE, NO_MUSIC or UNCHANGED
     genres: tuple[str, ...] = ()
     reason: str = ""
-    steps: tuple[str, ...] = ()  # a line for each rule that was asked, in their order
+    steps: tuple[str, ...] = ()  # a line for each rule that was applied, in order
 
 
 def rank_genres(prediction: Prediction, policy: Policy = DEFAULT_POLICY) -> list[tuple[str, float]]:
-    """`(genre, confidence)` best first, each once; empty if the whitelist admits none.
+    """`(genre, confidence)`, best first, each once; empty if the whitelist admits none.
 
-    Of labels that are one genre the best counts where each may be true by itself (multi-label);
-    where just one of them is true, their probabilities add up to that of the genre. So do those of
-    a style of Discogs that stands under several parents. Labels that are no genres are left out.
+    Where several labels are one genre, the best counts in a multi-label model, and otherwise their
+    probabilities add up. Those of a Discogs style under several parents always add up. Labels that
+    are not genres are left out.
     """
     return rank(prediction, policy.vocabulary, policy.style)
 
 
 def why_no_music(prediction: Prediction, policy: Policy = DEFAULT_POLICY) -> str:
-    """Why a track is no music, or "". Of silence nothing is said, nor by models of genres alone."""
+    """Why a track is not music, or "", as for silence and for models that know only genres."""
     is_music, line = judge_music(prediction, policy.min_music)
     return "" if is_music else line
 
 
 def decide(prediction: Prediction, tag: TagInfo, policy: Policy) -> Decision:
-    """Apply the policy to one track. Nothing is ever erased for want of a result."""
+    """Apply the policy to one track. Nothing is ever erased for lack of a result."""
     is_music, line = judge_music(prediction, policy.min_music)
     steps = [f"music: {line}"] if line else []
     if not is_music:
@@ -89,39 +89,39 @@ def decide(prediction: Prediction, tag: TagInfo, policy: Policy) -> Decision:
     if reason := _reason_to_keep(tag, policy, steps):
         return Decision(Action.KEPT, (), reason, tuple(steps))
     vocabulary = policy.vocabulary
-    heard = ranked = rank(prediction, vocabulary, policy.style, admitted=False)
+    every = ranked = rank(prediction, vocabulary, policy.style, admitted=False)
     if vocabulary.whitelist:
         ranked = rank_genres(prediction, policy)
-        wanted = {*_within_reach(heard, policy), *_within_reach(ranked, policy)}
-        told = [name for name, _ in heard if {name, vocabulary.admitted(name)} & wanted]
-        steps += [_whitelist_step(name, vocabulary) for name in told]
+        wanted = {*_within_reach(every, policy), *_within_reach(ranked, policy)}
+        shown = [name for name, _ in every if {name, vocabulary.admitted(name)} & wanted]
+        steps += [_whitelist_step(name, vocabulary) for name in shown]
     if reason := _reason_to_doubt(ranked, policy.floor(prediction), steps):
         return Decision(Action.UNSURE, (), reason, tuple(steps))
     chosen = _add_parents(_choose(ranked, policy, steps), prediction, policy, steps)
     if policy.on_existing == "append":
         chosen = _append(chosen, tag.genres, policy, steps)
     if chosen == tag.genres:
-        steps.append(f"equal: it has just {_joined(chosen)}")
-        return Decision(Action.UNCHANGED, (), "it has just that", tuple(steps))
+        steps.append(f"equal: it has exactly {_joined(chosen)}")
+        return Decision(Action.UNCHANGED, (), "it has exactly that", tuple(steps))
     reason = _reason_to_write(chosen, tag.genres, policy)
     if len(chosen) > 1:
         reason += f", as {_joined(chosen)}"
-    elif chosen[0] != heard[0][0]:
-        reason += f", heard as {heard[0][0]}"
+    elif chosen[0] != every[0][0]:
+        reason += f", predicted as {every[0][0]}"
     return Decision(Action.WOULD_WRITE, chosen, reason, tuple(steps))
 
 
 def _within_reach(ranked: Sequence[tuple[str, float]], policy: Policy) -> list[str]:
-    """Genres that number and ratio let through."""
+    """The genres that `top` and `ratio` let through."""
     floor = policy.ratio * ranked[0][1] if ranked else 0.0
     return [genre for genre, share in ranked[: policy.top] if share >= floor]
 
 
-# --- rules, each of which leaves its line ---------------------------------------------------------
+# --- rules, each of which adds a line to `steps` --------------------------------------------------
 
 
 def _reason_to_keep(tag: TagInfo, policy: Policy, steps: list[str]) -> str:
-    """Why what the file has shall stay, or ""."""
+    """Why the file keeps its genres, or ""."""
     if not tag.genres:
         steps.append("on-existing: it has no genre")
         return ""
@@ -137,7 +137,7 @@ def _reason_to_keep(tag: TagInfo, policy: Policy, steps: list[str]) -> str:
         steps.append(f"on-existing keep: it has {_joined(tag.genres)}")
         return "it has a genre"
     if policy.on_existing == "replace-own" and not is_own(tag):
-        steps.append(f"on-existing replace-own: {_joined(tag.genres)} is from elsewhere")
+        steps.append(f"on-existing replace-own: {_joined(tag.genres)} is not from tag-genres")
         return "its genre is not one that tag-genres wrote"
     if policy.on_existing != "append":
         steps.append(f"on-existing {policy.on_existing}: {_joined(tag.genres)} may be replaced")
@@ -149,25 +149,25 @@ def _whitelist_step(name: str, vocabulary: Vocabulary) -> str:
     if admitted == name:
         return f"whitelist: {name} is on it"
     if admitted is None:
-        return f"whitelist: {name} is not on it, nor is a parent of it"
+        return f"whitelist: {name} is not on it, nor is any of its parents"
     return f"whitelist: {name} is not on it; its parent {admitted} is"
 
 
 def _reason_to_doubt(ranked: Sequence[tuple[str, float]], floor: float, steps: list[str]) -> str:
-    """Why nothing is sure enough to be written, or ""."""
+    """Why no genre is sure enough to be written, or ""."""
     if not ranked:
         steps.append("whitelist: it leaves nothing")
-        return "no genre that it may be is on the whitelist"
+        return "none of its possible genres is on the whitelist"
     sure, line = reaches(*ranked[0], floor)
     if not sure and ranked[0][1] == 0:
-        steps.append("min-confidence: nothing was heard")
-        return "it is silent, no genre was heard"
+        steps.append("min-confidence: nothing was predicted")
+        return "it is silent; no genre was predicted"
     steps.append(f"min-confidence: {line}")
     return "" if sure else line
 
 
 def _choose(ranked: Sequence[tuple[str, float]], policy: Policy, steps: list[str]) -> list[str]:
-    """The genres within reach."""
+    """The genres that `top` and `ratio` let through, with a line on the first that they do not."""
     chosen = _within_reach(ranked, policy)
     if len(chosen) < len(ranked):
         genre, share = ranked[len(chosen)]
@@ -183,7 +183,7 @@ def _choose(ranked: Sequence[tuple[str, float]], policy: Policy, steps: list[str
 def _add_parents(
     chosen: Sequence[str], prediction: Prediction, policy: Policy, steps: list[str]
 ) -> tuple[str, ...]:
-    """The chosen genres, and behind them those above them that are wanted."""
+    """The chosen genres, followed by the parents that are wanted."""
     vocabulary = policy.vocabulary
     of_styles = policy.style == "both" and is_discogs(prediction.labels)
     if not of_styles and not policy.with_parents:
@@ -202,8 +202,8 @@ def _add_parents(
 def _append(
     chosen: Sequence[str], existing: Sequence[str], policy: Policy, steps: list[str]
 ) -> tuple[str, ...]:
-    """What is there, by its canonical names where the user gave aliases, and then what is new."""
-    # The user's aliases alone: a list of genres in lower case shall not respell a curated library.
+    """The existing genres, with the user's aliases resolved, followed by the new ones."""
+    # Only the user's aliases: a whitelist in lower case must not respell a curated library.
     kept = unique_names(map(policy.vocabulary.aliased, existing), name_key)
     if existing:
         steps.append(f"on-existing append: {_joined(kept)} stays")

@@ -1,4 +1,4 @@
-"""Our own field in a tag: which genres this program wrote, by which model. Pure: no files."""
+"""Our own field in a tag: which genres this program wrote, with which model. Pure: no files."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Sequence
 
 from tagger.types import TagInfo
 
-FIELD = "TAG_GENRES"  # its name; each container spells it in its own way, see `tagger.keys`
+FIELD = "TAG_GENRES"  # its name; each container spells it in its own way, see `tagger.tags`
 
 
 def make_note(genres: Sequence[str], *, model: str, fingerprint: str, confidence: float) -> str:
-    """The content of the field: JSON on one line, with just the genres that were written.
+    """The content of the field: JSON on one line, with exactly the genres that were written.
 
     `model` and `fingerprint` name the checkpoint; `confidence` is that of the best genre, from 0
     to 1.
@@ -22,14 +22,14 @@ def make_note(genres: Sequence[str], *, model: str, fingerprint: str, confidence
         "fingerprint": fingerprint,
         "confidence": round(confidence, 4),
     }
-    # A checkpoint's folder may have a name that is no text; a tag holds only what is.
+    # The name of a checkpoint's folder may not be valid text; a tag holds only text.
     return json.dumps(note, ensure_ascii=False).encode(errors="replace").decode()
 
 
 def is_own(tag: TagInfo) -> bool:
-    """Whether the genres of a tag are just those that this program wrote.
+    """Whether the genres of a tag are exactly those that this program wrote.
 
-    Genres that a person changed since are the person's, and so are those beside a damaged note.
+    Genres that a person changed since belong to the person, as do those beside a damaged note.
     """
     try:
         note = json.loads(tag.note)

@@ -1,4 +1,4 @@
-"""What a prediction says: music or not, and which genres how surely. Pure: no files, no model."""
+"""What a prediction says: whether it is music, and its genres with their confidence. Pure."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ from tagger.genres.labels import (
 from tagger.genres.vocabulary import Vocabulary
 from tagger.types import Prediction
 
-Genres = Sequence[tuple[str, tuple[int, ...]]]  # see `names.genres_of`
+Genres = Sequence[tuple[str, tuple[int, ...]]]  # see `labels.genres_of`
 
 
 def rank(
     prediction: Prediction, vocabulary: Vocabulary, style: str, *, admitted: bool = True
 ) -> list[tuple[str, float]]:
-    """`(genre, confidence)` best first, each once; if not `admitted`, without the whitelist.
+    """`(genre, confidence)`, best first, each once; the whitelist applies only if `admitted`.
 
-    `style` is one of `names.STYLES`.
+    `style` is one of `labels.STYLES`.
     """
-    find = _admitted if admitted else _heard
+    find = _admitted if admitted else _spelled
     probabilities = prediction.probabilities
     shares: dict[str, float] = {}
     for genre, places in find(prediction.labels, vocabulary, style):
         share = probabilities[places[0]]
         if len(places) > 1:
-            # It may come to more than 1, where each label stands for itself.
+            # The sum may exceed 1 where each label has its own probability.
             share = min(sum(probabilities[place] for place in places), 1.0)
         if genre not in shares:
             shares[genre] = share
@@ -47,7 +47,7 @@ def rank(
 
 
 def likeliest_parent(genre: str, prediction: Prediction, vocabulary: Vocabulary) -> str | None:
-    """The parent in Discogs under which a ranked style was heard best, if it may be written."""
+    """The Discogs parent under which a ranked style is most probable, if it may be written."""
     labels = prediction.labels
     found = _admitted(labels, vocabulary, "style")
     places = (place for name, places in found if name == genre for place in places)
@@ -56,9 +56,9 @@ def likeliest_parent(genre: str, prediction: Prediction, vocabulary: Vocabulary)
 
 
 def judge_music(prediction: Prediction, least: float) -> tuple[bool, str]:
-    """Whether a track is music, and what says so; "" if nothing does, as with silence.
+    """Whether a track is music, and the reason; "" if there is none, as with silence.
 
-    `least` is what AudioSet's "Music" must reach.
+    `least` is the probability that AudioSet's "Music" must reach.
     """
     labels = prediction.labels
     if prediction.is_silent:
@@ -75,18 +75,18 @@ def judge_music(prediction: Prediction, least: float) -> tuple[bool, str]:
 
 
 def reaches(name: str, share: float, bound: float) -> tuple[bool, str]:
-    """Whether a share reaches a bound, in words that show it."""
-    # As many digits as show on which side it is.
+    """Whether a share reaches a bound, and the same in words."""
+    # As many digits as it takes to show on which side of the bound it is.
     digits = (f"{share:.{count}f}" for count in (2, 4, 6))
-    told = next((d for d in digits if (float(d) < bound) == (share < bound)), str(share))
+    shown = next((d for d in digits if (float(d) < bound) == (share < bound)), str(share))
     reached = share >= bound
-    return reached, f"{name} at {told} {'reaches' if reached else 'is below'} {bound:g}"
+    return reached, f"{name} at {shown} {'reaches' if reached else 'is below'} {bound:g}"
 
 
-# A run has a few hundred labels at most: their genres are worked out once, not with each track.
+# The genres of a model's labels are worked out once per run, not once per track.
 @lru_cache(maxsize=64)
-def _heard(labels: tuple[str, ...], vocabulary: Vocabulary, style: str) -> Genres:
-    """The genres of the labels, each in one spelling; the whitelist is not asked."""
+def _spelled(labels: tuple[str, ...], vocabulary: Vocabulary, style: str) -> Genres:
+    """The genres of the labels, each with one spelling; the whitelist is not applied."""
     first: dict[str, str] = {}
     genres = [(vocabulary.spelled(name), places) for name, places in genres_of(labels, style)]
     return [(first.setdefault(name_key(genre), genre), places) for genre, places in genres]
@@ -94,6 +94,7 @@ def _heard(labels: tuple[str, ...], vocabulary: Vocabulary, style: str) -> Genre
 
 @lru_cache(maxsize=64)
 def _admitted(labels: tuple[str, ...], vocabulary: Vocabulary, style: str) -> Genres:
-    """The genres as which they may be written, each in one spelling."""
-    admitted = ((vocabulary.admitted(g), places) for g, places in _heard(labels, vocabulary, style))
+    """The genres that may be written for the labels, each with one spelling."""
+    spelled = _spelled(labels, vocabulary, style)
+    admitted = ((vocabulary.admitted(genre), places) for genre, places in spelled)
     return [(genre, places) for genre, places in admitted if genre is not None]

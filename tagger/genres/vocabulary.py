@@ -1,4 +1,4 @@
-"""The user's own rules about genres: other names for them, a whitelist, and a tree of parents."""
+"""The user's own rules about genres: aliases, a whitelist, and a tree of parents."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ else:
 
 @dataclass(frozen=True, slots=True)
 class _Tables:
-    """The rules of a vocabulary as they are looked up: from a `name_key` to a genre."""
+    """The rules of a vocabulary in the form for lookups: from a `name_key` to a genre."""
 
     aliased: dict[str, str] = field(default_factory=dict)
     patterns: dict[re.Pattern[str], str] = field(default_factory=dict)
@@ -33,11 +33,11 @@ class _Tables:
 class Vocabulary:
     """How genres are spelled, which of them may be written, and what each is a kind of.
 
-    Names are compared by `name_key`. The loaders below check what a user gives; here, of rules that
-    contradict each other the first counts.
+    Names are compared by `name_key`. The loaders below check what a user gives; here, the first of
+    several contradictory rules counts.
     """
 
-    # Genre -> its other names; "/.../" is a regular expression for all of a name, in any case.
+    # Genre -> its other names; "/.../" is a regular expression for a whole name, in any case.
     aliases: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
     whitelist: tuple[str, ...] = ()  # () admits every genre
     tree: Mapping[str, str] = field(default_factory=dict, hash=False)  # genre -> its parent
@@ -62,7 +62,7 @@ class Vocabulary:
             tables.parents.setdefault(name_key(self.spelled(genre)), self.spelled(parent))
 
     def aliased(self, name: str) -> str:
-        """The genre that a name is an alias of, or the name."""
+        """The genre that a name is an alias of, or the name itself."""
         genre = self._tables.aliased.get(name_key(name))
         if genre is not None:
             return genre
@@ -70,17 +70,17 @@ class Vocabulary:
         return next((genre for pattern, genre in patterns if pattern.fullmatch(name)), name)
 
     def spelled(self, name: str) -> str:
-        """The name as aliases, whitelist or tree spell it; one that none of them knows, as it is.
+        """The name as the aliases, whitelist or tree spell it, or the name itself.
 
-        What is spelled so stays as it is if it is spelled again.
+        The result does not change when it is passed in again.
         """
         genre = self.aliased(name)
         return self._tables.listed.get(name_key(genre), genre)
 
     def ancestors(self, name: str) -> tuple[str, ...]:
-        """Parents upwards in the tree, the nearest first."""
+        """Parents in the tree, nearest first."""
         parents = self._tables.parents
-        # Aliases may make one genre of two that stand above each other, and so close a circle.
+        # Aliases may merge a genre with one of its ancestors, and so close a circle.
         found = {name_key(name): name}
         parent = parents.get(name_key(name))
         while parent is not None and name_key(parent) not in found:
@@ -89,11 +89,11 @@ class Vocabulary:
         return tuple(found.values())[1:]
 
     def admits(self, name: str) -> bool:
-        """Whether the whitelist has a genre, or is empty."""
+        """Whether the whitelist contains a genre, or is empty."""
         return not self._tables.allowed or name_key(name) in self._tables.allowed
 
     def admitted(self, name: str) -> str | None:
-        """The name if the whitelist admits it, else its nearest ancestor that it does, or None."""
+        """The name if the whitelist admits it, else its nearest admitted ancestor, or None."""
         return name if self.admits(name) else self.parent(name)
 
     def parent(self, name: str) -> str | None:
@@ -102,10 +102,10 @@ class Vocabulary:
 
 
 def load_whitelist(source: object) -> tuple[str, ...]:
-    """Genres from a list, or from a text file: one a line, and comments that begin with "#".
+    """Genres from a list, or from a text file: one per line, comments start with "#".
 
-    Raises `ConfigError` for a file that cannot be read or names no genre, and for what is no list
-    of names.
+    Raises `ConfigError` for a file that cannot be read or names no genre, and for a value that is
+    not a list of names.
     """
     if not isinstance(source, str | Path):
         return _names(source, "whitelist")
@@ -113,15 +113,15 @@ def load_whitelist(source: object) -> tuple[str, ...]:
     lines = [line.strip() for line in _read_text(path).splitlines()]
     genres = tuple(line for line in lines if line and not line.startswith("#"))
     if not genres:
-        raise ConfigError(f"{path} names no genre; write one a line", path)
+        raise ConfigError(f"{path} names no genre; write one on each line", path)
     return genres
 
 
 def load_aliases(source: object) -> dict[str, tuple[str, ...]]:
-    """Genre -> its other names, from such a mapping or a TOML file that holds it.
+    """Genre -> its other names, from such a mapping or a TOML file that contains it.
 
-    One name may stand without a list. Raises `ConfigError` for a file that cannot be read, for what
-    is no such mapping, for a bad regular expression, and for a name that stands for two genres.
+    A single name needs no list. Raises `ConfigError` for a file that cannot be read, for a value
+    that is not such a mapping, for a bad regular expression, and for an alias of two genres.
     """
     table, where = _table(source, "aliases")
     aliases = {_name(genre, where): _names(others, where) for genre, others in table.items()}
@@ -141,8 +141,8 @@ def load_tree(source: object) -> dict[str, str]:
     """Genre -> its parent, from a mapping of each parent to its children, or a file.
 
     The file is TOML with such a mapping, or YAML (`.yaml`, `.yml`) as beets has it: nested lists of
-    names; there the first place of a genre counts. Raises `ConfigError` for a file that cannot be
-    read, for what is no such mapping, and for a genre with two parents or among its own ancestors.
+    names, in which the first place of a genre counts. Raises `ConfigError` for a file that cannot
+    be read, a value that is not such a mapping, and a genre with two parents or in a circle.
     """
     if isinstance(source, str | Path) and Path(source).suffix.lower() in (".yaml", ".yml"):
         return _read_beets_tree(Path(source))
@@ -154,7 +154,7 @@ def load_tree(source: object) -> dict[str, str]:
             known = parents.setdefault(name_key(child), _name(parent, where))
             if name_key(known) != name_key(parent):
                 raise ConfigError(
-                    f"{where}: {child!r} stands under {known!r} and under {parent!r}; "
+                    f"{where}: {child!r} is listed under {known!r} and under {parent!r}; "
                     "leave it under one of them"
                 )
             tree.setdefault(child, known)
@@ -168,7 +168,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(_read_text(path))
     except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{path} is not valid TOML: {error}; mend that line", path) from error
+        raise ConfigError(f"{path} is not valid TOML: {error}; fix that line", path) from error
 
 
 def _read_text(path: Path) -> str:
@@ -183,23 +183,23 @@ def _read_text(path: Path) -> str:
 
 
 def _read_beets_tree(path: Path) -> dict[str, str]:
-    import yaml  # needed for this one kind of file alone
+    import yaml  # needed only for this kind of file
 
     text = _read_text(path)
     try:
-        # Lists that hold one another many times over are a few lines, and more than memory holds.
+        # Lists that refer to one another many times are a few lines here, but fill the memory.
         if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.SafeLoader)):
             raise ConfigError(f"{path} has an alias (*); write the names out", path)
         content = yaml.safe_load(text)
         if not isinstance(content, list | dict):
-            raise ConfigError(f"{path} is no tree of genres: write nested lists of names", path)
+            raise ConfigError(f"{path} is not a tree of genres: write nested lists of names", path)
         places = [
             (_name(genre, str(path)), parent and _name(parent, str(path)))
             for genre, parent in _places(content, None)
         ]
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         reason = " ".join(str(error).split())
-        raise ConfigError(f"{path} is not valid YAML: {reason}; mend that line", path) from error
+        raise ConfigError(f"{path} is not valid YAML: {reason}; fix that line", path) from error
     first: dict[str, tuple[str, str | None]] = {}
     for genre, parent in places:
         first.setdefault(name_key(genre), (genre, parent))
@@ -207,7 +207,7 @@ def _read_beets_tree(path: Path) -> dict[str, str]:
 
 
 def _places(node: object, parent: Any) -> Iterator[tuple[Any, Any]]:
-    """Each name in nested lists and mappings with the name that it stands under."""
+    """Each name in nested lists and mappings, with the name that it is listed under."""
     if isinstance(node, list):
         for item in node:
             yield from _places(item, parent)
@@ -220,7 +220,7 @@ def _places(node: object, parent: Any) -> Iterator[tuple[Any, Any]]:
 
 
 def _table(source: object, name: str) -> tuple[Mapping[Any, Any], str]:
-    """The mapping, and how a message calls the place it came from."""
+    """The mapping, and what messages call the place it came from."""
     where = name
     if isinstance(source, str | Path):
         where = str(source)
@@ -239,7 +239,7 @@ def _names(value: object, where: str) -> tuple[str, ...]:
 
 def _name(value: object, where: str) -> str:
     if not isinstance(value, str) or not value.strip():
-        raise ConfigError(f"{where}: {value!r} is no name of a genre; write a text in quotes")
+        raise ConfigError(f"{where}: {value!r} is not the name of a genre; write a text in quotes")
     return value.strip()
 
 
@@ -260,7 +260,8 @@ def _check_pattern(alias: str, where: str) -> None:
         re.compile(alias[1:-1])
     except (re.error, OverflowError, RecursionError) as error:
         raise ConfigError(
-            f"{where}: {alias!r} is no regular expression ({error}); mend it, or drop the slashes"
+            f"{where}: {alias!r} is not a regular expression ({error}); "
+            "fix it, or remove the slashes"
         ) from error
 
 
@@ -270,6 +271,6 @@ def _check_ancestors(genre: str, parents: Mapping[str, str], where: str) -> None
         line.append(parent)
         if name_key(parent) == name_key(genre):
             circle = " under ".join(line)
-            raise ConfigError(f"{where}: a circle, {circle}; take one of them out")
+            raise ConfigError(f"{where}: a circle, {circle}; remove one of them")
         if len(line) > len(parents) + 1:
-            return  # a circle further up, which its own members report
+            return  # the circle is further up; its own members report it

@@ -5,33 +5,33 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-LONGEST = 5000  # signs of a line on a terminal or in the log: any path fits
-# Control characters other than a newline, separators of lines, marks that turn the direction of
-# text, signs that cannot be seen, and surrogates. The joiners U+200C and U+200D are none of them:
-# Persian, many scripts of India and emoji are spelled with them.
+LONGEST = 5000  # characters of a line on a terminal or in the log: any path fits
+# Control characters other than a newline, line separators, marks that change the direction of text,
+# invisible characters, and surrogates. The joiners U+200C and U+200D are not among them: Persian,
+# many Indian scripts and emoji are spelled with them.
 UNSAFE = re.compile(
     "[\x00-\x09\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff"
     "\ufff9-\ufffb\ud800-\udfff]"
 )
-# By these a formula begins in a spreadsheet, in Japanese ones by the wide ones too. An apostrophe
-# in front makes the cell a text. A text that has apostrophes in that place gets one more, so that
-# taking one off always gives the text back.
-SIGNS = r"[=+\-@\uff1d\uff0b\uff0d\uff20]"
-FORMULA = re.compile(rf"'*\s*{SIGNS}")
-# Where another reader may begin a cell: a spreadsheet that expects semicolons sees no quotes.
-# The sign comes first: there are few to look behind.
-INNER_FORMULA = re.compile(rf"{SIGNS}(?:(?<=[;\n].)|(?<=[;\n] .))")
-ESCAPE = r"x[0-9a-f]{2}|u[0-9a-f]{4}"  # what stands behind the backslash of an escape
+# Characters that start a formula in a spreadsheet; the wide ones do in Japanese spreadsheets. An
+# apostrophe in front turns the cell into text. Text that already has apostrophes there gets one
+# more, so that removing one always restores the text.
+STARTS = r"[=+\-@\uff1d\uff0b\uff0d\uff20]"
+FORMULA = re.compile(rf"'*\s*{STARTS}")
+# Where another reader may start a cell: a spreadsheet that expects semicolons ignores the quotes.
+# The character comes first in the pattern, since there are few to look behind.
+INNER_FORMULA = re.compile(rf"{STARTS}(?:(?<=[;\n].)|(?<=[;\n] .))")
+ESCAPE = r"x[0-9a-f]{2}|u[0-9a-f]{4}"  # what follows the backslash of an escape
 BACKSLASH = re.compile(rf"\\(?={ESCAPE})")
 
 
-@lru_cache(maxsize=1024)  # genres and reasons come again and again
+@lru_cache(maxsize=1024)  # genres and reasons recur
 def csv_text(text: str) -> str:
-    r"""Text that a CSV reader gives back and a spreadsheet does not run; see `plain_text`.
+    r"""Text that survives a CSV file and that a spreadsheet does not run; see `plain_text`.
 
-    What is not printable becomes `\xNN` below 0x80 and `\uNNNN` above; `\x80` to `\xff` stand for
-    bytes of file names that are not UTF-8. A text that looks so already has its backslash written
-    as `\x5c`, and so has a formula in the middle of a text its first sign. Newlines stay.
+    Unprintable characters become `\xNN` below 0x80 and `\uNNNN` above; `\x80` to `\xff` are bytes
+    of file names that are not UTF-8. A backslash that already looks like such an escape becomes
+    `\x5c`, and the first character of a formula inside a text is escaped too. Newlines stay.
     """
     escaped = UNSAFE.sub(_escape, BACKSLASH.sub(r"\\x5c", text))
     escaped = INNER_FORMULA.sub(_escape, escaped)
@@ -39,16 +39,16 @@ def csv_text(text: str) -> str:
 
 
 def plain_text(cell: str) -> str:
-    """The text of which `csv_text` made this cell: its exact inverse."""
+    """The text from which `csv_text` made this cell: its exact inverse."""
     if cell.startswith("'") and FORMULA.match(cell):
         cell = cell[1:]
     return re.sub(rf"\\({ESCAPE})", _unescape, cell)
 
 
 def printable(text: str, longest: int = LONGEST) -> str:
-    r"""One line without anything that a terminal would obey; see `csv_text` for the escapes.
+    r"""One line without anything that a terminal would execute; see `csv_text` for the escapes.
 
-    A backslash stays one. The middle of a text of more than `longest` signs gives way to "…".
+    Backslashes stay. If the text has more than `longest` characters, "…" replaces its middle.
     """
     shown = UNSAFE.sub(_escape, text).replace("\n", r"\x0a")
     if len(shown) <= longest:

@@ -1,4 +1,4 @@
-"""The CSV report: a row per track, streamed to a temporary file that takes the old one's place."""
+"""The CSV report: a row per track, streamed to a temporary file that replaces the old report."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ def write_csv(
     model: str,
     labels: Sequence[str] = (),
 ) -> None:
-    """Write one row per outcome, in order, as they come; `target` may be `STDOUT`.
+    """Write one row per outcome, in order, as they arrive; `target` may be `STDOUT`.
 
-    `labels` adds a column for the probability of each. Memory does not grow with the rows. Until
-    the last row is written an older report stays as it was; one that a person edited, or what is no
-    report, is renamed then, and `notify` hears it. Raises `ReportError`.
+    `labels` adds a column for the probability of each. Memory does not grow with the rows. An older
+    report stays until the last row is written. If a person edited it, or it is not a report, it is
+    then renamed, and `notify` is called with a message. Raises `ReportError`.
     """
     import pandas as pd
 
@@ -54,10 +54,10 @@ def write_csv(
 
 def check_target(target: Path) -> None:
     """Raise `ReportError` now, rather than after hours, if the report cannot go there."""
-    from tagger.files.scan import SUFFIXES  # with what a scan needs, of which --help needs nothing
+    from tagger.files.scan import SUFFIXES  # loads what a scan needs; --help must not
 
     if target.suffix.lower() in SUFFIXES:
-        raise ReportError(f"{target} is named like music, not like a report; name another by --csv")
+        raise ReportError(f"{target} has the suffix of a music file; name another by --csv")
     if target != STDOUT and not os.access(target.absolute().parent, os.W_OK):
         raise ReportError(
             f"{target} cannot be written (no such folder, or a read-only one); "
@@ -68,9 +68,9 @@ def check_target(target: Path) -> None:
 def _row(outcome: Outcome, model: str, labels: Sequence[str]) -> list[Cell]:
     best: list[Cell] = []
     prediction = outcome.prediction
-    # In a silent track nothing was heard; without a floor the first label was written even so.
-    told = outcome.genres or not (prediction and prediction.is_silent)
-    for name, share in outcome.ranked[:3] if told else ():
+    # A silent track has no predicted genre, but without a floor its first label was written.
+    has_genre = outcome.genres or not (prediction and prediction.is_silent)
+    for name, share in outcome.ranked[:3] if has_genre else ():
         best += [csv_text(name), round(share, 4)]
     best += [None] * (6 - len(best))
     if prediction is None:
@@ -82,15 +82,14 @@ def _row(outcome: Outcome, model: str, labels: Sequence[str]) -> list[Cell]:
         shares = [round(share, 6) for share in prediction.probabilities[: len(labels)]]
     existing, after = ("; ".join(genres) for genres in (outcome.existing, outcome.after))
     done = [csv_text(existing), outcome.action.value, csv_text(outcome.reason), csv_text(model)]
-    heard = best[0]
     return [
         csv_text(os.fspath(outcome.path)), *best[:2], agreement, *best[2:], windows, seconds,
-        *done, csv_text(after), heard, *shares,
+        *done, csv_text(after), best[0], *shares,
     ]  # fmt: skip
 
 
 def _is_as_written(path: Path) -> bool:
-    """Whether a file is a report of ours in which nobody changed a genre or added a column."""
+    """Whether a file is our report, and nobody changed a genre or added a column."""
     try:
         with path.open(encoding="utf-8", newline="") as file:
             rows = csv.reader(file, strict=True)
@@ -100,7 +99,7 @@ def _is_as_written(path: Path) -> bool:
             for row in rows:
                 if row[genre] != row[heard]:
                     return False
-                for share in filter(None, row[len(COLUMNS) :]):  # of a label; else not ours
+                for share in filter(None, row[len(COLUMNS) :]):  # probabilities, if it is ours
                     float(share)
     except (ValueError, IndexError, StopIteration, csv.Error):
         return False
@@ -109,7 +108,7 @@ def _is_as_written(path: Path) -> bool:
 
 @contextmanager
 def _opened(target: Path, notify: Callable[[str], None]) -> Iterator[IO[str]]:
-    """Standard output, or a temporary file that takes the target's place at the end."""
+    """Standard output, or a temporary file that replaces the target at the end."""
     from tagger.files.atomic import rewriting
 
     try:
@@ -118,7 +117,7 @@ def _opened(target: Path, notify: Callable[[str], None]) -> Iterator[IO[str]]:
             with open(os.dup(sys.stdout.fileno()), "w", encoding="utf-8", newline="") as file:
                 yield file
             return
-        # A link stays a link. What is no regular file, such as /dev/null, must not be replaced.
+        # A link stays a link. A special file such as /dev/null must not be replaced.
         target = target.resolve()
         if target.exists() and not target.is_file():
             with target.open("w", encoding="utf-8", newline="") as file:
@@ -131,7 +130,7 @@ def _opened(target: Path, notify: Callable[[str], None]) -> Iterator[IO[str]]:
                 now = datetime.now().strftime("%Y%m%d-%H%M%S")
                 kept = target.with_name(f"{target.stem}.kept-{now}{target.suffix}")
                 os.rename(target, kept)
-                notify(f"{target} was edited, or is no report: it is kept as {kept}")
+                notify(f"{target} was edited, or is not a report; it is kept as {kept}")
     except OSError as error:
         reason = error.strerror or error
         raise ReportError(

@@ -1,4 +1,4 @@
-"""Take changes back: put the genre fields of files as the journal says they were."""
+"""Undo changes: restore the genre fields of files to what the journal recorded."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from tagger.writing.writer import Writer, examine, identify, reason_of, replace_
 
 
 def undo_changes(changes: Iterable[Change], writer: Writer) -> Iterator[Outcome]:
-    """One outcome per change; of one file the last change comes first.
+    """One outcome per change; the last change of a file must come first.
 
-    In a dry run the state rehearses from here on, see `Journal.rehearse`.
+    In a dry run the state rehearses from here on; see `Journal.rehearse`.
     """
     if writer.dry_run:
         writer.state.rehearse()
@@ -34,10 +34,10 @@ def undo_changes(changes: Iterable[Change], writer: Writer) -> Iterator[Outcome]
 
 
 def undo_change(change: Change, writer: Writer, rehearsed: GenreFields | None = None) -> Outcome:
-    """Put back the genre fields that a file had before one change.
+    """Restore the genre fields that a file had before one change.
 
-    A file that changed since is left alone and failed; one that never took the change is unchanged.
-    `rehearsed` are the fields that the file would have by now, in a dry run.
+    A file that changed since is left alone, as failed; one that was never changed is unchanged. In
+    a dry run, `rehearsed` are the fields that the file would have by now.
     """
     path, state = change.old.path, writer.state
     outcome = Outcome(path, Action.FAILED)
@@ -46,9 +46,10 @@ def undo_change(change: Change, writer: Writer, rehearsed: GenreFields | None = 
         now = identify(path)
         fields = rehearsed or read_fields(path)
         if (reverted := state.reverted(change)) and reverted.undone_by is None:
-            _note_if_restored(reverted, now, fields, writer)  # an undo that could not say so itself
+            # An undo that was killed before it was recorded.
+            _note_if_restored(reverted, now, fields, writer)
         if _note_if_restored(change, now, fields, writer):
-            return replace(outcome, action=Action.UNCHANGED, reason="it never took the change")
+            return replace(outcome, action=Action.UNCHANGED, reason="the change was never made")
         genres = field_genres(fields)
         _check_unchanged(change, now, genres, state)
         outcome = replace(outcome, existing=genres, genres=field_genres(change.before))
@@ -64,16 +65,17 @@ def undo_change(change: Change, writer: Writer, rehearsed: GenreFields | None = 
             state.mark_undone(change, writer.run, after)
         return replace(outcome, action=Action.WRITTEN)
     except FileNotFoundError:
-        reason = "it is gone; after a move of the library: tag-genres undo --from OLD --to NEW"
+        reason = "it is gone; if the library was moved: tag-genres undo --from OLD --to NEW"
         return replace(outcome, reason=reason)
     except (TagError, OSError) as error:
         return replace(outcome, action=Action.FAILED, reason=reason_of(error), genres=())
 
 
 def moved_tracks(state: State, old: Path, new: Path) -> dict[Path, Track]:
-    """Files of the journal that lay under `old`, are gone there, and lie under `new` now.
+    """Files of the journal that were under `old`, are gone from there, and are under `new` now.
 
-    A file there of another size, or one that is as it was before (in a backup), is not that.
+    A file there that has another size, or is as it was before the change (from a backup), does not
+    count.
     """
     found = {}
     for change in state.last_of_each():
@@ -92,12 +94,12 @@ def _is_left_by(change: Change, now: Track) -> bool:
 
 
 def _note_if_restored(change: Change, now: Track, fields: GenreFields, writer: Writer) -> bool:
-    """Note, and tell, that a file has not got a change.
+    """Whether a file is without a change, and if so, record the change as undone.
 
-    A run was killed before it made the change, or an undo before it could say so.
+    Then a run was killed before it made the change, or an undo was killed before it was recorded.
     """
     done_by = writer.state.restored_by(change, now)
-    # Where times are kept, or too coarse, old and new look alike: then the content tells.
+    # Where times are kept or too coarse, old and new look the same: then the content decides.
     if fields.values != change.before.values or not (done_by or now == change.old):
         return False
     writer.state.mark_undone(change, done_by or writer.run, now)
@@ -114,6 +116,6 @@ def _check_unchanged(change: Change, now: Track, genres: tuple[str, ...], state:
     left = change.after
     if left is None and (reverted := state.reverted(change)):
         left = field_genres(reverted.before)
-    # Raw fields do not always tell one genre with a ";" in it from two.
+    # Raw fields do not always distinguish one genre that contains ";" from two.
     if left is not None and split_genres(";".join(left)) != split_genres(";".join(genres)):
         raise ChangedSince("its genre changed since that run; it is left alone", path)

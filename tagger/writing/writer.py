@@ -1,4 +1,4 @@
-"""Write genres into files, journalled and verified: what the policy chose, or what a person did."""
+"""Write genres into files, journalled and verified: the choice of the policy, or of a person."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Writer:
 
 
 def tag_of(track: Track, state: State) -> TagInfo:
-    """What the tag of a track holds; read only if the file is not as it was at the last reading.
+    """What the tag of a track holds; read only if the file changed since it was last read.
 
     Raises `TagError`.
     """
@@ -53,9 +53,9 @@ def tag_of(track: Track, state: State) -> TagInfo:
 def report_prediction(
     prediction: Prediction, policy: Policy, state: State, tag: TagInfo | None = None
 ) -> Outcome:
-    """What was predicted for a track beside the genres its tag has; nothing is written.
+    """What was predicted for a track, beside the genres in its tag; nothing is written.
 
-    `tag` is what it holds, if that is known.
+    `tag` is what its tag holds, if that is known.
     """
     try:
         existing = (tag or tag_of(prediction.track, state)).genres
@@ -76,13 +76,13 @@ def write_prediction(
     *,
     source: str = "",
 ) -> Outcome:
-    """Decide by the policy and write; a file that cannot be written is a failed outcome.
+    """Decide by the policy and write; a file that cannot be written gives a failed outcome.
 
     `tag` is what the file's tag holds, if that is known. `source` says where the prediction comes
-    from, if not from the track alone.
+    from, if not only from the track.
     """
     track = prediction.track
-    if why_no_music(prediction, policy):  # of a file that cannot be tagged as well
+    if why_no_music(prediction, policy):  # also for a file that cannot be tagged
         read = report_prediction(prediction, policy, writer.state, tag)
         return replace(read, reason=_joined(read.reason, source))
     ranked = tuple(rank_genres(prediction, policy))
@@ -91,7 +91,7 @@ def write_prediction(
         tag = tag or tag_of(track, writer.state)
         decision = decide(prediction, tag, policy)
         if decision.action is Action.WOULD_WRITE:
-            # Only what the file says now counts before it is changed.
+            # Before a file is changed, only what it contains now counts.
             now = identify(track.path)
             tag = read_tag(track.path)
             decision = decide(prediction, tag, policy)
@@ -111,7 +111,7 @@ def write_prediction(
 
 
 def write_edit(edit: Edit, writer: Writer) -> Outcome:
-    """Write what a person put into a report, if it differs from what the file has."""
+    """Write the genres that a person put into a report, if the file does not have them."""
     outcome = Outcome(edit.path, Action.FAILED)
     try:
         now = identify(edit.path)
@@ -120,12 +120,12 @@ def write_edit(edit: Edit, writer: Writer) -> Outcome:
         if edit.problem:
             raise TagError(edit.problem, edit.path)
         if tag.genres == edit.genres:
-            return replace(outcome, action=Action.UNCHANGED, reason="it has just that")
+            return replace(outcome, action=Action.UNCHANGED, reason="it has exactly that")
         if tag.genres and not edit.edited:
             return replace(outcome, action=Action.KEPT, reason="it has a genre")
-        # A report cannot tell one genre with a ";" in it from two.
-        now_told = split_genres(";".join(tag.genres))
-        if edit.before is not None and now_told != edit.before:
+        # A report cannot distinguish one genre that contains ";" from two.
+        as_reported = split_genres(";".join(tag.genres))
+        if edit.before is not None and as_reported != edit.before:
             raise ChangedSince(
                 f"its genre changed since the report, to {'; '.join(tag.genres) or 'none'}; "
                 "make a new report, or keep only `path` and `genre` in this one",
@@ -140,15 +140,15 @@ def write_edit(edit: Edit, writer: Writer) -> Outcome:
 
 
 def forget_unfinished(state: State) -> None:
-    """Take back the last entry of the journal if a kill came before the file was replaced.
+    """Delete the last entry of the journal if its run was killed before it replaced the file.
 
-    Then the predictions hold for the file again, which the entry had moved to what it would be.
+    The entry had moved the predictions to the file as it would have been; they move back.
     """
     change = state.last_change()
     if change is not None and change.old != change.new:
         undone = state.reverted(change)
         if undone is not None and undone.undone_by is not None:
-            return  # an undo that was finished; the file was put back by somebody else
+            return  # the undo was finished, and somebody else restored the file since
         with suppress(OSError):
             if identify(change.old.path) == change.old:
                 state.forget(change.id, change.old, change.new)
@@ -171,10 +171,10 @@ def _joined(*reasons: str) -> str:
 
 
 def _ours(genres: Sequence[str], tag: TagInfo, policy: Policy) -> list[str]:
-    """Of the genres to be written, those that come from the model."""
+    """The genres among those to be written that come from the model."""
     if policy.on_existing != "append" or is_own(tag):
         return list(genres)
-    # Genres that are appended to a person's must not make those pass for ours later.
+    # Appending to a person's genres must not make those count as ours later.
     persons = {name_key(policy.vocabulary.aliased(genre)) for genre in tag.genres}
     return [genre for genre in genres if name_key(genre) not in persons]
 
@@ -182,7 +182,7 @@ def _ours(genres: Sequence[str], tag: TagInfo, policy: Policy) -> list[str]:
 def _note(
     genres: Sequence[str], tag: TagInfo, ranked: Sequence[tuple[str, float]], writer: Writer
 ) -> str:
-    """What our own field shall say; nothing where it is neither wanted nor there."""
+    """The content of our own field; "" where it is neither wanted nor there."""
     if not writer.models or not (writer.options.provenance or tag.note):
         return ""
     return make_note(
@@ -209,16 +209,16 @@ def _write(outcome: Outcome, old: Track, tag: TagInfo, writer: Writer) -> Outcom
 
 @dataclass(frozen=True, slots=True)
 class Original:
-    """A file before it is written, with what must be the same afterwards."""
+    """A file before it is written, with everything that must stay the same."""
 
     track: Track
     fields: GenreFields
-    others: Mapping[str, str]  # see `tags.other_tags`
-    packets: str | None  # see `audio.digest_packets`
+    others: Mapping[str, str]  # see `genre_tag.other_tags`
+    packets: str | None  # see `verify.digest_packets`
 
 
 def examine(track: Track) -> Original:
-    """Look at a file that is to be written; this may take long. Raises `TagError`."""
+    """Read a file that is to be written, which may take long. Raises `TagError`."""
     path = track.path
     return Original(track, read_fields(path), other_tags(path), digest_packets(path))
 
@@ -226,9 +226,9 @@ def examine(track: Track) -> Original:
 def replace_tag(
     original: Original, edit: Callable[[Path], None], writer: Writer, reverts: int | None = None
 ) -> Track:
-    """Edit a copy, see that only the genre differs, journal it, and let it replace the file.
+    """Edit a copy, verify that only the genre differs, journal it, and let it replace the file.
 
-    `reverts` is the entry of the journal that this takes back. Returns the file as it is then.
+    `reverts` is the journal entry that this undoes. Returns the file as it is afterwards.
     """
     run, old, path = writer.run, original.track, original.track.path
     if run is None:
@@ -254,7 +254,7 @@ def replace_tag(
 
 
 def _was_replaced(path: Path, new: Track, old: Track) -> bool:
-    """Whether a file became that; a network file system may report an error for what it did."""
+    """Whether the replacement happened; network file systems may report an error all the same."""
     try:
         now = identify(path)
     except OSError:
@@ -274,7 +274,7 @@ def _compare(what: str, before: object, after: object, path: Path) -> None:
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Let a Ctrl-C that arrives meanwhile take effect only at the end of the block."""
+    """Defer Ctrl-C and SIGTERM to the end of the block, where they raise `KeyboardInterrupt`."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -128,7 +128,7 @@ def test_a_file_that_has_just_that_is_not_written(home):
     rows = report(home, path)
     rows[0]["genre"] = "Polka"
     before = bits(path)
-    assert applied(home, rows) == [(Action.UNCHANGED, "it has just that")]
+    assert applied(home, rows) == [(Action.UNCHANGED, "it has exactly that")]
     assert bits(path) == before
 
 
@@ -138,7 +138,7 @@ def test_a_second_time_there_is_nothing_to_write(home):
     rows[0]["genre"] = "Polka"
     run(home, rows)
     before = bits(path)
-    assert applied(home, rows) == [(Action.UNCHANGED, "it has just that")]
+    assert applied(home, rows) == [(Action.UNCHANGED, "it has exactly that")]
     assert bits(path) == before
 
 
@@ -238,8 +238,8 @@ def test_of_two_rows_for_one_file_neither_is_followed(home):
     rows = report(home, path) * 2
     rows[0], rows[1] = {**rows[0], "genre": "Polka"}, {**rows[1], "genre": "Ska"}
     assert applied(home, rows) == [
-        (Action.FAILED, "row 3 names it with another genre"),
-        (Action.FAILED, "row 2 names it with another genre"),
+        (Action.FAILED, "row 3 asks for another genre for it"),
+        (Action.FAILED, "row 2 asks for another genre for it"),
     ]
     assert read_genres(path) == ()
 

@@ -369,7 +369,7 @@ def test_silence_has_no_genre_and_is_not_written(run, tmp_path, tiny_model):
     assert done.returncode == 0 and path.read_bytes() == before
     (row,) = csv.DictReader(io.StringIO(done.stdout))
     assert (row["action"], row["genre"], row["confidence"]) == ("unsure", "", "")
-    assert row["reason"] == "it is silent, no genre was heard"
+    assert row["reason"] == "it is silent; no genre was predicted"
     assert "predicted genres:" not in done.stderr
 
 

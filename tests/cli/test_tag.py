@@ -366,8 +366,8 @@ def test_what_is_no_habit_is_not_taken_from_a_config_by_undo(run: Run, home: Pat
         ("state = {}\n", "state must be a string or a number"),
         ('on-existing = "erase"\n', "'erase' is not one of"),
         ('aliases = "no.toml"\n', "no.toml' cannot be read (No such file"),
-        ('[aliases]\nRock = ["/(/"]\n', "'/(/' is no regular expression"),
-        ("whitelist = [1]\n", "1 is no name of a genre"),
+        ('[aliases]\nRock = ["/(/"]\n', "'/(/' is not a regular expression"),
+        ("whitelist = [1]\n", "1 is not the name of a genre"),
     ],
 )
 def test_a_wrong_config_is_one_line_and_exit_code_2(

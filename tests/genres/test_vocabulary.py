@@ -142,12 +142,12 @@ def test_a_whitelist_file_has_one_genre_a_line_and_comments(tmp_path, encoding):
 
 @pytest.mark.parametrize("wrong", [[1], [""], {"Rock": []}, 3, True, [["Rock"]]])
 def test_what_is_no_list_of_names_is_no_whitelist(wrong):
-    with pytest.raises(ConfigError, match=r"whitelist: .* is no name of a genre; write a text"):
+    with pytest.raises(ConfigError, match=r"whitelist: .* is not the name of a genre; write"):
         load_whitelist(wrong)
 
 
 def test_a_whitelist_file_without_a_genre_is_refused(tmp_path):
-    with pytest.raises(ConfigError, match=r"genres\.txt names no genre; write one a line"):
+    with pytest.raises(ConfigError, match=r"genres\.txt names no genre; write one on each line"):
         load_whitelist(write(tmp_path, "genres.txt", "# none yet\n"))
 
 
@@ -186,7 +186,7 @@ def test_a_name_that_stands_for_two_genres_is_refused(ambiguous):
 
 @pytest.mark.parametrize("pattern", ["/(/", "/a{99999999999999999999}/", "/*/"])
 def test_a_bad_regular_expression_is_refused(pattern):
-    with pytest.raises(ConfigError, match=r"aliases: .* is no regular expression"):
+    with pytest.raises(ConfigError, match=r"aliases: .* is not a regular expression"):
         load_aliases({"Rock": [pattern]})
 
 
@@ -200,7 +200,7 @@ def test_what_is_no_table_is_refused(load, wrong):
 @pytest.mark.parametrize("wrong", [{"Rock": [1]}, {"Rock": {"a": "b"}}, {" ": ["a"]}, {"a": [""]}])
 @pytest.mark.parametrize("load", [load_aliases, load_tree])
 def test_what_is_no_name_is_refused(load, wrong):
-    with pytest.raises(ConfigError, match="is no name of a genre"):
+    with pytest.raises(ConfigError, match="is not the name of a genre"):
         load(wrong)
 
 
@@ -217,7 +217,7 @@ def test_a_tree_stands_in_a_toml_file(tmp_path):
 
 
 def test_a_genre_with_two_parents_is_refused():
-    with pytest.raises(ConfigError, match="'punk' stands under 'Rock' and under 'Pop'; leave it"):
+    with pytest.raises(ConfigError, match="'punk' is listed under 'Rock' and under 'Pop'; leave"):
         load_tree({"Rock": ["Punk"], "Pop": ["punk"]})
 
 
@@ -230,7 +230,7 @@ def test_a_genre_with_two_parents_is_refused():
     ],
 )
 def test_a_genre_among_its_own_ancestors_is_refused(circle):
-    with pytest.raises(ConfigError, match=r"tree: a circle, .* under .*; take one of them out"):
+    with pytest.raises(ConfigError, match=r"tree: a circle, .* under .*; remove one of them"):
         load_tree(circle)
 
 
@@ -253,9 +253,9 @@ def test_a_tree_of_beets_is_read_as_it_is(tmp_path, suffix):
         ("- 2020-99-99", "is not valid YAML"),
         ("- &a [*a]", "has an alias"),
         ("- !!python/object/apply:os.getcwd []", "is not valid YAML"),
-        ("rock", "is no tree of genres"),
-        ("", "is no tree of genres"),
-        ("- rock: [1990, no]", "1990 is no name of a genre; write a text in quotes"),
+        ("rock", "is not a tree of genres"),
+        ("", "is not a tree of genres"),
+        ("- rock: [1990, no]", "1990 is not the name of a genre; write a text in quotes"),
     ],
 )
 def test_a_bad_yaml_file_is_refused_in_one_line(tmp_path, text, what):
@@ -287,7 +287,7 @@ def test_a_file_that_is_no_utf8_is_named(tmp_path, load):
 @pytest.mark.parametrize("load", [load_aliases, load_tree, read_toml])
 def test_a_file_that_is_no_toml_is_named(tmp_path, load, text):
     path = write(tmp_path, "rules.toml", text)
-    with pytest.raises(ConfigError, match=r"rules\.toml is not valid TOML: .*; mend that line"):
+    with pytest.raises(ConfigError, match=r"rules\.toml is not valid TOML: .*; fix that line"):
         load(path)
 
 

@@ -225,10 +225,10 @@ def test_of_equal_rows_the_edited_one_stays(tmp_path):
 def test_rows_of_different_wishes_each_have_a_problem(tmp_path):
     content = "path,genre\n/a.mp3,Rock\n/b.mp3,Pop\n/a.mp3,Jazz\n/a.mp3,Ska\n"
     assert [(edit.row, edit.problem) for edit in edits(tmp_path, content)] == [
-        (2, "row 4 names it with another genre"),
+        (2, "row 4 asks for another genre for it"),
         (3, ""),
-        (4, "row 2 names it with another genre"),
-        (5, "row 2 names it with another genre"),
+        (4, "row 2 asks for another genre for it"),
+        (5, "row 2 asks for another genre for it"),
     ]
 
 
@@ -283,4 +283,4 @@ def test_a_damaged_row_is_named(row, tmp_path):
 
 @pytest.mark.parametrize("path", [r"/a\x00.mp3", r"/a\ud800.mp3"])
 def test_a_path_that_no_file_can_have_is_named(path, tmp_path):
-    assert "row 2 names a file by characters" in refusal(tmp_path, f"path,genre\n{path},Rock\n")
+    assert "row 2 has a path with characters" in refusal(tmp_path, f"path,genre\n{path},Rock\n")
