@@ -29,7 +29,7 @@ from tagger.app.diagnosis import (
 )
 from tagger.app.models import folder_of
 from tagger.errors import ConfigError
-from tagger.models import hub
+from tagger.models import cache, hub
 from tagger.models.device import count_cores
 from tagger.models.find import DEFAULT_MODEL, find_model
 from tagger.models.presets import PRESETS, is_non_commercial
@@ -110,7 +110,7 @@ def look_at_default_model(configured: object) -> DefaultModel:
         is_folder = name not in PRESETS and os.path.isdir(name)
         want = None if is_folder else hub.wanted(name)
         try:
-            if want and not hub.cached(want.repo, want.revision) and _may_be_downloaded(want):
+            if want and not cache.cached(want.repo, want.revision) and _may_be_downloaded(want):
                 missing.append(name)
             else:
                 # It is on disk, or is refused before any hub is asked. Weights are not loaded.

@@ -1,4 +1,4 @@
-"""The models that have a short name as a person sees them: a table, and how one is got."""
+"""`tag-genres models`: the table of models with a short name, and the download of one."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
-from tagger.models import hub
+from tagger.models import cache, hub
 from tagger.models.checkpoint import BUNDLED
 from tagger.models.find import DEFAULT_MODEL, find_model
 from tagger.models.presets import PRESETS, Preset
@@ -15,12 +15,12 @@ from tagger.models.weights import load_network
 
 
 def folder_of(preset: Preset) -> Path | None:
-    """Where it lies on disk; None if it is not there. Asks nobody."""
-    return hub.cached(preset.repo, preset.revision) if preset.repo else BUNDLED / DEFAULT_MODEL
+    """The folder of a preset; None if it is not on disk. Sends no request."""
+    return cache.cached(preset.repo, preset.revision) if preset.repo else BUNDLED / DEFAULT_MODEL
 
 
 def model_lines(verbose: bool) -> Iterator[str]:
-    """A table of the presets, what each is if `verbose`, and how to use one."""
+    """A table of the presets, with details if `verbose`, and how to use one."""
     yield _row("name", "licence", "labels", "window", "MB", "revision", "on disk", "accuracy")
     for name, preset in PRESETS.items():
         folder = folder_of(preset)
@@ -36,7 +36,7 @@ def model_lines(verbose: bool) -> Iterator[str]:
             if preset.repo:
                 yield f"    page:     {hub.page(preset.repo)}"
             yield f"    folder:   {folder or 'not on disk'}"
-    yield "tag-genres PATH --model NAME hears with one, and downloads it if it is not on disk"
+    yield "tag-genres PATH --model NAME uses one, and downloads it if it is not on disk"
     yield "-NC- is for non-commercial use only: tag-genres models get NAME --accept-licence"
 
 
@@ -46,7 +46,7 @@ def _row(*cells: str) -> str:
 
 
 def models_json() -> str:
-    """What is known of all presets, for scripts."""
+    """All presets as JSON, for scripts."""
     known = [
         {
             **asdict(preset),
@@ -62,17 +62,17 @@ def models_json() -> str:
 def get_model(
     name: str, say: Callable[[str], None], *, accepted: bool, quiet: bool
 ) -> Iterator[str]:
-    """Download a model if need be, check it, and tell what it is and where it lies.
+    """Download a model if necessary, check it, and describe it in lines of text.
 
-    Raises `CheckpointError`.
+    `accepted` and `quiet` as of `hub.fetch`. Raises `CheckpointError`.
     """
     want = hub.wanted(name)
     if want:
-        if folder := hub.cached(want.repo, want.revision):
-            hub.forget_damaged(folder)
+        if folder := cache.cached(want.repo, want.revision):
+            cache.forget_damaged(folder)
         hub.fetch(want, say, accepted=accepted, quiet=quiet)
     info = find_model(name, say, quiet=quiet)
-    load_network(info)  # raises for weights that are none, or do not fit
+    load_network(info)  # raises for weights that are damaged or do not fit
     yield f"model:   {info.name}, {len(info.labels)} labels"
     if info.is_bundled:
         yield f"licence: {PRESETS['bundled'].licence}"

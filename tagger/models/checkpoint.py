@@ -1,6 +1,6 @@
-"""What the files of a checkpoint say, checked before anything is built by them.
+"""What the files of a checkpoint say, checked before anything is built from them.
 
-A checkpoint may come from anybody. Of its config only what describes an AST is used, by name: a
+A checkpoint may come from anybody. Only the keys of its config that describe an AST are used: a
 config of transformers can also name code to run, other files to load, and ways to load them.
 """
 
@@ -21,13 +21,13 @@ from typing import Any, Literal
 from tagger.audio.windows import Count, WindowPlan
 from tagger.errors import CheckpointError
 from tagger.genres.labels import genre_columns
-from tagger.models.hub import CONFIGS, weight_names
+from tagger.models.cache import CONFIGS, weight_names
 from tagger.types import FrontEnd
 
 BUNDLED = Path(__file__).parents[1] / "checkpoints"
-CLASSIFIERS = ("ASTForAudioClassification", "ASTWithMlpHead")  # see tagger.heads
+CLASSIFIERS = ("ASTForAudioClassification", "ASTWithMlpHead")  # see tagger.models.heads
 CONFIG_BYTES = 16 << 20  # an AudioSet model with 527 labels has 30 kB
-# What a network's sizes are called, with ASTConfig's own values for those that are missing.
+# Sizes of a network, with ASTConfig's own values for those that a config leaves out.
 SIZES = {
     "hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12,
     "intermediate_size": 3072, "patch_size": 16, "frequency_stride": 10, "time_stride": 10,
@@ -42,31 +42,31 @@ EXTRACTORS: dict[Literal["ast", "maest"], str] = {
     "ast": "ASTFeatureExtractor", "maest": "MAESTFeatureExtractor"
 }  # fmt: skip
 # Far above any front end and depth in use, and below what keeps a machine busy for minutes.
-MOST_LAYERS, MOST_FRAMES, MOST_BINS, MOST_RATE = 200, 100_000, 1000, 1_000_000
-MOST_WHOLE = 1 << 31
+MAX_LAYERS, MAX_FRAMES, MAX_BINS, MAX_RATE = 200, 100_000, 1000, 1_000_000
+MAX_WHOLE = 1 << 31
 
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
     """What the files of a checkpoint say about it, before any weight is loaded."""
 
-    name: str  # as the user gave it; of a hub model id@commit
+    name: str  # as the user gave it; id@commit for a hub model
     folder: Path
     labels: tuple[str, ...]
     front_end: FrontEnd
-    multi_label: bool  # sigmoid for each label instead of a softmax over all
-    fingerprint: str  # of the contents: the same files anywhere give the same predictions
+    multi_label: bool  # a sigmoid for each label instead of a softmax over all
+    fingerprint: str  # of the contents: equal files give equal predictions, wherever they are
     architecture: str = CLASSIFIERS[0]
     temperature: float = 1.0  # what logits are divided by (Guo et al. 2017), positive
 
     @property
     def is_bundled(self) -> bool:
-        """Whether it came with the package."""
+        """Whether it is part of the package."""
         return self.folder.parent == BUNDLED
 
     @property
     def short_name(self) -> str:
-        """Where a checkpoint lies is nobody's business who gets a tagged file."""
+        """The name without its folder, which others who get a tagged file need not know."""
         return self.folder.resolve().name if self.folder == Path(self.name) else self.name
 
     def plan(self, count: Count) -> WindowPlan:
@@ -86,20 +86,20 @@ def read_json(path: Path, name: str) -> dict[str, Any]:
             )
         values = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise CheckpointError(f"{name} is no checkpoint: {path} is missing") from None
+        raise CheckpointError(f"{name} is not a checkpoint: {path} is missing") from None
     except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{name} has a damaged {path.name}: {error}") from error
     if not isinstance(values, dict):
-        raise CheckpointError(f"{name} has a damaged {path.name}: no JSON object")
+        raise CheckpointError(f"{name} has a damaged {path.name}: it is not a JSON object")
     return values
 
 
 def read_features(folder: Path, config: dict[str, Any], name: str) -> dict[str, Any]:
-    """The object in preprocessor_config.json, or AST's own where there is none.
+    """The object in preprocessor_config.json, or AST's own values where there is no such file.
 
-    Code written by hand around AST does not save one: it has the extractor of the checkpoint that
-    it began with. Raises `CheckpointError`, also where there is none and the config's features are
-    not of AST's size.
+    Hand-written training code around AST does not save one: it uses the extractor of the checkpoint
+    that it started from. Raises `CheckpointError`, also where the file is missing and the features
+    of the config are not of AST's size.
     """
     usual = FrontEnd()
     sizes = tuple(config.get(key, SIZES[key]) for key in ("max_length", "num_mel_bins"))
@@ -110,7 +110,7 @@ def read_features(folder: Path, config: dict[str, Any], name: str) -> dict[str, 
 
 
 def config_files(folder: Path) -> list[Path]:
-    """The JSON files that a checkpoint has, of those that are read."""
+    """Those of the JSON files we read that a checkpoint has."""
     return [path for name in CONFIGS if os.path.lexists(path := folder / name)]
 
 
@@ -119,12 +119,12 @@ def weight_files(folder: Path, name: str) -> list[Path]:
     files = [folder / file for file in weight_names(set(os.listdir(folder)))]
     if not files:
         raise CheckpointError(
-            f"{name} has no weights: neither model.safetensors, whole or in all its parts, nor "
-            f"pytorch_model.bin is in {folder}"
+            f"{name} has no weights: {folder} has neither model.safetensors, in one file or in all "
+            f"its parts, nor pytorch_model.bin"
         )
     for path in files:
         if not path.is_file():
-            raise CheckpointError(f"{name} has no usable weights: {path} is no regular file")
+            raise CheckpointError(f"{name} has no usable weights: {path} is not a regular file")
     return files
 
 
@@ -135,36 +135,36 @@ def classifier(config: dict[str, Any], name: str) -> str:
         if isinstance(named, list) and known in named:
             return known
     raise CheckpointError(
-        f"{name} is no AST audio classifier (its config.json names "
+        f"{name} is not an AST audio classifier (its config.json names "
         f"{named or 'no architecture'}, not {CLASSIFIERS[0]})"
     )
 
 
 def front_end(features: dict[str, Any]) -> FrontEnd:
-    """What preprocessor_config.json says. Raises `ValueError`, `TypeError` or `KeyError`."""
+    """The front end of preprocessor_config.json. Raises `ValueError`, `TypeError` or `KeyError`."""
     usual = FrontEnd()
     extractor = features.get("feature_extractor_type", EXTRACTORS[usual.kind])
     kind = next((kind for kind, name in EXTRACTORS.items() if name == extractor), None)
     if kind is None:
         known = " nor ".join(EXTRACTORS.values())
         raise ValueError(f"feature_extractor_type is {extractor!r}, neither {known}")
-    normalised = features.get("do_normalize", True)
+    is_normalised = features.get("do_normalize", True)
     found = FrontEnd(
         rate=_whole(features, "sampling_rate", usual.rate),
         frames=_whole(features, "max_length", usual.frames),
         mel_bins=_whole(features, "num_mel_bins", usual.mel_bins),
-        mean=float(features["mean"]) if normalised else 0.0,
-        std=float(features["std"]) if normalised else 0.5,  # the scale is 2 std
+        mean=float(features["mean"]) if is_normalised else 0.0,
+        std=float(features["std"]) if is_normalised else 0.5,  # the scale is 2 std
         kind=kind,
     )
-    if found.rate > MOST_RATE or found.frames > MOST_FRAMES or found.mel_bins > MOST_BINS:
+    if found.rate > MAX_RATE or found.frames > MAX_FRAMES or found.mel_bins > MAX_BINS:
         raise ValueError(f"{found.frames} frames of {found.mel_bins} bins at {found.rate} Hz")
     if not math.isfinite(found.mean) or not math.isfinite(found.std):
         raise ValueError(f"mean and std are {found.mean} and {found.std}")
-    fixed = {"n_fft": found.fft_size, "hop_length": found.hop_length, "log_compression": "logC"}
-    for key, only in fixed.items():
+    required = {"n_fft": found.fft_size, "hop_length": found.hop_length, "log_compression": "logC"}
+    for key, only in required.items():
         if features.get(key, only) != only:
-            raise ValueError(f"{key} must be {only!r}, it is {features[key]!r}")
+            raise ValueError(f"{key} must be {only!r}, not {features[key]!r}")
     return found
 
 
@@ -178,16 +178,16 @@ def labels(config: dict[str, Any]) -> tuple[str, ...]:
     if len(set(found)) < max(2, len(found)):
         raise ValueError("id2label must name at least two labels, each once")
     if odd := first_unusable(found):
-        raise ValueError(f"{odd!r} can be no label")
+        raise ValueError(f"{odd!r} cannot be a label")
     if (number := config.get("num_labels", len(found))) != len(found):
         raise ValueError(f"num_labels is {number!r}, and id2label has {len(found)}")
     return found
 
 
 def first_unusable(names: Iterable[str]) -> str | None:
-    """The first that holds control characters or half a surrogate pair, which no tag may hold."""
+    """The first with a control character or half a surrogate pair, which no tag may hold."""
     for name in names:
-        if any(unicodedata.category(sign) in ("Cc", "Cs") for sign in name):
+        if any(unicodedata.category(character) in ("Cc", "Cs") for character in name):
             return name
     return None
 
@@ -197,27 +197,27 @@ def temperature(config: dict[str, Any]) -> float:
     value = config.get("temperature", 1.0)
     # Exact types: JSON's true is a number to Python. A limit: JSON knows infinity and 1e400 too.
     if type(value) not in (int, float) or not 0 < value <= sys.float_info.max:
-        raise ValueError(f"temperature must be a positive finite number, it is {value!r}")
+        raise ValueError(f"temperature must be a positive finite number, not {value!r}")
     return float(value)
 
 
 def settings(config: dict[str, Any]) -> dict[str, Any]:
-    """What of a config makes the network, for `ASTConfig`. Raises `ValueError`."""
+    """The keys of a config that define the network, for `ASTConfig`. Raises `ValueError`."""
     sizes = {key: _whole(config, key, usual) for key, usual in SIZES.items()}
-    if "mlp_hidden" in config:  # see tagger.heads
+    if "mlp_hidden" in config:  # see tagger.models.heads
         sizes["mlp_hidden"] = _whole(config, "mlp_hidden", 1)
-    if sizes["num_hidden_layers"] > MOST_LAYERS:
+    if sizes["num_hidden_layers"] > MAX_LAYERS:
         raise ValueError(f"it has {sizes['num_hidden_layers']} layers")
     return sizes | {key: config[key] for key in OTHERS if key in config}
 
 
 def check_size(sizes: dict[str, Any], labels: int, weights: Iterable[Path], name: str) -> None:
-    """Raise `CheckpointError` where `settings` and labels make a network larger than its weights.
+    """Raise `CheckpointError` if `settings` and labels make a network larger than its weights.
 
-    Else a file of a few bytes could make it take all memory there is.
+    Without this check a file of a few bytes could make it take all memory.
     """
     needed, stored = _parameters(sizes, labels), sum(path.stat().st_size for path in weights)
-    if needed > stored:  # a number takes one byte at least
+    if needed > stored:  # a number takes at least one byte
         raise CheckpointError(
             f"the weights of {name} cannot be loaded: {stored:,} bytes are too few for the "
             f"{needed:,} numbers that its config describes"
@@ -240,9 +240,9 @@ def _parameters(sizes: dict[str, Any], labels: int) -> int:
 
 def _whole(values: dict[str, Any], key: str, usual: int) -> int:
     value = values.get(key, usual)
-    if type(value) is not int or not 1 <= value <= MOST_WHOLE:
-        told = repr(value)[:20]
-        raise ValueError(f"{key} must be a whole number from 1 to {MOST_WHOLE:,}, it is {told}")
+    if type(value) is not int or not 1 <= value <= MAX_WHOLE:
+        short = repr(value)[:20]
+        raise ValueError(f"{key} must be a whole number from 1 to {MAX_WHOLE:,}, not {short}")
     return value
 
 

@@ -1,4 +1,4 @@
-"""Where the model runs: which device, in which numbers, and how many windows at once."""
+"""Where the model runs: on which device, in which precision, and how many windows at once."""
 
 from __future__ import annotations
 
@@ -20,35 +20,35 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-CUDA_BATCH = 64  # windows; an H200 is no faster with more of AST base, and with 16 as fast
-FREE_SHARE = 0.8  # of a GPU's free memory; the rest is for what is cut in pieces, and for others
-# What a container may use of a second: "max 100000" or "150000 100000", in microseconds.
+CUDA_BATCH = 64  # windows; with AST base an H200 is no faster with more, and as fast with 16
+FREE_SHARE = 0.8  # of a GPU's free memory; the rest is for fragmentation and other programs
+# CPU time that a container may use in a period: "max 100000" or "150000 100000", microseconds.
 QUOTA_V2 = Path("/sys/fs/cgroup/cpu.max")
 QUOTA_V1 = Path("/sys/fs/cgroup/cpu/cpu.cfs_quota_us"), Path("/sys/fs/cgroup/cpu/cpu.cfs_period_us")
-# Where Linux shows a GPU of NVIDIA that has a driver; elsewhere only nvidia-smi does.
+# Where Linux shows an NVIDIA GPU that has a driver; elsewhere only nvidia-smi shows it.
 NVIDIA = ("/dev/nvidia[0-9]*", "/proc/driver/nvidia/gpus/*")
-HIDING = ("", "-1")  # in CUDA_VISIBLE_DEVICES: somebody wants no GPU
+HIDING = ("", "-1")  # values of CUDA_VISIBLE_DEVICES by which a user hides all GPUs
 GET_TORCH = "https://pytorch.org/get-started/locally"
-CPU_TOKENS = 2048  # in a batch: what its layers pass on stays in the processor's cache
+CPU_TOKENS = 2048  # in a batch: the layers' activations stay in the processor's cache
 
 
 def choose_device(name: str, say: Callable[[str], None] = lambda message: None) -> torch.device:
-    """`auto` is the first of cuda, mps and cpu that is here; any other must be here.
+    """`auto` is the first of cuda, mps and cpu that is available.
 
-    Raises `DeviceError`: a device that was asked for is never silently replaced. Nor is, with
-    `auto`, an NVIDIA GPU that torch cannot use: `say` is told why.
+    Raises `DeviceError` for any other that is not: a device that the user chose is never silently
+    replaced. Where `auto` passes over an NVIDIA GPU that torch cannot use, `say` gets the reason.
     """
     import torch
 
     if name == "cpu":
         return torch.device(name)
     cuda, trouble = look_for_cuda()
-    here = {"cuda": cuda, "mps": torch.backends.mps.is_available(), "cpu": True}
+    available = {"cuda": cuda, "mps": torch.backends.mps.is_available(), "cpu": True}
     if name == "auto":
-        name = next(device for device, available in here.items() if available)
+        name = next(device for device, usable in available.items() if usable)
         if trouble:
             say(f"the NVIDIA GPU is not used: {trouble}; running on {name}")
-    if not here.get(name.split(":")[0]):
+    if not available.get(name.split(":")[0]):
         reason = f": {trouble}" if trouble and name.startswith("cuda") else ""
         raise DeviceError(
             f"device {name} is not available to torch {torch.__version__}{reason}; "
@@ -58,36 +58,36 @@ def choose_device(name: str, say: Callable[[str], None] = lambda message: None) 
 
 
 def look_for_cuda() -> tuple[bool, str]:
-    """Whether torch can use CUDA, and if not, why: "" where no NVIDIA GPU is here, or it is hidden.
+    """Whether torch can use CUDA, and why not: "" if there is no NVIDIA GPU, or it is hidden.
 
-    Nothing is computed, so that no memory of a GPU is taken.
+    It computes nothing, and so takes no memory of a GPU.
     """
     import torch
 
-    sign, told = sign_of_nvidia(), "it finds none"
+    evidence, reason = find_nvidia(), "it finds none"
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
             if torch.cuda.is_available():
                 return True, ""
-            if sign:
+            if evidence:
                 torch.cuda.init()  # type: ignore[no-untyped-call]  # says why, if no warning did
-        except Exception as error:  # whatever driver and libraries say
-            told = first_line(error)
-    if not sign or os.environ.get("CUDA_VISIBLE_DEVICES") in HIDING:
+        except Exception as error:  # whatever driver and libraries raise
+            reason = first_line(error)
+    if not evidence or os.environ.get("CUDA_VISIBLE_DEVICES") in HIDING:
         return False, ""
     if caught:
-        told = first_line(caught[0].message)
+        reason = first_line(caught[0].message)
     version = f"torch {torch.__version__}"
     if torch.version.cuda is None:
-        return False, f"{sign} is here, but {version} is a build without CUDA (see {GET_TORCH})"
-    if sign.startswith("/proc"):  # of the machine, not of the container
-        told = "no /dev/nvidia0 is here; a container needs to be given it (docker: --gpus all)"
-    return False, f"{sign} is here, but {version} for CUDA {torch.version.cuda} says: {told}"
+        return False, f"{evidence} is here, but {version} is built without CUDA (see {GET_TORCH})"
+    if evidence.startswith("/proc"):  # the host's, shown inside a container as well
+        reason = "there is no /dev/nvidia0; a container must be given it (docker: --gpus all)"
+    return False, f"{evidence} is here, but {version} for CUDA {torch.version.cuda} says: {reason}"
 
 
-def sign_of_nvidia() -> str:
-    """What shows that the driver of an NVIDIA GPU is here; "" if nothing does."""
+def find_nvidia() -> str:
+    """A path that shows that this machine has an NVIDIA GPU with a driver; "" if there is none."""
     found = (path for pattern in NVIDIA for path in sorted(glob(pattern)))
     return next(found, None) or shutil.which("nvidia-smi") or ""
 
@@ -95,7 +95,7 @@ def sign_of_nvidia() -> str:
 def try_device(device: torch.device) -> None:
     """Compute something tiny. Raises `DeviceError` if a device that torch sees cannot.
 
-    So it is with a GPU for which a build of torch has no code. One without free memory passes.
+    A build of torch may have no code for a GPU. A GPU without free memory passes.
     """
     import torch
 
@@ -111,7 +111,7 @@ def try_device(device: torch.device) -> None:
 
 
 def fast_bfloat16(device: torch.device) -> str:
-    """What multiplies bfloat16 fast there: "AMX", "AVX512-BF16" or "the GPU"; "" if nothing."""
+    """What multiplies bfloat16 fast on it: "AMX", "AVX512-BF16" or "the GPU"; "" for nothing."""
     import torch
 
     if device.type == "cuda":
@@ -124,9 +124,9 @@ def fast_bfloat16(device: torch.device) -> str:
 
 
 def choose_precision(name: str, device: torch.device) -> torch.dtype:
-    """`auto` is bfloat16 where the hardware multiplies it fast, see `fast_bfloat16`.
+    """`auto` is bfloat16 where the hardware multiplies it fast (`fast_bfloat16`).
 
-    Elsewhere it is float32; on GPUs older than bfloat16, float16.
+    Elsewhere it is float32; on CUDA GPUs older than bfloat16, float16.
     """
     import torch
 
@@ -139,42 +139,43 @@ def choose_precision(name: str, device: torch.device) -> torch.dtype:
 
 
 def choose_batch(device: torch.device, tokens: int, forward: Callable[[], object]) -> int:
-    """How many windows of `tokens` tokens go through the network at once, one at least.
+    """How many windows of `tokens` tokens go through the network at once, at least one.
 
-    On a GPU it depends on the free memory, and on what `forward`, which runs one window, takes.
+    On a GPU it follows from the free memory and from the memory that `forward`, which runs one
+    window, takes.
     """
     if device.type != "cuda":
         return max(1, round(CPU_TOKENS / tokens))
     import torch
 
-    forward()  # libraries take memory of their own the first time
+    forward()  # libraries allocate memory of their own the first time
     torch.cuda.reset_peak_memory_stats(device)
     before = torch.cuda.memory_allocated(device)
     forward()
     cost = torch.cuda.max_memory_allocated(device) - before
-    return fitting(torch.cuda.mem_get_info(device)[0], cost)
+    return windows_that_fit(torch.cuda.mem_get_info(device)[0], cost)
 
 
-def fitting(free: int, cost: int) -> int:
-    """How many windows of `cost` bytes fit in `free` bytes, one at least."""
+def windows_that_fit(free: int, cost: int) -> int:
+    """How many windows of `cost` bytes fit in `free` bytes, at least one."""
     return max(1, min(CUDA_BATCH, int(FREE_SHARE * free) // max(1, cost)))
 
 
 def out_of_memory() -> DeviceError:
-    """What to raise where a GPU holds not even the model and one window."""
+    """The error for a GPU that does not even hold the model and one window."""
     return DeviceError(
-        "the GPU's free memory does not hold the model and one window: end what else uses it, "
-        "or use --device cpu"
+        "the GPU's free memory does not hold the model and one window: close other programs that "
+        "use it, or use --device cpu"
     )
 
 
 def run_in_parts(
     run: Callable[[Tensor], Tensor], batch: Tensor, size: int
 ) -> tuple[list[Tensor], int]:
-    """What `run` makes of a batch, `size` rows at a time, and the size in the end.
+    """The results of `run` on a batch, `size` rows at a time, and the final size.
 
-    The size is halved while a GPU's memory does not hold so many; `DeviceError` if it does not hold
-    one.
+    The size is halved as long as a GPU's memory does not hold that many rows. Raises `DeviceError`
+    if it does not hold one.
     """
     import torch
 
@@ -193,7 +194,7 @@ def run_in_parts(
 
 
 class Copies:
-    """Brings batches to a device; to a GPU beside what it computes."""
+    """Copies batches to a device; to a GPU while it computes."""
 
     def __init__(self, device: torch.device) -> None:
         import torch
@@ -204,21 +205,21 @@ class Copies:
             self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
 
     def send(self, batch: Tensor) -> Tensor:
-        """The batch on the device. For a GPU it may not change before what comes of it is here."""
+        """The batch on the device. For a GPU it must not change before its result is there."""
         if self._stream is None:
             return batch.to(self.device)
         import torch
 
         with torch.cuda.stream(self._stream):
-            there = batch.pin_memory().to(self.device, non_blocking=True)
+            copy = batch.pin_memory().to(self.device, non_blocking=True)
         computing = torch.cuda.current_stream(self.device)
         computing.wait_stream(self._stream)
-        there.record_stream(computing)
-        return there
+        copy.record_stream(computing)
+        return copy
 
 
 class PendingProbabilities:
-    """Probabilities `(batch, labels)` that a device may still be working out."""
+    """Probabilities `(batch, labels)` that a device may still be computing."""
 
     def __init__(self, scores: Tensor) -> None:
         import torch
@@ -234,14 +235,14 @@ class PendingProbabilities:
         self._scores = scores
 
     def result(self) -> NDArray[np.float32]:
-        """Wait for them. Float32."""
+        """Wait for them: `(batch, labels)`, float32."""
         if self._done is not None:
             self._done.synchronize()
         return self._scores.cpu().numpy()
 
 
 def count_cores() -> int:
-    """The cores that this process may use: those it is bound to, or the quota of its container."""
+    """How many cores this process may use, by its affinity and by its container's quota."""
     allowed = getattr(os, "sched_getaffinity", None)  # not on macOS and Windows
     cores = len(allowed(0)) if allowed else os.cpu_count() or 1
     with suppress(OSError, ValueError, ZeroDivisionError):  # no container, or no quota ("max")

@@ -1,8 +1,7 @@
-"""DoRA's factors become part of the plain weights that they adapt.
+"""Fold DoRA's factors into the plain weights that they adapt.
 
-A network that was fine-tuned by a DoRA written by hand is saved with its factors beside the weights
-of each adapted layer (Liu et al. 2024, https://arxiv.org/abs/2402.09353). Folded, it is a network
-like any other.
+Hand-written DoRA saves its factors beside the weights of each adapted layer (Liu et al. 2024,
+https://arxiv.org/abs/2402.09353). Once they are folded, the network is like any other.
 """
 
 from __future__ import annotations
@@ -16,39 +15,40 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 FACTOR = re.compile(r"(?P<layer>.+?)(?:\.lora)?\.(?P<part>[ABm])")
-INSIDE = ("", ".linear", ".base_layer")  # where the adapted layer lies in the adapting one
+INSIDE = ("", ".linear", ".base_layer")  # name of the adapted layer in the adapting one
 ALPHAS = ("dora_alpha", "lora_alpha", "alpha")
-# Of the AST on GTZAN whose authors' code saves such factors, and says nothing of it in the config.
+# That of an AST fine-tuned on GTZAN whose code saves such factors without naming alpha in the
+# config. `training` uses it too.
 USUAL_ALPHA = 4.247
 
 
 def has_dora(weights: Mapping[str, Tensor]) -> bool:
-    """Whether factors of DoRA are among these weights."""
+    """Whether these weights include factors of DoRA."""
     return any(FACTOR.fullmatch(name) for name in weights)
 
 
 def dora_alpha(config: Mapping[str, Any]) -> float:
-    """The strength that a config gives as one of `ALPHAS`, else 4.247. Raises `ValueError`."""
+    """The alpha that a config gives as one of `ALPHAS`, else `USUAL_ALPHA`. Raises `ValueError`."""
     value = next((config[key] for key in ALPHAS if key in config), USUAL_ALPHA)
     if type(value) not in (int, float) or not math.isfinite(value):
-        raise ValueError(f"alpha must be a finite number, it is {value!r}")
+        raise ValueError(f"alpha must be a finite number, not {value!r}")
     return float(value)
 
 
 def fold_dora(weights: Mapping[str, Tensor], alpha: float) -> dict[str, Tensor]:
     """The same weights with W' = m V / ||V|| in place of W, A, B and m.
 
-    W is `(out, in)`, float32 when folded. Of each layer with factors, `LAYER.A` or `LAYER.lora.A`
-    and so on, W is `LAYER.weight`, `LAYER.linear.weight` or `LAYER.base_layer.weight`, and becomes
-    `LAYER.weight`; so does its bias. The shapes tell the rest:
+    W is `(out, in)`, float32 when folded. For a layer with factors `LAYER.A` or `LAYER.lora.A` and
+    so on, W is `LAYER.weight`, `LAYER.linear.weight` or `LAYER.base_layer.weight`, and becomes
+    `LAYER.weight`; likewise its bias. The shapes decide the rest:
 
     - A `(in, r)` and B `(r, out)`: V = W + alpha (A B)^T;
     - A `(r, in)` and B `(out, r)`: V = W + alpha / r B A, as in peft;
     - m `(1, in)` or `(in,)`: the norm is that of each column;
     - m `(out, 1)` or `(out,)`: the norm is that of each row, as in peft.
 
-    Raises `ValueError` that names the layer where a factor is missing, where shapes fit none of
-    these or more than one, or where a norm is zero.
+    Raises `ValueError`, which names the layer, if a factor is missing, if the shapes fit none of
+    these or more than one, or if a norm is zero.
     """
     folded = dict(weights)
     layers: dict[str, dict[str, Tensor]] = {}
@@ -71,10 +71,10 @@ def fold_dora(weights: Mapping[str, Tensor], alpha: float) -> dict[str, Tensor]:
 
 
 def _unwrap(weights: dict[str, Tensor], layer: str) -> None:
-    """Give the adapted layer the name of the one that adapts it."""
+    """Rename the adapted layer to the one that adapts it."""
     found = [place for place in INSIDE if f"{layer}{place}.weight" in weights]
     if len(found) != 1:
-        raise ValueError(f"{layer} has DoRA's factors and {len(found)} weights that they adapt")
+        raise ValueError(f"{layer} has DoRA's factors and {len(found)} weights for them to adapt")
     for kind in ("weight", "bias"):
         if (name := f"{layer}{found[0]}.{kind}") in weights:
             weights[f"{layer}.{kind}"] = weights.pop(name)
@@ -83,14 +83,14 @@ def _unwrap(weights: dict[str, Tensor], layer: str) -> None:
 def _changed(weights: Tensor, a: Tensor, b: Tensor, alpha: float) -> Tensor:
     """V of `fold_dora`: `(out, in)`."""
     if weights.ndim != 2:
-        raise ValueError(f"weights of {tuple(weights.shape)} are no matrix")
+        raise ValueError(f"weights of shape {tuple(weights.shape)} are not a matrix")
     outputs, inputs = weights.shape
     rank = min(a.shape, default=0)
     by_hand = rank > 0 and (a.shape, b.shape) == ((inputs, rank), (rank, outputs))
     as_peft = rank > 0 and (a.shape, b.shape) == ((rank, inputs), (outputs, rank))
     if by_hand == as_peft:
         shapes = f"A {tuple(a.shape)} and B {tuple(b.shape)} for {outputs} x {inputs} weights"
-        raise ValueError(f"{shapes} {'can be meant in two ways' if by_hand else 'do not fit'}")
+        raise ValueError(f"{shapes} {'are ambiguous' if by_hand else 'do not fit'}")
     product = (a.float() @ b.float()).T * alpha if by_hand else b.float() @ a.float() * alpha / rank
     return weights + product
 
@@ -102,9 +102,11 @@ def _scaled(changed: Tensor, m: Tensor) -> Tensor:
     of_rows = m.shape in ((outputs, 1), (outputs,))
     if of_columns == of_rows:
         shapes = f"m {tuple(m.shape)} for {outputs} x {inputs} weights"
-        raise ValueError(f"{shapes} {'can be meant in two ways' if of_rows else 'does not fit'}")
+        raise ValueError(f"{shapes} {'is ambiguous' if of_rows else 'does not fit'}")
     norms = changed.norm(dim=0 if of_columns else 1, keepdim=True)  # (1, in) or (out, 1)
-    if not bool((norms > 0).all()):  # nor is a norm that is no number
-        raise ValueError(f"the norm of a {'column' if of_columns else 'row'} is zero or no number")
+    if not bool((norms > 0).all()):  # false for NaN too
+        raise ValueError(
+            f"the norm of a {'column' if of_columns else 'row'} is zero or not a number"
+        )
     folded: Tensor = m.float().reshape(norms.shape) * changed / norms
     return folded

@@ -1,4 +1,4 @@
-"""Log-mel filter banks in torch: batched, and on whatever device the waveforms are on.
+"""Log-mel filter banks in torch, in batches, on the device that the waveforms are on.
 
 There are two kinds. AST's numbers are those of transformers' `ASTFeatureExtractor`, which follows
 Kaldi's `compute-fbank-feats` (https://kaldi-asr.org/doc/feat.html) without its scaling to 16 bits.
@@ -18,10 +18,9 @@ from tagger.types import FrontEnd
 
 PREEMPHASIS = 0.97
 LOG_FLOOR = 1.192092955078125e-07  # smallest energy that AST's logarithm sees: float32's epsilon
-LOWEST = 20.0  # Hz, where AST's filters begin; MAEST's begin at 0
-COMPRESSION = 10_000.0  # what MAEST multiplies energies by, before 1 is added
-# Slaney's mel scale: a mel is 200/3 Hz up to 1 kHz, which is 15 mel, and then 27 mel are a factor
-# of 6.4.
+LOWEST = 20.0  # Hz, where AST's filters start; MAEST's start at 0
+COMPRESSION = 10_000.0  # MAEST takes the logarithm of 1 + COMPRESSION * energy
+# Slaney's mel scale: a mel is 200/3 Hz up to 1 kHz (15 mel); above, 27 mel are a factor of 6.4.
 LINEAR, BREAK, STEP = 200 / 3, 15.0, math.log(6.4) / 27
 
 
@@ -37,12 +36,12 @@ def slaney_mel(hertz: Tensor) -> Tensor:
 
 
 def slaney_hertz(mels: Tensor) -> Tensor:
-    """What `slaney_mel` turns into these, in Hz."""
+    """The inverse of `slaney_mel`, in Hz."""
     return LINEAR * torch.where(mels < BREAK, mels, BREAK * ((mels - BREAK) * STEP).exp())
 
 
 def mel_filters(front_end: FrontEnd) -> Tensor:
-    """Triangular filters `(fft_size // 2 + 1, mel_bins)`, float32; worked out in float64.
+    """Triangular filters `(fft_size // 2 + 1, mel_bins)`, float32; computed in float64.
 
     They overlap by half, equally far apart in mel, and end at half the rate. AST's are linear in
     mel and each peaks at 1; MAEST's are linear in Hz and each has an area of 1.
@@ -68,9 +67,9 @@ def triangles(places: Tensor, points: Tensor) -> Tensor:
 
 
 def emphasise(frames: Tensor) -> Tensor:
-    """Frames without their mean, and with high frequencies raised, as Kaldi does it."""
+    """Frames without their mean and with preemphasis, as Kaldi does it; the same shape."""
     frames = frames - frames.mean(dim=-1, keepdim=True)  # (batch, frames, 400)
-    # The first sample has none before it and stands in for its own predecessor, as in Kaldi.
+    # The first sample is its own predecessor, as in Kaldi.
     previous = torch.cat([frames[..., :1], frames[..., :-1]], dim=-1)
     return frames - PREEMPHASIS * previous
 
@@ -78,11 +77,11 @@ def emphasise(frames: Tensor) -> Tensor:
 class Fbank(nn.Module):
     """Waveforms `(batch, samples)` in [-1, 1] to normalised features `(batch, frames, mel_bins)`.
 
-    From each frame of AST's the mean is taken off and high frequencies are raised (preemphasis);
-    MAEST's are as they are, and centred on multiples of the hop, with zeros around the waveform.
-    The power spectrum goes through the mel filters and a logarithm, AST's ln x or MAEST's
-    log10(1 + 10,000 x); `(x - mean) / (2 std)` is the scaling the model was trained with. Always
-    float32: the logarithm of small energies does not survive bfloat16.
+    AST's frames lose their mean and get preemphasis, which raises high frequencies; MAEST's stay as
+    they are, centred on multiples of the hop, with zeros around the waveform. The power spectrum
+    goes through the mel filters and a logarithm, ln x for AST or log10(1 + 10,000 x) for MAEST;
+    `(x - mean) / (2 std)` is the scaling that the model was trained with. Always float32: the
+    logarithm of small energies does not survive bfloat16.
     """
 
     window: Tensor
@@ -99,7 +98,7 @@ class Fbank(nn.Module):
 
     @torch.no_grad()
     def forward(self, waveforms: Tensor) -> Tensor:
-        """Features of each waveform; `samples` must fill at least one frame."""
+        """Features of each waveform; `samples` must fill at least one frame. Without gradients."""
         front_end = self.front_end
         features = self._log(self._power(waveforms.float()) @ self.filters)
         return (features - front_end.mean) / (2 * front_end.std)  # (batch, frames, mel_bins)

@@ -20,11 +20,11 @@ MULTI_LABEL = "multi_label_classification"
 def find_model(
     name: str, say: Callable[[str], None] = lambda message: None, *, quiet: bool = False
 ) -> ModelInfo:
-    """Find and check a checkpoint; a hub model is downloaded if the cache does not hold it.
+    """Find and check a checkpoint; a hub model is downloaded if it is not in the cache.
 
-    `name` is that of a preset or of a bundled model, a folder, a hub id, or a hub id and behind an
-    "@" a revision; a folder with the name of a preset is written `./name`. `say` is told before
-    anything is downloaded; `quiet`: without a bar. Raises `CheckpointError` with what to do.
+    `name` is a preset, a bundled model, a folder, a hub id, or `id@revision`; a folder that has the
+    name of a preset is written `./name`. `say` gets a line before anything is downloaded; `quiet`:
+    no progress bar. Raises `CheckpointError`, which says what to do.
     """
     name, folder = _find_folder(name, say, quiet)
     config = checkpoint.read_json(folder / "config.json", name)
@@ -40,7 +40,7 @@ def find_model(
     frames, bins = sizes["max_length"], sizes["num_mel_bins"]
     if (front_end.frames, front_end.mel_bins) != (frames, bins):
         raise CheckpointError(
-            f"{name} contradicts itself: its config wants {frames} x {bins} features, its "
+            f"{name} contradicts itself: its config expects {frames} x {bins} features, its "
             f"preprocessor_config gives {front_end.frames} x {front_end.mel_bins}"
         )
     checkpoint.check_size(sizes, len(labels), weights, name)
@@ -66,19 +66,19 @@ def _is_multi_label(config: Mapping[str, Any], labels: Sequence[str]) -> bool:
 
 
 def _find_folder(name: str, say: Callable[[str], None], quiet: bool) -> tuple[str, Path]:
-    """What to call a model, a hub's with its commit, and where it lies."""
+    """The name of a model, with the commit of one from the hub, and its folder."""
     bundled = sorted(path.parent.name for path in BUNDLED.glob("*/config.json"))
     if name == "bundled" or name in bundled:
         name = DEFAULT_MODEL if name == "bundled" else name
         return name, BUNDLED / name
-    # A preset comes first, for what a name means must not depend on where the command is run.
-    if name not in PRESETS and os.path.isdir(name):  # and no error if it is too long for a path
+    # A preset comes first: what a name means must not depend on the folder one is in.
+    if name not in PRESETS and os.path.isdir(name):  # no error for a name too long for a path
         return name, Path(name)
     if want := hub.wanted(name):
         folder = hub.fetch(want, say, quiet=quiet)
         return f"{want.repo}@{folder.name}", folder
     raise CheckpointError(
-        f"no model {name!r}: give one that `tag-genres models` lists ({', '.join(PRESETS)}), a "
+        f"no model {name!r}: use one that `tag-genres models` lists ({', '.join(PRESETS)}), a "
         "folder with config.json and model.safetensors, or a hub id such as "
         f"{PRESETS['audioset'].repo}"
     )

@@ -1,6 +1,6 @@
 """Classification heads that transformers' own AST does not have.
 
-Transformers' class would leave the weights of such a head out and draw new ones.
+Transformers' own class would ignore the weights of such a head and draw new ones.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ LAST = ("classifier.dense.weight", "classifier.dense.4.weight")  # (labels, hidd
 class ASTWithMlpHead(ASTForAudioClassification):
     """AST with one hidden layer between the pooled output and the labels.
 
-    Of the config it takes `mlp_hidden` (width) and `mlp_dropout` (two shares); where they are
-    missing it uses, and saves, the values that were found for AST on GTZAN: 200, 0.05 and 0.1. The
-    layer norm in front of the head stays AST's own.
+    The config gives `mlp_hidden` (width) and `mlp_dropout` (two rates); where they are missing it
+    uses, and saves, the values that were found for AST on GTZAN: 200, 0.05 and 0.1. The layer norm
+    in front of the head stays AST's own.
     """
 
     def __init__(self, config: ASTConfig) -> None:
@@ -36,19 +36,19 @@ class ASTWithMlpHead(ASTForAudioClassification):
             nn.Dropout(between),
             nn.Linear(config.mlp_hidden, config.num_labels),
         )  # (batch, hidden_size) to (batch, labels)
-        self.post_init()  # draws the weights of what is new; all others are marked as drawn
+        self.post_init()  # draws the new weights; all others are marked as drawn
 
 
 def classifier_class(config: ASTConfig) -> type[ASTForAudioClassification]:
-    """The class of a network: the one with two layers where the config has `mlp_hidden`."""
+    """The class of a network: with a head of two layers where the config has `mlp_hidden`."""
     return ASTWithMlpHead if hasattr(config, "mlp_hidden") else ASTForAudioClassification
 
 
 def mlp_hidden(weights: Mapping[str, Tensor]) -> int | None:
-    """How wide the hidden layer of a head is; None for a head without one."""
+    """The width of a head's hidden layer; None for a head without one."""
     return len(weights[FIRST_OF_TWO]) if FIRST_OF_TWO in weights else None
 
 
 def outputs(weights: Mapping[str, Tensor]) -> int | None:
-    """How many outputs a head has, of either kind; None where its last layer is not there."""
+    """How many outputs a head of either kind has; None where its last layer is missing."""
     return next((len(weights[name]) for name in LAST if name in weights), None)

@@ -1,6 +1,6 @@
-"""One string to a model: a preset's name, a folder saved by `save_pretrained`, or a hub id.
+"""A checkpoint on a device: waveforms in, probabilities out.
 
-`find_model` reads only the JSON files and needs no torch, so that a run with nothing to predict
+`find.find_model` reads only JSON files and needs no torch, so that a run with nothing to predict
 never imports it; `load_model` brings the weights onto a device.
 """
 
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 class GenreModel:
     """An AST classifier on a device: waveforms in, probabilities out.
 
-    `batch_size` is how many windows go through the network at once: the one asked for, else one
-    that suits the device. It is halved when a GPU's memory does not hold them, which `say` is told.
+    `batch_size` is how many windows go through the network at once; by default it suits the device.
+    It is halved when a GPU's memory does not hold that many, and `say` gets a line about it.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class GenreModel:
         self._copies = Copies(device)
         self._fbank = Fbank(info.front_end).to(device)
         self._network = Network(load_network(info)).to(device=device, dtype=dtype).eval()
-        self.batch_size = batch_size or 1  # what is tried one by one below
+        self.batch_size = batch_size or 1  # 1 for the trial below
         if batch_size is None:
             window = np.zeros((1, info.front_end.window_samples), np.float32)
             tokens, trial = self._network.tokens, lambda: self.probabilities(window)
@@ -68,14 +68,14 @@ class GenreModel:
         """`(batch, samples)` at the model's rate to `(batch, labels)`, float32.
 
         Softmax over the labels, or a sigmoid for each of a multi-label checkpoint, of the logits
-        divided by the checkpoint's temperature. Raises as `start` does.
+        divided by the checkpoint's temperature (Guo et al. 2017). Raises as `start` does.
         """
         return self.start(waveforms).result()
 
     def start(self, waveforms: NDArray[np.float32] | Tensor) -> PendingProbabilities:
-        """What `probabilities` gives, without waiting for a GPU; a CPU is done with it at once.
+        """As `probabilities`, but without waiting for a GPU; a CPU is done when this returns.
 
-        A GPU copies from pinned memory by itself, so a pinned tensor may not change before the
+        A GPU copies pinned memory in the background: a pinned tensor must not change before the
         result is there. Raises `DeviceError` if not even one window fits in a GPU's memory.
         """
         import torch
@@ -84,7 +84,7 @@ class GenreModel:
         if size < self.batch_size:
             self._say(
                 f"the memory of {self.device} does not hold {self.batch_size} windows at once; "
-                f"going on with {size}"
+                f"continuing with {size}"
             )
             self.batch_size = size
         return PendingProbabilities(torch.cat(parts))
@@ -101,7 +101,7 @@ class GenreModel:
 
     @property
     def precision(self) -> str:
-        """Name of the number type that the network computes in."""
+        """The type that the network computes in: "float32", "bfloat16" or "float16"."""
         return str(self.dtype).removeprefix("torch.")
 
 

@@ -1,8 +1,8 @@
 """The forward pass of AST for inference, on the weights of transformers' own module.
 
 The same numbers as `ASTForAudioClassification` up to rounding, with less work: the patches are one
-matrix product, so are queries, keys and values, and the last layer works out only the two tokens
-that the head looks at (Gong et al. 2021, https://arxiv.org/abs/2104.01778).
+matrix product, queries, keys and values another, and the last layer computes only the two tokens
+that the head uses (Gong et al. 2021, https://arxiv.org/abs/2104.01778).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ SPECIAL_TOKENS = 2  # class and distillation; the head takes their mean
 
 
 class Layer(nn.Module):
-    """One transformer layer with the norms in front; `source` is an `ASTLayer`."""
+    """One transformer layer, normalised before attention and MLP; `source` is an `ASTLayer`."""
 
     def __init__(self, source: Any) -> None:
         super().__init__()
@@ -37,7 +37,7 @@ class Layer(nn.Module):
         return self._finish(hidden, *self.qkv(self.norm_before(hidden)).chunk(3, dim=-1))
 
     def first(self, hidden: Tensor, count: int) -> Tensor:
-        """What `forward` gives for the first `count` tokens: `(batch, count, hidden_size)`."""
+        """The first `count` tokens of `forward`'s result: `(batch, count, hidden_size)`."""
         normed = self.norm_before(hidden)  # (batch, tokens, hidden_size)
         size = self.heads * self.head_size
         weights, biases = self.qkv.weight, self.qkv.bias
@@ -49,7 +49,7 @@ class Layer(nn.Module):
     def _finish(self, hidden: Tensor, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         query, key, value = self._split(query), self._split(key), self._split(value)
         mixed = functional.scaled_dot_product_attention(query, key, value)
-        # In place, since nobody else holds what the product made: one tensor less to allocate.
+        # In place, since nothing else holds the product: one tensor less to allocate.
         hidden = self.out(mixed.transpose(1, 2).flatten(2)).add_(hidden)
         wide = self.activation(self.widen(self.norm_after(hidden)))
         result: Tensor = self.narrow(wide).add_(hidden)
@@ -63,7 +63,7 @@ class Layer(nn.Module):
 class Network(nn.Module):
     """Features to logits; `source` is an `ASTForAudioClassification`, or one with another head.
 
-    It takes the modules of `source` for its own, which is of no use afterwards.
+    It takes over the modules of `source`, which must not be used afterwards.
     """
 
     def __init__(self, source: Any) -> None:

@@ -1,4 +1,4 @@
-"""Models that are known by a short name; the table of them is `presets.toml`."""
+"""Models with a short name; their table is `presets.toml`."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from tagger.genres.vocabulary import read_toml
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """What is told of a model before anything is downloaded."""
+    """What is known about a model before anything is downloaded."""
 
     name: str
     licence: str  # as SPDX writes it
     megabytes: int  # of its weights, in units of 10^6 bytes
     weights: str  # "safetensors" or "pickle"
     labels: int
-    window: float  # seconds that it hears at once
+    window: float  # seconds of sound that it sees at once
     front_end: str  # "ast" or "maest"
     vocabulary: str  # what its labels are, and which of them are genres
     accuracy: str  # as published
     source: str  # of the accuracy
-    repo: str = ""  # its id on the Hugging Face hub; "" of the bundled one
-    revision: str | None = None  # the commit that is downloaded; None: that of `main`
+    repo: str = ""  # its id on the Hugging Face hub; "" for the bundled model
+    revision: str | None = None  # the commit that is downloaded; None: the one of `main`
 
     @property
     def non_commercial(self) -> bool:
@@ -35,12 +35,12 @@ class Preset:
 
 
 def is_non_commercial(licence: str) -> bool:
-    """Whether a licence, in any case, is one of those that end or go on with "-NC"."""
+    """Whether a licence has the part "NC", in any case: "CC-BY-NC-SA-4.0", "cc-by-nc"."""
     return re.search(r"-nc(-|$)", licence.lower()) is not None
 
 
 def find_preset(name: str) -> Preset | None:
-    """The preset of a short name, or of a hub id in any case, as a hub takes it."""
+    """The preset of a short name, or of a hub id in any case, which hubs ignore."""
     by_repo = (preset for preset in PRESETS.values() if preset.repo.lower() == name.lower())
     return PRESETS.get(name) or (next(by_repo, None) if name else None)
 

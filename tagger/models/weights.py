@@ -1,4 +1,4 @@
-"""The weights of a checkpoint, and the network that they make."""
+"""The weights of a checkpoint, read without running code, and the network they make."""
 
 from __future__ import annotations
 
@@ -19,19 +19,20 @@ if TYPE_CHECKING:
     from torch import Tensor
     from transformers import ASTConfig, ASTForAudioClassification
 
-# All that a pickled dict of tensors calls. Torch's own list for `weights_only` is longer, and with
-# it a few bytes may ask for all memory there is.
-CALLED = re.compile(
+# All that a pickled dict of tensors calls. Torch's own list for `weights_only` is longer, and what
+# it allows beyond lets a few bytes ask for all memory.
+ALLOWED_CALLS = re.compile(
     r"collections OrderedDict|torch \w+Storage|torch\._utils _rebuild_(tensor_v2|parameter)"
 )
-PICKLE_BYTES = 16 << 20  # without the tensors, which lie beside it; AST's has 20 kB
-INSTEAD = "ask for the weights as model.safetensors"
+MAX_PICKLE = 16 << 20  # bytes without the tensors, which are stored beside it; AST's has 20 kB
+ADVICE = "ask for the weights as model.safetensors"
 
 
 def network_config(info: ModelInfo, weights: dict[str, Tensor]) -> ASTConfig:
-    """What the network of a checkpoint is made by, as transformers takes it.
+    """The config of a checkpoint's network for transformers, built from checked values.
 
-    A head of two layers is told by its weights: code written by hand names plain AST in the config.
+    The weights show whether the head has two layers: hand-written training code names plain AST in
+    the config all the same. Raises `CheckpointError` or `ValueError`.
     """
     from transformers import ASTConfig
 
@@ -47,10 +48,9 @@ def network_config(info: ModelInfo, weights: dict[str, Tensor]) -> ASTConfig:
 
 
 def read_weights(info: ModelInfo) -> dict[str, Tensor]:
-    """All tensors of a checkpoint, by the names in its files, with factors of DoRA folded in.
+    """All tensors of a checkpoint, by their names in its files, with DoRA's factors folded in.
 
-    Raises `CheckpointError` that names the checkpoint, also where its head and its labels differ in
-    number.
+    Raises `CheckpointError`, also where the head's outputs and the labels differ in number.
     """
     from safetensors.torch import load_file
 
@@ -130,7 +130,7 @@ def hide_progress_bars() -> None:
 
 @contextmanager
 def _named(name: str) -> Iterator[None]:
-    """Damaged weights surface as safetensors', torch's and Python's own errors alike."""
+    """Turn any error into a `CheckpointError`: safetensors, torch and Python raise many kinds."""
     try:
         yield
     except CheckpointError:
@@ -143,8 +143,8 @@ def _named(name: str) -> Iterator[None]:
 def _read_pickle(path: Path) -> dict[str, Tensor]:
     """The flat dict of tensors that `torch.save` wrote. Raises `ValueError`, and torch's errors.
 
-    Torch runs none of a pickle's code either (`weights_only`), and maps the file as safetensors
-    does: what lies outside of it cannot be read.
+    Torch does not run a pickle's code either (`weights_only`). It maps the file into memory, as
+    safetensors does: nothing outside of the file can be read.
     """
     import torch
 
@@ -153,51 +153,51 @@ def _read_pickle(path: Path) -> dict[str, Tensor]:
     if not isinstance(weights, dict) or not all(
         isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in weights.items()
     ):
-        raise ValueError(f"{path.name} holds other things than named tensors; {INSTEAD}")
+        raise ValueError(f"{path.name} holds more than named tensors; {ADVICE}")
     if sum(tensor.nbytes for tensor in weights.values()) > path.stat().st_size:
-        raise ValueError(f"the tensors of {path.name} are larger than the file; {INSTEAD}")
+        raise ValueError(f"the tensors of {path.name} are larger than the file; {ADVICE}")
     return {name: tensor.detach() for name, tensor in weights.items()}
 
 
 def _check_pickle(path: Path) -> None:
-    """Raise `ValueError` where a file is not what `torch.save` writes for a dict of tensors."""
+    """Raise `ValueError` unless a file is what `torch.save` writes for a dict of tensors."""
     try:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
-            # Torch does not compress, so a file takes no more memory than its size tells.
+            # Torch does not compress, so that a file takes no more memory than its size.
             if any(member.compress_type != zipfile.ZIP_STORED for member in members):
-                raise ValueError(f"{path.name} is compressed, and is not opened; {INSTEAD}")
+                raise ValueError(f"{path.name} is compressed, and was not opened; {ADVICE}")
             if sum(member.file_size for member in members) > path.stat().st_size:
-                raise ValueError(f"{path.name} claims to be larger than it is; {INSTEAD}")
-            pickles = [one for one in members if one.filename.casefold().endswith(".pkl")]
-            if any(one.file_size > PICKLE_BYTES for one in pickles):
-                raise ValueError(f"{path.name} holds too large a pickle; {INSTEAD}")
-            called = {name for one in pickles for name in _called(archive.read(one))}
+                raise ValueError(f"{path.name} claims to be larger than it is; {ADVICE}")
+            pickles = [m for m in members if m.filename.casefold().endswith(".pkl")]
+            if any(member.file_size > MAX_PICKLE for member in pickles):
+                raise ValueError(f"{path.name} holds a pickle that is too large; {ADVICE}")
+            called = {name for member in pickles for name in _calls(archive.read(member))}
     except zipfile.BadZipFile as error:
         raise ValueError(
-            f"{path.name} is damaged, cut off, or not written by torch 1.6 or later, and is not "
-            f"opened; {INSTEAD}"
+            f"{path.name} is damaged, cut off, or not written by torch 1.6 or later, and was not "
+            f"opened; {ADVICE}"
         ) from error
-    if foreign := sorted(name for name in called if not CALLED.fullmatch(name)):
+    if foreign := sorted(name for name in called if not ALLOWED_CALLS.fullmatch(name)):
         code = ", ".join(foreign[:3]).replace(" ", ".")
-        raise ValueError(f"{path.name} holds code ({code[:80]}), and is not opened; {INSTEAD}")
+        raise ValueError(f"{path.name} holds code ({code[:80]}), and was not opened; {ADVICE}")
 
 
-def _called(program: bytes) -> Iterator[str]:
-    """What a pickle would call: module, a space, and name; nothing is run.
+def _calls(program: bytes) -> Iterator[str]:
+    """What a pickle would call, as "module name"; nothing is run.
 
-    Raises `ValueError` where it uses a tuple again, which torch never writes: as a key, tuples that
-    each hold the one before twice keep Python's hash busy for ever.
+    Raises `ValueError` if it reuses a tuple, which torch never does: hashing a key of tuples that
+    each hold the previous one twice never ends.
     """
-    tuples, before = set(), ""
+    tuples, previous = set(), ""
     for operation, argument, _ in pickletools.genops(program):
-        if operation.name.endswith("PUT") and before.startswith("TUPLE"):
+        if operation.name.endswith("PUT") and previous.startswith("TUPLE"):
             tuples.add(argument)
-        is_used_again = operation.name.endswith("GET") and argument in tuples
-        if is_used_again or operation.name in ("MEMOIZE", "DUP"):
-            raise ValueError(f"its pickle uses a tuple again, and is not opened; {INSTEAD}")
-        before = operation.name
+        is_reused = operation.name.endswith("GET") and argument in tuples
+        if is_reused or operation.name in ("MEMOIZE", "DUP"):
+            raise ValueError(f"its pickle reuses a tuple, and was not opened; {ADVICE}")
+        previous = operation.name
         if operation.name in ("GLOBAL", "INST"):
             yield str(argument)
         elif operation.name == "STACK_GLOBAL" or operation.name.startswith("EXT"):
-            yield "a name that is worked out"  # torch writes none
+            yield "a computed name"  # torch writes none

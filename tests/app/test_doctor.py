@@ -7,7 +7,6 @@ import os
 import shutil
 import socket
 import sqlite3
-import subprocess
 from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
@@ -19,7 +18,7 @@ import soundfile
 import torch
 from click.testing import CliRunner, Result
 from helpers.cards import TOO_OLD, break_cuda
-from helpers.command import LIBRARY, ROOT, SCRIPT, environment
+from helpers.command import LIBRARY, ROOT, environment, run_command, run_script
 
 from tagger.app import diagnosis, doctor, probes
 from tagger.app.diagnosis import Container, Device, Package
@@ -56,18 +55,6 @@ def examined(*arguments: object) -> Result:
 def reported(*arguments: object) -> dict[str, Any]:
     report: dict[str, Any] = json.loads(examined("--json", *arguments).stdout)
     return report
-
-
-def started(home: Path, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
-    """The command as a person runs it."""
-    return subprocess.run(
-        [*SCRIPT, *arguments],
-        capture_output=True,
-        text=True,
-        cwd=home,
-        env={**environment(home), **env},
-        timeout=300,
-    )
 
 
 # --- the whole --------------------------------------------------------------------------------
@@ -146,7 +133,11 @@ def test_what_is_broken_is_named_and_ends_nothing(tmp_path: Path) -> None:
     programs.mkdir()
     (tmp_path / "home").mkdir()
     path = os.pathsep.join([str(broken), str(ROOT)])
-    done = started(tmp_path / "home", "doctor", PYTHONPATH=path, PATH=str(programs))
+    done = run_script(
+        "doctor",
+        cwd=tmp_path / "home",
+        env=environment(tmp_path / "home") | {"PYTHONPATH": path, "PATH": str(programs)},
+    )
     lines = done.stdout.splitlines()
     assert done.returncode == 1 and "Traceback" not in done.stdout + done.stderr
     assert "SIGABRT" in next(line for line in lines if line.startswith("broken: the device"))
@@ -164,10 +155,11 @@ def test_nothing_goes_over_the_network(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.setblocking(False)
         address = f"http://127.0.0.1:{server.getsockname()[1]}"
-        env = {"HF_ENDPOINT": address, "HTTP_PROXY": address, "HTTPS_PROXY": address}
+        env = environment(tmp_path)
+        env |= {"HF_ENDPOINT": address, "HTTP_PROXY": address, "HTTPS_PROXY": address}
         env |= {"TAG_GENRES_MODEL": "someone/something", "HF_HUB_OFFLINE": "0", "NO_PROXY": ""}
         env["PATH"] = str(tmp_path)  # FFmpeg takes its time
-        done = started(tmp_path, "doctor", **env)
+        done = run_script("doctor", cwd=tmp_path, env=env)
         assert done.returncode == 0, done.stdout
         assert "someone/something is not on disk; a run downloads it" in done.stdout
         assert "nothing was contacted" in done.stdout
@@ -256,19 +248,23 @@ def test_a_device_that_does_not_answer_is_broken() -> None:
     assert probes.try_device(0.001) == Device(error="no answer after 0.001 s")
 
 
-def test_a_gpu_that_a_run_does_not_use_is_told_by_it(tmp_path: Path) -> None:
+def test_a_run_names_a_gpu_that_it_does_not_use(
+    tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     if torch.cuda.is_available():
         pytest.skip("torch can use the GPU")
     program = tmp_path / "nvidia-smi"
     program.write_text("#!/bin/sh\n")
     program.chmod(0o755)
     track = LIBRARY / "07 Iron Door.aiff"
-    env = {"PATH": str(tmp_path), "CUDA_VISIBLE_DEVICES": "0"}
-    told = started(tmp_path, str(track), **env).stderr
+    env = environment(home) | {"PATH": str(tmp_path), "CUDA_VISIBLE_DEVICES": "0"}
+    told = run_command(track, "--windows", "1", cwd=home, env=env).stderr
     assert told.count("the NVIDIA GPU is not used") == 1 and str(program) in told
-    assert str(program) in started(tmp_path, "doctor", **env).stdout
-    asked = started(tmp_path, str(track), "--device", "cpu", "--windows", "1", **env)
+    asked = run_command(track, "--device", "cpu", "--windows", "1", cwd=home, env=env)
     assert asked.returncode == 0 and "NVIDIA" not in asked.stderr
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    assert str(program) in (probes.look_at_device().trouble or "")
 
 
 # --- the state file ---------------------------------------------------------------------------

@@ -104,7 +104,7 @@ def test_what_cannot_be_done_is_one_line_and_exit_code_1(
         (LIBRARY, "--csv", "song.mp3"): "--csv",
         (LIBRARY, "--model", "no-such-model"): "`tag-genres models` lists (bundled,",
         (LIBRARY, "--model", empty): "config.json is missing",
-        (LIBRARY, "--model", bert): "no AST audio classifier",
+        (LIBRARY, "--model", bert): "not an AST audio classifier",
         (LIBRARY, "--model", "someone/some-model"): "give a folder",
         (LIBRARY, "--model", tiny_model, "--state", newer): "upgrade",
         (LIBRARY, "--model", tiny_model, "--state", damaged): "name another by --state",

@@ -331,7 +331,7 @@ def test_a_label_that_no_tag_may_hold_is_refused_tamely(
     model = with_labels(tiny_model, tmp_path / "model", label, "b", "c", "d")
     code, output = tame(LIBRARY, "--model", model, home=tmp_path)
     assert code == 1
-    assert "can be no label" in output
+    assert "cannot be a label" in output
 
 
 def test_names_of_weights_are_tame(tiny_model: Path, tmp_path: Path) -> None:
@@ -380,7 +380,7 @@ def test_a_label_that_no_tag_may_hold_is_not_learned(tmp_path: Path) -> None:
     (data / "noise").rename(data / ESCAPES["clears the screen"])
     done = run_finetune("--data", data, "--out", tmp_path / "out", *TINY)
     assert done.exit_code == 1
-    assert "can be no label" in done.output
+    assert "cannot be a label" in done.output
     assert not obeyed(done.output)
 
 

@@ -17,10 +17,10 @@ from tagger.models.device import (
     choose_batch,
     choose_device,
     choose_precision,
-    fitting,
     look_for_cuda,
     run_in_parts,
     try_device,
+    windows_that_fit,
 )
 
 CPU = torch.device("cpu")
@@ -61,7 +61,7 @@ def test_a_build_without_cuda_is_told_where_there_is_a_gpu(
 ) -> None:
     card = break_cuda(monkeypatch, tmp_path, build=None)
     works, trouble = look_for_cuda()
-    assert not works and card in trouble and "a build without CUDA" in trouble
+    assert not works and card in trouble and "built without CUDA" in trouble
     Path(card).unlink()
     monkeypatch.setenv("PATH", str(tmp_path))
     assert look_for_cuda() == (False, "")
@@ -126,7 +126,7 @@ def test_a_cpu_takes_fewer_windows_the_longer_they_are(tokens: int) -> None:
 
 @given(st.integers(0, 1 << 40), st.integers(1, 1 << 34))
 def test_what_fits_is_within_the_free_memory(free: int, cost: int) -> None:
-    size = fitting(free, cost)
+    size = windows_that_fit(free, cost)
     assert 1 <= size <= CUDA_BATCH
     assert size == 1 or size * cost <= free
     assert size == CUDA_BATCH or (size + 1) * cost > 0.79 * free

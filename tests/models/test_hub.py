@@ -20,6 +20,7 @@ from huggingface_hub import constants
 from tagger.app.models import get_model
 from tagger.cli.tag import main
 from tagger.errors import CheckpointError
+from tagger.models import cache as tagger_cache
 from tagger.models import download, presets
 from tagger.models import hub as tagger_hub
 from tagger.models.find import find_model
@@ -84,7 +85,7 @@ def test_the_cache_is_one_that_other_programs_read(hub: Hub, cache: Path) -> Non
     find_model("someone/tiny")
     for name in NEEDED:
         found = huggingface_hub.hf_hub_download("someone/tiny", name, local_files_only=True)
-        assert Path(found).parent == tagger_hub.cached("someone/tiny")
+        assert Path(found).parent == tagger_cache.cached("someone/tiny")
         blob = Path(found).resolve()
         assert blob.parent == cache / "models--someone--tiny/blobs"
         assert blob.name == download.content_hash(blob, blob.name)
@@ -96,7 +97,7 @@ def test_two_at_once_download_it_once(hub: Hub) -> None:
     with ThreadPoolExecutor(2) as pool:
         both = [pool.submit(tagger_hub.fetch, want, print, quiet=True) for _ in range(2)]
         folders = {one.result() for one in both}
-    assert folders == {tagger_hub.cached("someone/tiny")}
+    assert folders == {tagger_cache.cached("someone/tiny")}
     assert hub.fetched() == NEEDED
 
 
@@ -109,7 +110,7 @@ def test_where_no_links_can_be_made_files_are_copied(
     monkeypatch.setattr("pathlib.Path.symlink_to", forbidden)
     folder = find_model("someone/tiny").folder
     assert not any(path.is_symlink() for path in folder.iterdir())
-    assert tagger_hub.cached("someone/tiny") == folder
+    assert tagger_cache.cached("someone/tiny") == folder
 
 
 def test_what_another_program_has_downloaded_is_used(hub: Hub, tiny_model: Path) -> None:
@@ -128,7 +129,7 @@ def test_what_another_program_has_downloaded_is_used(hub: Hub, tiny_model: Path)
 def test_a_snapshot_without_weights_is_no_checkpoint_yet(hub: Hub, tiny_model: Path) -> None:
     folder = tagger_hub.fetch(tagger_hub.Wanted("x", "someone/tiny"), print, quiet=True)
     (folder / "model.safetensors").unlink()
-    assert tagger_hub.cached("someone/tiny") is None
+    assert tagger_cache.cached("someone/tiny") is None
     asked = len(hub.asked)
     assert find_model("someone/tiny").folder == folder
     assert len(hub.asked) == asked + 1  # the list alone: its content is still in the cache
@@ -155,7 +156,7 @@ def test_another_commit_than_the_one_asked_for_is_refused(
 ) -> None:
     answer = Handler.about
     monkeypatch.setattr(Handler, "about", lambda self, repo, _: answer(self, repo, "main"))
-    assert "gives another revision than " + "e" * 40 in refused(f"someone/tiny@{'e' * 40}")
+    assert "returns another revision than " + "e" * 40 in refused(f"someone/tiny@{'e' * 40}")
     assert hub.fetched() == []
 
 
@@ -174,7 +175,7 @@ def test_weights_in_parts_are_fetched_if_all_are_there(hub: Hub) -> None:
     whole = files.pop("model.safetensors")
     parts = [f"model-{part:05}-of-00003.safetensors" for part in (1, 2, 3)]
     files |= dict.fromkeys(parts[:2], whole)
-    assert tagger_hub.weight_names(set(files)) == ["pytorch_model.bin"]
+    assert tagger_cache.weight_names(set(files)) == ["pytorch_model.bin"]
     files[parts[2]] = whole + b"more"
     folder = tagger_hub.fetch(tagger_hub.Wanted("x", "someone/tiny"), print, quiet=True)
     assert sorted(hub.fetched()) == sorted([*parts[1:], *NEEDED[1:]])  # two are the same
@@ -202,11 +203,11 @@ def test_a_repository_without_preprocessor_is_remembered_as_such(hub: Hub) -> No
     preprocessor = hub.repos["someone/tiny"].pop("preprocessor_config.json")
     folder = tagger_hub.fetch(want, print, quiet=True)
     assert hub.fetched() == ["model.safetensors", "config.json"]
-    assert tagger_hub.cached("someone/tiny") == folder
+    assert tagger_cache.cached("someone/tiny") == folder
     # Left out by another program, it is asked for.
     hub.repos["someone/tiny"]["preprocessor_config.json"] = preprocessor
     (folder.parents[1] / ".no_exist" / COMMIT / "preprocessor_config.json").unlink()
-    assert tagger_hub.cached("someone/tiny") is None
+    assert tagger_cache.cached("someone/tiny") is None
     assert (tagger_hub.fetch(want, print, quiet=True) / "preprocessor_config.json").is_file()
 
 
@@ -231,10 +232,10 @@ def test_a_download_that_stays_cut_off_is_not_used_and_goes_on_the_next_time(
     with pytest.raises(CheckpointError) as caught:
         find_model("someone/tiny", said.append)
     message = str(caught.value)
-    assert [line.endswith("; going on in 0 s") for line in said] == [False, True, True, True]
+    assert [line.endswith("; resuming in 0 s") for line in said] == [False, True, True, True]
     assert "model.safetensors of someone/tiny was cut off after 0.0 of 0." in message
-    assert "the same command again goes on from there" in message
-    assert tagger_hub.cached("someone/tiny") is None
+    assert "run the same command again to resume" in message
+    assert tagger_cache.cached("someone/tiny") is None
     assert not list(cache.rglob("snapshots/*"))
     hub.asked.clear()
     hub.headers.clear()
@@ -259,7 +260,7 @@ def test_leftovers_of_another_file_do_no_harm(hub: Hub, tiny_model: Path, cache:
     find_model("someone/tiny")
     (blobs.parent / "snapshots" / COMMIT / "model.safetensors").resolve().unlink()
     scratch.write_bytes(b"x" * 500)
-    assert "another content than the hub tells" in refused("someone/tiny")
+    assert "does not match the hash that the hub lists" in refused("someone/tiny")
     assert not scratch.exists()
     find_model("someone/tiny")
 
@@ -269,8 +270,8 @@ def test_another_content_than_the_hub_tells_is_removed_and_named(
     hub: Hub, cache: Path, name: str
 ) -> None:
     hub.wrong = name
-    assert f"someone/tiny: {name} came with another content" in refused("someone/tiny")
-    assert tagger_hub.cached("someone/tiny") is None
+    assert f"someone/tiny: the content of {name} does not match" in refused("someone/tiny")
+    assert tagger_cache.cached("someone/tiny") is None
     assert not list(cache.rglob("*.incomplete"))
     hub.wrong = ""
     find_model("someone/tiny")
@@ -281,7 +282,7 @@ def test_more_than_the_hub_tells_is_not_taken(
 ) -> None:
     send = Handler.file
     monkeypatch.setattr(Handler, "file", lambda self, name, data: send(self, name, data * 2))
-    assert "sends more than it told" in refused("someone/tiny")
+    assert "sends more than it announced" in refused("someone/tiny")
     assert max(path.stat().st_size for path in cache.rglob("*.incomplete")) < 1 << 20
 
 
@@ -314,10 +315,14 @@ def test_an_endpoint_that_is_no_hub_is_named(
 @pytest.mark.parametrize(
     ("status", "headers", "message"),
     [
-        (401, {}, "does not give it to you (401)"),
-        (403, {"X-Error-Code": "GatedRepo"}, "accept its terms on its page, and set HF_TOKEN"),
+        (401, {}, "refuses access (401)"),
+        (403, {"X-Error-Code": "GatedRepo"}, "accept the terms on its page, and set HF_TOKEN"),
         (404, {"X-Error-Code": "RepoNotFound"}, "no such model or file (404); check the name"),
-        (404, {"X-Error-Code": "RevisionNotFound"}, "no such revision of it (404); check what"),
+        (
+            404,
+            {"X-Error-Code": "RevisionNotFound"},
+            "no such revision of it (404); check what",
+        ),
         (418, {}, "the hub answers 418"),
     ],
 )
@@ -402,13 +407,13 @@ def test_a_disk_without_room_is_known_beforehand(
     full = type("Usage", (), {"free": 1_100_000})
     monkeypatch.setattr("shutil.disk_usage", lambda path: full)
     message = refused("someone/tiny")
-    assert "needs 0.1 MB" in message and "1.1 MB free: make room, or set HF_HOME" in message
+    assert "needs 0.1 MB" in message and "1.1 MB free: free some space, or set HF_HOME" in message
     assert hub.fetched() == []
     blobs = cache / "models--someone--tiny/blobs"
     blobs.mkdir(parents=True)
     weights = told("model.safetensors", hub.repos["someone/tiny"]["model.safetensors"])
     (blobs / f"{weights['lfs']['sha256']}.incomplete").write_bytes(bytes(100_000))
-    assert "another content" in refused("someone/tiny")  # there is room for the rest of it
+    assert "does not match the hash" in refused("someone/tiny")  # there is room for the rest of it
 
 
 def test_a_disk_that_fills_up_is_named(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -417,7 +422,7 @@ def test_a_disk_that_fills_up_is_named(hub: Hub, monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr("tagger.models.download.os.fsync", full)
     message = refused("someone/tiny")
-    assert "could not be saved in" in message and "make room, or set HF_HOME" in message
+    assert "could not be saved in" in message and "free some space, or set HF_HOME" in message
 
 
 def test_a_cache_that_cannot_be_written_is_named(hub: Hub, cache: Path) -> None:
@@ -517,7 +522,7 @@ def test_the_licence_of_any_model_is_read_before_its_files_are(
     )
     assert hub.fetched() == []
     list(get_model("someone/tiny", print, accepted=True, quiet=True))
-    assert tagger_hub.cached("someone/tiny")
+    assert tagger_cache.cached("someone/tiny")
 
 
 # --- the command ----------------------------------------------------------------------------------
@@ -640,7 +645,7 @@ def test_a_token_that_is_none_is_not_repeated(
 ) -> None:
     monkeypatch.setenv("HF_TOKEN", token)
     message = refused("someone/tiny")
-    assert "HF_TOKEN holds signs that no token has" in message and "Secret" not in message
+    assert "HF_TOKEN holds characters that no token has" in message and "Secret" not in message
     assert hub.asked == []
 
 

@@ -284,7 +284,7 @@ def test_features_of_maest_that_are_not_said_to_be_its_are_refused(folder: Path)
     config = extractor_config(FRAMES[5])
     del config["feature_extractor_type"]
     write_json(folder / "preprocessor_config.json", config)
-    with pytest.raises(CheckpointError, match="hop_length must be 160, it is 256"):
+    with pytest.raises(CheckpointError, match="hop_length must be 160, not 256"):
         find_model(str(folder))
 
 

@@ -305,7 +305,7 @@ def test_a_batch_that_the_memory_does_not_hold_is_halved_for_good(
     assert model.batch_size == 3
     assert sizes == [12, 6, 3, 3, 3, 3, 1]
     assert len(said) == 1
-    assert "does not hold 12 windows at once; going on with 3" in said[0]
+    assert "does not hold 12 windows at once; continuing with 3" in said[0]
     sizes.clear()
     np.testing.assert_allclose(model.probabilities(noise(info, 13)), expected, atol=1e-6)
     assert sizes == [3, 3, 3, 3, 1]
@@ -318,7 +318,7 @@ def test_a_memory_that_does_not_hold_one_window_is_an_error_that_says_what_to_do
     info = find_model(str(tiny_model))
     model = load_model(info, replace(CPU, batch_size=8))
     small_memory(model, 0, monkeypatch)
-    with pytest.raises(DeviceError, match="end what else uses it, or use --device cpu"):
+    with pytest.raises(DeviceError, match="close other programs that use it, or use --device cpu"):
         model.start(noise(info))
 
 
@@ -345,7 +345,10 @@ def drop_a_weight(folder: Path) -> None:
         (lambda folder: (folder / "config.json").write_text("{"), "damaged config.json"),
         (lambda folder: (folder / "preprocessor_config.json").unlink(), "preprocessor_config"),
         (lambda folder: (folder / "model.safetensors").unlink(), "has no weights"),
-        (lambda folder: edit(folder, "config.json", architectures=["ASTModel"]), "no AST audio"),
+        (
+            lambda folder: edit(folder, "config.json", architectures=["ASTModel"]),
+            "not an AST audio",
+        ),
         (lambda folder: edit(folder, "config.json", max_length=128), "contradicts itself"),
         (lambda folder: edit(folder, "config.json", id2label={"0": "a"}), "unusable config"),
         (lambda folder: edit(folder, "config.json", id2label={"0": "a", "1": "a"}), "unusable"),
@@ -451,7 +454,7 @@ def test_absurd_features_are_refused(model_copy: Path, changes: dict[str, object
 @pytest.mark.parametrize("label", ["a\x1b[2J", "a\nb", "a\0b", "\x9b2J", "\ud800"])
 def test_a_label_that_no_tag_may_hold_is_refused(model_copy: Path, label: str) -> None:
     edit(model_copy, "config.json", id2label={"0": label, "1": "b", "2": "c", "3": "d"})
-    with pytest.raises(CheckpointError, match="can be no label"):
+    with pytest.raises(CheckpointError, match="cannot be a label"):
         find_model(str(model_copy))
 
 
@@ -497,7 +500,7 @@ def test_weights_that_are_no_regular_file_are_refused(
     model_copy: Path, damage: Callable[[Path], None]
 ) -> None:
     damage(model_copy / "model.safetensors")
-    with pytest.raises(CheckpointError, match="no regular file"):
+    with pytest.raises(CheckpointError, match="not a regular file"):
         find_model(str(model_copy))
 
 

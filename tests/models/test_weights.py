@@ -185,7 +185,7 @@ def test_code_beside_tensors_is_never_run(folder: Path, tmp_path: Path, place: s
         else:
             state[code] = torch.zeros(1)  # type: ignore[index]
         torch.save(state, path)
-    assert "is not opened; ask for the weights as model.safetensors" in refused(folder, "code")
+    assert "was not opened; ask for the weights as model.safetensors" in refused(folder, "code")
     assert not trace.exists()
     pickle.loads(pickle.dumps(code))
     assert trace.exists()  # so it would have shown
@@ -262,17 +262,17 @@ def changed(change: Callable[[OrderedDict[str, Tensor]], object]) -> Callable[[P
         (first_format, "not written by torch 1.6 or later"),
         (cut, "cut off"),
         (cut_and_padded, "cut off"),
-        (compress, "is compressed, and is not opened"),
+        (compress, "is compressed, and was not opened"),
         (overlap, "claims to be larger than it is"),
         (changed(lambda state: state | {"x": Memory()}), r"code \(__builtin__.bytearray\)"),
         (
             changed(lambda state: state | {"x": torch.zeros(1).expand(1 << 20, 1 << 20)}),
             "larger than the file",
         ),
-        (changed(lambda state: {"state_dict": state}), "other things than named tensors"),
-        (changed(lambda state: state | {"epoch": 7}), "other things than named tensors"),
-        (changed(lambda state: {5: torch.zeros(5)} | state), "other things than named tensors"),
-        (changed(lambda state: [*state.values()]), "other things than named tensors"),
+        (changed(lambda state: {"state_dict": state}), "more than named tensors"),
+        (changed(lambda state: state | {"epoch": 7}), "more than named tensors"),
+        (changed(lambda state: {5: torch.zeros(5)} | state), "more than named tensors"),
+        (changed(lambda state: [*state.values()]), "more than named tensors"),
     ],
     ids=lambda value: getattr(value, "__name__", value),
 )
@@ -523,13 +523,13 @@ FC2 = f"{BODY}.encoder.layer.3.output.dense"
         (lambda state: state.update({f"{FC2}.lora.B": torch.zeros(2, 9)}), f"{FC2}: A .* not fit"),
         (lambda state: state.update({f"{FC2}.m": torch.zeros(1, 9)}), f"{FC2}: m .* does not fit"),
         (lambda state: state.update({f"{FC2}.m": torch.tensor(1.0)}), f"{FC2}: m .* does not fit"),
-        (lambda state: state.update({f"{FC2}.linear.weight": torch.ones(4)}), "are no matrix"),
+        (lambda state: state.update({f"{FC2}.linear.weight": torch.ones(4)}), "are not a matrix"),
         (lambda state: state.update({f"{FC2}.m": torch.full((1, INNER), torch.nan)}), "not all fi"),
         (
             lambda state: [state[f"{FC2}.{name}"].zero_() for name in ("lora.B", "linear.weight")],
             f"{FC2}: the norm of a column is zero",
         ),
-        (lambda state: state[f"{FC2}.lora.A"].fill_(torch.nan), f"{FC2}: .* or no number"),
+        (lambda state: state[f"{FC2}.lora.A"].fill_(torch.nan), f"{FC2}: .* or not a number"),
     ],
 )
 def test_factors_that_do_not_fit_are_refused_by_their_layer(
@@ -546,8 +546,8 @@ def test_factors_that_do_not_fit_are_refused_by_their_layer(
 @pytest.mark.parametrize(
     ("a", "b", "m", "message"),
     [
-        ((4, 4), (4, 4), (1, 4), "A .* can be meant in two ways"),
-        ((4, 2), (2, 4), (4,), "m .* can be meant in two ways"),
+        ((4, 4), (4, 4), (1, 4), "A .* are ambiguous"),
+        ((4, 2), (2, 4), (4,), "m .* is ambiguous"),
         ((4, 0), (0, 4), (1, 4), "A .* do not fit"),
     ],
 )
@@ -602,7 +602,7 @@ def test_a_key_that_would_be_hashed_for_ever_is_refused(folder: Path) -> None:
     with zipfile.ZipFile(path, "w") as archive:
         for name, content in members.items():
             archive.writestr(name, program if name.endswith("data.pkl") else content)
-    refused(folder, "uses a tuple again, and is not opened")
+    refused(folder, "reuses a tuple, and was not opened")
 
 
 def test_labels_without_a_head_take_no_memory(folder: Path) -> None:
