@@ -8,7 +8,7 @@ repository and redistributed. The same seed gives the same music.
 
 from __future__ import annotations
 
-import sys
+import argparse
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -196,7 +196,10 @@ def write_tags(path: Path, song: Song, number: int) -> None:
 
 def main() -> None:
     """Make every song in the given folder, or beside this script."""
-    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent / "library"
+    parser = argparse.ArgumentParser(description="Make ten short tracks in ten containers.")
+    library = Path(__file__).parent / "library"
+    parser.add_argument("folder", nargs="?", type=Path, default=library, metavar="FOLDER")
+    folder = parser.parse_args().folder
     folder.mkdir(parents=True, exist_ok=True)
     for number, song in enumerate(SONGS, 1):
         path = folder / song.file

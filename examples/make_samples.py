@@ -8,6 +8,7 @@ Needs a system FFmpeg with libmp3lame, libvorbis, libopus and libspeex. Musepack
 
 from __future__ import annotations
 
+import argparse
 import shutil
 import struct
 import subprocess
@@ -107,7 +108,9 @@ def dsdiff() -> bytes:
 
 def main() -> None:
     """Write every sample."""
-    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else SAMPLES
+    parser = argparse.ArgumentParser(description="Make a short tone in each container.")
+    parser.add_argument("folder", nargs="?", type=Path, default=SAMPLES, metavar="FOLDER")
+    folder = parser.parse_args().folder
     folder.mkdir(parents=True, exist_ok=True)
     for name in ENCODED:
         encode(folder / name)
