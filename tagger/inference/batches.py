@@ -122,4 +122,6 @@ def load_batches(
         torch.stack([torch.from_numpy(window) for _, window in windows], out=waveforms)
         return Batch([pending for pending, _ in windows], waveforms)
 
-    return DataLoader(WindowDataset(schedule, pool), batch_size, collate_fn=collate)
+    # Its own generator: each pass draws a seed, which would change what others draw.
+    draw = torch.Generator()
+    return DataLoader(WindowDataset(schedule, pool), batch_size, collate_fn=collate, generator=draw)

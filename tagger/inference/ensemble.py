@@ -1,4 +1,4 @@
-"""Several models heard as one: the mean of what they make of each genre. Pure: no files."""
+"""Several models as one: the mean of their probabilities of each genre. Pure: no files."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ from tagger.types import Prediction, Track
 def combine(
     predictions: Sequence[Prediction], models: Sequence[ModelInfo], policy: Policy
 ) -> tuple[Prediction, str]:
-    """One prediction of a track from that of each model, and where they differ, what each heard.
+    """One prediction of a track from the predictions of several models, and how they differ.
 
-    Its labels are the genres that the policy makes of the models' labels, in alphabetical order:
-    labels that differ in spelling alone coincide (the first model's counts), and a whitelist with a
-    tree maps all models to the user's genres. The probability of a genre is the mean over all
-    models, 0 by one that does not know it: a genre that leads with each of them leads the mean.
-    So is the floor. `agreement` is the share of the models whose best genre is the best of the
-    mean, and `windows` their number over all models.
+    Its labels are the genres that the policy makes of the models' labels, in alphabetical order.
+    Labels that differ only in spelling are one (spelled as by the first model), and a whitelist
+    with a tree maps all models to the user's genres. The probability of a genre is the mean over
+    all models, where a model that does not know it counts as 0: a genre that every model ranks
+    first is first in the mean. The floor is the mean of the models' floors. `agreement` is the
+    share of the models whose best genre is the best of the mean, and `windows` the sum over the
+    models. The second value names each model's best genre, or is "" where they agree.
     """
     rankings = [rank_genres(prediction, policy) for prediction in predictions]
     shares: dict[str, list[float]] = {}
@@ -43,26 +44,26 @@ def combine(
         agreement=agreeing / count,
         windows=sum(prediction.windows for prediction in predictions),
         multi_label=all(prediction.multi_label for prediction in predictions),
-        # One that knows what is no music is not outvoted by those that know nothing else.
+        # A model that recognises what is not music is not outvoted by models that know only genres.
         no_music=next(filter(None, (why_no_music(each, policy) for each in predictions)), ""),
         floor=sum(map(policy.floor, predictions)) / count,
     )
     if agreeing == count:
         return combined, ""
-    told = (
+    best_of_each = (
         f"{info.short_name} {name} {share:.2f}"
         for info, ranking in zip(models, rankings, strict=True)
         for name, share in ranking[:1]
     )
-    return combined, f"models differ: {', '.join(told)}"
+    return combined, f"models differ: {', '.join(best_of_each)}"
 
 
 def combined_labels(models: Sequence[ModelInfo], policy: Policy) -> tuple[str, ...]:
-    """The labels that predictions of these models together have; of one model, its own."""
+    """The labels of a prediction by these models together; with one model, its own labels."""
     if len(models) == 1:
         return models[0].labels
-    nothing = (
+    empty = (
         Prediction(Track(Path(), 0, 0), info.labels, (0.0,) * len(info.labels), 0, 0, 0)
         for info in models
     )
-    return combine(list(nothing), models, policy)[0].labels
+    return combine(list(empty), models, policy)[0].labels

@@ -70,14 +70,15 @@ def score_tracks(
 ) -> Iterator[PendingTrack]:
     """Each track with the scores of its windows, as soon as it is finished."""
     pace = pace or Pace()
-    on_gpu, pinned = model.device.type != "cpu", model.device.type == "cuda"
+    in_flight = 0 if model.device.type == "cpu" else 1  # a GPU computes while the next is decoded
+    pinned = model.device.type == "cuda"
     schedule = Schedule(tracks, plan, UNFINISHED * max(model.batch_size, pool.count))
     batches = load_batches(schedule, pool, model.batch_size, pinned=pinned)
     computing: deque[tuple[Batch, PendingProbabilities]] = deque()
     while not schedule.is_done:
         for batch in pace.watch(batches):
             computing.append((batch, model.start(batch.waveforms)))
-            if len(computing) > on_gpu:  # a GPU computes one batch while the next is decoded
+            if len(computing) > in_flight:
                 _add_scores(schedule, *computing.popleft())
             yield from schedule.take_finished()
         while computing:

@@ -202,7 +202,7 @@ def test_without_a_place_for_files_all_is_in_memory(state, monkeypatch):
 
 
 class Model:
-    """Predicts without hearing, from the name of a track, and remembers which it was given."""
+    """Predicts without decoding, from the name of a track, and remembers which it was given."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.given: list[str] = []
@@ -292,7 +292,7 @@ def test_what_was_predicted_before_a_run_ends_is_kept(shelf: Path, model: Model,
     assert model.given == ["3 polka.flac", "5.flac"]
 
 
-def test_of_tracks_that_have_a_genre_none_is_heard_with_only_missing(shelf: Path, model: Model):
+def test_with_only_missing_no_track_with_a_genre_is_predicted(shelf: Path, model: Model):
     summary, rows, progress = tagged(shelf, only_missing=True, write_tags=True)
     assert model.given == ["1 jazz.flac", "4 broken.mp3", "5.flac"]
     assert summary.actions == {Action.WRITTEN: 2, Action.KEPT: 2, Action.FAILED: 1}
@@ -336,7 +336,7 @@ def test_tags_that_are_known_are_not_read_again(shelf: Path, model: Model, monke
     assert read == []
 
 
-def test_the_mean_of_an_album_is_of_what_was_heard(shelf: Path, model: Model):
+def test_the_mean_of_an_album_is_of_the_tracks_that_were_predicted(shelf: Path, model: Model):
     shutil.copy(shelf / "B" / "5.flac", shelf / "A" / "6.flac")
     _, rows, _ = tagged(shelf, only_missing=True, dry_run=True, by="folder")
     assert rows["6.flac"]["reason"].endswith("; mean of 2 tracks of its folder")
@@ -345,10 +345,10 @@ def test_the_mean_of_an_album_is_of_what_was_heard(shelf: Path, model: Model):
 
 def test_what_was_left_out_is_explained(shelf: Path, model: Model):
     request = TagRequest([shelf / "A"], state=state_of(shelf.parent), only_missing=True)
-    told = {one.outcome.path.name: one.outcome for one in explain_library(request, Recorder())}
-    assert told["2 polka.flac"].action is Action.KEPT
-    assert "--only-missing" in told["2 polka.flac"].reason
-    assert told["1 jazz.flac"].genres == ("Jazz",)
+    explained = {one.outcome.path.name: one.outcome for one in explain_library(request, Recorder())}
+    assert explained["2 polka.flac"].action is Action.KEPT
+    assert "--only-missing" in explained["2 polka.flac"].reason
+    assert explained["1 jazz.flac"].genres == ("Jazz",)
 
 
 def test_a_track_is_shown_with_the_genre_that_the_policy_names(shelf: Path, model: Model):
@@ -362,7 +362,7 @@ def test_a_track_is_shown_with_the_genre_that_the_policy_names(shelf: Path, mode
 # --- what is skipped ------------------------------------------------------------------------------
 
 
-def test_a_genre_that_is_skipped_is_not_heard_and_stays(shelf: Path, model: Model):
+def test_a_genre_that_is_skipped_is_not_predicted_and_stays(shelf: Path, model: Model):
     skip = ["POL-KA"]  # names are compared as everywhere else
     _, rows, progress = tagged(shelf, skip=skip, write_tags=True, policy=Policy("replace"))
     assert model.given == ["1 jazz.flac", "4 broken.mp3", "5.flac"]
@@ -373,7 +373,9 @@ def test_a_genre_that_is_skipped_is_not_heard_and_stays(shelf: Path, model: Mode
     assert any("5 tracks, 2 left out" in line for line in progress.said)
 
 
-def test_what_is_skipped_is_left_alone_even_if_an_earlier_run_heard_it(shelf: Path, model: Model):
+def test_what_is_skipped_is_left_alone_even_if_an_earlier_run_predicted_it(
+    shelf: Path, model: Model
+):
     know(shelf.parent, [shelf / "A" / "2 polka.flac"], JAZZ)
     _, rows, progress = tagged(shelf, skip=["Polka"], write_tags=True, policy=Policy("replace"))
     assert rows["2 polka.flac"]["action"] == "kept"

@@ -94,10 +94,12 @@ def one_decoder(request, monkeypatch) -> str:
     return request.param
 
 
-@pytest.mark.parametrize(("rate", "told"), [(1, "1 Hz"), (999, "999 Hz"), (6_000_001, "6,000,001")])
-def test_a_rate_that_no_music_has_is_named(rate, told, one_decoder, tmp_path):
+@pytest.mark.parametrize(
+    ("rate", "message"), [(1, "1 Hz"), (999, "999 Hz"), (6_000_001, "6,000,001")]
+)
+def test_a_rate_that_no_music_has_is_named(rate, message, one_decoder, tmp_path):
     path = au(tmp_path / "x.au", rate, 2)
-    assert reason(path).startswith(f"it declares a sample rate of {told}")
+    assert reason(path).startswith(f"it declares a sample rate of {message}")
 
 
 def test_a_count_of_channels_that_no_music_has_is_named(one_decoder, tmp_path):
@@ -111,15 +113,15 @@ def test_numbers_that_no_decoder_takes_are_refused(rate, channels, tmp_path):
 
 
 @pytest.mark.parametrize("rate", [1_000, 6_000_000])
-def test_the_lowest_and_the_highest_rate_are_heard(rate, one_decoder, tmp_path):
+def test_the_lowest_and_the_highest_rate_are_decoded(rate, one_decoder, tmp_path):
     assert len(read_windows(au(tmp_path / "x.au", rate, 2), PLAN).windows) >= 1
 
 
-def test_64_channels_are_heard(tmp_path):
+def test_64_channels_are_decoded(tmp_path):
     assert len(read_windows(au(tmp_path / "x.au", 44_100, 64), PLAN).windows) == 1
 
 
-def test_dsd512_is_heard(tmp_path):
+def test_dsd512_is_decoded(tmp_path):
     path, data = tmp_path / "x.dsf", dsf()
     path.write_bytes(data.replace(struct.pack("<I", 2_822_400), struct.pack("<I", 22_579_200)))
     assert read_windows(path, PLAN).windows.shape == (1, PLAN.samples)
@@ -262,9 +264,9 @@ def test_a_million_tags_in_front_of_nothing_are_not_all_read(tmp_path):
 def test_of_a_few_bytes_the_reason_does_not_say_that_they_are_no_file(suffix, content, tmp_path):
     path = tmp_path / f"x{suffix}"
     path.write_bytes(content)
-    told = reason(path)
-    assert told.startswith(("no decoder can read it (", "it holds no audio samples"))
-    assert "regular file" not in told
+    message = reason(path)
+    assert message.startswith(("no decoder can read it (", "it holds no audio samples"))
+    assert "regular file" not in message
 
 
 # --- names and numbers of files -------------------------------------------------------------------
@@ -323,8 +325,8 @@ def test_paths_longer_than_the_system_takes_are_failures_and_the_rest_is_found(t
 def test_samples_that_no_loudness_explains_are_refused(value, suffix, tmp_path, noise):
     noise[8_000] = value
     soundfile.write(tmp_path / f"x{suffix}", np.stack([noise, noise], 1), 16_000, subtype="FLOAT")
-    told = reason(tmp_path / f"x{suffix}")
-    assert told == "it holds samples more than a million times as loud as they can be"
+    message = reason(tmp_path / f"x{suffix}")
+    assert message == "it holds samples more than a million times as loud as they can be"
 
 
 @pytest.mark.parametrize("value", [1e300, 3.4e38])
@@ -339,7 +341,7 @@ def test_samples_beyond_what_a_float_holds_are_not_finite(
     assert reason(path) == "it holds samples that are not finite numbers"
 
 
-def test_samples_some_way_beyond_full_scale_are_heard(tmp_path, noise):
+def test_samples_some_way_beyond_full_scale_are_decoded(tmp_path, noise):
     soundfile.write(tmp_path / "x.wav", noise * 65_536, 16_000, subtype="FLOAT")
     assert np.abs(read_windows(tmp_path / "x.wav", PLAN).windows).max() > 10_000
 
@@ -356,7 +358,7 @@ SILENCES = {
 
 @pytest.mark.parametrize("suffix", [".wav", ".flac", ".aiff"])
 @pytest.mark.parametrize("name", SILENCES)
-def test_silence_is_told(name, suffix, tmp_path):
+def test_silence_is_reported(name, suffix, tmp_path):
     soundfile.write(tmp_path / f"x{suffix}", SILENCES[name], 44_100)
     assert read_windows(tmp_path / f"x{suffix}", PLAN).is_silent
 
@@ -379,7 +381,7 @@ def test_silence_stays_silence_in_lossy_containers(kind, tmp_path, monkeypatch):
     assert read_windows(sounds.make(kind, tmp_path, 2), PLAN).is_silent
 
 
-def test_the_faintest_sound_is_heard(tmp_path):
+def test_the_faintest_sound_is_decoded(tmp_path):
     sound = 4 * np.sin(np.arange(88_200) / 50) / 32_768
     soundfile.write(tmp_path / "x.wav", sound, 44_100, subtype="FLOAT")
     assert not read_windows(tmp_path / "x.wav", PLAN).is_silent
@@ -392,14 +394,14 @@ def test_one_window_that_sounds_is_enough(tmp_path, noise):
     assert not read.is_silent
 
 
-def test_a_track_whose_first_part_is_silent_is_heard(tmp_path, noise):
+def test_a_track_whose_first_chunk_is_silent_is_decoded(tmp_path, noise):
     soundfile.write(tmp_path / "x.wav", np.pad(noise, (40 * 8_000, 0)), 16_000)
     parts = [read_windows(tmp_path / "x.wav", ALL, part) for part in (0, 1)]
     assert [bool(part.windows.any()) for part in parts] == [False, True]
     assert not parts[0].is_silent
 
 
-def test_a_track_whose_last_part_is_silent_is_heard(tmp_path, noise):
+def test_a_track_whose_last_chunk_is_silent_is_decoded(tmp_path, noise):
     samples = np.zeros(42 * 8_000)
     samples[9_500:11_500] = noise[:2_000]  # between the first two of 32 windows
     soundfile.write(tmp_path / "x.wav", samples, 16_000)
@@ -408,7 +410,7 @@ def test_a_track_whose_last_part_is_silent_is_heard(tmp_path, noise):
     assert not any(part.is_silent for part in parts)
 
 
-def test_a_long_track_of_silence_is_told_with_its_first_part(tmp_path):
+def test_a_long_track_of_silence_is_known_after_its_first_chunk(tmp_path):
     soundfile.write(tmp_path / "x.wav", np.zeros(42 * 8_000), 16_000)
     assert read_windows(tmp_path / "x.wav", ALL).is_silent
 
@@ -417,7 +419,7 @@ def test_a_long_track_of_silence_is_told_with_its_first_part(tmp_path):
 
 
 @pytest.mark.parametrize("kind", sounds.FFMPEG)
-def test_a_jingle_of_a_tenth_of_a_second_is_heard(kind, tmp_path):
+def test_a_jingle_of_a_tenth_of_a_second_is_decoded(kind, tmp_path):
     read = read_windows(sounds.make(kind, tmp_path, 0.1), PLAN)
     assert read.windows.shape == (1, PLAN.samples)
     assert np.abs(read.windows).max() > 0.1
@@ -435,7 +437,7 @@ print(round(seconds), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 
 
 def peak(path: Path) -> tuple[int, int]:
-    """Seconds heard and peak memory (bytes) of a process that reads one file."""
+    """Seconds decoded and peak memory (bytes) of a process that reads one file."""
     run = subprocess.run(
         [sys.executable, "-c", PEAK, path], check=True, capture_output=True, text=True
     )
@@ -461,7 +463,7 @@ LONG = {
 }
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="no peak of memory is told here")
+@pytest.mark.skipif(sys.platform == "win32", reason="no peak of memory is message here")
 @pytest.mark.parametrize(
     ("suffix", "hours"),
     [(".wav", 10), *((suffix, 1) for suffix in LONG), *(long(suffix, 10) for suffix in LONG)],
@@ -479,8 +481,8 @@ def test_hours_take_little_more_memory_than_three_minutes(suffix, hours, tmp_pat
             repeated(path, LONG[suffix], minutes)
         measured.append(peak(path))
         path.unlink()  # pytest would keep it for the next runs
-    heard = [round(seconds / 60) for seconds, _ in measured]
-    assert heard == [3, {(".mp3", 10): 601}.get((suffix, hours), 60 * hours)]
+    decoded = [round(seconds / 60) for seconds, _ in measured]
+    assert decoded == [3, {(".mp3", 10): 601}.get((suffix, hours), 60 * hours)]
     assert measured[1][1] - measured[0][1] < 100e6
 
 
@@ -512,9 +514,11 @@ RAISED = [
 ]
 
 
-@pytest.mark.parametrize(("error", "told"), RAISED, ids=[type(row[0]).__name__ for row in RAISED])
+@pytest.mark.parametrize(
+    ("error", "message"), RAISED, ids=[type(row[0]).__name__ for row in RAISED]
+)
 @pytest.mark.parametrize("where", ["open", "read", "close"])
-def test_whatever_a_decoder_raises_is_an_audio_error(where, error, told, tmp_path, monkeypatch):
+def test_whatever_a_decoder_raises_is_an_audio_error(where, error, message, tmp_path, monkeypatch):
     def fail(here: str) -> None:
         if here == where:
             raise error
@@ -535,4 +539,4 @@ def test_whatever_a_decoder_raises_is_an_audio_error(where, error, told, tmp_pat
     monkeypatch.setattr(reader, "DECODERS", {"broken": Broken})
     path = tmp_path / "x.mp3"
     path.write_bytes(b"x")
-    assert reason(path).startswith(f"no decoder can read it (broken: {told}")
+    assert reason(path).startswith(f"no decoder can read it (broken: {message}")

@@ -59,7 +59,7 @@ def assert_is_music(read: reader.Waveforms, kind: str, plan: WindowPlan = PLAN) 
         assert gain == pytest.approx(1, abs=0.06)
         if kind in sounds.LOSSLESS:
             assert late == 0
-            expected = sounds.heard_at((start + np.arange(plan.samples)) / plan.rate).mean(axis=1)
+            expected = sounds.sound_at((start + np.arange(plan.samples)) / plan.rate).mean(axis=1)
             np.testing.assert_allclose(window, expected, atol=1e-3)
 
 
@@ -67,7 +67,7 @@ def only(monkeypatch, name: str) -> None:
     monkeypatch.setattr(reader, "DECODERS", {name: DECODERS[name]})
 
 
-# --- what is heard --------------------------------------------------------------------------------
+# --- what is decoded ------------------------------------------------------------------------------
 
 
 def test_windows_of_every_container_are_the_music(kind, tmp_path):
@@ -231,7 +231,7 @@ def test_a_file_that_was_cut_off_fails_with_that_reason(kind, tmp_path):
 
 
 @pytest.mark.parametrize("kind", AS_LONG_AS_THE_FILE)
-def test_of_a_file_whose_header_tells_no_length_the_rest_is_heard(kind, tmp_path):
+def test_a_file_whose_header_states_no_length_is_decoded_to_its_end(kind, tmp_path):
     path = sounds.make(kind, tmp_path)
     os.truncate(path, path.stat().st_size * 6 // 10)
     read = read_windows(path, PLAN)
@@ -240,7 +240,7 @@ def test_of_a_file_whose_header_tells_no_length_the_rest_is_heard(kind, tmp_path
 
 
 @pytest.mark.parametrize("kind", ["flac", "aac in m4b", "mp3, constant", "wma"])
-def test_a_track_that_lacks_its_last_instants_is_heard(kind, tmp_path):
+def test_a_track_that_lacks_its_last_instants_is_decoded(kind, tmp_path):
     path = sounds.make(kind, tmp_path)
     os.truncate(path, path.stat().st_size * 98 // 100)
     plan = WindowPlan(16_000, 16_000, None)
@@ -317,7 +317,7 @@ def test_an_unreadable_name_ends_in_an_error_that_can_be_printed(tmp_path):
     str(caught.value).encode("utf-8")
 
 
-def test_a_track_that_is_shorter_than_declared_is_heard_nowhere_twice(tmp_path, monkeypatch):
+def test_a_track_that_is_shorter_than_declared_has_no_window_twice(tmp_path, monkeypatch):
     """Its windows are spread, and later chunks must continue the placement of the first."""
 
     class Short:

@@ -89,12 +89,12 @@ def test_auto_hears_as_many_as_it_may_of_a_long_track(samples, extra):
 def test_auto_hears_windows_from_all_over_the_track_whenever_it_stops(samples, windows, part):
     length = int((windows + part) * samples)
     starts = place_windows(length, plan_of(samples, AUTO))
-    heard = sorted(starts[:FIRST])
-    gaps = [right - left for left, right in pairwise([-samples, *heard, length])]
+    decoded = sorted(starts[:FIRST])
+    gaps = [right - left for left, right in pairwise([-samples, *decoded, length])]
     assert max(gaps) <= length / 4 + 2 * samples
     for count in range(FIRST, len(starts)):
-        heard = sorted(starts[:count])
-        gaps = [right - left for left, right in pairwise([-samples, *heard, length])]
+        decoded = sorted(starts[:count])
+        gaps = [right - left for left, right in pairwise([-samples, *decoded, length])]
         assert max(gaps) <= 2 * length / (count + 1) + 3 * samples
 
 

@@ -55,7 +55,7 @@ def state_of(home: Path) -> Path:
 
 
 def know(home: Path, paths: Iterable[Path], shares: Shares = ROCK) -> None:
-    """Let the bundled model have heard these labels in these files; every other one has 0."""
+    """Store predictions by the bundled model: these labels for these files, 0 for all others."""
     info = bundled()
     plan = info.plan(PredictOptions().windows).key
     probabilities = tuple(shares.get(label, 0.0) for label in info.labels)

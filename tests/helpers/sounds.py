@@ -58,7 +58,7 @@ IN_TIME = LOSSLESS | {
 }  # fmt: skip
 
 
-def heard_at(times: np.ndarray) -> np.ndarray:
+def sound_at(times: np.ndarray) -> np.ndarray:
     """What both channels play at these instants (s): `(n, 2)` in [-0.4, 0.4], silence outside."""
     notes = round(SECONDS / NOTE)
     pitches = np.random.default_rng(5).uniform(200, 3000, size=(notes, 2))  # Hz
@@ -71,7 +71,7 @@ def heard_at(times: np.ndarray) -> np.ndarray:
 
 def music(rate: int = RATE, seconds: float = SECONDS) -> np.ndarray:
     """The first `seconds` as samples `(n, 2)`."""
-    return heard_at(np.arange(round(seconds * rate)) / rate)
+    return sound_at(np.arange(round(seconds * rate)) / rate)
 
 
 def compare(window: np.ndarray, start: int, rate: int = 16_000) -> tuple[float, float, float]:
@@ -102,7 +102,7 @@ def _likeness(window: np.ndarray, start: float, rate: int) -> tuple[float, int]:
 
 
 def _mono(times: np.ndarray) -> np.ndarray:
-    return heard_at(times).mean(axis=1)
+    return sound_at(times).mean(axis=1)
 
 
 def make(kind: str, folder: Path, seconds: float = SECONDS) -> Path:

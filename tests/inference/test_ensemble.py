@@ -23,7 +23,9 @@ TRACK = Track(Path("/music/1.mp3"), 1, 1)
 PLAIN = Policy()
 
 
-def heard(shares: dict[str, float], *, multi_label: bool = False, windows: int = 4) -> Prediction:
+def predicted(
+    shares: dict[str, float], *, multi_label: bool = False, windows: int = 4
+) -> Prediction:
     labels, values = tuple(shares), tuple(shares.values())
     return Prediction(TRACK, labels, values, 1.0, windows, 60.0, multi_label)
 
@@ -38,8 +40,8 @@ def together(*predictions: Prediction, policy: Policy = PLAIN) -> tuple[Predicti
 
 def test_the_mean_is_over_all_models_also_those_that_do_not_know_a_genre() -> None:
     mean, differing = together(
-        heard({"rock": 0.6, "hiphop": 0.4}),
-        heard({"Opera": 0.1, "Hip hop": 0.2, "Rock": 0.8}, windows=3),
+        predicted({"rock": 0.6, "hiphop": 0.4}),
+        predicted({"Opera": 0.1, "Hip hop": 0.2, "Rock": 0.8}, windows=3),
     )
     assert dict(zip(mean.labels, mean.probabilities, strict=True)) == pytest.approx(
         {"Hip-Hop": 0.3, "Opera": 0.05, "Rock": 0.7}
@@ -49,16 +51,18 @@ def test_the_mean_is_over_all_models_also_those_that_do_not_know_a_genre() -> No
 
 def test_what_leads_with_all_models_leads_and_must_reach_the_mean_of_their_floors() -> None:
     mean, differing = together(
-        heard({"rock": 0.55, "metal": 0.4, "jazz": 0.05}),
-        heard({"Rock": 0.2, "Jazz": 0.1}, multi_label=True),
+        predicted({"rock": 0.55, "metal": 0.4, "jazz": 0.05}),
+        predicted({"Rock": 0.2, "Jazz": 0.1}, multi_label=True),
     )
     assert (mean.agreement, differing, PLAIN.floor(mean)) == (1.0, "", pytest.approx(0.3))
     assert decide(mean, TagInfo(), PLAIN).genres == ("Rock",)
     assert decide(mean, TagInfo(), Policy(min_confidence=0.5)).action is Action.UNSURE
 
 
-def test_where_models_differ_each_tells_what_it_heard() -> None:
-    mean, differing = together(heard({"rock": 0.9, "jazz": 0.1}), heard({"rock": 0.4, "jazz": 0.6}))
+def test_where_models_differ_the_best_genre_of_each_is_named() -> None:
+    mean, differing = together(
+        predicted({"rock": 0.9, "jazz": 0.1}), predicted({"rock": 0.4, "jazz": 0.6})
+    )
     assert rank_genres(mean)[0] == ("Rock", pytest.approx(0.65))
     assert mean.agreement == 0.5
     assert differing == "models differ: a Rock 0.90, b Jazz 0.60"
@@ -68,8 +72,8 @@ def test_a_whitelist_and_a_tree_map_all_models_to_the_genres_of_the_user() -> No
     vocabulary = Vocabulary(whitelist=("Rock", "Jazz"), tree={"Grunge": "Rock", "Metal": "Rock"})
     policy = Policy(vocabulary=vocabulary)
     mean, _ = together(
-        heard({"metal": 0.5, "rock": 0.3, "jazz": 0.2}),
-        heard({"Grunge": 0.7, "Polka": 0.9, "Jazz": 0.1}, multi_label=True),
+        predicted({"metal": 0.5, "rock": 0.3, "jazz": 0.2}),
+        predicted({"Grunge": 0.7, "Polka": 0.9, "Jazz": 0.1}, multi_label=True),
         policy=policy,
     )
     assert rank_genres(mean, policy) == [
@@ -80,7 +84,7 @@ def test_a_whitelist_and_a_tree_map_all_models_to_the_genres_of_the_user() -> No
 
 def test_one_that_knows_what_is_no_music_is_not_outvoted() -> None:
     audioset = dict.fromkeys(AUDIOSET_NAMES, 0.01) | {"Music": 0.03, "Speech": 0.9}
-    mean, _ = together(heard({"rock": 0.9, "jazz": 0.1}), heard(audioset, multi_label=True))
+    mean, _ = together(predicted({"rock": 0.9, "jazz": 0.1}), predicted(audioset, multi_label=True))
     decision = decide(mean, TagInfo(), Policy(min_confidence=0))
     assert decision.action is Action.NO_MUSIC
     assert "Music at 0.03" in decision.reason
@@ -92,9 +96,9 @@ HEARD = st.dictionaries(st.sampled_from(["rock", "Jazz", "hip hop", "Opera"]), S
 
 @given(st.lists(HEARD.filter(lambda shares: len(shares) > 1), min_size=2, max_size=3), st.data())
 def test_the_order_of_labels_makes_no_difference(each, data) -> None:
-    mean, _ = together(*(heard(shares, multi_label=True) for shares in each))
+    mean, _ = together(*(predicted(shares, multi_label=True) for shares in each))
     shuffled = (dict(data.draw(st.permutations(list(shares.items())))) for shares in each)
-    other, _ = together(*(heard(shares, multi_label=True) for shares in shuffled))
+    other, _ = together(*(predicted(shares, multi_label=True) for shares in shuffled))
     assert other.labels == mean.labels == tuple(sorted(mean.labels))
     assert other.probabilities == pytest.approx(mean.probabilities)
     assert all(0 <= share <= 1 for share in mean.probabilities)
@@ -103,7 +107,7 @@ def test_the_order_of_labels_makes_no_difference(each, data) -> None:
 
 @given(st.lists(HEARD, min_size=2, max_size=3))
 def test_what_each_model_has_as_best_is_best(each) -> None:
-    predictions = [heard(shares | {"blues": 1.0}, multi_label=True) for shares in each]
+    predictions = [predicted(shares | {"blues": 1.0}, multi_label=True) for shares in each]
     mean, _ = together(*predictions)
     assert dict(rank_genres(mean))["Blues"] == max(mean.probabilities) == pytest.approx(1)
     assert mean.floor == pytest.approx(0.1)
@@ -112,7 +116,7 @@ def test_what_each_model_has_as_best_is_best(each) -> None:
 def test_labels_are_the_same_for_every_track() -> None:
     infos = [replace(bundled(), labels=labels) for labels in (("rock", "jazz"), ("Opera", "Rock"))]
     for shares in ((0.9, 0.1), (0.0, 0.4)):
-        predictions = [heard(dict(zip(info.labels, shares, strict=True))) for info in infos]
+        predictions = [predicted(dict(zip(info.labels, shares, strict=True))) for info in infos]
         assert combine(predictions, infos, PLAIN)[0].labels == combined_labels(infos, PLAIN)
     assert combined_labels(infos[:1], PLAIN) == ("rock", "jazz")
 
@@ -134,7 +138,7 @@ def rows(text: str) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(text)))
 
 
-def test_two_models_are_heard_once_and_their_mean_is_reported(
+def test_two_models_predict_once_and_their_mean_is_reported(
     run: Run, tiny_model: Path, other_model: Path
 ) -> None:
     options = ("--csv", "-", "--all-probabilities", "--windows", 3)

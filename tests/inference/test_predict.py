@@ -197,7 +197,7 @@ def test_a_gpu_that_computes_while_the_next_batch_is_made_gives_the_same(tmp_pat
 
 
 class Taught(StubModel):
-    """Hears the first sample of a window: the probability of the first of two labels."""
+    """Looks at the first sample of a window: the probability of the first of two labels."""
 
     info = SimpleNamespace(labels=("one", "two"), multi_label=False)
 
@@ -220,14 +220,14 @@ SOME = WindowPlan(samples=100, rate=16_000, count=AUTO)
 
 @pytest.mark.parametrize("device", ["cpu", "meta"])
 @pytest.mark.parametrize("batch_size", [1, 4, 64])
-def test_a_track_is_heard_until_its_label_is_settled(tmp_path, batch_size, device):
+def test_a_track_is_scored_until_its_label_is_settled(tmp_path, batch_size, device):
     rng = np.random.default_rng(7)
     shares = [[0.95] * 30, [0.5, 0.52] * 12, [0.9], rng.uniform(0.2, 0.9, 20).tolist()]
     tracks = [steady(tmp_path, number, each) for number, each in enumerate(shares)]
     results = predict(tracks, SOME, Taught(batch_size, device), workers=2)
     assert [result.track for result in results] == tracks
-    heard = [result.windows for result in results]
-    assert heard[0] == FIRST and heard[1] > 15 and heard[2] == 1
+    windows = [result.windows for result in results]
+    assert windows[0] == FIRST and windows[1] > 15 and windows[2] == 1
     for result, each in zip(results, shares, strict=True):
         order = [start // 100 for start in place_windows(100 * len(each), SOME)]
         values = np.float32([each[index] for index in order])
@@ -256,7 +256,7 @@ def test_labels_that_are_no_genres_do_not_settle_a_track(tmp_path):
     assert genres.probabilities[1:] == alone.probabilities
 
 
-def test_what_is_heard_does_not_depend_on_what_else_is_heard(tmp_path):
+def test_a_prediction_does_not_depend_on_the_other_tracks(tmp_path):
     rng = np.random.default_rng(3)
     tracks = [
         steady(tmp_path, number, rng.uniform(0.1, 0.9, int(rng.integers(1, 33))).tolist())
@@ -349,7 +349,7 @@ def test_a_slow_track_holds_back_no_other(tmp_path, monkeypatch):
     assert order[9] == 0
 
 
-def test_it_is_told_how_long_the_model_waited(tmp_path):
+def test_the_time_that_the_model_waited_is_measured(tmp_path):
     pace = Pace()
     tracks = [sound(tmp_path, number)[0] for number in range(3)]
     with DecoderPool(1, 60) as pool:

@@ -11,7 +11,7 @@ from tagger.audio.windows import FIRST, MOST
 from tagger.inference import stopping
 from tagger.inference.stopping import PRECISE, is_settled
 
-# (heard, labels), each a probability by itself, as of a sigmoid
+# (scored, labels), each a probability by itself, as of a sigmoid
 SCORES = npst.arrays(
     np.float32,
     st.tuples(st.integers(1, MOST), st.integers(2, 12)),
@@ -31,7 +31,7 @@ def track(kind: str, generator: np.random.Generator, labels: int, noise: float) 
 
 
 @given(SCORES, st.integers(1, MOST))
-def test_it_is_settled_when_all_is_heard(scores, total):
+def test_it_is_settled_when_all_is_scored(scores, total):
     assert is_settled(scores, min(total, len(scores)))
 
 
@@ -64,8 +64,8 @@ def test_one_window_against_the_others_does_not_settle(labels):
 
 
 @given(st.integers(FIRST, MOST - 1), st.floats(0.2, 0.49))
-def test_two_labels_that_lead_alike_are_never_settled(heard, share):
-    scores = np.full((heard, 4), (1 - 2 * share) / 2 / 2, np.float32)
+def test_two_labels_that_lead_equally_are_never_settled(scored, share):
+    scores = np.full((scored, 4), (1 - 2 * share) / 2 / 2, np.float32)
     scores[:, 1:3] = share
     assert not is_settled(scores, MOST)
 
@@ -128,9 +128,9 @@ def test_hearing_until_settled_beats_as_many_windows_of_every_track(kind, labels
     same = round(np.mean(counts))
     leaders = [scores.mean(axis=0).argmax() for scores in tracks]
 
-    def kept(heard: list[int]) -> int:
+    def kept(scored: list[int]) -> int:
         """Of how many tracks the label that leads then leads in the end."""
-        early = [scores[:n].mean(axis=0) for scores, n in zip(tracks, heard, strict=True)]
+        early = [scores[:n].mean(axis=0) for scores, n in zip(tracks, scored, strict=True)]
         return sum(mean.argmax() == last for mean, last in zip(early, leaders, strict=True))
 
     assert same < MOST

@@ -70,7 +70,7 @@ WAVEFORMS = {
     "tone of 440 Hz": 0.5 * np.sin(2 * np.pi * 440 * TIME),
     "tone of 7900 Hz": 0.5 * np.sin(2 * np.pi * 7900 * TIME),
     "noise beside a constant": noise(SMALL.window_samples) + 0.3,
-    "notes": sounds.heard_at(3 + TIME).mean(axis=1),
+    "notes": sounds.sound_at(3 + TIME).mean(axis=1),
 }
 
 

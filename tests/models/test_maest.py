@@ -113,7 +113,7 @@ WAVEFORMS = {
     "tone of 60 Hz": np.sin(2 * np.pi * 60 * TIME),
     "tone of 1 kHz": np.sin(2 * np.pi * 1000 * TIME),
     "tone of 7900 Hz": np.sin(2 * np.pi * 7900 * TIME),
-    "notes": sounds.heard_at(3 + TIME).mean(axis=1),
+    "notes": sounds.sound_at(3 + TIME).mean(axis=1),
 }
 
 
@@ -248,7 +248,7 @@ def test_probabilities_are_those_of_transformers_on_the_features_of_the_oracle(
     assert "problem_type" not in json.loads((folder / "config.json").read_text())
     samples = info.front_end.window_samples
     time = np.arange(samples) / RATE
-    notes = np.float32(sounds.heard_at(time).mean(axis=1))
+    notes = np.float32(sounds.sound_at(time).mean(axis=1))
     waveforms = np.stack([notes, noise(samples), np.zeros(samples, np.float32)])
     features = torch.from_numpy(np.stack([extract(row, FRAMES[seconds]) for row in waveforms]))
     network = ASTForAudioClassification.from_pretrained(folder)

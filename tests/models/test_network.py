@@ -99,7 +99,7 @@ def test_probabilities_of_an_audioset_model_are_those_of_transformers(tmp_path: 
     extractor = save_extractor(tmp_path, max_length=1024, num_mel_bins=128)
     info = find_model(str(tmp_path))
     time = np.arange(info.front_end.window_samples) / info.front_end.rate
-    notes = np.float32(sounds.heard_at(time).mean(axis=1))
+    notes = np.float32(sounds.sound_at(time).mean(axis=1))
     noise = np.float32(np.random.default_rng(0).normal(0, 0.1, len(time)))
     features = extractor([notes, noise], sampling_rate=16_000, return_tensors="pt")
     with torch.inference_mode():
@@ -115,7 +115,7 @@ def heard() -> tuple[ModelInfo, np.ndarray]:
     info = find_model(DEFAULT_MODEL)
     front_end = info.front_end
     starts = np.arange(0, 30, 3)[:, None] + np.arange(front_end.window_samples) / front_end.rate
-    notes = np.stack([sounds.heard_at(start).mean(axis=1) for start in starts])
+    notes = np.stack([sounds.sound_at(start).mean(axis=1) for start in starts])
     noise = np.random.default_rng(0).normal(0, 0.1, notes.shape)
     return info, np.float32(np.concatenate([notes, noise, (notes + noise) / 2]))
 
