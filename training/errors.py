@@ -1,4 +1,4 @@
-"""What stops a training run."""
+"""Errors that stop a training run."""
 
 from tagger.errors import TaggerError
 
@@ -8,4 +8,4 @@ class TrainingError(TaggerError):
 
 
 class Diverged(TrainingError):
-    """The weights are not finite numbers any more."""
+    """Some weights are no longer finite numbers."""

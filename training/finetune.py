@@ -1,18 +1,17 @@
 """Train a classifier: `python training/finetune.py --data DIR --out DIR`.
 
 Reads and checks everything first, and stops with one line if something is wrong; then trains, and
-leaves a checkpoint that `tag-genres --model DIR` opens, with its figures and curves beside it. A
-run that was killed goes on with `--resume`.
+leaves a checkpoint that `tag-genres --model DIR` opens, with its metrics and curves beside it. A
+run that was killed continues with `--resume`.
 """
 
 from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import click
 from click.core import ParameterSource
@@ -22,8 +21,8 @@ from tagger.errors import TaggerError
 from tagger.report.escape import printable
 from tagger.types import DEVICES, PRECISIONS, FrontEnd
 from training.app.run_folder import check_output
+from training.app.shared_options import DATA, DATA_HELP, FILE, SEED, clip_options
 from training.augment.waveforms import KINDS, WaveformAugmenter
-from training.clips.splits import SPLIT_HELP, SPLITS
 from training.errors import TrainingError
 from training.options import (
     FEATURE_AUGMENTATION,
@@ -39,34 +38,28 @@ from training.options import (
 )
 
 DEFAULTS = FinetuneOptions(data=Path(), out=Path())
+AUGMENTATION = (*KINDS, *FEATURE_AUGMENTATION)
 
 
-def start_or_resume(chosen: dict[str, Any], explicit: set[str]) -> FinetuneOptions:
-    """The options of a new run, or with `resume` those that it was started with.
+def resumed(asked: FinetuneOptions, explicit: Collection[str]) -> FinetuneOptions:
+    """The options that the unfinished run in `asked.out` was started with.
 
-    Raises `TrainingError` if what is asked for is not what an unfinished run was started with.
+    `explicit` names the options on the command line. Raises `TrainingError` if one of them differs
+    from the run's; only folder and device may.
     """
-    resume = chosen.pop("resume")
-    if not resume:
-        if chosen["data"] is None:
-            raise TrainingError("--data is missing: a folder of clips per label, an archive, a CSV")
-        options = FinetuneOptions(**chosen)
-        check_output(options)
-        return options
-    out: Path = chosen["out"]
-    if not (out / RUN / OPTIONS).exists():
-        raise TrainingError(f"{out} holds no unfinished run to go on with")
-    stored = load_options(out / RUN / OPTIONS)
-    asked = replace(stored, **{name: chosen[name] for name in explicit if name in chosen})
-    other = difference(stored, asked)
-    if other is not None:
-        flag = next(of.opts[0] for of in main.params if of.name == other)
-        raise TrainingError(f"the run in {out} was started with another {flag}")
-    return replace(asked, out=out)
+    path = asked.out / RUN / OPTIONS
+    if not path.exists():
+        raise TrainingError(f"{asked.out} holds no unfinished run to resume")
+    stored = load_options(path)
+    if other := difference(stored, asked, explicit):
+        flag = next(option.opts[0] for option in main.params if option.name == other)
+        raise TrainingError(f"the run in {asked.out} was started with another {flag}")
+    device = asked.device if "device" in explicit else stored.device
+    return replace(stored, out=asked.out, device=device)
 
 
 def command_line(arguments: Sequence[str]) -> str:
-    """The command for the card; of an absolute path only the last two parts, cards get public."""
+    """The command for the card, which gets public: only the last two parts of absolute paths."""
     words = [word for argument in arguments for word in argument.split("=", 1)]
     shown = ["/".join(Path(w).parts[-2:]) if Path(w).is_absolute() else w for w in words]
     return printable(shlex.join(["python", "training/finetune.py", *shown]))
@@ -75,7 +68,7 @@ def command_line(arguments: Sequence[str]) -> str:
 def kinds_of_augmentation(
     _: click.Context, __: click.Parameter, value: str | None
 ) -> tuple[str, ...] | None:
-    """`none`, or names with commas between them."""
+    """`none`, or names separated by commas."""
     if value is None:
         return None
     names = () if value == "none" else tuple(value.split(","))
@@ -90,10 +83,7 @@ def kinds_of_augmentation(
     return names
 
 
-AUGMENTATION = (*KINDS, *FEATURE_AUGMENTATION)
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
-FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-SEED = click.IntRange(0, 2**32 - 1)
 POSITIVE = click.FloatRange(min=0, min_open=True)
 COUNT = click.IntRange(min=1)
 OWN = "the method's own"
@@ -101,33 +91,21 @@ WHAT = "; ".join(f"{name}: {method.what}" for name, method in METHODS.items())
 
 
 @click.command(cls=Command, context_settings={"show_default": True})
-@click.option(
-    "--data",
-    type=click.Path(exists=True, path_type=Path),
-    help="A folder of clips per label, an archive of one, or a CSV that lists clips.",
-)
-@click.option("--artists", type=FILE, help="A CSV of who plays on each clip.")
-@click.option("--split", type=click.Choice(SPLITS), default=DEFAULTS.split, help=SPLIT_HELP)
-@click.option("--folds", type=click.IntRange(min=2), default=DEFAULTS.folds, help="Of kfold.")
-@click.option(
-    "--fold",
-    type=click.IntRange(min=0),
-    default=DEFAULTS.fold,
-    help="Of kfold, from 0.",
-)
+@click.option("--data", type=DATA, help=DATA_HELP)
+@clip_options
 @click.option(
     "--teacher",
     "soft_labels",
     type=FILE,
     multiple=True,
-    help="Soft labels to learn from as well: an .npz as training/teacher.py describes.",
+    help="Soft labels to learn from as well: an .npz with an array of frames per clip.",
 )
 @click.option(
     "--teacher-embedding",
     "embeddings",
     type=FILE,
     multiple=True,
-    help="A teacher's embeddings to learn from as well, likewise.",
+    help="A teacher's embeddings to learn from as well: an .npz too.",
 )
 @click.option("--unlabelled", type=FOLDER, help="More music, to learn from a teacher alone.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Checkpoint to write.")
@@ -135,20 +113,22 @@ WHAT = "; ".join(f"{name}: {method.what}" for name, method in METHODS.items())
     "--method",
     type=click.Choice(tuple(METHODS)),
     default=DEFAULTS.method,
-    help=f"What learns. {WHAT}.",
+    help=f"What is trained. {WHAT}.",
 )
-@click.option("--model", default=DEFAULTS.model, help="Where it begins: name, folder or hub id.")
+@click.option(
+    "--model", default=DEFAULTS.model, help="Checkpoint to start from: name, folder or hub id."
+)
 @click.option(
     "--shape",
     type=click.Choice(sorted(SHAPES)),
     default=DEFAULTS.shape,
-    help="Of a network from scratch.",
+    help="Size of a network from scratch.",
 )
 @click.option("--head", type=click.Choice(HEADS), show_default=OWN, help="Its layers.")
-@click.option("--new-head", is_flag=True, help="With full: for labels that the model has not.")
-@click.option("--epochs", type=POSITIVE, show_default=OWN, help="Times through it all.")
+@click.option("--new-head", is_flag=True, help="With full: train a new head, for other labels.")
+@click.option("--epochs", type=POSITIVE, show_default=OWN, help="Passes through the train part.")
 @click.option("--steps", type=COUNT, help="Batches, instead of epochs.")
-@click.option("--batch-size", type=COUNT, show_default=OWN, help="Windows.")
+@click.option("--batch-size", type=COUNT, show_default=OWN, help="Windows per step.")
 @click.option("--learning-rate", type=POSITIVE, show_default=OWN, help="After the warm-up.")
 @click.option("--weight-decay", type=click.FloatRange(min=0), show_default=OWN, help="Per step.")
 @click.option(
@@ -167,12 +147,12 @@ WHAT = "; ".join(f"{name}: {method.what}" for name, method in METHODS.items())
 @click.option(
     "--logistic-head",
     is_flag=True,
-    help="Then fit the linear head anew by logistic regression, all labels weighing the same.",
+    help="Finally fit the linear head by logistic regression, with equal weight for all labels.",
 )
 @click.option(
     "--refit",
     is_flag=True,
-    help="In the end, train anew on train and valid together, for as many steps as were kept.",
+    help="Finally train again on train and valid together, for as many steps as were kept.",
 )
 @click.option(
     "--search",
@@ -180,25 +160,44 @@ WHAT = "; ".join(f"{name}: {method.what}" for name, method in METHODS.items())
     default=DEFAULTS.search,
     metavar="TRIALS",
     help="Try as many sets of learning rate, weight decay, batch size and, unless only the head "
-    "learns, augmentation; then train by the best on the valid part. What is given stays fixed.",
+    "learns, augmentation; then train with the best on the valid part. Given options stay fixed.",
 )
-@click.option("--resume", is_flag=True, help="Go on with the run in --out that was stopped.")
+@click.option("--resume", is_flag=True, help="Continue the unfinished run in --out.")
 @click.option("--seed", type=SEED, default=DEFAULTS.seed, help="Of weights, crops and split.")
 @click.option("--device", type=click.Choice(DEVICES), default=DEFAULTS.device, help="To train on.")
 @click.option(
     "--precision", type=click.Choice(PRECISIONS), default=DEFAULTS.precision, help="To train in."
 )
 @click.pass_context
-def main(context: click.Context, /, **chosen: Any) -> None:
+def main(
+    context: click.Context, /, *, data: Path | None, artists: Path | None, split: str, folds: int,
+    fold: int, seed: int, out: Path, method: str, model: str, shape: str, head: str | None,
+    new_head: bool, epochs: float | None, steps: int | None, batch_size: int | None,
+    learning_rate: float | None, weight_decay: float | None, augment: tuple[str, ...] | None,
+    keep: str, logistic_head: bool, refit: bool, search: int, soft_labels: tuple[Path, ...],
+    embeddings: tuple[Path, ...], unlabelled: Path | None, device: str, precision: str,
+    resume: bool,
+) -> None:  # fmt: skip
     """Train an AST genre classifier on labelled music."""
-    from training.app.finetune import (
-        finetune,  # torch and transformers take seconds, --help must not
-    )
+    from training.app.finetune import finetune  # torch takes seconds to import, --help must not
 
-    source = context.get_parameter_source
-    explicit = {name for name in chosen if source(name) is ParameterSource.COMMANDLINE}
+    options = FinetuneOptions(
+        data=data or Path(), artists=artists, split=split, folds=folds, fold=fold, seed=seed,
+        out=out, method=method, model=model, shape=shape, head=head, new_head=new_head,
+        epochs=epochs, steps=steps, batch_size=batch_size, learning_rate=learning_rate,
+        weight_decay=weight_decay, augment=augment, keep=keep, logistic_head=logistic_head,
+        refit=refit, search=search, soft_labels=soft_labels, embeddings=embeddings,
+        unlabelled=unlabelled, device=device, precision=precision,
+    )  # fmt: skip
     try:
-        options = start_or_resume(chosen, explicit)
+        if resume:
+            source = context.get_parameter_source
+            typed = {name for name in context.params if source(name) is ParameterSource.COMMANDLINE}
+            options = resumed(options, typed)
+        elif data is None:
+            raise TrainingError("--data is missing: a folder of clips per label, an archive, a CSV")
+        else:
+            check_output(options)
         finetune(options, command_line(sys.argv[1:]))
     except TaggerError as error:
         raise click.ClickException(str(error)) from error

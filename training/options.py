@@ -1,31 +1,38 @@
-"""What decides how a training run turns out, and what each method brings along."""
+"""The options of both commands, and the defaults of each training method.
+
+An option of a command line is a field of `FinetuneOptions` or `EvaluateOptions`.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from tagger.audio.windows import Count
 from tagger.models.find import DEFAULT_MODEL
 from training.errors import TrainingError
 
+T = TypeVar("T")
 SEED_AUGMENTATION = ("faster", "slower", "highpass", "lowpass", "echo", "mix")
 FEATURE_AUGMENTATION = ("speed", "colour", "specaugment", "mixup", "patchout")
 KEEP = ("best", "last")
 HEADS = ("linear", "mlp")
-RUN = "run"  # folder in the checkpoint's: what the run goes on from, and TensorBoard's curves
-OPTIONS = "options.json"  # in that folder, as long as the run is not finished
-STUDY = "search.sqlite3"  # in that one: the trials of a search
-# In that one: outputs of a frozen network for what is learned from, and for what validates it.
+# A folder in that of the checkpoint: what the run resumes from, and TensorBoard's curves.
+RUN = "run"
+# Files in that folder: the options, until the run is finished; the trials of a search; and the
+# outputs of a frozen network for the train and for the valid part.
+OPTIONS = "options.json"
+STUDY = "search.sqlite3"
 FEATURES = "features.safetensors"
-JUDGED_FEATURES = "judged-features.safetensors"
+VALID_FEATURES = "judged-features.safetensors"
 
-
-# Widths of a network that is trained from nothing.
+# Sizes of a network that is trained from scratch.
 SHAPES: dict[str, dict[str, int]] = {
-    # 3.3 M parameters on 16 x 8 patches of 2.575 s: fits a wheel, and 2 cores. Wide and flat: as
-    # good as 6 layers of 192 after as many steps, and each step is a tenth faster.
+    # 3.3 M parameters on 16 x 8 patches of 2.575 s: fits in a wheel, trains on 2 cores. Wide and
+    # shallow: as good as 6 layers of 192 after as many steps, and each step is a tenth faster.
     "small": {
         "hidden_size": 256,
         "num_hidden_layers": 4,
@@ -38,19 +45,19 @@ SHAPES: dict[str, dict[str, int]] = {
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """A way to train. What a command line may override stands here with its default."""
+    """A way to train, with the defaults of what the command line may override."""
 
     what: str  # for --help and the model card
     epochs: float
-    learning_rate: float  # at its highest, after the warm-up
+    learning_rate: float  # its maximum, after the warm-up
     weight_decay: float = 0.05
     warmup: float = 0.05  # share of the steps
     batch_size: int = 32
     head: str = "linear"
     augment: tuple[str, ...] = ()
-    average: float = 0.0  # decay of the average of the weights, per step; 0 takes the last ones
+    average: float = 0.0  # decay of the average of the weights, per step; 0 keeps the last ones
     frozen: bool = False  # only the head learns, on features that are computed once
-    muon: bool = False  # for the matrices of the layers; AdamW has the rest
+    muon: bool = False  # for the matrices of the layers; AdamW for the rest
 
 
 METHODS = {
@@ -58,7 +65,7 @@ METHODS = {
         "a new linear head on the frozen network", 20, 3e-4, weight_decay=0.3, frozen=True
     ),
     "mlp": Method("a new two-layer head on the frozen network", 20, 3e-4, head="mlp", frozen=True),
-    # The figures of the seed project, whose batches were 2 windows accumulated 8 times.
+    # The values of the seed project, whose batches were 2 windows accumulated 8 times.
     "dora": Method(
         "a new head, and DoRA on the second matrix of the last two feed-forward layers",
         epochs=13,
@@ -88,65 +95,89 @@ METHODS = {
 }
 
 
-# Of a method's figures, those that options may override.
-OVERRIDES = ("head", "epochs", "batch_size", "learning_rate", "weight_decay", "augment")
-
-
-@dataclass(frozen=True, slots=True)
-class FinetuneOptions:
-    """Everything that decides how a run turns out. None takes the method's own figure."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClipOptions:
+    """Which clips a command uses, and how they are split into parts."""
 
     data: Path
-    out: Path
     artists: Path | None = None
-    split: str = "filtered"
+    split: str = "filtered"  # one of `training.clips.splits.SPLITS`
     folds: int = 5
     fold: int = 0
+    seed: int = 0
+
+    @property
+    def draw(self) -> dict[str, int]:
+        """The numbers that decide a split, besides its name."""
+        return {"seed": self.seed, "folds": self.folds, "fold": self.fold}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluateOptions(ClipOptions):
+    """What is evaluated, on which clips, and where the metrics go besides stdout."""
+
+    model: str = DEFAULT_MODEL
+    part: str = "valid"  # one of `training.clips.splits.PARTS`, or "all"
+    windows: Count = 8  # per clip; see `tagger.audio.windows.WindowPlan`
+    confusion: Path | None = None  # PNG
+    figures: Path | None = None  # JSON
+    device: str = "cpu"
+    precision: str = "float32"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FinetuneOptions(ClipOptions):
+    """Everything that decides the outcome of a run. None takes the method's own default."""
+
+    out: Path
     method: str = "linear"
-    model: str = DEFAULT_MODEL  # where training starts, but from scratch
+    model: str = DEFAULT_MODEL  # where training starts, except from scratch
     shape: str = "small"  # of a network from scratch
     head: str | None = None
-    new_head: bool = False  # where the labels are not those of the model
+    new_head: bool = False  # if the labels are not those of the model
     epochs: float | None = None  # one epoch draws as many windows as the clips hold
     steps: int | None = None  # instead of epochs
     batch_size: int | None = None
     learning_rate: float | None = None
     weight_decay: float | None = None
     augment: tuple[str, ...] | None = None
-    balance: float = 0.7  # 1 draws all labels as often, 0 all seconds
+    balance: float = 0.7  # 1 draws all labels equally often, 0 all seconds
     keep: str = "best"
     logistic_head: bool = False
     refit: bool = False
-    search: int = 0  # trials for the figures that are None, before the run itself
+    search: int = 0  # trials for the options that are None, before the run itself
     soft_labels: tuple[Path, ...] = ()
     embeddings: tuple[Path, ...] = ()
     unlabelled: Path | None = None
-    seed: int = 0
     device: str = "auto"
     precision: str = "auto"
 
     @property
     def trained_by(self) -> Method:
-        """The method, with what was asked for in place of its defaults."""
+        """The method, with the options in place of its defaults."""
         method = METHODS[self.method]
-        changed = {
-            name: getattr(self, name) for name in OVERRIDES if getattr(self, name) is not None
-        }
-        return replace(method, **changed)
-
-    @property
-    def draw(self) -> dict[str, int]:
-        """The numbers that the split is drawn by."""
-        return {"seed": self.seed, "folds": self.folds, "fold": self.fold}
+        return replace(
+            method,
+            head=_given(self.head, method.head),
+            epochs=_given(self.epochs, method.epochs),
+            batch_size=_given(self.batch_size, method.batch_size),
+            learning_rate=_given(self.learning_rate, method.learning_rate),
+            weight_decay=_given(self.weight_decay, method.weight_decay),
+            augment=_given(self.augment, method.augment),
+        )
 
     @property
     def makes_new_head(self) -> bool:
-        """Whether training begins with a head that knows nothing."""
+        """Whether training starts with a newly drawn head."""
         return self.new_head or self.method not in ("full", "scratch")
 
     def dump(self, path: Path) -> None:
-        """Write them as JSON, for a later `load`."""
+        """Write them as JSON, for `load_options`."""
         path.write_text(json.dumps(asdict(self), default=str, indent=2) + "\n", encoding="utf-8")
+
+
+def _given(value: T | None, default: T) -> T:
+    return default if value is None else value
 
 
 def load_options(path: Path) -> FinetuneOptions:
@@ -164,11 +195,10 @@ def load_options(path: Path) -> FinetuneOptions:
         raise TrainingError(f"the options of the run cannot be read: {path}: {error}") from error
 
 
-def difference(one: FinetuneOptions, other: FinetuneOptions) -> str | None:
-    """The first option in which two runs differ, apart from where they compute; None if in none."""
+def difference(one: FinetuneOptions, other: FinetuneOptions, names: Collection[str]) -> str | None:
+    """The first of the named options in which two runs differ; folder and device may."""
     for field in fields(FinetuneOptions):
-        if field.name not in ("out", "device") and getattr(one, field.name) != getattr(
-            other, field.name
-        ):
+        compared = field.name in names and field.name not in ("out", "device")
+        if compared and getattr(one, field.name) != getattr(other, field.name):
             return field.name
     return None

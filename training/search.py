@@ -1,10 +1,10 @@
-"""A search for hyperparameters: Optuna's trials, each a run that the valid part judges."""
+"""A search for hyperparameters: Optuna's trials, each a run that is scored on the valid part."""
 
 from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,39 +20,40 @@ from optuna.trial import FrozenTrial, TrialState
 from tagger.errors import first_line
 from training.clips.splits import Split
 from training.errors import Diverged, TrainingError
-from training.loop.plan import Watch
+from training.loop.plan import ShouldStop
 from training.options import METHODS, SEED_AUGMENTATION, STUDY, FinetuneOptions
 
 LEARNING_RATES = 5.0  # times the method's own, up and down
 WEIGHT_DECAYS = (1e-3, 0.3)
 BATCH_SIZES = (16, 32, 64)
-UNPRUNED = 5  # trials that run to their end in any case
-WARM_UP = 0.25  # share of a run in which it is not pruned
+UNPRUNED = 5  # trials that always run to their end
+WARM_UP = 0.25  # share of a run before which it is not pruned
 
-Train = Callable[[FinetuneOptions, Path, Watch], object]
+# Trains by options in a folder, and stops when its third argument says so.
+Train = Callable[[FinetuneOptions, Path, ShouldStop], object]
 
 
 @dataclass(frozen=True, slots=True)
-class Searched:
-    """What a search found, as metrics.json has it."""
+class SearchResult:
+    """The outcome of a search, as in metrics.json."""
 
     trials: int
-    best: dict[str, Any]  # of `FinetuneOptions`
-    value: float  # its accuracy on the valid part
+    best: dict[str, Any]  # values for fields of `FinetuneOptions`
+    value: float  # the best trial's accuracy on the valid part
     pruned: int
 
 
 @dataclass(slots=True)
-class Judgements:
-    """Hands a trial's accuracies to Optuna, and ends a run that is worse than most were by then."""
+class TrialReporter:
+    """Reports a trial's accuracies to Optuna, and stops it if most others were better by then."""
 
     trial: optuna.Trial
     accuracies: list[float] = field(default_factory=list)
     pruned: bool = False
 
     def __call__(self, share: float, accuracy: float) -> bool:
-        """Take one judgement at a share of the run; whether the run shall end."""
-        # By their number, not by step: trials of another batch size have other steps.
+        """Report one validation at a share of the run; true stops the run."""
+        # By their number, not by step: trials with different batch sizes have different steps.
         self.trial.report(accuracy, len(self.accuracies))
         self.accuracies.append(accuracy)
         self.pruned = WARM_UP <= share < 1 and self.trial.should_prune()
@@ -60,7 +61,7 @@ class Judgements:
 
 
 def check_search(options: FinetuneOptions, split: Split) -> None:
-    """Raise `TrainingError` if a search was asked for that cannot be."""
+    """Raise `TrainingError` if a search was asked for that is not possible."""
     if not options.search:
         return
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
@@ -68,24 +69,24 @@ def check_search(options: FinetuneOptions, split: Split) -> None:
     if not split.valid:
         raise TrainingError(f"--search needs a valid part, the {options.split} split has none")
     if not search_space(options):
-        raise TrainingError("--search has nothing to look for: all that it varies was given")
+        raise TrainingError("--search has nothing to vary: all its options were given")
 
 
 def run_trials(
     options: FinetuneOptions, train: Train, folder: Path, say: Callable[[str], None]
-) -> Searched:
+) -> SearchResult:
     """The best of `options.search` trials; `folder` keeps the study.
 
-    `train` trains by options in a folder that is removed afterwards. A search that was killed goes
-    on with the trial that it was in; one that is over is not repeated. Raises `TrainingError` if
-    the study cannot be read.
+    Each trial trains in a folder that is removed afterwards. A killed search resumes with the trial
+    that it was in; a finished one is not repeated. Raises `TrainingError` if the study cannot be
+    read.
     """
     with opened_study(folder / STUDY, options.method) as study:
         for killed in study.get_trials(states=[TrialState.RUNNING]):
             study.tell(killed.number, state=TrialState.FAIL)
         done = len(finished(study))
         if done:
-            say(f"going on with the search: {done} of {options.search} trials are done")
+            say(f"resuming the search: {done} of {options.search} trials are done")
         for number in range(done + 1, options.search + 1):
             outcome = run_trial(study, options, train, folder / f"trial-{number}", number)
             params = finished(study)[-1].params
@@ -99,31 +100,31 @@ def run_trials(
         found = trials[best - 1].params
         say(f"of {len(trials)} trials the best is trial {best}: {in_words(found)}")
         pruned = sum(trial.state == TrialState.PRUNED for trial in trials)
-        return Searched(len(trials), as_options(found), value, pruned)
+        return SearchResult(len(trials), as_options(found), value, pruned)
 
 
 def run_trial(
     study: optuna.Study, options: FinetuneOptions, train: Train, folder: Path, number: int
 ) -> str:
-    """Train by what Optuna proposes, and store how well it did; that in words.
+    """Train with what Optuna proposes, store the accuracy, and return the outcome in words.
 
-    Raises `KeyboardInterrupt` and what else stops a run; the trial then stays unfinished.
+    `KeyboardInterrupt`, or whatever else stops a run, passes; the trial then stays unfinished.
     """
     space = search_space(options)
     # Seeded by its number: after a kill the same trial is proposed again, and then those that
-    # would have followed, not the first ones once more.
+    # would have followed, not the first ones again.
     seed = Random(f"{options.seed} {number}").getrandbits(32)
     study.sampler = optuna.samplers.TPESampler(seed=seed)
     if number == 1:
         own = as_params(options)
         study.enqueue_trial({name: own[name] for name in space})
     trial = study.ask(space)
-    # The last weights: a trial is gone when it ends, and needs no checkpoint to go back to.
-    chosen = replace(options, **as_options(trial.params), keep="last")
-    judgements = Judgements(trial)
+    # The last weights: a trial is deleted when it ends, and needs no checkpoint of its best ones.
+    chosen = replace(with_params(options, as_options(trial.params)), keep="last")
+    reporter = TrialReporter(trial)
     failed = ""
     try:
-        train(chosen, folder, judgements)
+        train(chosen, folder, reporter)
     except Diverged:
         failed = "diverged"
     except torch.OutOfMemoryError:
@@ -133,8 +134,8 @@ def run_trial(
     if failed:
         study.tell(trial, 0.0)
         return failed
-    seen = judgements.accuracies
-    if judgements.pruned:
+    seen = reporter.accuracies
+    if reporter.pruned:
         study.tell(trial, state=TrialState.PRUNED)
         return f"pruned at valid accuracy {seen[-1]:.3f}"
     value = max(seen) if options.keep == "best" else seen[-1]
@@ -144,7 +145,7 @@ def run_trial(
 
 @contextmanager
 def opened_study(path: Path, name: str) -> Iterator[optuna.Study]:
-    """A study in an SQLite file, made if it is not there. Raises `TrainingError`."""
+    """A study in an SQLite file, which is created if missing. Raises `TrainingError`."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -168,14 +169,14 @@ def opened_study(path: Path, name: str) -> Iterator[optuna.Study]:
 
 
 def finished(study: optuna.Study) -> list[FrozenTrial]:
-    """The trials that came to a result, pruned ones included, in their order."""
+    """The trials with a result, pruned ones included, in order."""
     return study.get_trials(states=[TrialState.COMPLETE, TrialState.PRUNED])
 
 
 def best_trial(study: optuna.Study) -> tuple[int, float]:
     """The number, from 1, and accuracy of the best trial that was not pruned; the first of equals.
 
-    There is one: the first trials are not pruned.
+    There always is one, because the first trials are not pruned.
     """
     complete = {
         number: float(trial.value or 0.0)
@@ -187,7 +188,7 @@ def best_trial(study: optuna.Study) -> tuple[int, float]:
 
 
 def search_space(options: FinetuneOptions) -> dict[str, BaseDistribution]:
-    """What is varied, and how far: only what the options leave to the method."""
+    """The ranges of what is varied: only options that are left to the method."""
     method = METHODS[options.method]
     own = method.learning_rate
     sets = [names(kinds) for kinds in ((), method.augment, SEED_AUGMENTATION)]
@@ -198,11 +199,17 @@ def search_space(options: FinetuneOptions) -> dict[str, BaseDistribution]:
     }
     if not method.frozen:
         space["augment"] = CategoricalDistribution(tuple(dict.fromkeys(sets)))
-    return {name: values for name, values in space.items() if getattr(options, name) is None}
+    given = {
+        "learning_rate": options.learning_rate,
+        "weight_decay": options.weight_decay,
+        "batch_size": options.batch_size,
+        "augment": options.augment,
+    }
+    return {name: values for name, values in space.items() if given[name] is None}
 
 
 def as_params(options: FinetuneOptions) -> dict[str, Any]:
-    """The method's own figures, as Optuna stores them."""
+    """The method's own defaults, as Optuna stores them."""
     method = METHODS[options.method]
     return {
         "learning_rate": method.learning_rate,
@@ -220,8 +227,19 @@ def as_options(params: dict[str, Any]) -> dict[str, Any]:
     return params | {"augment": () if kinds == names(()) else tuple(kinds.split(","))}
 
 
+def with_params(options: FinetuneOptions, params: Mapping[str, Any]) -> FinetuneOptions:
+    """The options with a trial's parameters, which `as_options` has made fields of them."""
+    return replace(
+        options,
+        learning_rate=params.get("learning_rate", options.learning_rate),
+        weight_decay=params.get("weight_decay", options.weight_decay),
+        batch_size=params.get("batch_size", options.batch_size),
+        augment=params.get("augment", options.augment),
+    )
+
+
 def names(kinds: tuple[str, ...]) -> str:
-    """A set of augmentations as the command line has it."""
+    """A set of augmentations as on the command line."""
     return ",".join(kinds) or "none"
 
 

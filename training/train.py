@@ -1,4 +1,4 @@
-"""One training run: from sounds to a network whose weights are final."""
+"""One training run: from decoded clips to a network whose weights are final."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import ASTForAudioClassification, set_seed
 
 from tagger.audio.windows import WindowPlan
@@ -18,12 +18,12 @@ from tagger.models.checkpoint import ModelInfo
 from tagger.models.device import choose_device, choose_precision
 from tagger.models.find import find_model
 from tagger.types import FrontEnd
-from training.augment.features import FeatureAugmenter, only
+from training.augment.features import FeatureAugmenter, augmentation_of
 from training.augment.waveforms import KINDS, WaveformAugmenter
-from training.clips.leakage import read_learned
-from training.clips.sounds import Sound
+from training.clips.decode import DecodedClip
+from training.clips.leakage import read_learned_from
 from training.errors import TrainingError
-from training.loop.crops import CropDataset, Material, Teachers
+from training.loop.crops import CropDataset, CropSource, Teachers
 from training.loop.features import (
     AUGMENTED_PASSES,
     BATCH,
@@ -34,8 +34,9 @@ from training.loop.features import (
     kept_features,
     pooled_outputs,
 )
-from training.loop.plan import Judged, Loop, Trained, Watch
+from training.loop.plan import LoopSettings, ShouldStop, Task, TrainingResult
 from training.loop.trainer import train
+from training.loop.validation import spread_windows, validation_set
 from training.networks.logistic import fit_head
 from training.networks.methods import (
     merged,
@@ -46,80 +47,97 @@ from training.networks.methods import (
     with_dora,
 )
 from training.networks.student import HeadStudent, Student
-from training.options import FEATURE_AUGMENTATION, FEATURES, JUDGED_FEATURES, FinetuneOptions
+from training.options import FEATURE_AUGMENTATION, FEATURES, VALID_FEATURES, FinetuneOptions
 
+# Changes of features on their way into the network; "speed" changes the waveform.
 FEATURES_ONLY = frozenset(FEATURE_AUGMENTATION) - {"speed"}
-JUDGED_WINDOWS = 4  # of each clip, on the way; the figures of the end take the tagger's own
 
 
 @dataclass(frozen=True, slots=True)
-class Start:
-    """Where every training of one command begins."""
+class InitialModel:
+    """The model that every training of one command starts from."""
 
     labels: tuple[str, ...]
     network: ASTForAudioClassification
     front_end: FrontEnd
     info: ModelInfo | None  # of the checkpoint; None from scratch
-    known: tuple[dict[str, Any], ...]  # what it learned from, see `training.learned`
+    learned_from: tuple[dict[str, Any], ...]  # see `training.clips.leakage`
     dtype: torch.dtype  # in which the weights are saved
 
     @property
     def plan(self) -> WindowPlan:
-        """All windows of a clip, as the network hears them."""
+        """All windows of a clip, as long as the network's."""
         return WindowPlan(self.front_end.window_samples, self.front_end.rate, count=None)
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
-    """What is learned from and judged by, decoded."""
+class TrainingData:
+    """The decoded clips to learn from and to validate on."""
 
     labels: tuple[str, ...]
-    train: Sequence[Sound]
-    valid: Sequence[Sound] = ()
+    train: Sequence[DecodedClip]
+    valid: Sequence[DecodedClip] = ()
     teachers: Teachers = field(default_factory=Teachers)
 
 
-def make_start(
-    options: FinetuneOptions, labels: tuple[str, ...], say: Callable[[str], None]
-) -> Start:
-    """The network as it is before training; equal for equal seeds.
+@dataclass(frozen=True, slots=True)
+class RunControl:
+    """Where a training keeps what it resumes from, what it prints with, and when it ends.
 
-    Raises `TrainingError` where the labels are not those of a head that is to be trained further,
-    or the head is none that can be fitted as asked.
+    A run with `should_stop` is one of several on the same features, which are kept in the folder
+    above; it writes no checkpoints.
+    """
+
+    folder: Path
+    say: Callable[[str], None]
+    steps: int | None = None  # in place of the options'
+    should_stop: ShouldStop | None = None
+
+
+def make_initial_model(
+    options: FinetuneOptions, labels: tuple[str, ...], say: Callable[[str], None]
+) -> InitialModel:
+    """The model before training; equal for equal seeds.
+
+    Raises `TrainingError` if a head that is to be trained further has other labels, or if the head
+    cannot be fitted as asked.
     """
     if options.logistic_head and options.trained_by.head != "linear":
         raise TrainingError("--logistic-head fits a linear head, not that of --head mlp")
-    unheard = set(options.trained_by.augment) & FEATURES_ONLY
-    if options.trained_by.frozen and unheard:
+    without_effect = set(options.trained_by.augment) & FEATURES_ONLY
+    if options.trained_by.frozen and without_effect:
         raise TrainingError(
-            f"--augment {min(unheard)} changes features on their way into the network, which "
-            f"--method {options.method} computes once: leave it out"
+            f"--augment {min(without_effect)} changes features on their way into the network, "
+            f"which --method {options.method} computes once: leave it out"
         )
     set_seed(options.seed)
     if options.method == "scratch":
         network = scratch_network(options.shape, labels, options.trained_by.head)
         front_end = scratch_front_end(network)
-        return _on_device(options, Start(labels, network, front_end, None, (), torch.float16))
+        return _on_device(
+            options, InitialModel(labels, network, front_end, None, (), torch.float16)
+        )
     info = find_model(options.model, say)
     check_head(info, labels, options)
-    known = tuple(read_learned(info))
+    learned_from = tuple(read_learned_from(info))
     if set(labels) == set(info.labels):
-        labels = info.labels  # in the order that its head has them
+        labels = info.labels  # in the order of its head
     head = None if options.head is None and not options.makes_new_head else options.trained_by.head
     network = pretrained_network(info, labels, head, new_head=options.makes_new_head)
     dtype = stored_dtype(info.folder)
-    return _on_device(options, Start(labels, network, info.front_end, info, known, dtype))
+    initial = InitialModel(labels, network, info.front_end, info, learned_from, dtype)
+    return _on_device(options, initial)
 
 
-def _on_device(options: FinetuneOptions, start: Start) -> Start:
+def _on_device(options: FinetuneOptions, initial: InitialModel) -> InitialModel:
     device = choose_device(options.device)
     if device.type == "cuda" and "LOCAL_RANK" in os.environ:
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))  # else all processes use the first
     if device.type == "cpu" and not options.trained_by.frozen:
-        # There the backward pass of fused attention takes half of a step: 0.9 s against 0.6 s for
-        # 64 windows on 2 cores.
-        start.network.set_attn_implementation("eager")
-    return start
+        # On a CPU the backward pass of fused attention takes half of a step: 0.9 s against 0.6 s
+        # for 64 windows on 2 cores.
+        initial.network.set_attn_implementation("eager")
+    return initial
 
 
 def check_head(info: ModelInfo, labels: tuple[str, ...], options: FinetuneOptions) -> None:
@@ -129,167 +147,132 @@ def check_head(info: ModelInfo, labels: tuple[str, ...], options: FinetuneOption
     unknown = sorted(set(labels) - set(info.labels)) or sorted(set(info.labels) - set(labels))
     raise TrainingError(
         f"the labels of the clips are not those of {info.name}: {unknown[0]!r} is only in one of "
-        "them; mend the folders' names, or train a new head with --new-head"
+        "them; rename the folders, or train a new head with --new-head"
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Task:
-    """What the loop needs of a method."""
-
-    student: nn.Module
-    crops: CropDataset | FeatureDataset
-    epoch: int  # windows
-    judged: Judged | None
-    hears: tuple[FrontEnd, FeatureAugmenter] | None = None  # None where inputs are features
-
-
 def train_network(
-    options: FinetuneOptions,
-    start: Start,
-    heard: Heard,
-    folder: Path,
-    say: Callable[[str], None],
-    steps: int | None = None,
-    watch: Watch | None = None,
-) -> tuple[ASTForAudioClassification, Trained]:
-    """Train by the options' method; `folder` keeps what a later call can go on from.
-
-    `steps` fixes how long, in place of the options. A run that `watch` looks on, and may end, is
-    one of several with the same features, kept in the folder above; it writes no checkpoints.
-    """
+    options: FinetuneOptions, initial: InitialModel, data: TrainingData, control: RunControl
+) -> tuple[ASTForAudioClassification, TrainingResult]:
+    """Train by the options' method, from where an earlier call in the same folder was stopped."""
     set_seed(options.seed)
-    material = make_material(options, start, heard)
-    judged = replace(material, sounds=heard.valid)
+    source = crop_source(options, initial, data)
+    valid = replace(source, clips=data.valid)
     if options.trained_by.frozen:
-        kept_in = folder if watch is None else folder.parent
-        task = head_task(options, start, material, judged, kept_in)
+        folder = control.folder if control.should_stop is None else control.folder.parent
+        task = head_task(options, initial, (source, valid), folder)
     else:
-        task = whole_task(options, start, material, judged)
-    loop = make_loop(options, task.epoch, steps, folder)
-    task.crops.total = loop.draws
-    trained = train(task.student, task.crops, task.judged, loop, task.hears, say, watch)
+        task = whole_task(options, initial, source, valid)
+    settings = loop_settings(options, task.epoch_windows, control)
+    task.crops.total = settings.draws
+    result = train(task, settings, control.say, control.should_stop)
     if not options.trained_by.frozen:
-        return merged(trained.module.network), trained
-    start.network.classifier = trained.module.classifier
-    return merged(start.network.cpu()), trained
+        return merged(result.module.network), result
+    initial.network.classifier = result.module.classifier
+    return merged(initial.network.cpu()), result
 
 
-def make_material(options: FinetuneOptions, start: Start, heard: Heard) -> Material:
-    """What crops are cut from, with the changes of waveforms that were asked for."""
+def crop_source(options: FinetuneOptions, initial: InitialModel, data: TrainingData) -> CropSource:
+    """What crops are cut from, with the changes of waveforms that the options ask for."""
     kinds = [kind for kind in options.trained_by.augment if kind in KINDS]
-    return Material(
-        heard.train,
-        heard.labels,
-        start.plan,
-        heard.teachers,
-        WaveformAugmenter(kinds, start.plan.rate) if kinds else None,
-        only(options.trained_by.augment).speed,
+    return CropSource(
+        data.train,
+        data.labels,
+        initial.plan,
+        data.teachers,
+        WaveformAugmenter(kinds, initial.plan.rate) if kinds else None,
+        augmentation_of(options.trained_by.augment).speed,
     )
 
 
 def head_task(
-    options: FinetuneOptions, start: Start, learned: Material, judged: Material, kept_in: Path
+    options: FinetuneOptions,
+    initial: InitialModel,
+    sources: tuple[CropSource, CropSource],
+    folder: Path,
 ) -> Task:
-    """A head alone, on what the frozen network makes of every window, computed once and kept."""
+    """Train a head alone, on the frozen network's output for every window.
+
+    The outputs for both sources, the train and the valid part, are computed once and kept in
+    `folder`.
+    """
+    source, valid = sources
     device = choose_device(options.device)
     precision = choose_precision(options.precision, device)
-    network = start.network.to(device).eval().requires_grad_(False)
+    network = initial.network.to(device).eval().requires_grad_(False)
     digest = digest_of(network.audio_spectrogram_transformer)
     changes = options.trained_by.augment
     passes = AUGMENTED_PASSES if changes else 0
 
     def outputs(windows: Tensor) -> Tensor:
-        return pooled_outputs(network, start.front_end, windows, device, precision)
+        return pooled_outputs(network, initial.front_end, windows, device, precision)
 
-    features, sounds = kept_features(
-        kept_in / FEATURES,
-        features_key(learned, digest, passes, options.seed, changes, precision),
-        lambda: compute_features(learned, passes, options.seed, outputs, "features"),
+    features, owners = kept_features(
+        folder / FEATURES,
+        features_key(source, digest, passes, options.seed, changes, precision),
+        lambda: compute_features(source, passes, options.seed, outputs, "features"),
     )
-    inputs, clips = spread_windows(judged.sounds, start.plan)
-    if judged.sounds:
+    inputs, valid_owners = spread_windows(valid.clips, initial.plan)
+    if valid.clips:
         windows = torch.split(inputs, BATCH)
         inputs, _ = kept_features(
-            kept_in / JUDGED_FEATURES,
-            features_key(judged, digest, precision),
-            lambda: (torch.cat([outputs(some) for some in windows]), clips.tolist()),
+            folder / VALID_FEATURES,
+            features_key(valid, digest, precision),
+            lambda: (torch.cat([outputs(some) for some in windows]), valid_owners.tolist()),
         )
-    crops = FeatureDataset(features, sounds, learned, options.balance, options.seed)
+    crops = FeatureDataset(features, owners, source, options.balance, options.seed)
     student = HeadStudent(network.classifier.requires_grad_(True))
-    return Task(student, crops, len(crops), judged_by(judged, inputs, clips))
-
-
-def judged_by(material: Material, inputs: Tensor, clips: Tensor) -> Judged | None:
-    """What the run is judged by on its way, if there is anything."""
-    truth = [material.labels.index(sound.clip.label) for sound in material.sounds]
-    return Judged(inputs, clips, torch.tensor(truth)) if truth else None
+    return Task(student, crops, len(crops), validation_set(valid, inputs, valid_owners))
 
 
 def whole_task(
-    options: FinetuneOptions, start: Start, material: Material, judged: Material
+    options: FinetuneOptions, initial: InitialModel, source: CropSource, valid: CropSource
 ) -> Task:
-    """The whole network, or DoRA's share of it, on random crops."""
-    augmentation = only(options.trained_by.augment)
-    network = with_dora(start.network) if options.method == "dora" else start.network
+    """Train the whole network, or what DoRA adapts of it, on random crops."""
+    augmentation = augmentation_of(options.trained_by.augment)
+    network = with_dora(initial.network) if options.method == "dora" else initial.network
     return Task(
-        Student(network, material.teachers.means, augmentation.patch_drop),
-        CropDataset(material, options.balance, options.seed, 0),
-        material.windows,
-        judged_by(judged, *spread_windows(judged.sounds, start.plan)),
-        (start.front_end, FeatureAugmenter(augmentation, start.front_end)),
+        Student(network, source.teachers.means, augmentation.patch_drop),
+        CropDataset(source, options.balance, options.seed, 0),
+        source.windows,
+        validation_set(valid, *spread_windows(valid.clips, initial.plan)),
+        (initial.front_end, FeatureAugmenter(augmentation, initial.front_end)),
     )
 
 
-def fit_logistic_head(options: FinetuneOptions, start: Start, heard: Heard) -> None:
-    """Fit the head of the trained network that `start` holds, see `training.networks.logistic`."""
+def fit_logistic_head(options: FinetuneOptions, model: InitialModel, data: TrainingData) -> None:
+    """Fit the head of the trained network in `model`, see `training.networks.logistic`."""
     device = choose_device(options.device)
-    network = start.network.to(device).eval()
-    labelled = [sound for sound in heard.train if sound.clip.label]
-    material = Material(labelled, heard.labels, start.plan)
+    network = model.network.to(device).eval()
+    labelled = [decoded for decoded in data.train if decoded.clip.label]
+    source = CropSource(labelled, data.labels, model.plan)
 
     def outputs(windows: Tensor) -> Tensor:
-        return pooled_outputs(network, start.front_end, windows, device, torch.float32)
+        return pooled_outputs(network, model.front_end, windows, device, torch.float32)
 
-    features, sounds = compute_features(material, 0, options.seed, outputs, "head")
-    owned = [heard.labels.index(sound.clip.label) for sound in labelled]
-    fit_head(network.cpu(), features, torch.tensor(owned)[sounds])
+    features, owners = compute_features(source, 0, options.seed, outputs, "head")
+    labels = [data.labels.index(decoded.clip.label) for decoded in labelled]
+    fit_head(network.cpu(), features, torch.tensor(labels)[owners])
 
 
-def make_loop(options: FinetuneOptions, epoch: int, steps: int | None, folder: Path) -> Loop:
-    """How long a run goes; `epoch` is the number of windows in one."""
+def loop_settings(
+    options: FinetuneOptions, epoch_windows: int, control: RunControl
+) -> LoopSettings:
+    """How long a run goes, and with which numbers."""
     method = options.trained_by
     device = choose_device(options.device)
-    processes = int(os.environ.get("WORLD_SIZE", "1"))  # as torchrun and accelerate say it
+    processes = int(os.environ.get("WORLD_SIZE", "1"))  # set by torchrun and accelerate
     batch = max(1, method.batch_size // processes)
-    per_epoch = epoch / (batch * processes)
-    return Loop(
+    epoch_steps = epoch_windows / (batch * processes)
+    return LoopSettings(
         method=method,
-        steps=steps or options.steps or math.ceil(method.epochs * per_epoch),
-        epoch_steps=per_epoch,
+        steps=control.steps or options.steps or math.ceil(method.epochs * epoch_steps),
+        epoch_steps=epoch_steps,
         batch=batch,
         processes=processes,
         seed=options.seed,
         device=device,
         precision=choose_precision(options.precision, device),
         keep=options.keep,
-        folder=folder,
+        folder=control.folder,
     )
-
-
-def spread_windows(sounds: Sequence[Sound], plan: WindowPlan) -> tuple[Tensor, Tensor]:
-    """At most `JUDGED_WINDOWS` of each sound, `(n, samples)`, and its number for each, `(n,)`."""
-    windows, owners = [], []
-    for owner, sound in enumerate(sounds):
-        every = [
-            segment[start : start + plan.samples]
-            for segment in sound.segments
-            for start in range(0, len(segment) - plan.samples + 1, plan.samples)
-        ]
-        step = max(1, len(every) // JUDGED_WINDOWS)
-        chosen = every[step // 2 :: step][:JUDGED_WINDOWS]
-        windows += [torch.from_numpy(window.copy()) for window in chosen]
-        owners += [owner] * len(chosen)
-    if not windows:
-        return torch.zeros(0, plan.samples), torch.zeros(0, dtype=torch.long)
-    return torch.stack(windows), torch.tensor(owners)

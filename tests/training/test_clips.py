@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 
 from tagger.audio.windows import WindowPlan
 from training.clips import archives, find
+from training.clips.decode import DecodedClip, decode_clip, decode_clips
 from training.clips.find import Clip, find_clips, find_unlabelled
-from training.clips.sounds import Sound, read_sound, read_sounds
 from training.errors import TrainingError
 
 SECOND = WindowPlan(RATE, RATE)
@@ -139,7 +139,11 @@ def test_folders_that_cannot_be_used_are_refused(
 
 
 @pytest.mark.parametrize(
-    ("name", "reason"), [("nowhere", "is no folder"), ("song.wav", r"is no folder, archive .* CSV")]
+    ("name", "reason"),
+    [
+        ("nowhere", "is neither a folder nor a file"),
+        ("song.wav", r"is not a folder, archive .* CSV"),
+    ],
 )
 def test_other_sources_are_refused(tmp_path: Path, name: str, reason: str) -> None:
     touch(tmp_path, "song.wav")
@@ -450,10 +454,10 @@ def write_noise(path: Path, seconds: float) -> np.ndarray:
 def test_unreadable_clips_are_reported_and_left_out(tmp_path: Path) -> None:
     data = write_clips(tmp_path / "data", per_label=1)
     (data / "noise" / "noise.00054.wav").write_bytes(b"no audio")
-    told: list[str] = []
-    sounds = read_sounds(find_clips(data), WindowPlan(8_000, RATE), told.append)
-    assert [sound.clip.name for sound in sounds] == ["noise.00000", "tone.00000"]
-    assert len(told) == 1 and "noise.00054.wav" in told[0]
+    lines: list[str] = []
+    decoded = decode_clips(find_clips(data), WindowPlan(8_000, RATE), lines.append)
+    assert [of.clip.name for of in decoded] == ["noise.00000", "tone.00000"]
+    assert len(lines) == 1 and "noise.00054.wav" in lines[0]
 
 
 @pytest.mark.parametrize("seconds", [0.3, 1.0, 1.7, 40.3, 60.0])
@@ -461,10 +465,10 @@ def test_a_sound_is_the_whole_clip_and_a_short_one_is_repeated(
     tmp_path: Path, seconds: float
 ) -> None:
     noise = write_noise(tmp_path / "clip.wav", seconds)
-    sound = read_sound(Clip(tmp_path / "clip.wav", "", "clip"), SECOND)
-    assert sound.seconds == sound.heard == pytest.approx(seconds)
-    assert sound.starts == (0.0,) and len(sound.segments) == 1
-    np.testing.assert_array_equal(sound.segments[0], np.resize(noise, max(RATE, len(noise))))
+    decoded = decode_clip(Clip(tmp_path / "clip.wav", "", "clip"), SECOND)
+    assert decoded.seconds == decoded.kept_seconds == pytest.approx(seconds)
+    assert decoded.starts == (0.0,) and len(decoded.segments) == 1
+    np.testing.assert_array_equal(decoded.segments[0], np.resize(noise, max(RATE, len(noise))))
 
 
 @pytest.mark.parametrize(
@@ -476,32 +480,32 @@ def test_a_whole_track_is_kept_in_spread_segments_of_a_minute(
 ) -> None:
     noise = write_noise(tmp_path / "clip.wav", seconds)
     plan = WindowPlan(round(window * RATE), RATE)
-    sound = read_sound(Clip(tmp_path / "clip.wav", "", "clip"), plan)
-    assert len(sound.segments) == segments
-    for start, segment in zip(sound.starts, sound.segments, strict=True):
+    decoded = decode_clip(Clip(tmp_path / "clip.wav", "", "clip"), plan)
+    assert len(decoded.segments) == segments
+    for start, segment in zip(decoded.starts, decoded.segments, strict=True):
         begin = round(start * RATE)
         assert len(segment) == min(3 * plan.samples, len(noise))
         np.testing.assert_array_equal(segment, noise[begin : begin + len(segment)])
-    assert sound.seconds == pytest.approx(seconds)
-    assert sound.heard <= min(seconds, 60 + 3 * window)
+    assert decoded.seconds == pytest.approx(seconds)
+    assert decoded.kept_seconds <= min(seconds, 60 + 3 * window)
 
 
 def test_other_rates_are_resampled_for_segments_too(tmp_path: Path) -> None:
     time = np.arange(70 * 22_050) / 22_050
     soundfile.write(tmp_path / "clip.wav", 0.5 * np.sin(2 * np.pi * 440 * time), 22_050)
-    sound = read_sound(Clip(tmp_path / "clip.wav", "", "clip"), SECOND)
-    for start, segment in zip(sound.starts, sound.segments, strict=True):
+    decoded = decode_clip(Clip(tmp_path / "clip.wav", "", "clip"), SECOND)
+    for start, segment in zip(decoded.starts, decoded.segments, strict=True):
         expected = 0.5 * np.sin(2 * np.pi * 440 * (start + np.arange(len(segment)) / RATE))
         np.testing.assert_allclose(segment, expected, atol=2e-3)
 
 
 def test_a_sound_without_segments_cannot_be() -> None:
     with pytest.raises(ValueError):
-        Sound(Clip(Path(), "", ""), (), (), 1.0, RATE)
+        DecodedClip(Clip(Path(), "", ""), (), (), 1.0, RATE)
 
 
 def test_a_broken_link_is_left_out_as_unreadable(tmp_path: Path) -> None:
     data = write_clips(tmp_path / "data", per_label=1)
     os.symlink("nowhere.wav", data / "tone" / "tone.00009.wav")
-    told: list[str] = []
-    assert len(read_sounds(find_clips(data), SECOND, told.append)) == 2 and len(told) == 1
+    lines: list[str] = []
+    assert len(decode_clips(find_clips(data), SECOND, lines.append)) == 2 and len(lines) == 1

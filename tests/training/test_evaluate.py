@@ -26,7 +26,7 @@ from training.clips.labels import LabelMatch, match_labels
 from training.clips.splits import make_split
 from training.errors import TrainingError
 from training.evaluation import measure
-from training.evaluation.scores import Scores
+from training.evaluation.metrics import Metrics
 
 FLOAT32 = PredictOptions(windows=None, workers=0, device="cpu", precision="float32")
 Edit = Callable[..., Path]
@@ -60,13 +60,13 @@ def run(*arguments: object) -> Result:
     return CliRunner().invoke(evaluate.main, list(map(str, arguments)))
 
 
-def judged(
+def evaluated(
     clips: list[Clip], folder: Path, options: PredictOptions
-) -> tuple[Scores, list[Failure]]:
-    """Scores of a checkpoint on clips, and the clips that could not be decoded."""
+) -> tuple[Metrics, list[Failure]]:
+    """Metrics of a checkpoint on clips, and the clips that could not be decoded."""
     model = load_model(find_model(str(folder)), options)
     measured = measure.measure(clips, model, options, [clip.label for clip in clips])
-    return measured.scores, measured.failures
+    return measured.metrics, measured.failures
 
 
 def test_evaluate_prints_the_scores_of_the_taggers_predictions(
@@ -97,7 +97,7 @@ def test_what_is_evaluated_is_what_is_tagged(
     damaged = tmp_path / "damaged.wav"
     damaged.write_bytes(b"no audio")
     clips = [*find_clips(data), Clip(damaged, "noise", "damaged")]
-    scores, failures = judged(clips, folder, FLOAT32)
+    scores, failures = evaluated(clips, folder, FLOAT32)
     assert [failure.path for failure in failures] == [damaged]
     model = load_model(find_model(str(folder)), CPU)
     tracks = [Track(clip.path, clip.path.stat().st_size, 0) for clip in clips]
@@ -116,14 +116,14 @@ def test_what_is_evaluated_is_what_is_tagged(
 def test_log_probabilities_are_those_at_temperature_1(data: Path, checkpoint: Edit) -> None:
     clips = find_clips(data)
 
-    def heard(temperature: float) -> list[np.ndarray]:
+    def predictions(temperature: float) -> list[np.ndarray]:
         info = find_model(str(checkpoint(temperature=temperature)))
         model = load_model(info, CPU)
-        pairs, failures = measure.window_log_probabilities(clips, model, FLOAT32)
-        assert [clip for clip, _ in pairs] == clips and not failures
-        return [windows for _, windows in pairs]
+        predicted, failures = measure.predict_clips(clips, model, FLOAT32)
+        assert [of.clip for of in predicted] == clips and not failures
+        return [of.log_probabilities for of in predicted]
 
-    for plain, back in zip(heard(1.0), heard(2.5), strict=True):
+    for plain, back in zip(predictions(1.0), predictions(2.5), strict=True):
         assert plain.shape == (3, 4)  # 1.5 s in windows of 0.655 s
         np.testing.assert_allclose(np.exp(plain).sum(axis=1), 1)
         np.testing.assert_allclose(back, plain, atol=1e-4)
@@ -203,7 +203,7 @@ def test_clips_of_a_label_that_the_model_does_not_have_are_left_out_aloud(
 
 
 @pytest.mark.parametrize(
-    ("said", "part", "warned"),
+    ("learned_from", "part", "warned"),
     [
         ({"split": "random", "parts": ["train", "valid"]}, "valid", "valid part of the random"),
         ({"split": "random", "parts": ["train", "valid"]}, "all", "train and valid parts of the"),
@@ -216,10 +216,10 @@ def test_clips_of_a_label_that_the_model_does_not_have_are_left_out_aloud(
         (None, "all", ""),
     ],
 )
-def test_a_model_is_not_judged_in_silence_on_what_it_learned_from(
-    data: Path, checkpoint: Edit, said: object, part: str, warned: str
+def test_a_model_is_not_evaluated_without_a_warning_on_what_it_learned_from(
+    data: Path, checkpoint: Edit, learned_from: object, part: str, warned: str
 ) -> None:
-    folder = checkpoint(FOUR, learned_from=said)
+    folder = checkpoint(FOUR, learned_from=learned_from)
     result = run("--data", data, "--model", folder, "--split", "random", "--part", part)
     assert result.exit_code == 0, result.output
     assert ("warning: " in result.stderr) == bool(warned)
@@ -245,7 +245,7 @@ def test_figures_and_confusions_are_written(data: Path, checkpoint: Edit, tmp_pa
     assert picture.read_bytes().startswith(b"\x89PNG")
     told = json.loads((tmp_path / "figures.json").read_text())
     clips = make_split(find_clips(data), "kfold", folds=2, fold=1).valid
-    scores, _ = judged(clips, folder, PredictOptions(8, 16, 0, "cpu", "float32"))
+    scores, _ = evaluated(clips, folder, PredictOptions(8, 16, 0, "cpu", "float32"))
     assert len(clips) == told["n"] == 4
     for name, value in json.loads(json.dumps(asdict(scores))).items():
         assert told[name] == value
@@ -273,7 +273,7 @@ def test_clips_that_are_all_damaged_are_named(checkpoint: Edit, tmp_path: Path) 
         clip.path.write_bytes(b"no audio")
     result = run("--data", data, "--model", checkpoint(FOUR), "--part", "all")
     assert result.exit_code == 1
-    assert result.stderr == "Error: no clip to evaluate on could be decoded\n"
+    assert result.stderr == "Error: none of the clips to evaluate on could be decoded\n"
 
 
 def test_a_short_clip_fills_a_window(checkpoint: Edit, tmp_path: Path) -> None:
@@ -281,5 +281,5 @@ def test_a_short_clip_fills_a_window(checkpoint: Edit, tmp_path: Path) -> None:
     for label in LABELS:
         (data / label).mkdir(parents=True)
         soundfile.write(data / label / "short.wav", np.full(RATE // 10, 0.1), RATE)
-    scores, failures = judged(find_clips(data), checkpoint(FOUR), FLOAT32)
+    scores, failures = evaluated(find_clips(data), checkpoint(FOUR), FLOAT32)
     assert (scores.n, scores.windows, failures) == (2, 2, [])

@@ -27,7 +27,7 @@ from tagger.models.weights import load_network
 from training import evaluate, train
 from training.app.run_folder import CHECKPOINT_FILES, RESULT_FILES
 from training.clips.find import find_clips
-from training.clips.leakage import read_learned
+from training.clips.leakage import read_learned_from
 from training.finetune import command_line
 from training.options import OPTIONS, RUN
 
@@ -101,7 +101,7 @@ def test_a_run_leaves_a_checkpoint_a_card_and_figures(outcome: Path, data: Path)
     assert not list((outcome / RUN).glob("**/checkpoint-*"))
 
 
-def test_a_checkpoint_says_what_it_knows_and_hears(outcome: Path, plain: Path) -> None:
+def test_a_checkpoint_says_what_it_learned_from_and_reads(outcome: Path, plain: Path) -> None:
     info, config = find_model(str(outcome)), config_of(outcome)
     assert info.labels == LABELS
     drawn = {"seed": 0, "folds": 5, "fold": 0}
@@ -140,7 +140,7 @@ def expected_logits(folder: Path, waveform: np.ndarray) -> np.ndarray:
         return linear(hidden, head["dense.4.weight"], head["dense.4.bias"]).numpy()
 
 
-def test_tagger_and_transformers_hear_the_same_in_a_checkpoint(outcome: Path) -> None:
+def test_tagger_and_transformers_agree_on_a_checkpoint(outcome: Path) -> None:
     from scipy.special import softmax
 
     model = load_model(find_model(str(outcome)), CPU)
@@ -232,7 +232,7 @@ def test_full_replaces_a_head_for_other_labels_only_if_asked_to(
 # Features are computed once
 
 
-def test_features_are_computed_anew_only_where_what_is_heard_changes(
+def test_features_are_computed_anew_only_where_what_the_network_sees_changes(
     data: Path, plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clips = Path(shutil.copytree(data, tmp_path / "clips"))
@@ -312,7 +312,7 @@ def test_bundled_card_states_what_evaluate_measures_of_its_twin(
 
 
 def test_the_bundled_checkpoint_and_its_twin_say_what_they_learned_from() -> None:
-    rows = [read_learned(find_model(name)) for name in ("gtzan-small", str(ROOT / TWIN))]
+    rows = [read_learned_from(find_model(name)) for name in ("gtzan-small", str(ROOT / TWIN))]
     assert [row["parts"] for (row,) in rows] == [["train", "valid"], ["train"]]
 
 

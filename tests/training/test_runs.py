@@ -92,7 +92,7 @@ def steps_done(out: Path) -> list[int]:
 # Killed and resumed
 
 STEP = "training.loop.trainer:RunTrainer.compute_loss"
-SAVED = "training.loop.callbacks:Rhythm.on_save"
+SAVED = "training.loop.callbacks:RunCallback.on_save"
 MOMENTS = {
     "scratch": [
         Moment(STEP),  # before anything is saved
@@ -101,9 +101,9 @@ MOMENTS = {
         Moment(SAVED, time=2, damage="run/checkpoint-*/optimizer.pt"),
         Moment("transformers.trainer:Trainer._save_rng_state"),
         Moment("training.app.finetune:save_checkpoint"),  # after the last step
-        Moment("training.app.finetune:judge"),
-        Moment(STEP, time=2),  # of the training anew
-        Moment("training.app.finetune:write_down"),
+        Moment("training.app.finetune:measure_parts"),
+        Moment(STEP, time=2),  # of the second training
+        Moment("training.app.finetune:write_outcome"),
     ],
     "linear": [
         Moment("training.train:pooled_outputs", time=2),
@@ -127,7 +127,7 @@ def test_a_run_that_is_killed_again_and_again_ends_as_if_it_had_not_been(
         status = Job(resume if number else begin, log, moment).run()
         assert status == -signal.SIGKILL, (moment, log.read_text())
     assert Job(resume, log).run() == 0, log.read_text()
-    assert "going on from step" in log.read_text()
+    assert "resuming from step" in log.read_text()
     assert _same(contents(out), contents(undisturbed[method]))
 
 
@@ -155,7 +155,7 @@ def test_a_run_that_is_killed_from_outside_goes_on_from_its_last_checkpoint(
     assert "was started with another --learning-rate" in other.output.splitlines()[-1]
     assert steps_done(out) == done
     assert Job(("--out", str(out), "--resume"), log).run() == 0, log.read_text()
-    assert f"going on from step {done[-1]}" in log.read_text()
+    assert f"resuming from step {done[-1]}" in log.read_text()
     assert _same(contents(out), contents(undisturbed["scratch"]))
 
 
@@ -177,7 +177,7 @@ def test_another_seed_gives_other_weights(folder: Path, undisturbed: dict[str, P
     assert (out / weights).read_bytes() != (undisturbed["linear"] / weights).read_bytes()
 
 
-# Trained anew on two parts
+# Trained again on two parts
 
 
 def test_a_refit_says_what_it_knows_and_shows_the_figures_of_its_twin(
@@ -237,7 +237,7 @@ def test_two_processes_share_the_crops_of_one_run(folder: Path, method: str) -> 
     assert {path.name for path in out.iterdir()} >= CHECKPOINT_FILES
     assert "saved" in logs[0].read_text() and "saved" not in logs[1].read_text()
     if method == "scratch":
-        # The training anew draws the same numbers once more, of other clips.
+        # The second training draws the same numbers again, of other clips.
         numbers = [[int(line) for line in path.read_text().split()] for path in drawn]
         kept = json.loads((out / "metrics.json").read_text())["steps"]
         assert sorted(numbers[0] + numbers[1]) == sorted([*range(14 * 4), *range(kept * 4)])

@@ -23,13 +23,13 @@ from training import train as run
 from training.clips.find import Clip
 from training.clips.splits import Split
 from training.errors import Diverged, TrainingError
-from training.loop.plan import Watch
+from training.loop.plan import ShouldStop
 from training.options import METHODS, STUDY, FinetuneOptions
 from training.search import (
     BATCH_SIZES,
     LEARNING_RATES,
     UNPRUNED,
-    Searched,
+    SearchResult,
     Train,
     check_search,
     finished,
@@ -38,12 +38,12 @@ from training.search import (
     search_space,
 )
 
-JUDGEMENTS = 8
+VALIDATIONS = 8
 
 
 def options(folder: Path, trials: int, **changed: Any) -> FinetuneOptions:
     chosen = {"method": "linear", "split": "random", "search": trials, "seed": 3} | changed
-    return FinetuneOptions(folder / "data", folder / "out", **chosen)
+    return FinetuneOptions(data=folder / "data", out=folder / "out", **chosen)
 
 
 def trials_of(folder: Path, method: str = "linear") -> list[optuna.trial.FrozenTrial]:
@@ -57,11 +57,11 @@ def finished_params(folder: Path) -> list[dict[str, Any]]:
 
 
 def made_up(accuracy: Callable[[FinetuneOptions], float]) -> Train:
-    """A training that is judged once, as the options deserve."""
+    """A training with one validation, whose accuracy follows from the options."""
 
-    def train(chosen: FinetuneOptions, folder: Path, watch: Watch) -> None:
+    def train(chosen: FinetuneOptions, folder: Path, should_stop: ShouldStop) -> None:
         folder.mkdir(parents=True)
-        watch(1, accuracy(chosen))
+        should_stop(1, accuracy(chosen))
 
     return train
 
@@ -72,11 +72,11 @@ def rate(chosen: FinetuneOptions) -> float:
 
 def search_made_up(
     folder: Path, trials: int, train: Train | None = None, **changed: Any
-) -> tuple[Searched, list[str]]:
-    said: list[str] = []
+) -> tuple[SearchResult, list[str]]:
+    lines: list[str] = []
     chosen = options(folder, trials, **changed)
-    found = run_trials(chosen, train or made_up(rate), folder, said.append)
-    return found, said
+    found = run_trials(chosen, train or made_up(rate), folder, lines.append)
+    return found, lines
 
 
 # What is varied
@@ -104,9 +104,9 @@ def test_what_is_varied_stays_near_the_method_s_own(tmp_path: Path) -> None:
 def test_what_was_given_is_not_varied(tmp_path: Path) -> None:
     seen: list[FinetuneOptions] = []
 
-    def train(chosen: FinetuneOptions, folder: Path, watch: Watch) -> None:
+    def train(chosen: FinetuneOptions, folder: Path, should_stop: ShouldStop) -> None:
         seen.append(chosen)
-        watch(1, 0.5)
+        should_stop(1, 0.5)
 
     search_made_up(tmp_path, 4, train, learning_rate=1e-4, batch_size=5)
     assert {(chosen.learning_rate, chosen.batch_size) for chosen in seen} == {(1e-4, 5)}
@@ -139,23 +139,23 @@ def test_a_seed_decides_the_trials(tmp_path: Path) -> None:
 
 
 def test_the_best_trial_wins_and_the_first_of_equals(tmp_path: Path) -> None:
-    found, said = search_made_up(tmp_path, 6)
+    found, lines = search_made_up(tmp_path, 6)
     params = finished_params(tmp_path)
     assert found.best["learning_rate"] == max(of["learning_rate"] for of in params)
     assert found.value == pytest.approx(found.best["learning_rate"]) and found.trials == 6
     best = params.index(found.best) + 1
-    assert said[-1].startswith(f"of 6 trials the best is trial {best}: learning rate 0.00")
+    assert lines[-1].startswith(f"of 6 trials the best is trial {best}: learning rate 0.00")
     found, _ = search_made_up(tmp_path / "equal", 3, made_up(lambda _: 0.5))
     assert found.best == finished_params(tmp_path / "equal")[0]
 
 
 @pytest.mark.parametrize(("keep", "value"), [("best", 0.9), ("last", 0.4)])
-def test_a_trial_is_worth_the_judgement_that_would_be_kept(
+def test_a_trial_is_worth_the_validation_that_would_be_kept(
     tmp_path: Path, keep: str, value: float
 ) -> None:
-    def train(chosen: FinetuneOptions, folder: Path, watch: Watch) -> None:
-        for judged, accuracy in enumerate((0.1, 0.9, 0.4), 1):
-            watch(judged / 3, accuracy)
+    def train(chosen: FinetuneOptions, folder: Path, should_stop: ShouldStop) -> None:
+        for number, accuracy in enumerate((0.1, 0.9, 0.4), 1):
+            should_stop(number / 3, accuracy)
 
     assert search_made_up(tmp_path, 1, train, keep=keep)[0].value == value
 
@@ -163,31 +163,31 @@ def test_a_trial_is_worth_the_judgement_that_would_be_kept(
 def test_a_trial_worse_than_most_is_pruned_and_cannot_win(tmp_path: Path) -> None:
     lengths: list[int] = []
 
-    def train(chosen: FinetuneOptions, folder: Path, watch: Watch) -> None:
+    def train(chosen: FinetuneOptions, folder: Path, should_stop: ShouldStop) -> None:
         good = len(lengths) < UNPRUNED
         lengths.append(0)
-        for judged in range(1, JUDGEMENTS + 1):
+        for number in range(1, VALIDATIONS + 1):
             lengths[-1] += 1
-            if watch(judged / JUDGEMENTS, 0.5 if good else 0.4):
+            if should_stop(number / VALIDATIONS, 0.5 if good else 0.4):
                 return
 
-    found, said = search_made_up(tmp_path, UNPRUNED + 1, train)
+    found, lines = search_made_up(tmp_path, UNPRUNED + 1, train)
     # Nothing is pruned in the first quarter.
-    assert lengths == [JUDGEMENTS] * UNPRUNED + [2] and found.pruned == 1 and found.value == 0.5
+    assert lengths == [VALIDATIONS] * UNPRUNED + [2] and found.pruned == 1 and found.value == 0.5
     assert trials_of(tmp_path)[-1].state == optuna.trial.TrialState.PRUNED
-    assert said[-2].startswith("trial 6/6: pruned at valid accuracy 0.400, learning rate ")
-    assert said[-2].endswith("(best so far 0.500, trial 1)")
+    assert lines[-2].startswith("trial 6/6: pruned at valid accuracy 0.400, learning rate ")
+    assert lines[-2].endswith("(best so far 0.500, trial 1)")
 
 
 def test_a_trial_that_diverges_is_worth_nothing_and_ends_nothing(tmp_path: Path) -> None:
-    def train(chosen: FinetuneOptions, folder: Path, watch: Watch) -> None:
-        watch(1, 0.9)
+    def train(chosen: FinetuneOptions, folder: Path, should_stop: ShouldStop) -> None:
+        should_stop(1, 0.9)
         if chosen.learning_rate == METHODS["linear"].learning_rate:
             raise Diverged("not finite")
 
-    found, said = search_made_up(tmp_path, 2, train)
+    found, lines = search_made_up(tmp_path, 2, train)
     assert found.best == finished_params(tmp_path)[1] and found.value == 0.9
-    assert said[0].startswith("trial 1/2: diverged, ")
+    assert lines[0].startswith("trial 1/2: diverged, ")
 
 
 def test_trials_leave_no_folder(tmp_path: Path) -> None:
@@ -201,17 +201,17 @@ def test_trials_leave_no_folder(tmp_path: Path) -> None:
 def test_a_search_that_was_stopped_goes_on_as_if_it_had_not_been(tmp_path: Path) -> None:
     calls: list[float] = []
 
-    def stopped_twice(chosen: FinetuneOptions, folder: Path, watch: Watch) -> None:
+    def stopped_twice(chosen: FinetuneOptions, folder: Path, should_stop: ShouldStop) -> None:
         calls.append(rate(chosen))
         if len(calls) in (3, 9):
             raise KeyboardInterrupt
-        made_up(rate)(chosen, folder, watch)
+        made_up(rate)(chosen, folder, should_stop)
 
     for _ in range(2):
         with pytest.raises(KeyboardInterrupt):
             search_made_up(tmp_path / "stopped", 13, stopped_twice)
-    found, said = search_made_up(tmp_path / "stopped", 13, stopped_twice)
-    assert said[0] == "going on with the search: 7 of 13 trials are done"
+    found, lines = search_made_up(tmp_path / "stopped", 13, stopped_twice)
+    assert lines[0] == "resuming the search: 7 of 13 trials are done"
     assert len(calls) == 13 + 2  # only the two that were stopped were begun again
     whole, _ = search_made_up(tmp_path / "whole", 13)
     assert found == whole
@@ -219,7 +219,7 @@ def test_a_search_that_was_stopped_goes_on_as_if_it_had_not_been(tmp_path: Path)
 
 
 def test_a_search_that_is_over_is_not_repeated(tmp_path: Path) -> None:
-    def train(chosen: FinetuneOptions, folder: Path, watch: Watch) -> None:
+    def train(chosen: FinetuneOptions, folder: Path, should_stop: ShouldStop) -> None:
         raise AssertionError
 
     found, _ = search_made_up(tmp_path, 3)
@@ -248,7 +248,7 @@ def test_a_search_needs_one_process_a_valid_part_and_something_to_vary(
     valid = Split((), (Clip(tmp_path, "a", "a.0"),), ())
     check_search(options(tmp_path, 1), valid)
     given = {"learning_rate": 1e-3, "weight_decay": 0.1, "batch_size": 4}
-    with pytest.raises(TrainingError, match="nothing to look for"):
+    with pytest.raises(TrainingError, match="nothing to vary"):
         check_search(options(tmp_path, 1, **given), valid)
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(TrainingError, match="leave out torchrun"):
@@ -273,8 +273,8 @@ def arguments(data: Path, tmp_path: Path, tiny_model: Path) -> list[str]:
 
 
 @pytest.fixture
-def heard(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
-    """How many windows each call of the frozen network was given."""
+def batches(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+    """How many windows each call of the frozen network gets."""
     counts: list[int] = []
     compute = run.pooled_outputs
 
@@ -291,22 +291,22 @@ def invoke(arguments: list[str], *more: str) -> Result:
 
 
 def test_a_search_ends_in_a_checkpoint_trained_by_its_best(
-    arguments: list[str], tmp_path: Path, heard: list[int]
+    arguments: list[str], tmp_path: Path, batches: list[int]
 ) -> None:
     result = invoke(arguments)
     assert result.exit_code == 0, result.output
     out = tmp_path / "out"
     lines = re.findall(r"^trial \d/3: valid accuracy .*", result.output, re.MULTILINE)
     assert len(lines) == 3
-    told = json.loads((out / "metrics.json").read_text())["search"]
+    found = json.loads((out / "metrics.json").read_text())["search"]
     trials = trials_of(out / "run")
     best = max(trials, key=lambda trial: trial.value or 0)
-    assert told == {"trials": 3, "best": best.params, "value": best.value, "pruned": 0}
+    assert found == {"trials": 3, "best": best.params, "value": best.value, "pruned": 0}
     assert "as the best of 3 trials" in (out / "README.md").read_text()
     assert (out / "model.safetensors").exists()
     assert not [*out.glob("run/trial-*"), *out.glob("**/checkpoint-*")]
-    # Three windows of each clip learned from and two of each judged by, once for all four runs.
-    assert sum(heard) == 3 * 8 + 2 * 2
+    # Three windows of each train clip and two of each valid clip, once for all four runs.
+    assert sum(batches) == 3 * 8 + 2 * 2
     history = json.loads((out / "metrics.json").read_text())["history"]
     assert max(row["valid_accuracy"] for row in history) == best.value  # the same run once more
 
@@ -322,25 +322,26 @@ def test_a_pruned_run_ends_at_once(
     assert (len(whole.intermediate_values), len(pruned.intermediate_values)) == (8, 2)
 
 
-def test_a_network_that_learns_begins_each_trial_anew(
+def test_a_network_that_learns_starts_each_trial_from_the_same_weights(
     arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    begun: list[float] = []
+    sums: list[float] = []
     train = run.train
 
-    def spy(student: Any, *rest: Any) -> Any:
-        begun.append(sum(float(weights.detach().sum()) for weights in student.parameters()))
-        return train(student, *rest)
+    def spy(task: Any, *rest: Any) -> Any:
+        weights = task.student.parameters()
+        sums.append(sum(float(weight.detach().sum()) for weight in weights))
+        return train(task, *rest)
 
     monkeypatch.setattr(run, "train", spy)
     changed = ["--method", "full", "--new-head", "--search", "2", "--steps", "2"]
     result = invoke(arguments, *changed, "--augment", "none")
     assert result.exit_code == 0, result.output
-    assert len(begun) == 3 and len(set(begun)) == 1
+    assert len(sums) == 3 and len(set(sums)) == 1
 
 
 def test_a_killed_search_is_kept_and_goes_on(
-    arguments: list[str], tmp_path: Path, heard: list[int]
+    arguments: list[str], tmp_path: Path, batches: list[int]
 ) -> None:
     # Real: the second trial is under way when the process is gone.
     code = (
@@ -368,8 +369,8 @@ def test_a_killed_search_is_kept_and_goes_on(
     assert again.exit_code == 1 and "go on with --resume" in again.output
     result = invoke(arguments, "--resume")
     assert result.exit_code == 0, result.output
-    assert "going on with the search: 1 of 3 trials are done" in result.output
-    assert not heard  # the features were there
+    assert "resuming the search: 1 of 3 trials are done" in result.output
+    assert not batches  # the features were there
     states = [trial.state.name for trial in trials_of(tmp_path / "out" / "run")]
     assert states == ["COMPLETE", "FAIL", "COMPLETE", "COMPLETE"]
     one, two = trials_of(tmp_path / "out" / "run")[1:3]
@@ -389,7 +390,7 @@ def test_after_a_kill_in_the_last_training_the_search_is_not_repeated(
         assert invoke(arguments).exit_code == 1
     result = invoke(arguments, "--resume")
     assert result.exit_code == 0, result.output
-    assert "trial 1/3" not in result.output and "going on from step" in result.output
+    assert "trial 1/3" not in result.output and "resuming from step" in result.output
 
 
 def test_several_processes_are_refused_with_one_line(

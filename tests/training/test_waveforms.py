@@ -20,27 +20,27 @@ SINGLE = KINDS[:-1]
 LONGEST = 30 * RATE
 ALL = WaveformAugmenter(KINDS, RATE, probability=1.0)
 
-Sound = NDArray[np.float32]
+DecodedClip = NDArray[np.float32]
 
 
-def augment(kind: str, waveform: Sound, samples: int, seed: int = 0) -> Sound:
+def augment(kind: str, waveform: DecodedClip, samples: int, seed: int = 0) -> DecodedClip:
     return WaveformAugmenter([kind], RATE, 1.0)(waveform, samples, np.random.default_rng(seed))
 
 
-def noise(samples: int, seed: int = 0) -> Sound:
+def noise(samples: int, seed: int = 0) -> DecodedClip:
     loud = np.random.default_rng(seed).standard_normal(samples) * 0.1
     return loud.clip(-1, 1).astype(np.float32)
 
 
-def tone(hertz: float, seconds: float) -> Sound:
+def tone(hertz: float, seconds: float) -> DecodedClip:
     return (0.3 * np.sin(2 * np.pi * hertz * np.arange(seconds * RATE) / RATE)).astype(np.float32)
 
 
-def decibels(loud: Sound, beside: Sound) -> float:
+def decibels(loud: DecodedClip, beside: DecodedClip) -> float:
     return float(10 * np.log10(np.mean(loud**2) / np.mean(beside**2)))
 
 
-def click_times(waveform: Sound) -> NDArray[np.float64]:
+def click_times(waveform: DecodedClip) -> NDArray[np.float64]:
     """Seconds of what is loud above 3 kHz."""
     spectrum = np.fft.rfft(waveform)
     spectrum[np.fft.rfftfreq(len(waveform), 1 / RATE) < 3000] = 0
@@ -106,12 +106,12 @@ def test_a_filter_is_a_butterworth_of_12_decibels_an_octave(
 def test_an_echo_repeats_an_impulse_ever_softer(seed: int) -> None:
     impulse = np.zeros(2 * RATE, np.float32)
     impulse[0] = 0.5
-    heard = augment("echo", impulse, len(impulse), seed)
-    times = np.flatnonzero(heard)
+    result = augment("echo", impulse, len(impulse), seed)
+    times = np.flatnonzero(result)
     assert 3 <= len(times) <= 5  # itself, and two to four repeats
     assert len(set(np.diff(times))) == 1
     assert 0.08 <= times[1] / RATE <= 0.35
-    shares = heard[times[1:]] / heard[times[:-1]]
+    shares = result[times[1:]] / result[times[:-1]]
     assert shares.max() < 0.61
     np.testing.assert_allclose(shares, shares[0], rtol=1e-5)
 
@@ -125,8 +125,8 @@ def test_echo_is_a_convolution(samples: int, delay: int, amplitudes: list[float]
     response = np.zeros(delay * len(amplitudes))
     response[::delay] = amplitudes
     expected = np.convolve(noise(samples), response)[:samples]
-    heard = echo(noise(samples), delay, amplitudes)
-    np.testing.assert_allclose(heard, expected, atol=1e-6)
+    result = echo(noise(samples), delay, amplitudes)
+    np.testing.assert_allclose(result, expected, atol=1e-6)
 
 
 def test_gain_is_a_constant_of_at_most_6_decibels() -> None:
@@ -257,9 +257,9 @@ def test_a_mix_holds_only_the_kinds_that_are_on() -> None:
     augmenter = WaveformAugmenter(["mix", "echo", "gain"], RATE, 1.0)
     both = 0
     for seed in range(100):
-        heard = augmenter(impulse, RATE, np.random.default_rng(seed))
-        assert len(np.flatnonzero(heard)) <= 5  # neither smeared by a filter nor stretched
-        both += len(np.flatnonzero(heard)) > 1 and heard[0] != impulse[0]
+        result = augmenter(impulse, RATE, np.random.default_rng(seed))
+        assert len(np.flatnonzero(result)) <= 5  # neither smeared by a filter nor stretched
+        both += len(np.flatnonzero(result)) > 1 and result[0] != impulse[0]
     assert 15 < both < 55  # a third of the crops
 
 

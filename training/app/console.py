@@ -1,4 +1,4 @@
-"""Progress and reports on stderr."""
+"""Progress and messages on stderr."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tagger.report.escape import printable
 
 
 def say(message: str) -> None:
-    """Progress and reports go to stderr, of several processes only those of the first."""
+    """Print a line on stderr; of several processes only the first one does."""
     if is_first():
         click.echo(printable(message), err=True)
 

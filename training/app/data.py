@@ -1,4 +1,4 @@
-"""The clips of a run: which there are, whether a model can learn from them, and their sound."""
+"""The clips of a run: which there are, whether a model can learn from them, and their audio."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from pathlib import Path
 
 from tagger.models.checkpoint import first_unusable
 from training.app.console import say
+from training.clips.decode import decode_clips
 from training.clips.find import Clip, find_clips, find_unlabelled
-from training.clips.sounds import read_sounds
 from training.clips.splits import PARTS, Split, make_split
 from training.errors import TrainingError
 from training.loop.crops import Teachers
 from training.loop.teachers import read_embeddings, read_soft_labels
 from training.options import FinetuneOptions
-from training.train import Heard, Start
+from training.train import InitialModel, TrainingData
 
 
 def choose_clips(options: FinetuneOptions) -> Split:
-    """The split of the clips, told in one line."""
+    """The split of the clips, reported in one line."""
     clips = find_clips(options.data, options.artists)
     split = make_split(clips, options.split, options.seed, options.folds, options.fold)
     sizes = [f"{part} {len(split.part(part))}" for part in PARTS]
@@ -31,15 +31,17 @@ def choose_clips(options: FinetuneOptions) -> Split:
 def check_labels(split: Split) -> tuple[str, ...]:
     """The labels of the train part, in alphabetical order.
 
-    Raises `TrainingError` where there is one label only, one label has a single clip, another part
-    has a label that cannot be learned, or no tag could hold one.
+    Raises `TrainingError` if there is only one label, a label has a single clip, another part has a
+    label that the train part lacks, or a label could not be written into a tag.
     """
     counts = Counter(clip.label for clip in split.train)
     if len(counts) < 2:
         found = f"only {next(iter(counts))!r}" if counts else "none"
         raise TrainingError(f"two labels are needed to learn from, the train part has {found}")
-    if odd := first_unusable(counts):
-        raise TrainingError(f"{odd!r} holds control characters and can be no label; rename it")
+    if unusable := first_unusable(counts):
+        raise TrainingError(
+            f"{unusable!r} holds control characters and cannot be a label; rename it"
+        )
     single = sorted(label for label, count in counts.items() if count < 2)
     if single:
         raise TrainingError(f"two clips of each label are needed, there is one of {single[0]!r}")
@@ -49,8 +51,8 @@ def check_labels(split: Split) -> tuple[str, ...]:
     return tuple(sorted(counts))
 
 
-def decode(options: FinetuneOptions, split: Split, labels: tuple[str, ...], start: Start) -> Heard:
-    """Decode what is learned from and judged by. Raises `TrainingError` if a label is lost."""
+def load_data(options: FinetuneOptions, split: Split, initial: InitialModel) -> TrainingData:
+    """Decode the clips of the train and valid part. Raises `TrainingError` if a label is lost."""
     clips = list(split.train)
     if options.unlabelled is not None:
         if not (options.soft_labels or options.embeddings):
@@ -58,32 +60,31 @@ def decode(options: FinetuneOptions, split: Split, labels: tuple[str, ...], star
         clips += unlabelled_clips(options.unlabelled, split)
     taught = [*clips, *split.valid] if options.refit else clips
     teachers = read_teachers(options, taught)
-    learned = read_sounds(clips, start.plan, say)
-    silent = sorted(set(labels) - {sound.clip.label for sound in learned})
-    if silent:
-        raise TrainingError(f"no clip of {silent[0]!r} can be decoded")
-    valid = read_sounds(split.valid, start.plan, say)
+    train = decode_clips(clips, initial.plan, say)
+    lost = sorted(set(initial.labels) - {decoded.clip.label for decoded in train})
+    if lost:
+        raise TrainingError(f"no clip of {lost[0]!r} can be decoded")
+    valid = decode_clips(split.valid, initial.plan, say)
     if split.valid and not valid:
         raise TrainingError("no clip of the validation part can be decoded")
-    return Heard(labels, learned, valid, teachers)
+    return TrainingData(initial.labels, train, valid, teachers)
 
 
 def unlabelled_clips(folder: Path, split: Split) -> list[Clip]:
-    """More music. Raises `TrainingError` if it holds a clip that the model is to be judged on."""
-    judged = {clip.path.resolve() for clip in (*split.valid, *split.test)}
+    """More music. Raises `TrainingError` if it holds a clip of the valid or test part."""
+    held_out = {clip.path.resolve() for clip in (*split.valid, *split.test)}
     clips = find_unlabelled(folder)
-    both = [clip.path for clip in clips if clip.path.resolve() in judged]
+    both = [clip.path for clip in clips if clip.path.resolve() in held_out]
     if both:
         raise TrainingError(f"--unlabelled holds a clip of the valid or test part: {both[0]}")
     return clips
 
 
 def read_teachers(options: FinetuneOptions, clips: Sequence[Clip]) -> Teachers:
-    """The teachers that were given; frozen networks cannot learn from any."""
-    given = options.soft_labels or options.embeddings
-    if given and options.trained_by.frozen:
-        raise TrainingError(f"--method {options.method} trains only a head, without teachers")
+    """The teachers of the options. Raises `TrainingError` for a frozen network, which has none."""
     soft, embeddings = options.soft_labels, options.embeddings
+    if (soft or embeddings) and options.trained_by.frozen:
+        raise TrainingError(f"--method {options.method} trains only a head, without teachers")
     return Teachers(
         read_soft_labels(soft, clips) if soft else None,
         read_embeddings(embeddings, clips).half_whitened() if embeddings else None,

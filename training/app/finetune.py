@@ -1,4 +1,4 @@
-"""A whole run, from labelled clips to a checkpoint with its card: where the parts meet."""
+"""A whole run, from labelled clips to a checkpoint with its card."""
 
 from __future__ import annotations
 
@@ -6,174 +6,202 @@ import copy
 import gc
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from transformers import ASTForAudioClassification
 
 from training.app.console import is_first, say
-from training.app.data import check_labels, choose_clips, decode
-from training.app.run_folder import begin_run
-from training.clips.leakage import learned_warning
+from training.app.data import check_labels, choose_clips, load_data
+from training.app.run_folder import start_run
+from training.clips.leakage import leakage_warning
 from training.clips.splits import PARTS, Split
 from training.evaluation.card import CardFacts, write_card
-from training.evaluation.results import Measured, judge, write_results
-from training.loop.plan import Trained, Watch
+from training.evaluation.results import PartMetrics, measure_parts, write_results
+from training.loop.plan import ShouldStop, TrainingResult
 from training.networks.methods import edit_config, save_checkpoint
 from training.options import OPTIONS, RUN, FinetuneOptions
-from training.search import Searched, check_search, run_trials
-from training.train import Heard, Start, fit_logistic_head, make_start, train_network
+from training.search import SearchResult, check_search, run_trials, with_params
+from training.train import (
+    InitialModel,
+    RunControl,
+    TrainingData,
+    fit_logistic_head,
+    make_initial_model,
+    train_network,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a finished run says about its checkpoint."""
+
+    command: str  # that started the run
+    learned: tuple[str, ...]  # parts of the split
+    warning: str  # that clips it is measured on were learned from before; else empty
+    metrics: PartMetrics
+    training: TrainingResult  # the one that the metrics belong to
+    search: SearchResult | None
 
 
 def finetune(options: FinetuneOptions, command: str) -> None:
-    """Train by the options, and write the checkpoint, its card, figures and pictures.
+    """Train by the options, and write the checkpoint, its card, metrics and pictures.
 
-    `command` is what the card says the checkpoint was made by. Raises `TaggerError`.
+    The card quotes `command` as what made the checkpoint. Raises `TaggerError`.
     """
     split = choose_clips(options)
     check_search(options, split)
-    start = make_start(options, check_labels(split), say)
-    labels = start.labels
-    heard = decode(options, split, labels, start)
+    initial = make_initial_model(options, check_labels(split), say)
+    data = load_data(options, split, initial)
     if is_first():
-        command = begin_run(options, command)
-    tell_size(start, heard)
-    if warning := suspect(options, start, split):
+        command = start_run(options, command)
+    report_size(initial, data)
+    warning = warn_of_leakage(options, initial, split)
+    if warning:
         say(warning)
-    searched = None
+    run = RunControl(options.out / RUN, say)
+    found = None
     if options.search:
-        searched = search(options, start, heard, options.out / RUN)
-        options = replace(options, **searched.best)
+        found = search(options, initial, data, run.folder)
+        options = with_params(options, found.best)
 
-    network, trained = learn(options, start, heard, options.out / RUN)
-    measured_at = options.out / RUN / "measured" if options.refit else options.out
-    measured = Measured()
-    learned = ["train"]
+    network, training = train_once(options, initial, data, run)
+    learned: tuple[str, ...] = ("train",)
+    metrics = PartMetrics()
     if is_first():
-        save_checkpoint(network, start.front_end, measured_at, start.dtype)
-        measured = judge(measured_at, split, options.device, say)
-        describe_checkpoint(measured_at, learned, options, start, measured)
-        tell_scores(measured)
+        folder = run.folder / "measured" if options.refit else options.out
+        save_checkpoint(network, initial.front_end, folder, initial.dtype)
+        metrics = measure_parts(folder, split, options.device, say)
+        describe_checkpoint(folder, learned, options, initial, metrics)
+        report_metrics(metrics)
     if options.refit:
-        say(f"training anew on train and valid together, {trained.steps} steps")
-        learned = ["train", "valid"]
-        both = replace(heard, train=[*heard.train, *heard.valid], valid=())
-        anew = make_start(options, labels, say)
-        last = replace(options, keep="last")
-        network, _ = learn(last, anew, both, options.out / RUN / "refit", trained.steps)
+        learned = ("train", "valid")
+        network = refit(options, data, training.steps)
         if is_first():
-            save_checkpoint(network, start.front_end, options.out, start.dtype)
-            describe_checkpoint(options.out, learned, options, start, measured)
+            save_checkpoint(network, initial.front_end, options.out, initial.dtype)
+            describe_checkpoint(options.out, learned, options, initial, metrics)
     if is_first():
-        write_down(options, command, split, learned, start, measured, trained, searched)
+        outcome = Outcome(command, learned, warning, metrics, training, found)
+        write_outcome(options, split, initial, outcome)
 
 
-def search(options: FinetuneOptions, start: Start, heard: Heard, folder: Path) -> Searched:
+def train_once(
+    options: FinetuneOptions, initial: InitialModel, data: TrainingData, run: RunControl
+) -> tuple[ASTForAudioClassification, TrainingResult]:
+    """Train a network by the options, and then fit its head if they ask for it."""
+    network, training = train_network(options, initial, data, run)
+    if options.logistic_head:
+        say("fitting the head by logistic regression")
+        fit_logistic_head(options, replace(initial, network=network), data)
+    return network, training
+
+
+def refit(options: FinetuneOptions, data: TrainingData, steps: int) -> ASTForAudioClassification:
+    """A network trained from the start on the train and valid parts, without validation."""
+    say(f"training again on train and valid together, {steps} steps")
+    both = replace(data, train=[*data.train, *data.valid], valid=())
+    initial = make_initial_model(options, data.labels, say)
+    run = RunControl(options.out / RUN / "refit", say, steps)
+    network, _ = train_once(replace(options, keep="last"), initial, both, run)
+    return network
+
+
+def search(
+    options: FinetuneOptions, initial: InitialModel, data: TrainingData, folder: Path
+) -> SearchResult:
     """The best of `options.search` trials, each trained from a copy of the same network."""
 
-    def train(chosen: FinetuneOptions, place: Path, watch: Watch) -> None:
-        gc.collect()  # the trial before: a Trainer is in circles with its callbacks
-        anew = replace(start, network=copy.deepcopy(start.network))
-        train_network(chosen, anew, heard, place, lambda _: None, watch=watch)
+    def train(chosen: FinetuneOptions, place: Path, should_stop: ShouldStop) -> None:
+        gc.collect()  # the trial before: a Trainer is part of reference cycles
+        fresh = replace(initial, network=copy.deepcopy(initial.network))
+        run = RunControl(place, lambda _: None, should_stop=should_stop)
+        train_network(chosen, fresh, data, run)
 
     found = run_trials(options, train, folder, say)
     gc.collect()
     return found
 
 
-def learn(
-    options: FinetuneOptions, start: Start, heard: Heard, folder: Path, steps: int | None = None
-) -> tuple[ASTForAudioClassification, Trained]:
-    """Train a network by the options, and fit its head in the end if they say so."""
-    network, trained = train_network(options, start, heard, folder, say, steps)
-    if options.logistic_head:
-        say("fitting the head by logistic regression")
-        fit_logistic_head(options, replace(start, network=network), heard)
-    return network, trained
-
-
-def suspect(options: FinetuneOptions, start: Start, split: Split) -> str | None:
-    """One line if the network that training starts from knows the clips it will be judged on."""
-    if start.info is None:
-        return None
+def warn_of_leakage(options: FinetuneOptions, initial: InitialModel, split: Split) -> str:
+    """One line if the initial network learned from clips of the valid or test part, else empty."""
+    if initial.info is None:
+        return ""
     every = [clip for part in (*map(split.part, PARTS), split.left_out) for clip in part]
-    return learned_warning(start.info, every, [*split.valid, *split.test], options.draw)
+    held_out = [*split.valid, *split.test]
+    return leakage_warning(initial.info, every, held_out, options.draw) or ""
 
 
-def tell_size(start: Start, heard: Heard) -> None:
-    """One line: what learns from how much."""
-    hours = sum(sound.heard for sound in heard.train) / 3600
-    parameters = sum(weights.numel() for weights in start.network.parameters())
+def report_size(initial: InitialModel, data: TrainingData) -> None:
+    """Print the sizes of network and data in one line."""
+    hours = sum(decoded.kept_seconds for decoded in data.train) / 3600
+    parameters = sum(weights.numel() for weights in initial.network.parameters())
     say(
-        f"{parameters / 1e6:.1f} M parameters, {len(heard.labels)} labels, "
-        f"{len(heard.train)} files to learn from, {hours:.2f} h"
+        f"{parameters / 1e6:.1f} M parameters, {len(data.labels)} labels, "
+        f"{len(data.train)} files to learn from, {hours:.2f} h"
     )
 
 
-def tell_scores(measured: Measured) -> None:
-    """One line for each part."""
-    for name, scores in (("valid", measured.valid), ("test", measured.test)):
-        if scores is not None:
-            low, high = scores.interval
-            say(f"{name}: accuracy {scores.accuracy:.3f} ({low:.3f} to {high:.3f}), n = {scores.n}")
+def report_metrics(measured: PartMetrics) -> None:
+    """Print one line for each part."""
+    for name, metrics in (("valid", measured.valid), ("test", measured.test)):
+        if metrics is not None:
+            low, high = metrics.interval
+            say(
+                f"{name}: accuracy {metrics.accuracy:.3f} ({low:.3f} to {high:.3f}), "
+                f"n = {metrics.n}"
+            )
 
 
 def describe_checkpoint(
     folder: Path,
     learned: Sequence[str],
     options: FinetuneOptions,
-    start: Start,
-    measured: Measured,
+    initial: InitialModel,
+    metrics: PartMetrics,
 ) -> None:
-    """Write into config.json what was learned from, and the temperature found on the valid part."""
+    """Write into config.json what the network learned from, and the fitted temperature."""
     own = {"split": options.split, "parts": list(learned), **options.draw}
-    # Clips that the network began with stay known to it.
-    told: dict[str, Any] = {"learned_from": [*(row for row in start.known if row != own), own]}
-    if measured.valid is not None:
-        told["temperature"] = measured.valid.temperature
-    edit_config(folder, told)
+    # The network still knows the clips that its checkpoint learned from.
+    rows = [*(row for row in initial.learned_from if row != own), own]
+    values: dict[str, Any] = {"learned_from": rows}
+    if metrics.valid is not None:
+        values["temperature"] = metrics.valid.temperature
+    edit_config(folder, values)
 
 
-def write_down(
-    options: FinetuneOptions,
-    command: str,
-    split: Split,
-    learned: Sequence[str],
-    start: Start,
-    measured: Measured,
-    trained: Trained,
-    searched: Searched | None,
+def write_outcome(
+    options: FinetuneOptions, split: Split, initial: InitialModel, outcome: Outcome
 ) -> None:
-    """Figures, pictures and card; then the run's own checkpoints have done their work."""
-    warning = suspect(options, start, split) or ""
-    told: dict[str, Any] = {
-        "command": command,
+    """Write metrics, pictures and card; then delete the checkpoints that the run resumed from."""
+    values: dict[str, Any] = {
+        "command": outcome.command,
         "method": options.method,
         "split": options.split,
-        "learned_from": list(learned),
-        "steps": trained.steps,
-        "warning": warning,
+        "learned_from": list(outcome.learned),
+        "steps": outcome.training.steps,
+        "warning": outcome.warning,
     }
-    if searched is not None:
-        told["search"] = asdict(searched)
-    write_results(options.out, measured, trained.history, told)
+    if outcome.search is not None:
+        values["search"] = asdict(outcome.search)
+    history = outcome.training.history
+    write_results(options.out, outcome.metrics, history, values)
     facts = CardFacts(
         title=options.out.absolute().name,
-        labels=start.labels,
-        rate=start.front_end.rate,
-        seconds=start.front_end.window_samples / start.front_end.rate,
-        parameters=sum(weights.numel() for weights in start.network.parameters()),
-        command=command,
+        labels=initial.labels,
+        rate=initial.front_end.rate,
+        seconds=initial.front_end.window_samples / initial.front_end.rate,
+        parameters=sum(weights.numel() for weights in initial.network.parameters()),
+        command=outcome.command,
         method=options.trained_by.what,
         split=options.split,
-        learned=tuple(learned),
-        warning=warning,
-        chosen=options.keep == "best" and bool(trained.history),
-        trials=searched.trials if searched is not None else 0,
+        learned=outcome.learned,
+        warning=outcome.warning,
+        chosen=options.keep == "best" and bool(history),
+        trials=outcome.search.trials if outcome.search is not None else 0,
     )
-    clips = [clip for part in learned for clip in split.part(part)]
-    write_card(options.out, facts, clips, measured.valid, measured.test)
+    clips = [clip for part in outcome.learned for clip in split.part(part)]
+    write_card(options.out, facts, clips, outcome.metrics.valid, outcome.metrics.test)
     for checkpoint in (options.out / RUN).glob("**/checkpoint-*"):
         shutil.rmtree(checkpoint)
     (options.out / RUN / OPTIONS).unlink()

@@ -1,4 +1,4 @@
-"""The folder of a run: what must not be lost in it, and what a later `--resume` needs."""
+"""The folder of a run: what must not be lost in it, and what `--resume` needs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from tagger.models.checkpoint import first_unusable
 from training.app.console import is_first
 from training.errors import TrainingError
-from training.options import FEATURES, JUDGED_FEATURES, OPTIONS, RUN, STUDY, FinetuneOptions
+from training.options import FEATURES, OPTIONS, RUN, STUDY, VALID_FEATURES, FinetuneOptions
 
 CHECKPOINT_FILES = {"config.json", "model.safetensors", "preprocessor_config.json", "README.md"}
 RESULT_FILES = {"metrics.json", "learning-curve.png", "confusion.png"}
@@ -18,7 +18,7 @@ def check_output(options: FinetuneOptions) -> None:
     """Make room for a new run. Raises `TrainingError` if anything in the folder would be lost."""
     folder = options.out
     if folder.exists() and not folder.is_dir():
-        raise TrainingError(f"{folder} is no folder", folder)
+        raise TrainingError(f"{folder} is not a folder", folder)
     if first_unusable([str(folder.absolute())]):  # TensorBoard cannot write there
         raise TrainingError(f"{folder} is not UTF-8, or holds control characters", folder)
     foreign = {path.name for path in folder.glob("*")} - CHECKPOINT_FILES - RESULT_FILES - {RUN}
@@ -28,7 +28,7 @@ def check_output(options: FinetuneOptions) -> None:
     searching = (run / STUDY).exists() and (run / OPTIONS).exists()
     if searching or any(run.glob("**/checkpoint-*")):
         raise TrainingError(
-            f"{folder} holds a run that was not finished: go on with --resume, or delete {run}",
+            f"{folder} holds an unfinished run: continue it with --resume, or delete {run}",
             folder,
         )
     if is_first():
@@ -36,20 +36,20 @@ def check_output(options: FinetuneOptions) -> None:
 
 
 def clear_run(folder: Path) -> None:
-    """Remove what an earlier run left, but for features: the next one may need the same."""
-    for path in sorted(folder.glob("**/*"), reverse=True):  # what is in a folder comes before it
+    """Remove what an earlier run left, except features: the next one may need the same."""
+    for path in sorted(folder.glob("**/*"), reverse=True):  # the content of a folder before it
         if not path.is_dir():
-            if path.name not in (FEATURES, JUDGED_FEATURES):
+            if path.name not in (FEATURES, VALID_FEATURES):
                 path.unlink()
         else:
             with suppress(OSError):  # it holds features
                 path.rmdir()
 
 
-def begin_run(options: FinetuneOptions, command: str) -> str:
-    """Write down what the run is, unless that was done; returns the command that started it.
+def start_run(options: FinetuneOptions, command: str) -> str:
+    """Store the command and the options of a new run; return the command that started the run.
 
-    That of `--resume` says nothing of how the checkpoint was made.
+    That of a `--resume` does not say how the checkpoint was made.
     """
     folder = options.out / RUN
     folder.mkdir(parents=True, exist_ok=True)

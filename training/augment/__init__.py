@@ -1,1 +1,4 @@
-"""Changes of the music that a network learns from. Begin reading in `waveforms.py`."""
+"""Augmentation: random changes of the music that a network learns from.
+
+May use the tagger only. Begin reading in `waveforms.py`.
+"""

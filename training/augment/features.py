@@ -1,8 +1,8 @@
-"""What a crop goes through before the model learns from it: other takes of the same music.
+"""Augmentation of log-mel features, and the change of speed.
 
-Everything but the change of speed happens on log-mel features, where a gain is a sum, an equaliser
-a curve over the bins, and a mix of two sounds a sum of powers: far cheaper than on waveforms.
-MAEST's features are not the logarithm of a power, and are turned into it and back.
+On features a gain is a sum, an equaliser a curve over the bins, and a mix of two crops a sum of
+powers: far cheaper than on waveforms. Only the change of speed is made on the waveform. MAEST's
+features are not the logarithm of a power, and are converted to it and back.
 """
 
 from __future__ import annotations
@@ -21,25 +21,25 @@ from torch.nn.functional import interpolate
 from tagger.models.fbank import COMPRESSION
 from tagger.types import FrontEnd
 
-NEPERS = math.log(10) / 10  # a decibel in the natural logarithm of a power
+NEPERS = math.log(10) / 10  # one decibel, in the natural logarithm of a power
 
 
 @dataclass(frozen=True, slots=True)
 class Augmentation:
     """How far each change goes; zero turns it off."""
 
-    speed: float = 0.15  # share by which music runs faster or slower; its pitch goes with it
+    speed: float = 0.15  # share by which music is played faster or slower, with its pitch
     gain: float = 6.0  # dB, standard deviation
     equaliser: float = 4.0  # dB, standard deviation at each of the points
     equaliser_points: int = 6  # along the mel scale
-    noise: float = 0.3  # share of crops with a faint noise floor under them
-    mixup: float = 0.3  # both parameters of the Beta distribution that draws the shares of a mix
+    noise: float = 0.3  # share of crops that get a faint noise floor
+    mixup: float = 0.3  # both parameters of the Beta distribution of the shares in a mix
     patch_drop: float = 0.5  # share of the patches that the network does not see; saves time, too
-    mel_mask: int = 16  # bins, the most that one of two masks covers
-    time_mask: float = 0.1  # share of the frames, the most that one of two masks covers
+    mel_mask: int = 16  # bins, at most, under each of two masks
+    time_mask: float = 0.1  # share of the frames, at most, under each of two masks
 
 
-# What a command line switches on and off, and the figures that belong to it.
+# The names on the command line, and the fields that each switches on.
 FEATURE_KINDS = {
     "speed": ("speed",),
     "colour": ("gain", "equaliser", "noise"),
@@ -49,8 +49,8 @@ FEATURE_KINDS = {
 }
 
 
-def only(kinds: Sequence[str]) -> Augmentation:
-    """The default figures of the kinds that are named, and zero for all others."""
+def augmentation_of(kinds: Sequence[str]) -> Augmentation:
+    """The default values of the given kinds, and zero for all others."""
     every = {name for names in FEATURE_KINDS.values() for name in names}
     kept = {name for kind in kinds for name in FEATURE_KINDS.get(kind, ())}
     off: dict[str, Any] = dict.fromkeys(every - kept, 0)
@@ -74,51 +74,52 @@ class FeatureAugmenter:
     """
 
     def __init__(self, augmentation: Augmentation, front_end: FrontEnd) -> None:
-        self.how = augmentation
+        self.augmentation = augmentation
         self.scale = 2 * front_end.std
         self.mean = front_end.mean
         self.is_maest = front_end.kind == "maest"
 
     def log_powers(self, features: Tensor) -> Tensor:
-        """The natural logarithm of the powers that features were made of; -inf for no power."""
+        """The natural logarithm of the powers behind features; -inf for no power."""
         logs = features * self.scale + self.mean
         if not self.is_maest:
             return logs
         return (logs * math.log(10)).expm1().clamp_min(0).log() - math.log(COMPRESSION)
 
     def features(self, log_powers: Tensor) -> Tensor:
-        """What `log_powers` turns into these."""
+        """The inverse of `log_powers`."""
         logs = log_powers
         if self.is_maest:
             logs = (log_powers + math.log(COMPRESSION)).exp().log1p() / math.log(10)
         return (logs - self.mean) / self.scale
 
     def colour(self, features: Tensor) -> Tensor:
-        """Another loudness, another equaliser, and a noise floor under some."""
+        """Change loudness and equalisation, and add a noise floor to some crops."""
         batch, _, bins = features.shape
         device = features.device
-        gain = torch.randn(batch, 1, 1, device=device) * self.how.gain  # (batch, 1, 1)
+        gain = torch.randn(batch, 1, 1, device=device) * self.augmentation.gain  # (batch, 1, 1)
         points = (
-            torch.randn(batch, 1, self.how.equaliser_points, device=device) * self.how.equaliser
+            torch.randn(batch, 1, self.augmentation.equaliser_points, device=device)
+            * self.augmentation.equaliser
         )
         curve = interpolate(points, bins, mode="linear", align_corners=True)  # (batch, 1, bins)
         powers = self.log_powers(features) + (gain + curve) * NEPERS  # (batch, frames, bins)
-        # Codecs leave holes of digital silence, uncompressed music does not: the floor hides which.
+        # Codecs leave holes of digital silence, uncompressed music does not: the floor hides that.
         floor = torch.empty(batch, 1, 1, device=device).uniform_(-14.0, -8.0)
-        floor[torch.rand(batch, device=device) >= self.how.noise] = -30.0
+        floor[torch.rand(batch, device=device) >= self.augmentation.noise] = -30.0
         powers = torch.logaddexp(powers, floor.expand_as(powers))
         return self.features(powers)
 
     def mix(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Each crop mixed with another one.
+        """Mix each crop with another one.
 
         Returns the features, the other's index `(batch,)`, and the crop's own share `(batch, 1)`.
         """
         batch = len(features)
         other = torch.randperm(batch, device=features.device)  # (batch,)
-        if not self.how.mixup:
+        if not self.augmentation.mixup:
             return features, other, torch.ones(batch, 1, device=features.device)
-        beta = torch.distributions.Beta(self.how.mixup, self.how.mixup)
+        beta = torch.distributions.Beta(self.augmentation.mixup, self.augmentation.mixup)
         share = beta.sample((batch, 1)).to(features.device)  # (batch, 1)
         share = torch.maximum(share, 1 - share)
         powers = self.log_powers(features)
@@ -131,8 +132,10 @@ class FeatureAugmenter:
         _, frames, bins = features.shape
         hidden = torch.zeros_like(features, dtype=torch.bool)
         for _ in range(2):
-            hidden |= _spans(features, bins, self.how.mel_mask)[:, None, :]
-            hidden |= _spans(features, frames, round(self.how.time_mask * frames))[:, :, None]
+            hidden |= _spans(features, bins, self.augmentation.mel_mask)[:, None, :]
+            hidden |= _spans(features, frames, round(self.augmentation.time_mask * frames))[
+                :, :, None
+            ]
         return torch.where(hidden, features.mean(dim=(1, 2), keepdim=True), features)
 
 

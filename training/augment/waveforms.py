@@ -1,7 +1,7 @@
-"""Other takes of a training crop, made on its waveform: another tempo, a filter, an echo, a gain.
+"""Augmentation of waveforms: another tempo, a filter, an echo, a gain.
 
-These are the changes that features cannot show, or that the seed made on waveforms; what is cheaper
-on features is in `features`. The changes are audiomentations', the echo is our own.
+These are changes that cannot be made on features, or that the seed project made on waveforms; what
+is cheaper on features is in `features`. All but the echo come from audiomentations.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ RANGES = {
     "echo": (0.08, 0.35),  # s from one repeat to the next
     "gain": (-6.0, 6.0),  # dB
 }
-# A mix takes one of a row at most, row after row: two tempi would undo each other, and little is
-# left between the two filters. The tempo comes first, since it sets how much input is read.
+# A mix takes at most one of each row, in this order: two tempi would undo each other, and little is
+# left between the two filters. The tempo comes first because it decides how much input is read.
 ROWS = (("faster", "slower"), ("highpass", "lowpass"), ("echo",), ("gain",))
-ROLLOFF = 12  # dB an octave; the seed's slope is not known
+ROLLOFF = 12  # dB per octave; the seed project's slope is not known
 ECHO_REPEATS = (2, 4)
-ECHO_DECAY = (0.3, 0.6)  # amplitude of a repeat beside the one before it
+ECHO_DECAY = (0.3, 0.6)  # amplitude of a repeat relative to the one before it
 
 
 class WaveformAugmenter:
-    """Makes some crops another take of the same music, by one of `kinds` or by two or three.
+    """Changes some crops in one of the ways in `kinds`; a "mix" applies two or three of them.
 
-    A kind that is left out never happens, in a mix neither; without any, crops pass unchanged.
+    A kind that is left out is not used in a mix either; without kinds, crops stay unchanged.
     Raises `ValueError` for an unknown kind, a mix of kinds that cannot go together, a probability
     outside [0, 1], and a `rate` in Hz too low for the filters.
     """
@@ -58,18 +58,18 @@ class WaveformAugmenter:
         self.transforms = _make_transforms()
 
     def needed(self, samples: int) -> int:
-        """Input samples that a crop of `samples` may use; what follows them is never read."""
+        """How many input samples a crop of `samples` may use; later ones are never read."""
         fastest = RANGES["faster"][1] if "faster" in self.kinds and self.probability else 1.0
         return math.ceil(samples * fastest)
 
     def __call__(
         self, waveform: NDArray[np.float32], samples: int, draw: np.random.Generator
     ) -> NDArray[np.float32]:
-        """`waveform` `(any,)` from its beginning, changed or not, as `(samples,)`.
+        """`waveform` `(any,)` from its start, changed or not, as `(samples,)`.
 
-        It is repeated where it is shorter than what is read, and never written to; the result may
-        be a view of it. A changed crop whose peak exceeds 1 is scaled down to 1, not clipped; one
-        that passes unchanged stays as tagging would hear it. All chance comes from `draw`: equal
+        A waveform that is too short is repeated; it is never written to, and the result may be a
+        view of it. A changed crop whose peak exceeds 1 is scaled down to 1, not clipped; an
+        unchanged one stays as the tagger decodes it. All randomness comes from `draw`: equal
         generators give equal bytes. Raises `ValueError` for an empty waveform or crop.
         """
         if not len(waveform) or samples < 1:
@@ -112,29 +112,29 @@ def echo(
 ) -> NDArray[np.float32]:
     """`waveform` `(samples,)` plus itself `i * delay` samples later, `amplitudes[i]` as loud.
 
-    What would come after the end is cut off. `amplitudes[0]` is the sound itself.
+    Repeats are cut off at the end. `amplitudes[0]` is that of the original.
     """
     # Own code: audiomentations has no plain echo. Its RoomSimulator needs pyroomacoustics, one more
     # dependency for one effect, and its ApplyImpulseResponse needs recordings of rooms.
-    heard = waveform * np.float32(amplitudes[0])
+    result = waveform * np.float32(amplitudes[0])
     for repeat, amplitude in enumerate(amplitudes[1:], start=1):
-        late = heard[repeat * delay :]
+        late = result[repeat * delay :]
         late += waveform[: len(late)] * np.float32(amplitude)
-    return heard
+    return result
 
 
 def _fill(waveform: NDArray[np.float32], samples: int) -> NDArray[np.float32]:
-    """The first `samples`, repeated as a short track is for the model."""
+    """The first `samples`; a shorter waveform is repeated, as a short track is for the model."""
     return waveform[:samples] if len(waveform) >= samples else np.resize(waveform, samples)
 
 
 def _make_transforms() -> dict[str, tuple[BaseWaveformTransform, str]]:
-    """By kind: what does it, and the parameter that the drawn value is for."""
-    # Importing takes a second, most of it SciPy: only who augments waits.
+    """The transform of each kind, and the name of the parameter that takes the drawn value."""
+    # Importing takes a second, most of it SciPy: only runs with augmentation wait.
     from audiomentations import Gain, HighPassFilter, LowPassFilter, TimeStretch
 
-    # Its default method, signalsmith_stretch, keeps the pitch and starts without a gap. It uses a
-    # chance of its own only from twice as slow on, which is out of our range.
+    # Its default method, signalsmith_stretch, keeps the pitch and starts without a gap. It draws
+    # random numbers only from half the tempo down, which is outside our range.
     stretch = TimeStretch(leave_length_unchanged=False)
     transforms = {
         "faster": (stretch, "rate"),
@@ -144,8 +144,8 @@ def _make_transforms() -> dict[str, tuple[BaseWaveformTransform, str]]:
         "gain": (Gain(), "amplitude_ratio"),
     }
     for transform, _ in transforms.values():
-        # Left to itself it draws from the global generators of Python and NumPy, which other code
-        # shares and the workers of a DataLoader inherit. With frozen parameters it draws nothing.
+        # By default it draws from the global generators of Python and NumPy, which are shared with
+        # other code and inherited by the workers of a DataLoader. Frozen, it draws nothing.
         transform.parameters = {"should_apply": True, "rolloff": ROLLOFF}
         transform.freeze_parameters()
     return transforms

@@ -1,7 +1,7 @@
 """The audio files of an archive, unpacked once into the user's cache.
 
-An archive from the net is untrusted: nothing but regular audio files is taken from it, and nothing
-at all if one of them would land outside the folder, is a link, or would fill the disk.
+An archive from the net is untrusted: only regular audio files are unpacked, and nothing at all if
+one of them would land outside the folder, is a link, or would fill the disk.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz
 ARCHIVE_SUFFIXES = (".zip", *TAR_SUFFIXES)
 BLOCK = 1 << 20  # bytes read at once to the end of a tar
 
-# What the standard library raises for an archive that is damaged, encrypted or of unknown method.
+# What the standard library raises for an archive that is damaged, encrypted or compressed in an
+# unknown way.
 DAMAGED = (
     tarfile.TarError,
     zipfile.BadZipFile,
@@ -41,7 +42,7 @@ DAMAGED = (
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """What an archive says of one of its files."""
+    """One file of an archive, as its header describes it."""
 
     name: str
     size: int  # bytes when unpacked
@@ -56,16 +57,16 @@ def is_archive(path: Path) -> bool:
 def unpack(archive: Path) -> Path:
     """The folder with the archive's audio files, unpacked now or by an earlier run.
 
-    Known by absolute path, size and time of change: a new archive under an old name is unpacked
-    anew. The folder takes its name only when it is whole. Raises `TrainingError` if the archive is
-    damaged, holds no audio, names a file outside of itself or a link, or unpacks to more than the
-    disk has free; then nothing of it is left.
+    An archive is recognised by absolute path, size and modification time: a new one under an old
+    name is unpacked again. The folder gets its name only when it is complete. Raises
+    `TrainingError`, and leaves nothing behind, if the archive is damaged, holds no audio, names a
+    file outside of itself or a link, or unpacks to more than the disk has free.
     """
     cache = cache_folder()
     try:
         status = archive.stat()
-        known_by = f"{archive.absolute()}\n{status.st_size}\n{status.st_mtime_ns}"
-        digest = hashlib.sha256(os.fsencode(known_by)).hexdigest()[:16]
+        identity = f"{archive.absolute()}\n{status.st_size}\n{status.st_mtime_ns}"
+        digest = hashlib.sha256(os.fsencode(identity)).hexdigest()[:16]
         folder = cache / digest
         if folder.is_dir():
             return folder
@@ -99,7 +100,7 @@ def _take_name(partial: Path, folder: Path) -> None:
     try:
         partial.rename(folder)
     except OSError:
-        # Another run has unpacked the same archive meanwhile.
+        # Another run may have unpacked the same archive in the meantime.
         if not folder.is_dir():
             raise
 
@@ -116,7 +117,7 @@ def _unpack_into(archive: Path, folder: Path) -> None:
     with tarfile.open(archive) as tar:
         wanted = _choose(archive, folder, map(_tar_member, tar))
         _read_to_end(tar)
-    # Opened anew, for one pass more: a gzip does not go back. Writing begins when all is checked.
+    # Opened again for a second pass, since gzip cannot seek back: nothing is written unchecked.
     with tarfile.open(archive) as tar:
         for member in tar:
             if member.name in wanted:
@@ -137,7 +138,7 @@ def _choose(archive: Path, folder: Path, members: Iterable[Member]) -> set[str]:
             raise TrainingError(f"{archive} is not safe: it names {member.name!r}", archive)
         if not member.is_regular:
             raise TrainingError(
-                f"{archive} is not safe: {member.name!r} is no regular file but a link or device",
+                f"{archive} is not safe: {member.name!r} is a link or device",
                 archive,
             )
         chosen.add(member.name)
@@ -154,7 +155,7 @@ def _choose(archive: Path, folder: Path, members: Iterable[Member]) -> set[str]:
 
 
 def _zip_member(info: zipfile.ZipInfo) -> Member:
-    # The upper half holds the mode under Unix, 0 if it was made elsewhere.
+    # The upper half holds the Unix mode, 0 if the archive was made elsewhere.
     kind = stat.S_IFMT(info.external_attr >> 16)
     regular = kind in (0, stat.S_IFREG) and not info.is_dir()
     return Member(info.filename, info.file_size, regular)
@@ -165,10 +166,10 @@ def _tar_member(info: tarfile.TarInfo) -> Member:
 
 
 def _read_to_end(tar: tarfile.TarFile) -> None:
-    """Raise `TarError` unless zeros follow the last member, as they must.
+    """Raise `TarError` unless only zeros follow the last member.
 
-    tarfile takes a header that it cannot read for the end, and gzip's checksum stands at the very
-    end.
+    tarfile takes an unreadable header for the end of the archive, and gzip's checksum is at the
+    very end of the file.
     """
     if tar.fileobj is None:
         return

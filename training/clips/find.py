@@ -1,7 +1,4 @@
-"""Labelled clips in whatever form people have them, and their waveforms.
-
-A folder per label, GTZAN's archive as it was downloaded, or a CSV of paths and labels.
-"""
+"""Labelled clips, from a folder per label, GTZAN's archive as downloaded, or a CSV of paths."""
 
 from __future__ import annotations
 
@@ -18,7 +15,7 @@ from training.errors import TrainingError
 
 PATH = ("path", "file")  # names of a CSV's columns, the preferred one first
 LABEL = ("label", "genre")
-CLIP = ("file", "name", "path")  # of the column in a CSV of artists that says which clip
+CLIP = ("file", "name", "path")  # names of the column that identifies a clip in a CSV of artists
 ARTIST = ("artist",)
 
 
@@ -26,8 +23,8 @@ ARTIST = ("artist",)
 class Clip:
     """One labelled file; no two clips share both label and name.
 
-    The name is the file's without suffix, or where it lies deeper, its path below the folder of the
-    label. `artist` is empty where nobody said.
+    The name is the file's without suffix or, for a deeper file, its path below the folder of the
+    label. `artist` is empty if unknown.
     """
 
     path: Path
@@ -39,19 +36,19 @@ class Clip:
 def find_clips(source: Path, artists: Path | None = None) -> list[Clip]:
     """The labelled clips of a folder, an archive or a CSV, ordered by label and name.
 
-    - Folder: only what holds audio somewhere below counts. While a folder holds no audio file
-      itself and just one subfolder, and that one is no label (holds no audio file itself), it is a
-      wrapper. The subfolders of the first that is none are the labels; files beside them have none
-      and are not used. So `Data/genres_original/blues/blues.00000.wav` is a clip of blues, and
+    - Folder: only folders with audio somewhere below count. A folder is a wrapper while it has no
+      audio file and just one subfolder, and that one is not a label (has no audio file itself). The
+      subfolders of the first other folder are the labels; files beside them have no label and are
+      not used. So `Data/genres_original/blues/blues.00000.wav` is a clip of blues, and
       `Rock/Queen/Jazz/01.flac` of Rock, by Queen: below a label, the first folder is the artist.
-      One case cannot be told: in a deep tree of a single genre, that genre passes for a wrapper.
-    - Archive (`ARCHIVE_SUFFIXES`): the same, of what it unpacks to.
+      In a deep tree of a single genre, that genre is mistaken for a wrapper.
+    - Archive (`ARCHIVE_SUFFIXES`): the same for its unpacked content.
     - CSV: columns `path` (or `file`; relative to the CSV), `label` (or `genre`), perhaps `artist`.
-      A clip is named by its file, or by its path in the CSV where two of a label share that.
+      A clip is named by its file, or by its path in the CSV if two clips of a label share that.
 
-    `artists` is a CSV of artists for any of these, see `name_artists`. Hidden files are left out of
-    folders. Raises `TrainingError` if there is no clip, a named one is missing, or two share a
-    label and a name: a split list could not tell them apart.
+    `artists` is a CSV of artists for any of these, see `name_artists`. Hidden files in folders are
+    ignored. Raises `TrainingError` if there is no clip, a named one is missing, or two share a
+    label and a name: a split list could not distinguish them.
     """
     clips = _clips_of(source)
     if not clips:
@@ -64,7 +61,9 @@ def find_clips(source: Path, artists: Path | None = None) -> list[Clip]:
     for clip in clips:
         first = by_name.setdefault((clip.label, clip.name), clip)
         if first is not clip:
-            raise TrainingError(f"two clips of one name: {first.path} and {clip.path}", clip.path)
+            raise TrainingError(
+                f"two clips have the same name: {first.path} and {clip.path}", clip.path
+            )
     ordered = [by_name[key] for key in sorted(by_name)]
     return ordered if artists is None else name_artists(ordered, artists)
 
@@ -78,26 +77,26 @@ def find_unlabelled(folder: Path) -> list[Clip]:
 
 
 def name_artists(clips: Sequence[Clip], table: Path) -> list[Clip]:
-    """The clips with the artists that a CSV names; where it names none, they keep what they have.
+    """The clips with the artists that a CSV names; a clip that it does not name keeps its artist.
 
     It has a column `artist` and one of `file`, `name` or `path`: the clip's path relative to the
-    CSV, its name, or its file's name, each with or without suffix. A name counts where it is that
-    of one clip only and the CSV gives it one artist only. Raises `TrainingError` where no clip is
-    named at all.
+    CSV, its name, or its file's name, each with or without suffix. A name counts if only one clip
+    has it and the CSV gives it only one artist. Raises `TrainingError` if the CSV names none of the
+    clips.
     """
-    told: defaultdict[str, set[str]] = defaultdict(set)
+    artists_of: defaultdict[str, set[str]] = defaultdict(set)
     for row in read_table(table, CLIP, ARTIST):
         cell = row.cells[CLIP[0]]
         if cell and row.cells["artist"]:
             for key in {_absolute(table.parent / cell), _bare(cell), _bare(Path(cell).name)}:
-                told[key].add(row.cells["artist"])
+                artists_of[key].add(row.cells["artist"])
     keys = [(_absolute(clip.path), clip.name, _bare(clip.path.name)) for clip in clips]
     owners = Counter(key for of_clip in keys for key in set(of_clip))
     named = []
     for clip, of_clip in zip(clips, keys, strict=True):
-        certain = [key for key in of_clip if owners[key] == 1 and len(told.get(key, ())) == 1]
-        named.append(replace(clip, artist=min(told[certain[0]])) if certain else clip)
-    if not owners.keys() & told.keys():
+        certain = [key for key in of_clip if owners[key] == 1 and len(artists_of.get(key, ())) == 1]
+        named.append(replace(clip, artist=min(artists_of[certain[0]])) if certain else clip)
+    if not owners.keys() & artists_of.keys():
         raise TrainingError(f"{table} names none of the clips", table)
     return named
 
@@ -106,13 +105,13 @@ def _clips_of(source: Path) -> list[Clip]:
     if source.is_dir():
         return _tree_clips(source)
     if not source.is_file():
-        raise TrainingError(f"{source} is no folder, and no file", source)
+        raise TrainingError(f"{source} is neither a folder nor a file", source)
     if is_archive(source):
         return _tree_clips(unpack(source))
     if source.suffix.lower() == ".csv":
         return _table_clips(source)
     known = ", ".join(ARCHIVE_SUFFIXES)
-    raise TrainingError(f"{source} is no folder, archive ({known}) or CSV", source)
+    raise TrainingError(f"{source} is not a folder, archive ({known}) or CSV", source)
 
 
 def _tree_clips(folder: Path) -> list[Clip]:
@@ -132,9 +131,9 @@ def _tree_clips(folder: Path) -> list[Clip]:
 
 
 def _label_depth(files: Sequence[tuple[str, ...]]) -> int:
-    """How many wrapper folders are around those of the labels; `files` are split at each `/`."""
+    """How many wrapper folders enclose those of the labels; `files` are split at each `/`."""
     depth = 0
-    # Neither a file of the folder itself nor one of its only subfolder, and no second subfolder.
+    # No file in the folder itself or in its only subfolder, and no second subfolder.
     while files and min(map(len, files)) > depth + 2 and len({parts[depth] for parts in files}) < 2:
         depth += 1
     return depth
@@ -142,7 +141,7 @@ def _label_depth(files: Sequence[tuple[str, ...]]) -> int:
 
 def _files(folder: Path) -> Iterator[Path]:
     if not folder.is_dir():
-        raise TrainingError(f"{folder} is no folder", folder)
+        raise TrainingError(f"{folder} is not a folder", folder)
     for parent, folders, names in os.walk(folder):
         folders[:] = sorted(
             name for name in folders if not name.startswith(".") and name not in NOT_MUSIC
@@ -193,6 +192,6 @@ def _absolute(path: Path) -> str:
 
 
 def _bare(name: str) -> str:
-    """A path without the suffix of an audio file: `blues.00000` has none."""
+    """A path without an audio suffix: `blues.00000` has none."""
     path = Path(name)
     return (path.with_suffix("") if path.suffix.lower() in SUFFIXES else path).as_posix()

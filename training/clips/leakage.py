@@ -1,4 +1,4 @@
-"""Whether a checkpoint has learned from the very clips that it is judged on."""
+"""Whether a checkpoint has learned from the clips that it is evaluated on."""
 
 from __future__ import annotations
 
@@ -11,53 +11,53 @@ from training.clips.find import Clip
 from training.clips.splits import PARTS, SPLITS, make_split
 from training.errors import TrainingError
 
-NUMBERS = ("seed", "folds", "fold")  # what a split is drawn by, besides its name
+NUMBERS = ("seed", "folds", "fold")  # that decide a split, besides its name
 
 
-def learned_warning(
-    info: ModelInfo, every: Sequence[Clip], judged: Sequence[Clip], drawn: Mapping[str, int]
+def leakage_warning(
+    info: ModelInfo, every: Sequence[Clip], evaluated: Sequence[Clip], drawn: Mapping[str, int]
 ) -> str | None:
-    """One line if `judged` holds clips that the model learned from, else None.
+    """One line if `evaluated` holds clips that the model learned from, else None.
 
-    See `read_learned` for what says so. The splits are made anew of `every` clip, so that they may
-    be others than that of `judged`; `drawn` has the numbers that a checkpoint does not name. A
-    checkpoint that says nothing usable is not suspected.
+    `read_learned_from` gives the evidence. The splits that it names are made again from `every`
+    clip, and may differ from the split of `evaluated`; `drawn` has the numbers for what a
+    checkpoint leaves out. A checkpoint without usable evidence gives None.
     """
-    for said in read_learned(info):
-        if said.get("split") not in SPLITS:
+    for row in read_learned_from(info):
+        if row.get("split") not in SPLITS:
             continue
-        named = said.get("parts")
+        named = row.get("parts")
         parts = [part for part in PARTS if isinstance(named, list) and part in named]
-        shared = [part for part in parts if _shares(_part(every, said, part, drawn), judged)]
+        shared = [part for part in parts if _shares(_part(every, row, part, drawn), evaluated)]
         if shared:
             noun = "part" if len(shared) == 1 else "parts"
             return (
                 f"warning: {info.name} learned from the {' and '.join(shared)} {noun} of the "
-                f"{said['split']} split: figures on these clips say how well it remembers, not "
+                f"{row['split']} split: figures on these clips show how well it remembers, not "
                 "how well it generalises"
             )
     return None
 
 
-def read_learned(info: ModelInfo) -> list[dict[str, Any]]:
-    """What a checkpoint, and those that it came from, learned from.
+def read_learned_from(info: ModelInfo) -> list[dict[str, Any]]:
+    """What a checkpoint, and those that it started from, learned from.
 
     `"learned_from": [{"split": "filtered", "parts": ["train", "valid"]}]` in its config.json; a row
     may also have `seed`, `folds` and `fold`.
     """
     config = json.loads((info.folder / "config.json").read_text(encoding="utf-8"))
-    said = config.get("learned_from")
-    rows = said if isinstance(said, list) else [said]
+    stored = config.get("learned_from")
+    rows = stored if isinstance(stored, list) else [stored]
     return [row for row in rows if isinstance(row, dict)]
 
 
 def _part(
-    every: Sequence[Clip], said: Mapping[str, Any], part: str, drawn: Mapping[str, int]
+    every: Sequence[Clip], row: Mapping[str, Any], part: str, drawn: Mapping[str, int]
 ) -> Sequence[Clip]:
-    """That part of these clips; nothing where the split is not to be had of them."""
-    numbers = {name: said[name] if type(said.get(name)) is int else drawn[name] for name in NUMBERS}
+    """That part of these clips; empty if they cannot be split that way."""
+    numbers = {name: row[name] if type(row.get(name)) is int else drawn[name] for name in NUMBERS}
     try:
-        return make_split(every, said["split"], **numbers).part(part)
+        return make_split(every, row["split"], **numbers).part(part)
     except (TrainingError, ValueError):
         return ()
 

@@ -1,4 +1,4 @@
-"""Which clips are learned from, chosen by, and judged on; always decided before windows are cut."""
+"""The train, valid and test part of the clips; always decided before windows are cut."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ from training.errors import TrainingError
 PARTS = ("train", "valid", "test")
 SPLITS = ("filtered", "random", "artist", "kfold")
 SPLIT_HELP = (
-    "The published fault-filtered split of GTZAN; or, of any clips, 8:1:1 with no artist in two "
-    "parts, 8:1:1 at random, which flatters, or one fold to validate on and the rest to learn from."
+    "filtered: the published fault-filtered split of GTZAN. For any clips: artist, 8:1:1 with no "
+    "artist in two parts; random, 8:1:1, which flatters; kfold, one fold to validate on and the "
+    "others to learn from."
 )
 FILTERED = Path(__file__).parent / "data" / "gtzan-filtered"
 SHARES = {"valid": 0.1, "test": 0.1}  # of the clips of each label in a random split
@@ -29,8 +30,8 @@ TENTHS = 10  # folds of which an artist split takes one for each of valid and te
 class Split:
     """The clips of each part; no clip is in two of them. `left_out` are in no part.
 
-    With `by_artist` no artist is in two parts either. `note` says in a few words what whoever reads
-    the figures should know of how it was made.
+    With `by_artist` no artist is in two parts either. `note` says in a few words what a reader of
+    the metrics should know about the split.
     """
 
     train: tuple[Clip, ...]
@@ -65,7 +66,7 @@ def make_split(
 ) -> Split:
     """One of `SPLITS`; the same for the same clips in any order. Raises `TrainingError`.
 
-    `seed` does not matter to `filtered`; `folds`, and `fold`, counted from 0, matter to `kfold`.
+    `filtered` ignores `seed`; only `kfold` uses `folds` and `fold`, which counts from 0.
     """
     if name == "filtered":
         return filtered_split(clips)
@@ -75,15 +76,15 @@ def make_split(
         return artist_split(clips, seed)
     if name == "kfold":
         return kfold_split(clips, folds, fold, seed)
-    raise ValueError(f"no split {name!r}")
+    raise ValueError(f"unknown split {name!r}")
 
 
 def filtered_split(clips: Sequence[Clip], folder: Path = FILTERED) -> Split:
-    """GTZAN's fault-filtered split: no artist in two parts, repetitions and faulty clips in none.
+    """GTZAN's fault-filtered split: no artist in two parts, no repetitions and no faulty clips.
 
     The lists are those of Kereliuk, Sturm and Larsen, "Deep Learning and Music Adversaries"
     (2015), made from Sturm's index of GTZAN's faults: 443, 197 and 290 names. Clips in none of them
-    are left out. Raises `TrainingError` if no clip is in them at all.
+    are left out. Raises `TrainingError` if all clips are.
     """
     part_of = {name: part for part in PARTS for name in read_list(folder / f"{part}.txt")}
     chosen: dict[str, list[Clip]] = defaultdict(list)
@@ -92,17 +93,17 @@ def filtered_split(clips: Sequence[Clip], folder: Path = FILTERED) -> Split:
     if not any(chosen[part] for part in PARTS):
         raise TrainingError(
             "none of the clips is in the lists of GTZAN's filtered split, whose files are named "
-            "as blues.00000.wav; for other music use --split artist or random"
+            "like blues.00000.wav; for other music use --split artist or random"
         )
     train, valid, test, left_out = (tuple(chosen[part]) for part in (*PARTS, ""))
     return Split(train, valid, test, left_out, note="published lists, no artist in two parts")
 
 
 def random_split(clips: Sequence[Clip], seed: int = 0) -> Split:
-    """Eight, one and one tenth of the clips of each label, drawn by a seed.
+    """80, 10 and 10 % of the clips of each label, drawn with a seed.
 
     It flatters: clips of one artist, album or even one recording fall into several parts, so that
-    the model is asked for what it has heard. Compare only with figures of the same protocol. A
+    the model is tested on what it has learned. Compare only with figures of the same protocol. A
     label with fewer than ten clips gives each part one, as long as two are left to learn from.
     """
     by_label: dict[str, list[Clip]] = defaultdict(list)
@@ -123,28 +124,28 @@ def random_split(clips: Sequence[Clip], seed: int = 0) -> Split:
 
 
 def artist_split(clips: Sequence[Clip], seed: int = 0) -> Split:
-    """About eight, one and one tenth of the clips, no artist in two parts, drawn by a seed.
+    """About 80, 10 and 10 % of the clips, no artist in two parts, drawn with a seed.
 
-    Labels are balanced as well as that allows. Each has clips to learn from: one that is all by one
-    artist is in the train part only, with whatever else that artist made, and `note` says so.
+    Labels are balanced as well as that allows. Each has clips to learn from: if all of a label is
+    by one artist, it is in the train part only, with that artist's other clips, and `note` says so.
     Raises `TrainingError` if a clip has no artist.
     """
     clips = _ordered(clips)
     if nameless := [clip for clip in clips if not artist_key(clip)]:
         raise TrainingError(
             f"{len(nameless)} of {len(clips)} clips have no artist, the first is "
-            f"{nameless[0].path}: give them by --artists FILE, by a column artist in the CSV, or "
-            "by folders as Genre/Artist/"
+            f"{nameless[0].path}: give them with --artists FILE, in a column artist of the CSV, or "
+            "in folders like Genre/Artist/"
         )
     of_label = _artists_by_label(clips)
     tied = {next(iter(artists)) for artists in of_label.values() if len(artists) == 1}
-    judges = _two_tenths([clip for clip in clips if artist_key(clip) not in tied], seed)
+    held_out = _two_tenths([clip for clip in clips if artist_key(clip) not in tied], seed)
     for artists in of_label.values():
-        if artists.keys() <= judges.keys():  # nothing is left to learn the label from
-            del judges[max(artists, key=lambda artist: (artists[artist], artist))]
+        if artists.keys() <= held_out.keys():  # nothing is left to learn the label from
+            del held_out[max(artists, key=lambda artist: (artists[artist], artist))]
     parts: dict[str, list[Clip]] = {part: [] for part in PARTS}
     for clip in clips:
-        parts[judges.get(artist_key(clip), "train")].append(clip)
+        parts[held_out.get(artist_key(clip), "train")].append(clip)
     note = "no artist in two parts"
     if untested := sorted(of_label.keys() - {clip.label for clip in parts["test"]}):
         note += f"; nothing to test {', '.join(untested)} on"
@@ -155,13 +156,14 @@ def artist_split(clips: Sequence[Clip], seed: int = 0) -> Split:
 def kfold_split(clips: Sequence[Clip], folds: int = 5, fold: int = 0, seed: int = 0) -> Split:
     """Fold number `fold` of `folds`, from 0, to validate on, the others to learn from; no test.
 
-    Over all folds of one seed, each clip is validated on once. Where every clip has an artist, no
-    artist is in two folds; otherwise they are drawn by clip, which flatters as `random_split` does,
-    and `note` says which. A label whose clips are all in this fold cannot be learned; `note` names
-    it. Raises `TrainingError` if there are more folds than clips of any label, or than artists.
+    Over all folds of one seed, each clip is validated on once. If every clip has an artist, no
+    artist is in two folds; otherwise clips are drawn one by one, which flatters as `random_split`
+    does, and `note` says which. A label whose clips are all in this fold cannot be learned; `note`
+    names it. Raises `TrainingError` if there are more folds than clips of any label, or than
+    artists.
     """
     if folds < 2 or not 0 <= fold < folds:
-        raise TrainingError(f"no fold {fold} of {folds}: there must be two, counted from 0")
+        raise TrainingError(f"no fold {fold} of {folds}: at least two folds, counted from 0")
     clips = _ordered(clips)
     nameless = sum(not artist_key(clip) for clip in clips)
     by_artist = nameless == 0
@@ -170,18 +172,18 @@ def kfold_split(clips: Sequence[Clip], folds: int = 5, fold: int = 0, seed: int 
     train = tuple(clip for clip, of_clip in zip(clips, number, strict=True) if of_clip != fold)
     of_artists = f"artists may be in two folds ({nameless} of {len(clips)} clips have none)"
     note = f"fold {fold} of {folds}, {'no artist in two folds' if by_artist else of_artists}"
-    if unheard := sorted({clip.label for clip in valid} - {clip.label for clip in train}):
-        note += f"; nothing to learn from of {', '.join(unheard)}"
+    if unlearned := sorted({clip.label for clip in valid} - {clip.label for clip in train}):
+        note += f"; nothing to learn from of {', '.join(unlearned)}"
     return Split(train, valid, (), by_artist=by_artist, note=note)
 
 
 def artist_key(clip: Clip) -> str:
-    """The clip's artist as they are compared: without regard to case, blanks or code points."""
+    """The clip's artist for comparison: without regard to case, blanks or Unicode form."""
     return " ".join(unicodedata.normalize("NFKC", clip.artist).casefold().split())
 
 
 def read_list(path: Path) -> list[str]:
-    """The names in a split list, one a line."""
+    """The names in a split list, one per line."""
     return path.read_text(encoding="utf-8").split()
 
 
@@ -198,9 +200,9 @@ def _artists_by_label(clips: Sequence[Clip]) -> dict[str, Counter[str]]:
 
 
 def _two_tenths(clips: Sequence[Clip], seed: int) -> dict[str, str]:
-    """Artists of about a tenth of the clips for `test`, and as many for `valid`, by their key.
+    """The part, `test` or `valid`, of the artists of about a tenth of the clips each, by their key.
 
-    Few artists make larger shares. Empty where there are not even two.
+    Few artists make larger shares. Empty with fewer than two artists.
     """
     labels = Counter(clip.label for clip in clips)
     artists = [artist_key(clip) for clip in clips]
@@ -215,20 +217,20 @@ def _two_tenths(clips: Sequence[Clip], seed: int) -> dict[str, str]:
         ]
         return len(labels) - len(set(chosen)), abs(len(chosen) - len(clips) / TENTHS)
 
-    # Where artists are few, folds differ much: those with most labels can judge most.
+    # With few artists folds differ a lot: those with the most labels test the most.
     part_of = dict(zip(sorted(range(folds), key=fitness), ("test", "valid"), strict=False))
     of_clips = zip(artists, number, strict=True)
     return {artist: part_of[fold] for artist, fold in of_clips if fold in part_of}
 
 
 def _draw_folds(clips: Sequence[Clip], folds: int, seed: int, *, by_artist: bool) -> list[int]:
-    """The number of each clip's fold; each label is spread over them as evenly as artists allow."""
+    """The fold number of each clip; each label is spread as evenly as artists allow."""
     from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
     counts = Counter(clip.label for clip in clips)
     artists = [artist_key(clip) for clip in clips]
     if folds > max(counts.values(), default=0):
-        raise TrainingError(f"{folds} folds need {folds} clips of a label at least")
+        raise TrainingError(f"{folds} folds need at least {folds} clips of one label")
     if by_artist and folds > len(set(artists)):
         raise TrainingError(f"{folds} folds need {folds} artists, there are {len(set(artists))}")
     splitter = StratifiedGroupKFold if by_artist else StratifiedKFold
@@ -236,7 +238,7 @@ def _draw_folds(clips: Sequence[Clip], folds: int, seed: int, *, by_artist: bool
     labels = [place[clip.label] for clip in clips]
     number = [0] * len(clips)
     with warnings.catch_warnings():
-        # A label with fewer clips than there are folds is in some of them only.
+        # A label with fewer clips than folds is in only some of them.
         warnings.filterwarnings("ignore", "The least populated class")
         drawn = splitter(folds, shuffle=True, random_state=seed)
         parts = drawn.split(labels, labels, artists if by_artist else None)

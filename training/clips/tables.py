@@ -13,11 +13,11 @@ LENIENT = CsvFormat(strict=False)
 
 
 def read_table(path: Path, *needed: Sequence[str]) -> list[Row]:
-    """The rows of a CSV with a header; cells are without outer blanks, and empty rows left out.
+    """The rows of a CSV with a header; cells are stripped of blanks, and empty rows left out.
 
-    Each of `needed` is a column under its names, the preferred one first; its cells are found under
-    the first name, and are `""` where they are missing. Raises `TrainingError` where a column is
-    missing, the file cannot be read as a table, or there is no row.
+    Each of `needed` has the names of one column, the preferred one first; its cells are stored
+    under the first name, and are `""` if missing. Raises `TrainingError` if a column is missing,
+    the file cannot be read as a table, or there is no row.
     """
     empty = {names[0]: "" for names in needed}
     try:

@@ -1,1 +1,4 @@
-"""How good a model is: figures, pictures and the model card. Begin reading in `scores.py`."""
+"""How good a model is: metrics, pictures and the model card.
+
+May use `clips`, `networks` and `loop`. Begin reading in `metrics.py`.
+"""

@@ -1,4 +1,4 @@
-"""Whether a probability means what it says, and the temperature that makes it so."""
+"""How well probabilities match accuracy, and the temperature that improves it."""
 
 from __future__ import annotations
 
@@ -11,38 +11,39 @@ from scipy.optimize import minimize_scalar  # type: ignore[import-untyped]
 
 BINS = 15  # as Guo et al. have it
 TEMPERATURES = (1 / 4, 4.0)
-PRIOR = 0.3  # standard deviation of log T before any clip was heard, around log 1
+PRIOR = 0.3  # standard deviation of log T around log 1, before any clip is seen
 SMALLEST = float(np.finfo(np.float32).smallest_subnormal)
-GRID = 25  # temperatures tried before the search, so that it begins at the deepest valley
+GRID = 25  # temperatures tried before the search, so that it starts in the deepest valley
 
 
 def expected_calibration_error(confidence: ArrayLike, right: ArrayLike, bins: int = BINS) -> float:
     """Mean distance between confidence and accuracy, over `bins` bins of equal width.
 
     `confidence` `(n,)` in [0, 1] is that of the best label, `right` `(n,)` whether it is the true
-    one. A bin holds what is above its lower edge, its upper edge included, and weighs as much as
-    it has items (Naeini et al. 2015; Guo et al. 2017, equation 3). Raises `ValueError` for n = 0.
+    one. A bin excludes its lower edge, includes its upper edge, and weighs as much as it has
+    items (Naeini et al. 2015; Guo et al. 2017, equation 3). Raises `ValueError` for n = 0.
     """
-    told = np.asarray(confidence, np.float64)
-    held = np.asarray(right, np.float64)
-    if not len(told) or told.shape != held.shape:
-        raise ValueError(f"no calibration: {told.shape} confidences, {held.shape} answers")
-    places = np.clip(np.ceil(told * bins).astype(int) - 1, 0, bins - 1)  # (n,)
-    gaps = np.bincount(places, weights=held - told, minlength=bins)  # (bins,)
-    return float(np.abs(gaps).sum() / len(told))
+    stated = np.asarray(confidence, np.float64)
+    actual = np.asarray(right, np.float64)
+    if not len(stated) or stated.shape != actual.shape:
+        raise ValueError(f"no calibration: {stated.shape} confidences, {actual.shape} answers")
+    places = np.clip(np.ceil(stated * bins).astype(int) - 1, 0, bins - 1)  # (n,)
+    gaps = np.bincount(places, weights=actual - stated, minlength=bins)  # (bins,)
+    return float(np.abs(gaps).sum() / len(stated))
 
 
 def clip_log_probabilities(
     log_probabilities: Sequence[NDArray[np.floating]], temperature: float = 1.0
 ) -> NDArray[np.float64]:
-    """Per clip the logarithm of what the tagger reports at a temperature, `(clips, labels)`.
+    """The logarithm of each clip's probabilities at a temperature, `(clips, labels)`.
 
-    That is the mean over the clip's windows of softmax(log p / T). Each item of `log_probabilities`
-    is `(windows, labels)` at temperature 1: the logits up to a constant for each window, which a
-    softmax does not see. Raises `ValueError` without clips, or for a clip without windows.
+    As the tagger reports them: the mean over the clip's windows of softmax(log p / T). Each item of
+    `log_probabilities` is `(windows, labels)` at temperature 1: the logits up to a constant for
+    each window, which does not change a softmax. Raises `ValueError` without clips, or for a clip
+    without windows.
     """
     if not all(len(windows) for windows in log_probabilities) or not len(log_probabilities):
-        raise ValueError("every clip needs a window, and there must be one")
+        raise ValueError("there must be a clip, and each needs a window")
     counts = np.array([len(windows) for windows in log_probabilities])  # (clips,)
     scaled = np.concatenate(log_probabilities).astype(np.float64) / temperature
     scaled -= np.logaddexp.reduce(scaled, axis=1, keepdims=True)  # (all windows, labels)
@@ -56,8 +57,8 @@ def without_temperature(
 ) -> NDArray[np.float64]:
     """Log-probabilities at temperature 1 of a softmax `(windows, labels)` made at another.
 
-    log p is the logits over T up to a constant, so T log p, scaled to sum to one, undoes it. What
-    float32 holds as 0 counts as the smallest number that it can tell from 0.
+    log p is the logits over T up to a constant, so T log p, scaled to sum to one, undoes it. A 0 in
+    float32 counts as its smallest positive number.
     """
     logs = np.log(np.maximum(probabilities.astype(np.float64), SMALLEST)) * temperature
     scaled: NDArray[np.float64] = logs - np.logaddexp.reduce(logs, axis=1, keepdims=True)
@@ -79,10 +80,10 @@ def fit_temperature(
 ) -> float:
     """The temperature under which the clips' true labels are most likely, within `TEMPERATURES`.
 
-    Temperature scaling (Guo et al. 2017), but of the clip's probability, which is a mean over
-    windows: that is what the tagger reports. Arguments are those of `negative_log_likelihood`. It
-    is 1 where no other temperature is better. A few clips that all happen to be right would make
-    it tiny, and every tag certain: what they say is weighed against `PRIOR`. Raises `ValueError`
+    Temperature scaling (Guo et al. 2017), but of the clip's probability, a mean over windows, as
+    the tagger reports it. Arguments are those of `negative_log_likelihood`. The result is 1 if no
+    other temperature is better. A few clips that all happen to be right would make it tiny, and
+    every tag certain: `PRIOR` weighs against that. Raises `ValueError`
     without clips.
     """
 

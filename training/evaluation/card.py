@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tagger.report.escape import printable
 from training.clips.find import Clip
-from training.evaluation.scores import Scores, describe
+from training.evaluation.metrics import Metrics, describe
 
 TEMPLATE = """---
 library_name: transformers
@@ -19,9 +19,9 @@ tags: [music, audio-spectrogram-transformer]
 
 # {title}
 
-An Audio Spectrogram Transformer that tells {count} labels apart: {labels}.
-It hears mono music at {rate} Hz in windows of {seconds:.2f} s and has {parameters:.1f} million
-parameters. Made by `training/finetune.py` of tag-genres ({method}):
+An Audio Spectrogram Transformer for {count} labels: {labels}.
+It reads mono music at {rate} Hz in windows of {seconds:.2f} s and has {parameters:.1f} million
+parameters. Made with `training/finetune.py` of tag-genres ({method}):
 
     {command}
 
@@ -38,15 +38,15 @@ FITTED = "Its temperature was fitted to them: log loss and calibration error fla
 
 SEARCHED = "Its hyperparameters were chosen on these clips as the best of {trials} trials. "
 REFITTED = (
-    "The figures are those of a twin that had not heard these clips: the same training on the "
-    "train part alone, kept in run/measured. The weights here were then trained anew, for as many "
-    "steps, on train and valid together. "
+    "The figures are those of a twin that had not learned from these clips: the same training on "
+    "the train part alone, kept in run/measured. The weights here were then trained again, for as "
+    "many steps, on train and valid together. "
 )
 
 
 @dataclass(frozen=True, slots=True)
 class CardFacts:
-    """What a run knows of its checkpoint."""
+    """What a run knows about its checkpoint."""
 
     title: str
     labels: tuple[str, ...]
@@ -58,18 +58,18 @@ class CardFacts:
     split: str
     learned: tuple[str, ...]  # parts
     chosen: bool  # whether the weights were chosen on the valid part
-    warning: str  # where the network began with clips that it is judged on; else empty
-    trials: int = 0  # by which the hyperparameters were chosen on the valid part
+    warning: str  # if the network had learned from clips that it is evaluated on; else empty
+    trials: int = 0  # of a search on the valid part for the hyperparameters
 
 
 def write_card(
     folder: Path,
     facts: CardFacts,
     clips: Sequence[Clip],
-    valid: Scores | None,
-    test: Scores | None,
+    valid: Metrics | None,
+    test: Metrics | None,
 ) -> None:
-    """Write README.md: the facts, the clips learned from, and the scores on the other parts."""
+    """Write README.md: the facts, the clips learned from, and the metrics on the other parts."""
     counts = Counter(clip.label for clip in clips)
     parts = " and ".join(facts.learned)
     noun = "part" if len(facts.learned) == 1 else "parts"
@@ -84,7 +84,7 @@ def write_card(
         notes += REFITTED if "valid" in facts.learned else ""
         sections.append(_section("On the validation part. " + notes, valid))
     if test is not None:
-        sections.append(_section("On the test part, which nothing was chosen by.", test))
+        sections.append(_section("On the test part, by which nothing was chosen.", test))
     text = TEMPLATE.format(
         title=_safe(facts.title),
         count=len(facts.labels),
@@ -101,10 +101,10 @@ def write_card(
 
 
 def _safe(text: str) -> str:
-    """A line of Markdown that holds no HTML, whatever the labels are."""
+    """A line of Markdown without HTML, whatever the labels are."""
     return printable(text).replace("<", "&lt;")
 
 
-def _section(lead: str, scores: Scores) -> str:
-    lines = "\n".join(f"    {line}".rstrip() for line in describe(scores).splitlines())
+def _section(lead: str, metrics: Metrics) -> str:
+    lines = "\n".join(f"    {line}".rstrip() for line in describe(metrics).splitlines())
     return f"{lead.strip()}\n\n{lines}"

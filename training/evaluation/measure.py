@@ -1,4 +1,4 @@
-"""What a model makes of labelled clips, and how good that is."""
+"""The tagger's predictions for labelled clips, and how good they are."""
 
 from __future__ import annotations
 
@@ -17,16 +17,22 @@ from training.clips.find import Clip
 from training.clips.labels import LabelMatch, match_labels
 from training.errors import TrainingError
 from training.evaluation.calibration import SMALLEST, without_temperature
-from training.evaluation.scores import Scores, score_clips
+from training.evaluation.metrics import Metrics, clip_metrics
 
-Heard = tuple[Clip, NDArray[np.float64]]  # log-probabilities (windows, labels)
+
+@dataclass(frozen=True, slots=True)
+class PredictedClip:
+    """A clip, and the log-probabilities `(windows, labels)` of its windows."""
+
+    clip: Clip
+    log_probabilities: NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """The scores, and which clips and labels they do not speak of."""
+    """The metrics, and which clips and labels they leave out."""
 
-    scores: Scores
+    metrics: Metrics
     failures: list[Failure]  # clips that could not be decoded
     match: LabelMatch
     left_out: int  # clips whose label the model does not have
@@ -35,40 +41,39 @@ class Evaluation:
 def measure(
     clips: Sequence[Clip], model: GenreModel, options: PredictOptions, labels: Sequence[str]
 ) -> Evaluation:
-    """Scores of a loaded model on those clips whose label it has.
+    """Metrics of a loaded model on those clips whose label it has.
 
-    `labels` are those of all the data, of which `clips` may be a part: see `match_labels` for what
-    the model chooses among, and a softmax shares each window out among. Raises `TrainingError` if
-    nothing could be predicted.
+    `labels` are those of all the data, of which `clips` may be a part: `match_labels` says which
+    labels the model chooses among. Raises `TrainingError` if nothing could be predicted.
     """
     info = model.info
     match = match_labels(labels, info.labels, multi_label=info.multi_label)
     known = [clip for clip in clips if clip.label in match.names]
     if not known:
         raise TrainingError("the model has none of the labels of these clips")
-    heard, failures = window_log_probabilities(known, model, options)
-    if not heard:
-        raise TrainingError("no clip to evaluate on could be decoded")
-    scores = score_clips(
-        [clip.label for clip, _ in heard],
-        [windows[:, list(match.columns)] for _, windows in heard],
+    predicted, failures = predict_clips(known, model, options)
+    if not predicted:
+        raise TrainingError("none of the clips to evaluate on could be decoded")
+    metrics = clip_metrics(
+        [of.clip.label for of in predicted],
+        [of.log_probabilities[:, list(match.columns)] for of in predicted],
         match.names,
         None if info.multi_label else info.temperature,
     )
-    return Evaluation(scores, failures, match, len(clips) - len(known))
+    return Evaluation(metrics, failures, match, len(clips) - len(known))
 
 
-def window_log_probabilities(
+def predict_clips(
     clips: Sequence[Clip], model: GenreModel, options: PredictOptions
-) -> tuple[list[Heard], list[Failure]]:
-    """What the model hears in each window of each clip, and the clips that failed.
+) -> tuple[list[PredictedClip], list[Failure]]:
+    """The model's predictions for each window of each clip, and the clips that failed.
 
     Log-probabilities at temperature 1, whatever the checkpoint stores, of exactly the windows that
-    the tagger would average; of a multi-label checkpoint the logarithms of what it gives.
+    the tagger averages; for a multi-label checkpoint the logarithms of its probabilities.
     """
     info = model.info
     tracks = [Track(clip.path.absolute(), clip.path.stat().st_size, 0) for clip in clips]
-    heard: list[Heard] = []
+    predictions: list[PredictedClip] = []
     failures: list[Failure] = []
     workers = choose_workers(options.workers, len(tracks))
     with DecoderPool(workers, options.decode_timeout) as pool:
@@ -85,5 +90,5 @@ def window_log_probabilities(
             logs = np.log(np.maximum(windows.astype(np.float64), SMALLEST))
         else:
             logs = without_temperature(windows, info.temperature)
-        heard.append((clip, logs))
-    return heard, failures
+        predictions.append(PredictedClip(clip, logs))
+    return predictions, failures

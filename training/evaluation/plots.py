@@ -1,4 +1,4 @@
-"""Pictures of what was measured: confusions, and the course of a training run. PNG, no display."""
+"""Pictures of the metrics: confusions, and learning curves. PNG, without a display."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator
 
 from tagger.report.escape import printable
-from training.evaluation.scores import Scores
+from training.evaluation.metrics import Metrics
 
 DPI = 130
-# Lightness alone carries the value: legible without colour vision, and in a grey print.
+# The value is in the lightness alone: legible without colour vision, and printed in grey.
 COLOURS = "Blues"
-NOTHING = "0.93"  # grey of a row without clips, which has no shares
-WHITE_FROM = 0.68  # share from which a cell is dark enough for white figures
+NOTHING = "0.93"  # grey of a row without clips
+WHITE_FROM = 0.68  # share from which a cell is dark enough for white text
 PAD = 0.12  # inches around each part of a picture
-LONGEST = 28  # signs of a label
-# Wong (2011), Nature Methods 8: told apart with any colour vision.
+LONGEST = 28  # characters of a label
+# Wong (2011), Nature Methods 8: distinguishable with any colour vision.
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "0.4"
 CURVES = (
     ("train_loss", "training", BLUE, "o"),
@@ -34,20 +34,20 @@ CURVES = (
 )
 
 
-def confusion_png(scores: Scores, path: Path, heading: str = "") -> None:
+def confusion_png(metrics: Metrics, path: Path, heading: str = "") -> None:
     """Draw the confusion matrix: counts in the cells, their share of the true label as colour.
 
-    `heading` stands above the figures, such as the model and the part. Labels without clips have a
+    `heading`, such as the model and the part, is above the figures. Labels without clips have a
     grey row. Raises `OSError` if `path` cannot be written.
     """
-    counts = np.array(scores.confusion)  # (true, predicted)
+    counts = np.array(metrics.confusion)  # (true, predicted)
     support = counts.sum(axis=1, keepdims=True)  # (true, 1)
     shares = np.ma.masked_array(
         counts / np.maximum(support, 1), mask=np.broadcast_to(support == 0, counts.shape)
     )
-    count = len(scores.labels)
+    count = len(metrics.labels)
     cell = 0.62 if count <= 12 else max(0.3, 7.4 / count)  # inches
-    names = [printable(label, LONGEST) for label in scores.labels]
+    names = [printable(label, LONGEST) for label in metrics.labels]
     longest = max(map(len, names))
     margin = 1.6 + 0.085 * longest
     side = max(3.2, cell * count)
@@ -55,8 +55,8 @@ def confusion_png(scores: Scores, path: Path, heading: str = "") -> None:
     axes = figure.add_subplot()
     axes.set_facecolor(NOTHING)
     image = axes.imshow(shares, cmap=COLOURS, vmin=0, vmax=1, interpolation="none")
-    _name_axes(axes, names, scores, cell)
-    drawn = side / count * 72  # points; a digit is some 0.6 of its height wide
+    _name_axes(axes, names, metrics, cell)
+    drawn = side / count * 72  # points; a digit is about 0.6 of its height wide
     size = min(10.0, 0.45 * drawn, drawn / len(str(counts.max())))
     for row, column in zip(*counts.nonzero(), strict=True):
         colour = "white" if shares[row, column] > WHITE_FROM else "black"
@@ -65,17 +65,17 @@ def confusion_png(scores: Scores, path: Path, heading: str = "") -> None:
     bar = figure.colorbar(image, ax=axes, fraction=0.04, aspect=28, ticks=[0, 0.25, 0.5, 0.75, 1])
     bar.set_label("share of the true label's clips")
     bar.outline.set_visible(False)
-    low, high = scores.interval
-    figures = f"accuracy {scores.accuracy:.3f} (95 % interval {low:.3f} to {high:.3f}), "
+    low, high = metrics.interval
+    figures = f"accuracy {metrics.accuracy:.3f} (95 % interval {low:.3f} to {high:.3f}), "
     lines = [printable(heading, 3 * LONGEST)] if heading else []
-    figure.suptitle("\n".join([*lines, f"{figures}n = {scores.n}"]), fontsize=11, parse_math=False)
+    figure.suptitle("\n".join([*lines, f"{figures}n = {metrics.n}"]), fontsize=11, parse_math=False)
     _save(figure, path)
 
 
-def _name_axes(axes: Axes, names: Sequence[str], scores: Scores, cell: float) -> None:
-    """Labels on both sides, the number of clips behind the true ones, and lines between cells."""
-    count = len(scores.labels)
-    true = [f"{name} ({clips})" for name, clips in zip(names, scores.support, strict=True)]
+def _name_axes(axes: Axes, names: Sequence[str], metrics: Metrics, cell: float) -> None:
+    """Labels on both sides, the true ones with their number of clips, and lines between cells."""
+    count = len(metrics.labels)
+    true = [f"{name} ({clips})" for name, clips in zip(names, metrics.support, strict=True)]
     size = 10 if cell > 0.5 else 9 if cell > 0.35 else 8
     slant = 45 if count <= 20 else 90
     axes.set_xticks(
@@ -98,7 +98,7 @@ def curves_png(
 ) -> None:
     """Draw losses and validation accuracies per epoch, the best epoch marked.
 
-    Each row has "epoch" and what was measured then, of the names in `CURVES`; any may be absent.
+    Each row has "epoch" and the values measured then, named as in `CURVES`; any may be absent.
     Best is the first with the highest `best_by`, or the lowest if that is a loss. Raises
     `ValueError` for an empty history, `OSError` if `path` cannot be written.
     """
@@ -151,7 +151,7 @@ def _draw_curves(
 
 
 def _points(history: Sequence[Mapping[str, float]], name: str) -> list[tuple[float, float]]:
-    """`(epoch, value)` where there is a finite value; a loss that ran away cannot be drawn."""
+    """`(epoch, value)` where the value is finite; a diverged loss cannot be drawn."""
     return [
         (row["epoch"], row[name])
         for row in history
@@ -166,7 +166,7 @@ def _best(history: Sequence[Mapping[str, float]], name: str) -> Mapping[str, flo
 
 
 def _figure(width: float, height: float) -> Figure:
-    """A figure with a canvas of its own, in inches: pyplot would keep each, and want a display."""
+    """A figure with its own canvas, in inches: pyplot would keep each, and need a display."""
     layout = ConstrainedLayoutEngine(w_pad=PAD, h_pad=PAD)
     figure = Figure(figsize=(width, height), dpi=DPI, layout=layout)
     FigureCanvasAgg(figure)
@@ -175,6 +175,6 @@ def _figure(width: float, height: float) -> Figure:
 
 def _save(figure: Figure, path: Path) -> None:
     with warnings.catch_warnings():
-        # A label in a script that the font lacks is drawn as boxes; that must not stop a run.
+        # A label in a script that the font lacks is drawn as boxes, and must not stop a run.
         warnings.filterwarnings("ignore", "Glyph .* missing from")
         figure.savefig(path, format="png")

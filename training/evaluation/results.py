@@ -1,4 +1,4 @@
-"""What a finished run leaves beside its weights: a temperature, figures, pictures, and a card."""
+"""What a finished run saves beside its weights: a temperature, metrics and pictures."""
 
 from __future__ import annotations
 
@@ -13,60 +13,61 @@ from tagger.models.model import load_model
 from tagger.types import PredictOptions
 from training.clips.splits import Split
 from training.evaluation.calibration import fit_temperature
-from training.evaluation.measure import window_log_probabilities
+from training.evaluation.measure import predict_clips
+from training.evaluation.metrics import Metrics, clip_metrics
 from training.evaluation.plots import confusion_png, curves_png
-from training.evaluation.scores import Scores, score_clips
 
-# As `evaluate.py` by default: figures compare only if every clip is heard for as long.
+# The default of `evaluate.py`: figures compare only with the same number of windows per clip.
 OPTIONS = PredictOptions(windows=8)
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
-    """The scores on the parts that a run did not learn from; None for a part without clips."""
+class PartMetrics:
+    """The metrics on the parts that a run did not learn from; None for a part without clips."""
 
-    valid: Scores | None = None
-    test: Scores | None = None
+    valid: Metrics | None = None
+    test: Metrics | None = None
 
 
-def judge(folder: Path, split: Split, device: str, say: Callable[[str], None]) -> Measured:
-    """Hear the valid and test clips through the tagger, and score a checkpoint on them.
+def measure_parts(
+    folder: Path, split: Split, device: str, say: Callable[[str], None]
+) -> PartMetrics:
+    """Metrics of a checkpoint on the valid and test clips, predicted as the tagger does.
 
-    The temperature is fitted to the valid part; what it changes is in the scores, but not yet in
-    the checkpoint.
+    The temperature is fitted to the valid part; the metrics use it, but it is not yet stored in the
+    checkpoint.
     """
     model = load_model(
         find_model(str(folder.absolute())), PredictOptions(device=device, precision="float32")
     )
     temperature = 1.0
-    scores: dict[str, Scores] = {}
+    metrics: dict[str, Metrics] = {}
     for part in ("valid", "test"):
         clips = split.part(part)
-        heard, failures = window_log_probabilities(clips, model, OPTIONS) if clips else ([], [])
+        predicted, failures = predict_clips(clips, model, OPTIONS) if clips else ([], [])
         for failure in failures:
             say(f"left out: {failure.path}: {failure.reason}")
-        if not heard:
+        if not predicted:
             continue
-        windows = [logs for _, logs in heard]
+        windows = [of.log_probabilities for of in predicted]
+        labels = [of.clip.label for of in predicted]
         if part == "valid":
-            truth = [model.info.labels.index(clip.label) for clip, _ in heard]
+            truth = [model.info.labels.index(label) for label in labels]
             temperature = round(fit_temperature(windows, truth), 4)
-        labels = [clip.label for clip, _ in heard]
-        scores[part] = score_clips(labels, windows, model.info.labels, temperature)
-    return Measured(**scores)
+        metrics[part] = clip_metrics(labels, windows, model.info.labels, temperature)
+    return PartMetrics(**metrics)
 
 
 def write_results(
-    folder: Path, measured: Measured, history: Sequence[dict[str, float]], told: dict[str, Any]
+    folder: Path, measured: PartMetrics, history: Sequence[dict[str, float]], facts: dict[str, Any]
 ) -> None:
     """Write metrics.json, learning-curve.png and confusion.png into the checkpoint's folder.
 
-    `told` is what the run says of itself, for metrics.json.
+    `facts` are about the run, for metrics.json.
     """
     parts = {"valid": measured.valid, "test": measured.test}
-    figures = {name: asdict(scores) for name, scores in parts.items() if scores is not None}
-    metrics = told | figures | {"history": list(history)}
-    text = json.dumps(metrics, indent=2, ensure_ascii=False)
+    figures = {name: asdict(metrics) for name, metrics in parts.items() if metrics is not None}
+    text = json.dumps(facts | figures | {"history": list(history)}, indent=2, ensure_ascii=False)
     (folder / "metrics.json").write_text(text + "\n", encoding="utf-8")
     if history:
         curves_png(history, folder / "learning-curve.png")

@@ -1,4 +1,4 @@
-"""When a run reports, is judged, and saves itself; what a person sees of it."""
+"""When a run logs, validates and saves a checkpoint, and what a person sees of it."""
 
 from __future__ import annotations
 
@@ -10,70 +10,70 @@ from typing import Any
 from tqdm import tqdm
 from transformers import TrainerCallback
 
-from training.loop.plan import AVERAGE, Loop, Watch
+from training.loop.plan import AVERAGE, LoopSettings, ShouldStop
 from training.networks.student import WeightAverage
 
-JUDGED = 30  # times in a run, at most
-LOGGED = 4  # times between two judgements
+VALIDATIONS = 30  # in a run, at most
+LOGS_PER_VALIDATION = 4
 
 
-class Rhythm(TrainerCallback):
-    """When a run reports, is judged and saves itself; keeps the average of its weights."""
+class RunCallback(TrainerCallback):
+    """Schedules logging, validation and checkpoints; updates and saves the average weights."""
 
     def __init__(
         self,
-        loop: Loop,
+        settings: LoopSettings,
         average: WeightAverage,
         say: Callable[[str], None],
-        watch: Watch | None = None,
+        should_stop: ShouldStop | None = None,
         *,
         validates: bool,
     ) -> None:
-        self.loop = loop
+        self.settings = settings
         self.average = average
         self.say = say
-        self.watch = watch
+        self.should_stop = should_stop
         self.validates = validates
-        times = min(JUDGED, max(1, round(loop.steps / loop.epoch_steps)), loop.steps)
-        self.judged = {math.ceil(loop.steps * time / times) for time in range(1, times + 1)}
-        often = min(LOGGED * times, loop.steps)
-        self.logged = {math.ceil(loop.steps * time / often) for time in range(1, often + 1)}
+        steps = settings.steps
+        times = min(VALIDATIONS, max(1, round(steps / settings.epoch_steps)), steps)
+        self.validated = _spread(steps, times)
+        self.logged = _spread(steps, min(LOGS_PER_VALIDATION * times, steps))
         self.bar: tqdm[Any] | None = None
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **rest: Any) -> None:
-        """The bar begins where the run does, or goes on."""
+        """Show a progress bar; a resumed run starts it where it stopped."""
         if state.is_world_process_zero:
-            # disable=None: no bar where nobody looks, such as a log file.
+            # disable=None: no bar without a terminal, as in a log file.
             self.bar = tqdm(
                 total=state.max_steps, initial=state.global_step, disable=None, unit="step"
             )
 
     def on_step_end(self, args: Any, state: Any, control: Any, **rest: Any) -> Any:
-        """One step is done."""
+        """Update the average, and say what follows this step."""
         self.average.update(rest["model"])
         step = state.global_step
-        control.should_log = step in self.logged or step in self.judged
-        control.should_evaluate = step in self.judged and self.validates
-        control.should_save = step in self.judged and self.watch is None
+        control.should_log = step in self.logged or step in self.validated
+        control.should_evaluate = step in self.validated and self.validates
+        control.should_save = step in self.validated and self.should_stop is None
         if self.bar is not None:
             self.bar.update(1)
         return control
 
     def on_log(self, args: Any, state: Any, control: Any, **rest: Any) -> None:
-        """The mean loss since the last report."""
+        """Show the mean loss since the last log."""
         logs = rest.get("logs") or {}
         if self.bar is not None and "loss" in logs:
             self.bar.set_postfix(loss=f"{float(logs['loss']):.3f}")
 
     def on_evaluate(self, args: Any, state: Any, control: Any, **rest: Any) -> Any:
-        """One line for each judgement; whoever watches may end the run."""
+        """Print one line, and end the run if `should_stop` says so."""
         metrics = rest.get("metrics") or {}
-        if self.watch is not None:
+        if self.should_stop is not None:
             share = state.global_step / state.max_steps
-            control.should_training_stop |= self.watch(share, metrics["eval_accuracy"])
+            control.should_training_stop |= self.should_stop(share, metrics["eval_accuracy"])
         if self.bar is not None:
             self.bar.clear()
-            epoch = state.global_step / self.loop.epoch_steps
+            epoch = state.global_step / self.settings.epoch_steps
             losses = [row["loss"] for row in state.log_history if "loss" in row]
             self.say(
                 f"epoch {epoch:.1f}, step {state.global_step}/{state.max_steps}: loss "
@@ -83,11 +83,16 @@ class Rhythm(TrainerCallback):
         return control
 
     def on_save(self, args: Any, state: Any, control: Any, **rest: Any) -> None:
-        """The average is written last: a checkpoint that has it is whole."""
+        """Write the average last: a checkpoint that has it is complete."""
         if state.is_world_process_zero:
             self.average.save(Path(args.output_dir, f"checkpoint-{state.global_step}", AVERAGE))
 
     def on_train_end(self, args: Any, state: Any, control: Any, **rest: Any) -> None:
-        """The run is over."""
+        """Close the progress bar."""
         if self.bar is not None:
             self.bar.close()
+
+
+def _spread(steps: int, times: int) -> set[int]:
+    """The steps after which something happens, evenly spread; the last one among them."""
+    return {math.ceil(steps * time / times) for time in range(1, times + 1)}

@@ -1,7 +1,7 @@
-"""The crops of a training run, drawn by their number alone, and how often each clip is drawn.
+"""The crops of a training run, each decided by its number alone, and how often a clip is drawn.
 
-Crop n of a run is the same whoever asks for it, and whenever: so a run that was killed goes on with
-the crops that it would have had, several processes share one run, and a seed decides all.
+Crop n of a run is the same in any process, at any time. So a killed run resumes with the crops that
+it would have had, several processes share one run, and a seed decides everything.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from torch.utils.data import Dataset
 from tagger.audio.windows import WindowPlan
 from training.augment.features import change_speed
 from training.augment.waveforms import WaveformAugmenter
-from training.clips.sounds import Sound
+from training.clips.decode import DecodedClip
 from training.loop.teachers import Teacher
 
 
 @dataclass(frozen=True, slots=True)
 class Teachers:
-    """The teachers that were given; either may be missing."""
+    """The teachers of a run; either may be missing."""
 
     soft_labels: Teacher | None = None
     embeddings: Teacher | None = None
 
     @property
     def given(self) -> dict[str, Teacher]:
-        """Those that are there, by the name of their targets."""
+        """Those that the run has, by the name of their targets."""
         both = {"soft_labels": self.soft_labels, "embeddings": self.embeddings}
         return {name: teacher for name, teacher in both.items() if teacher is not None}
 
@@ -69,10 +69,10 @@ class Draws:
 
 
 @dataclass(frozen=True, slots=True)
-class Material:
-    """What crops are cut from, and how they are changed on the way."""
+class CropSource:
+    """What crops are cut from, and how they are changed."""
 
-    sounds: Sequence[Sound]
+    clips: Sequence[DecodedClip]
     labels: tuple[str, ...]
     plan: WindowPlan
     teachers: Teachers = field(default_factory=Teachers)
@@ -81,20 +81,20 @@ class Material:
 
     @property
     def windows(self) -> int:
-        """As many as whole windows fit into all that is heard of the sounds; one each at least."""
-        heard = sum(sound.heard for sound in self.sounds)
-        return max(len(self.sounds), round(heard * self.plan.rate / self.plan.samples))
+        """How many windows the clips hold in all, at least one each."""
+        seconds = sum(decoded.kept_seconds for decoded in self.clips)
+        return max(len(self.clips), round(seconds * self.plan.rate / self.plan.samples))
 
     def crop(self, index: int, draw: np.random.Generator) -> dict[str, Tensor]:
-        """A random window of one sound, with its targets.
+        """A random window of one clip, with its targets.
 
         `inputs` `(samples,)`; `labels` `(labels,)`, one-hot, all zero without a label;
         `soft_labels` and `embeddings` `(width,)` where there is a teacher.
         """
-        sound = self.sounds[index]
-        lengths = np.array([len(segment) for segment in sound.segments])
+        decoded = self.clips[index]
+        lengths = np.array([len(segment) for segment in decoded.segments])
         chosen = int(draw.choice(len(lengths), p=lengths / lengths.sum()))
-        segment = sound.segments[chosen]
+        segment = decoded.segments[chosen]
         samples = self.plan.samples
         factor = 1 + self.speed * (2 * draw.random() - 1)
         taken = min(len(segment), round(samples * factor))
@@ -107,29 +107,29 @@ class Material:
             stretched = change_speed(source, round(len(source) * samples / taken))
             crop = self.augmenter(stretched, samples, draw)
         crops = {
-            # torch cannot hold what numpy holds read-only, and a view would keep the segment.
+            # A copy: torch cannot use a read-only array, and a view would keep the segment alive.
             "inputs": torch.from_numpy(np.array(crop, np.float32)),
-            "labels": one_hot(sound.clip.label, self.labels),
+            "labels": one_hot(decoded.clip.label, self.labels),
         }
-        # A clip shorter than the window is heard whole, and repeated. A changed tempo shifts what
-        # is heard by less than a window: the teacher's targets stay those of the unchanged crop.
-        whole = sound.seconds * self.plan.rate < samples
-        start = sound.starts[chosen] + begin / self.plan.rate
-        times = (0.0, sound.seconds) if whole else (start, start + taken / self.plan.rate)
+        # A clip shorter than the window is in it whole, and repeated. A changed tempo shifts the
+        # crop by less than a window: the teacher's targets stay those of the unchanged crop.
+        whole = decoded.seconds * self.plan.rate < samples
+        start = decoded.starts[chosen] + begin / self.plan.rate
+        times = (0.0, decoded.seconds) if whole else (start, start + taken / self.plan.rate)
         for name, teacher in self.teachers.given.items():
-            crops[name] = torch.from_numpy(teacher.between(sound.clip.name, *times))
+            crops[name] = torch.from_numpy(teacher.between(decoded.clip.name, *times))
         return crops
 
 
 class CropDataset(Dataset[dict[str, Tensor]]):
     """Item n is crop n of the run; there are `total`."""
 
-    def __init__(self, material: Material, balance: float, seed: int, total: int) -> None:
-        self.material = material
+    def __init__(self, source: CropSource, balance: float, seed: int, total: int) -> None:
+        self.source = source
         self.seed = seed
         self.total = total
-        weights = draw_weights(material.sounds, balance)
-        self.draws = Draws(weights, material.windows, seed)
+        weights = draw_weights(source.clips, balance)
+        self.draws = Draws(weights, source.windows, seed)
 
     def __len__(self) -> int:
         """Number of crops."""
@@ -137,24 +137,24 @@ class CropDataset(Dataset[dict[str, Tensor]]):
 
     def __getitem__(self, number: int) -> dict[str, Tensor]:
         """One crop."""
-        return self.material.crop(self.draws[number], np.random.default_rng((self.seed, number, 1)))
+        return self.source.crop(self.draws[number], np.random.default_rng((self.seed, number, 1)))
 
 
 def one_hot(label: str, labels: Sequence[str]) -> Tensor:
-    """`(labels,)`: 1 at the label, or all zero if it is none of them."""
+    """`(labels,)`: 1 at the label; all zero for a label that is not among them."""
     return torch.tensor([float(name == label) for name in labels])
 
 
-def draw_weights(sounds: Sequence[Sound], balance: float) -> NDArray[np.float64]:
-    """How often each sound is drawn, `(sounds,)`: by what is heard of it, and by its label.
+def draw_weights(clips: Sequence[DecodedClip], balance: float) -> NDArray[np.float64]:
+    """How often each clip is drawn, `(clips,)`: by its kept seconds, and by its label.
 
-    `balance` is 1 where all labels are drawn as often, and 0 where all seconds are. The sounds
-    without a label count as one label more.
+    With a `balance` of 1 all labels are drawn equally often, with 0 all seconds are. Clips without
+    a label count as one more label.
     """
-    seconds = np.array([sound.heard for sound in sounds])
+    seconds = np.array([decoded.kept_seconds for decoded in clips])
     of_label: defaultdict[str, float] = defaultdict(float)
-    for sound in sounds:
-        of_label[sound.clip.label] += sound.heard
-    by_label = np.array([seconds.sum() / of_label[sound.clip.label] for sound in sounds])
+    for decoded in clips:
+        of_label[decoded.clip.label] += decoded.kept_seconds
+    by_label = np.array([seconds.sum() / of_label[decoded.clip.label] for decoded in clips])
     weights: NDArray[np.float64] = seconds * by_label**balance
     return weights

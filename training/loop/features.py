@@ -1,4 +1,4 @@
-"""What a frozen network makes of each window, computed once and kept."""
+"""The outputs of a frozen network for each window, computed once and kept in a file."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from tqdm import tqdm
 
 from tagger.models.fbank import Fbank
 from tagger.types import FrontEnd
-from training.loop.crops import Draws, Material, draw_weights, one_hot
+from training.loop.crops import CropSource, Draws, draw_weights, one_hot
 
-AUGMENTED_PASSES = 2  # random crops beside each window that is heard as it is, if there is a change
+AUGMENTED_PASSES = 2  # with augmentation: random crops beside each unchanged window
 BATCH = 16
 
 
@@ -29,14 +29,14 @@ class FeatureDataset(Dataset[dict[str, Tensor]]):
     """Item n is draw n of a run: a window's pooled output `(hidden,)`, and its label."""
 
     def __init__(
-        self, features: Tensor, sounds: list[int], material: Material, balance: float, seed: int
+        self, features: Tensor, owners: list[int], source: CropSource, balance: float, seed: int
     ) -> None:
-        """`sounds` has the sound of each row of `features`."""
+        """`owners` has the clip of each row of `features`."""
         self.features = features
-        self.labels = [one_hot(sound.clip.label, material.labels) for sound in material.sounds]
-        self.sounds = sounds
-        rows = np.bincount(sounds, minlength=len(material.sounds))
-        weights = draw_weights(material.sounds, balance)[sounds] / rows[sounds]
+        self.labels = [one_hot(decoded.clip.label, source.labels) for decoded in source.clips]
+        self.owners = owners
+        rows = np.bincount(owners, minlength=len(source.clips))
+        weights = draw_weights(source.clips, balance)[owners] / rows[owners]
         self.draws = Draws(weights, len(features), seed)
         self.total = len(features)
 
@@ -47,32 +47,32 @@ class FeatureDataset(Dataset[dict[str, Tensor]]):
     def __getitem__(self, number: int) -> dict[str, Tensor]:
         """One row."""
         row = self.draws[number]
-        return {"inputs": self.features[row], "labels": self.labels[self.sounds[row]]}
+        return {"inputs": self.features[row], "labels": self.labels[self.owners[row]]}
 
 
-def all_windows(material: Material, passes: int, seed: int) -> Iterator[tuple[int, Tensor]]:
-    """Each sound's index with a window `(samples,)`: all as they are, then random crops.
+def all_windows(source: CropSource, passes: int, seed: int) -> Iterator[tuple[int, Tensor]]:
+    """Each clip's index with a window `(samples,)`: all unchanged ones, then random crops.
 
-    `passes` is how many random crops there are to each window.
+    `passes` is the number of random crops for each window.
     """
-    samples = material.plan.samples
-    for index, sound in enumerate(material.sounds):
+    samples = source.plan.samples
+    for index, decoded in enumerate(source.clips):
         count = 0
-        for segment in sound.segments:
+        for segment in decoded.segments:
             last = len(segment) - samples
             for start in sorted({*range(0, last, samples), last}):
                 yield index, torch.from_numpy(np.array(segment[start : start + samples]))
                 count += 1
         for number in range(count * passes):
             draw = np.random.default_rng((seed, index, number, 2))
-            yield index, material.crop(index, draw)["inputs"]
+            yield index, source.crop(index, draw)["inputs"]
 
 
 @torch.inference_mode()
 def pooled_outputs(
     network: Any, front_end: FrontEnd, windows: Tensor, device: torch.device, dtype: torch.dtype
 ) -> Tensor:
-    """Windows `(n, samples)` to what the head gets, `(n, hidden)`, float32 on the CPU."""
+    """Windows `(n, samples)` to the input of the head, `(n, hidden)`, float32 on the CPU."""
     fbank = Fbank(front_end).to(device)
     features = fbank(windows.to(device))  # (n, frames, mel_bins)
     with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
@@ -82,20 +82,20 @@ def pooled_outputs(
 
 
 def compute_features(
-    material: Material,
+    source: CropSource,
     passes: int,
     seed: int,
     outputs: Callable[[Tensor], Tensor],
     what: str,
 ) -> tuple[Tensor, list[int]]:
-    """Features `(rows, hidden)` of all windows, and the sound of each row."""
+    """Features `(rows, hidden)` of all windows, and the index of each row's clip."""
     rows: list[Tensor] = []
-    sounds: list[int] = []
+    owners: list[int] = []
     waiting: list[Tensor] = []
-    total = material.windows * (1 + passes)
+    total = source.windows * (1 + passes)
     with tqdm(total=total, desc=what, unit="window", disable=None) as bar:
-        for index, window in all_windows(material, passes, seed):
-            sounds.append(index)
+        for index, window in all_windows(source, passes, seed):
+            owners.append(index)
             waiting.append(window)
             if len(waiting) == BATCH:
                 rows.append(outputs(torch.stack(waiting)))
@@ -103,24 +103,24 @@ def compute_features(
                 waiting = []
         if waiting:
             rows.append(outputs(torch.stack(waiting)))
-    return torch.cat(rows), sounds
+    return torch.cat(rows), owners
 
 
 def kept_features(
     path: Path, key: str, compute: Callable[[], tuple[Tensor, list[int]]]
 ) -> tuple[Tensor, list[int]]:
-    """What was computed for the same key before, or computed now and kept in a file."""
+    """The features stored in a file under this key; computed and stored first if there are none."""
     unusable = (OSError, KeyError, safetensors.SafetensorError)
     with suppress(*unusable), safetensors.safe_open(path, "pt") as file:
         if file.metadata()["key"] == key:
             return file.get_tensor("features"), file.get_tensor("sounds").tolist()
-    features, sounds = compute()
+    features, owners = compute()
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(f".{os.getpid()}")  # of several processes each writes its own
-    tensors = {"features": features.contiguous(), "sounds": torch.tensor(sounds)}
+    partial = path.with_suffix(f".{os.getpid()}")  # each process writes its own
+    tensors = {"features": features.contiguous(), "sounds": torch.tensor(owners)}
     safetensors.torch.save_file(tensors, partial, metadata={"key": key})
     partial.replace(path)
-    return features, sounds
+    return features, owners
 
 
 def digest_of(network: nn.Module) -> str:
@@ -131,11 +131,11 @@ def digest_of(network: nn.Module) -> str:
     return digest.hexdigest()
 
 
-def features_key(material: Material, fingerprint: str, *settings: object) -> str:
-    """A digest of all that features depend on: the network, the clips as heard, and settings."""
-    digest = hashlib.sha256(repr((fingerprint, material.plan, settings)).encode())
-    for sound in material.sounds:
-        digest.update(str(sound.clip.path).encode("utf-8", "surrogateescape"))
-        for segment in sound.segments:
+def features_key(source: CropSource, fingerprint: str, *settings: object) -> str:
+    """A digest of all that features depend on: the network, the decoded clips, and settings."""
+    digest = hashlib.sha256(repr((fingerprint, source.plan, settings)).encode())
+    for decoded in source.clips:
+        digest.update(str(decoded.clip.path).encode("utf-8", "surrogateescape"))
+        for segment in decoded.segments:
             digest.update(np.ascontiguousarray(segment).data)
     return digest.hexdigest()

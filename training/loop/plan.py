@@ -1,4 +1,4 @@
-"""What a training run is asked to do, and what it gives."""
+"""What the training loop is given, and what it gives back."""
 
 from __future__ import annotations
 
@@ -9,16 +9,21 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from tagger.types import FrontEnd
+from training.augment.features import FeatureAugmenter
+from training.loop.crops import CropDataset
+from training.loop.features import FeatureDataset
 from training.options import Method
 
 AVERAGE = "average.safetensors"
-# Is told the share of the run that is done and the accuracy at each judgement; true ends the run.
-Watch = Callable[[float, float], bool]
+# Called after each validation with the share of the run that is done and the accuracy; true ends
+# the run.
+ShouldStop = Callable[[float, float], bool]
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
-    """What a run is judged by on its way: windows, and the clip that each belongs to.
+class ValidationSet:
+    """What a run is validated on: windows, and the clip that each belongs to.
 
     `inputs` is `(windows, samples)`, or `(windows, hidden)` of a frozen network; `clips`
     `(windows,)` counts from 0; `truth` `(clips,)` has the labels' indices.
@@ -30,8 +35,20 @@ class Judged:
 
 
 @dataclass(frozen=True, slots=True)
-class Loop:
-    """How long and by what numbers a run goes."""
+class Task:
+    """What a method trains, on what, and how that is validated."""
+
+    student: nn.Module
+    crops: CropDataset | FeatureDataset
+    epoch_windows: int
+    validation: ValidationSet | None
+    # How waveforms become features; None where the inputs are features already.
+    features_from: tuple[FrontEnd, FeatureAugmenter] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LoopSettings:
+    """How long a run goes, and with which numbers."""
 
     method: Method
     steps: int
@@ -51,9 +68,9 @@ class Loop:
 
 
 @dataclass(frozen=True, slots=True)
-class Trained:
-    """A run's outcome: the module with the weights to keep, and how it came to them."""
+class TrainingResult:
+    """The module with the weights to keep, and how training went."""
 
     module: nn.Module
-    steps: int  # that the weights have seen
-    history: list[dict[str, float]]  # as training.plots wants it
+    steps: int  # after which the weights were taken
+    history: list[dict[str, float]]  # the rows of `training.evaluation.plots.curves_png`

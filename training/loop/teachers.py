@@ -1,4 +1,4 @@
-"""What a teacher heard, frame by frame: targets beyond the one label of a clip."""
+"""A teacher's predictions, frame by frame: targets beyond the one label of a clip."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ class Teacher:
     def half_whitened(self) -> Teacher:
         """Each component divided by the root of its standard deviation.
 
-        The strong components of an embedding keep most weight in a squared error, but no longer all
-        of it, and no output has to grow large to reach them.
+        The strong components of an embedding keep most of the weight in a squared error, but no
+        longer all of it, and no output has to grow large to reach them.
         """
         frames = np.concatenate(list(self.targets.values()))  # (frames, width)
         scale = np.sqrt(np.maximum(frames.std(axis=0), np.float32(1e-6)))  # (width,)
@@ -49,7 +49,7 @@ class Teacher:
     def between(self, name: str, begin: float, end: float) -> NDArray[np.float32]:
         """Mean target `(width,)` over the frames whose centre lies between two times, in seconds.
 
-        Where none does, that of the nearest frame.
+        If there is none, the target of the nearest frame.
         """
         frames = self.targets[name]
         centres = np.arange(len(frames)) * HOP_SECONDS + FRAME_SECONDS / 2
@@ -90,6 +90,6 @@ def _teacher(paths: Sequence[Path], clips: Sequence[Clip], decode: Decode) -> Te
     widths = {frames.shape[1] for frames in targets.values()}
     if len(widths) != 1:
         raise TrainingError(f"the teacher's targets differ in width: {sorted(widths)}")
-    # The order decides the last bits of means over all of them, from which heads begin. That of a
-    # set is another one in each process: four runs of one seed gave four different checkpoints.
+    # Heads start from means over all targets, whose last bits depend on the order. A set's order
+    # differs in each process: four runs of one seed gave four different checkpoints.
     return Teacher({name: targets[name] for name in sorted(targets)})

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import nll_loss
-from torch.utils.data import Dataset, SequentialSampler
+from torch.utils.data import SequentialSampler
 from torch.utils.tensorboard import SummaryWriter
 from transformers import (
     PrinterCallback,
@@ -20,49 +20,46 @@ from transformers import (
 from transformers.integrations import TensorBoardCallback
 
 from tagger.models.fbank import Fbank
-from tagger.types import FrontEnd
 from training.augment.features import FeatureAugmenter
-from training.loop.callbacks import Rhythm
-from training.loop.plan import AVERAGE, Judged, Loop, Trained, Watch
+from training.loop.callbacks import RunCallback
+from training.loop.plan import AVERAGE, LoopSettings, ShouldStop, Task, TrainingResult
 from training.networks.optimizer import make_optimizer
 from training.networks.student import LossWeights, WeightAverage, student_losses
 
-WHOLE = ("model.safetensors", "optimizer.pt", "scheduler.pt", "trainer_state.json")
-CROPPERS = 4  # processes that cut crops for a GPU; a crop is the same whoever cuts it
-PATIENCE = 6 * 3600  # s that processes wait for the first one, which judges between two trainings
+CHECKPOINT = ("model.safetensors", "optimizer.pt", "scheduler.pt", "trainer_state.json")
+CROP_WORKERS = 4  # processes that cut crops for a GPU; a crop is the same in any process
+PATIENCE = 6 * 3600  # s that processes wait for the first one, which evaluates between trainings
 
 
 class RunTrainer(Trainer):
     """Computes features, augments them, and compares the outputs with labels and teachers."""
 
-    def __init__(
-        self, student: nn.Module, crops: Dataset[Any], judged: Judged | None, loop: Loop
-    ) -> None:
-        super().__init__(model=student, args=training_arguments(loop), train_dataset=crops)
+    def __init__(self, task: Task, settings: LoopSettings) -> None:
+        super().__init__(
+            model=task.student, args=training_arguments(settings), train_dataset=task.crops
+        )
         self.control: TrainerControl
-        self.loop = loop
-        self.judged = judged
-        self.average = WeightAverage(student, loop.method.average)
+        self.settings = settings
+        self.validation = task.validation
+        self.average = WeightAverage(task.student, settings.method.average)
         self.average.module.to(self.args.device)
         self.prepare_features: Callable[[Tensor], Tensor] = lambda features: features
         self.augmenter: FeatureAugmenter | None = None
-        self.losses: list[dict[str, Tensor]] = []  # of the steps since the last report
-
-    def hear(self, front_end: FrontEnd, augmenter: FeatureAugmenter) -> None:
-        """Take waveforms instead of features that are ready."""
-        self.prepare_features = Fbank(front_end).to(self.args.device)
-        self.augmenter = augmenter
+        if task.features_from is not None:
+            front_end, self.augmenter = task.features_from
+            self.prepare_features = Fbank(front_end).to(self.args.device)
+        self.losses: list[dict[str, Tensor]] = []  # of the steps since the last log
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
         """AdamW, or Muon beside it."""
-        method = self.loop.method
+        method = self.settings.method
         self.optimizer: torch.optim.Optimizer = make_optimizer(
             self.model, method.learning_rate, method.weight_decay, muon=method.muon
         )
         return self.optimizer
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Report the mean of each loss beside what the Trainer reports."""
+        """Log the mean of each loss beside what the Trainer logs."""
         for name in self.losses[0] if self.losses else ():
             logs[f"loss_{name}"] = float(torch.stack([of[name] for of in self.losses]).mean())
         self.losses.clear()
@@ -99,22 +96,22 @@ class RunTrainer(Trainer):
 
     @torch.inference_mode()
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
-        """Judge the averaged weights: each clip by the mean probability over its windows."""
-        judged = self.judged
-        if judged is None:
-            raise ValueError("there is nothing to judge by")
-        scores = []
-        for inputs in torch.split(judged.inputs, self.args.eval_batch_size):
+        """Validate the average weights: each clip by the mean probability over its windows."""
+        validation = self.validation
+        if validation is None:
+            raise ValueError("there is no validation set")
+        probabilities = []
+        for inputs in torch.split(validation.inputs, self.args.eval_batch_size):
             features = self.prepare_features(inputs.to(self.args.device))
-            scores.append(self.average.module(features)["logits"].softmax(dim=-1).cpu())
-        every = torch.cat(scores)  # (windows, labels)
-        clips = len(judged.truth)
-        sums = torch.zeros(clips, every.shape[1]).index_add_(0, judged.clips, every)
-        means = sums / judged.clips.bincount(minlength=clips)[:, None]  # (clips, labels)
-        right = (means.argmax(dim=-1) == judged.truth).float()
-        recalls = [right[judged.truth == label].mean() for label in torch.unique(judged.truth)]
+            probabilities.append(self.average.module(features)["logits"].softmax(dim=-1).cpu())
+        every = torch.cat(probabilities)  # (windows, labels)
+        truth = validation.truth
+        sums = torch.zeros(len(truth), every.shape[1]).index_add_(0, validation.clips, every)
+        means = sums / validation.clips.bincount(minlength=len(truth))[:, None]  # (clips, labels)
+        right = (means.argmax(dim=-1) == truth).float()
+        recalls = [right[truth == label].mean() for label in torch.unique(truth)]
         metrics = {
-            "eval_loss": float(nll_loss(means.clamp_min(1e-9).log(), judged.truth)),
+            "eval_loss": float(nll_loss(means.clamp_min(1e-9).log(), truth)),
             "eval_accuracy": float(right.mean()),
             "eval_balanced_accuracy": float(torch.stack(recalls).mean()),
         }
@@ -125,24 +122,24 @@ class RunTrainer(Trainer):
         return metrics
 
 
-def training_arguments(loop: Loop) -> TrainingArguments:
-    """The Trainer's part of the options. `Rhythm` says when it reports, is judged and saves."""
+def training_arguments(settings: LoopSettings) -> TrainingArguments:
+    """The Trainer's part of the options. `RunCallback` says when it logs, validates and saves."""
     never = 10**9
-    method = loop.method
+    method = settings.method
     arguments = TrainingArguments(
-        output_dir=str(loop.folder),
-        per_device_train_batch_size=loop.batch,
-        per_device_eval_batch_size=loop.batch,
-        max_steps=loop.steps,
+        output_dir=str(settings.folder),
+        per_device_train_batch_size=settings.batch,
+        per_device_eval_batch_size=settings.batch,
+        max_steps=settings.steps,
         learning_rate=method.learning_rate,
         lr_scheduler_type="cosine",
         warmup_steps=method.warmup,
         weight_decay=method.weight_decay,
         max_grad_norm=1.0,
-        bf16=loop.precision == torch.bfloat16,
-        fp16=loop.precision == torch.float16,
-        use_cpu=loop.device.type == "cpu",
-        seed=loop.seed,
+        bf16=settings.precision == torch.bfloat16,
+        fp16=settings.precision == torch.float16,
+        use_cpu=settings.device.type == "cpu",
+        seed=settings.seed,
         logging_steps=never,
         save_strategy="steps",
         save_steps=never,
@@ -152,72 +149,70 @@ def training_arguments(loop: Loop) -> TrainingArguments:
         report_to="none",
         disable_tqdm=True,
         remove_unused_columns=False,
-        dataloader_pin_memory=loop.device.type == "cuda",
-        dataloader_num_workers=CROPPERS if loop.device.type == "cuda" else 0,
+        dataloader_pin_memory=settings.device.type == "cuda",
+        dataloader_num_workers=CROP_WORKERS if settings.device.type == "cuda" else 0,
         ddp_find_unused_parameters=False,
         ddp_timeout=PATIENCE,
     )
-    # Of several GPUs that one process sees it uses one: the Trainer would spread batches over all
-    # of them (DataParallel), and run out of crops. torchrun starts a process for each.
+    # One process uses one GPU, even where it sees several: the Trainer would spread batches over
+    # all of them (DataParallel), and run out of crops. torchrun starts a process for each.
     arguments._n_gpu = min(arguments.n_gpu, 1)
     return arguments
 
 
 def train(
-    student: nn.Module,
-    crops: Dataset[Any],
-    judged: Judged | None,
-    loop: Loop,
-    hears: tuple[FrontEnd, FeatureAugmenter] | None,
+    task: Task,
+    settings: LoopSettings,
     say: Callable[[str], None],
-    watch: Watch | None = None,
-) -> Trained:
-    """Train a student, from the run's last whole checkpoint if it has one.
+    should_stop: ShouldStop | None = None,
+) -> TrainingResult:
+    """Train a student, from the run's last complete checkpoint if it has one.
 
-    `hears` is how waveforms become features; None where the inputs are features already. A run
-    that is watched writes no checkpoints.
+    A run with `should_stop` writes no checkpoints.
     """
-    trainer = RunTrainer(student, crops, judged, loop)
-    if hears is not None:
-        trainer.hear(*hears)
+    trainer = RunTrainer(task, settings)
     trainer.remove_callback(PrinterCallback)
-    trainer.add_callback(Rhythm(loop, trainer.average, say, watch, validates=judged is not None))
+    validates = task.validation is not None
+    trainer.add_callback(
+        RunCallback(settings, trainer.average, say, should_stop, validates=validates)
+    )
     if trainer.is_world_process_zero():
-        # Its own default names the folder after the machine.
-        writer = SummaryWriter(str(loop.folder / "tensorboard"))
+        # The Trainer's own default names the folder after the machine.
+        writer = SummaryWriter(str(settings.folder / "tensorboard"))
         trainer.add_callback(TensorBoardCallback(writer))
-    last = last_checkpoint(loop.folder)
+    last = last_checkpoint(settings.folder)
     if last is not None:
-        say(f"going on from step {last.name.rpartition('-')[2]}")
+        say(f"resuming from step {last.name.rpartition('-')[2]}")
         trainer.average.load(last / AVERAGE)
     trainer.train(resume_from_checkpoint=str(last) if last else None)
     steps, best = trainer.state.global_step, trainer.state.best_global_step
-    if loop.keep == "best" and best and best != steps:
+    if settings.keep == "best" and best and best != steps:
         steps = best
-        trainer.average.load(loop.folder / f"checkpoint-{best}" / AVERAGE)
-    return Trained(trainer.average.module.cpu(), steps, history(trainer.state.log_history, loop))
+        trainer.average.load(settings.folder / f"checkpoint-{best}" / AVERAGE)
+    module = trainer.average.module.cpu()
+    return TrainingResult(module, steps, history(trainer.state.log_history, settings))
 
 
 def last_checkpoint(folder: Path) -> Path | None:
-    """The newest checkpoint of a run that was written to its end."""
+    """The newest complete checkpoint of a run."""
     found = [path.parent for path in folder.glob(f"checkpoint-*/{AVERAGE}")]
     # A kill while an old one was being deleted may have left any of its files.
-    whole = [path for path in found if all((path / name).exists() for name in WHOLE)]
-    return max(whole, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
+    complete = [path for path in found if all((path / name).exists() for name in CHECKPOINT)]
+    return max(complete, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
 
 
-def history(logs: list[dict[str, float]], loop: Loop) -> list[dict[str, float]]:
-    """A row for each judgement: epoch, mean training loss since the last one, and the scores."""
+def history(logs: list[dict[str, float]], settings: LoopSettings) -> list[dict[str, float]]:
+    """A row for each validation: epoch, mean training loss since the last one, and the metrics."""
     rows: list[dict[str, float]] = []
     losses: list[float] = []
     for log in logs:
         if "loss" in log:
             losses.append(log["loss"])
         if "eval_loss" in log:
-            row = {"epoch": log["step"] / loop.epoch_steps, "step": log["step"]}
+            row = {"epoch": log["step"] / settings.epoch_steps, "step": log["step"]}
             if losses:
                 row["train_loss"] = sum(losses) / len(losses)
-            scores = ("loss", "accuracy", "balanced_accuracy")
-            rows.append(row | {f"valid_{name}": log[f"eval_{name}"] for name in scores})
+            names = ("loss", "accuracy", "balanced_accuracy")
+            rows.append(row | {f"valid_{name}": log[f"eval_{name}"] for name in names})
             losses = []
     return rows

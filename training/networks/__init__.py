@@ -1,1 +1,4 @@
-"""What learns: methods, the student's shape, heads and the optimizer. Begin in `methods.py`."""
+"""The networks that learn: what each method trains, heads, losses and the optimizer.
+
+May use `options`, `errors` and the tagger. Begin reading in `methods.py`.
+"""

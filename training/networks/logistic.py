@@ -1,4 +1,4 @@
-"""A linear head fitted by logistic regression, in which all labels weigh the same."""
+"""A linear head fitted by logistic regression, with equal weight for all labels."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ def fit_head(network: ASTForAudioClassification, features: Tensor, labels: Tenso
     """Replace a network's linear head by one fitted to features `(rows, hidden)` of windows.
 
     `labels` `(rows,)` has the index of each row's label. A head that learns together with its
-    network favours what it hears most, and knows the network's own errors on its training clips;
-    trained after it, on balanced labels, it does not (Kang et al. 2020, "Decoupling representation
-    and classifier for long-tailed recognition"). Raises `TrainingError` for another kind of head.
+    network favours frequent labels, and adapts to the network's errors on its training clips;
+    trained afterwards, on balanced labels, it does not (Kang et al. 2020, "Decoupling
+    representation and classifier for long-tailed recognition"). Raises
+    `TrainingError` for another kind of head.
     """
     head = network.classifier
     if not isinstance(head.dense, nn.Linear):
@@ -33,7 +34,7 @@ def fit_head(network: ASTForAudioClassification, features: Tensor, labels: Tenso
         C=STRENGTH / len(normal), class_weight="balanced", max_iter=2000
     ).fit((normal - mean) / deviation, labels.numpy())
     weight, bias = fitted.coef_, fitted.intercept_  # (labels, hidden), (labels,)
-    if len(weight) == 1:  # of two labels scikit-learn tells only how far the second is ahead
+    if len(weight) == 1:  # for two labels scikit-learn gives only the second's margin
         weight, bias = np.stack([-weight[0], weight[0]]) / 2, np.stack([-bias[0], bias[0]]) / 2
     weight = weight / deviation
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""The network that each method trains, and the plain one that it leaves."""
+"""The network that each method trains, and the plain checkpoint that is saved."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ from training.options import SHAPES
 
 # Standard deviations of new weights. With AST's 0.02 a network this narrow gives its mean output
 # for hundreds of steps: after 90 of 32 windows its error is 0.98 of the variance, against 0.93.
-INITIAL = 0.05
-INITIAL_POSITION = 0.2
+INITIAL_STD = 0.05
+INITIAL_POSITION_STD = 0.2
 
 DORA_LAYERS = 2  # the last ones
 DORA_RANK = 2
@@ -47,13 +47,14 @@ def scratch_network(
         patch_size=16,
         frequency_stride=16,
         time_stride=16,
-        initializer_range=INITIAL,
+        initializer_range=INITIAL_STD,
         **label_maps(labels),
     )
     network: ASTForAudioClassification = head_class(head)(config)
-    # Transformers begins with all positions equal, but a bin's height is half of what it says.
+    # Transformers starts with all positions equal, but the pitch of a bin is half the information.
     torch.nn.init.normal_(
-        network.audio_spectrogram_transformer.embeddings.position_embeddings, std=INITIAL_POSITION
+        network.audio_spectrogram_transformer.embeddings.position_embeddings,
+        std=INITIAL_POSITION_STD,
     )
     return network
 
@@ -68,9 +69,8 @@ def pretrained_network(
 ) -> ASTForAudioClassification:
     """The network of a checkpoint, in float32.
 
-    `head` is one of `training.options.HEADS`, or None for the kind that the checkpoint has. It is
-    new where that is asked for, where the labels are not the checkpoint's, or where it has one of
-    the other kind.
+    `head` is one of `training.options.HEADS`, or None for the checkpoint's kind. It is new if
+    `new_head` asks for it, the labels are not the checkpoint's, or its head is of the other kind.
     """
     weights = read_weights(info)
     config = network_config(info, weights)
@@ -124,7 +124,7 @@ def with_dora(network: ASTForAudioClassification) -> torch.nn.Module:
 
 
 def merged(network: Any) -> ASTForAudioClassification:
-    """The plain network of one that may have adapters, whose products become part of the weights.
+    """The plain network, with adapters, if there are any, merged into the weights.
 
     Raises `Diverged` if a weight is not a finite number.
     """
@@ -136,7 +136,7 @@ def merged(network: Any) -> ASTForAudioClassification:
 
 
 def label_maps(labels: tuple[str, ...]) -> dict[str, Any]:
-    """The labels as a config of transformers holds them."""
+    """The labels as in a config of transformers."""
     return {
         "id2label": dict(enumerate(labels)),
         "label2id": {label: index for index, label in enumerate(labels)},
@@ -144,9 +144,9 @@ def label_maps(labels: tuple[str, ...]) -> dict[str, Any]:
 
 
 def stored_dtype(folder: Path) -> torch.dtype:
-    """In which type the weights of a checkpoint lie: float16 if all of them do, else float32.
+    """The type of a checkpoint's stored weights: float16 if all are, else float32.
 
-    A pickle's are taken for float32.
+    A pickle counts as float32.
     """
     files = list(folder.glob("model*.safetensors"))
     for path in files:
@@ -162,8 +162,8 @@ def save_checkpoint(
 ) -> None:
     """Write config.json, model.safetensors and preprocessor_config.json.
 
-    `dtype` is that of the file; it will compute in float32. Extra attributes of the network's
-    config, such as `temperature`, are part of config.json.
+    `dtype` is that of the file; the checkpoint computes in float32. Extra attributes of the
+    network's config, such as `temperature`, are part of config.json.
     """
     folder.mkdir(parents=True, exist_ok=True)
     hide_progress_bars()
@@ -171,12 +171,12 @@ def save_checkpoint(
     (folder / "model.safetensors").chmod(0o644)  # safetensors makes it private
     features = json.dumps(extractor_config(front_end), indent=2, sort_keys=True) + "\n"
     (folder / "preprocessor_config.json").write_text(features, encoding="utf-8")
-    # Also where the labels are those of checkpoints that have a sigmoid for each.
+    # Set even for labels of checkpoints that have a sigmoid for each.
     edit_config(folder, {"dtype": "float32", "problem_type": "single_label_classification"})
 
 
 def extractor_config(front_end: FrontEnd) -> dict[str, Any]:
-    """A front end as preprocessor_config.json holds it; `checkpoint.front_end` reads it."""
+    """A front end as in preprocessor_config.json; `checkpoint.front_end` reads it."""
     own = {}
     if front_end.kind == "maest":
         own = {

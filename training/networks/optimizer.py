@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.optim import AdamW, Muon, Optimizer
 
-LAYERS = ".layers."  # part of the names of what stands in a transformer's layers
+LAYERS = ".layers."  # part of the names of all weights in a transformer's layers
 ADAMW_SHARE = 0.5  # of Muon's learning rate: 1e-3 beside 2e-3 were chosen together
 
 
@@ -17,7 +17,7 @@ class MuonWithAdamW(Optimizer):
     """Muon (Jordan 2024) for the matrices of the layers, AdamW for all other weights.
 
     Muon's updates are scaled to the size of AdamW's (Liu et al. 2025), so that one learning rate
-    says how fast both go. The groups are those of the two optimizers, which a scheduler may change.
+    fits both. The groups are those of the two optimizers; a scheduler may change them.
     """
 
     def __init__(self, module: nn.Module, learning_rate: float, weight_decay: float) -> None:
@@ -41,21 +41,21 @@ class MuonWithAdamW(Optimizer):
         super().__init__([group for part in self.parts for group in part.param_groups], {})
 
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
-        """Update all weights. A closure is of no use here and is not called."""
+        """Update all weights. A closure is ignored."""
         for part in self.parts:
             part.step()
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """Forget all gradients."""
+        """Clear all gradients."""
         for part in self.parts:
             part.zero_grad(set_to_none)
 
     def state_dict(self) -> dict[str, Any]:
-        """The states of both."""
+        """The states of both optimizers."""
         return {"parts": [part.state_dict() for part in self.parts]}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from `state_dict`."""
+        """Restore the states of both optimizers."""
         for part, state in zip(self.parts, state_dict["parts"], strict=True):
             part.load_state_dict(state)
         # Loading gives each part new groups.

@@ -1,4 +1,4 @@
-"""The module that a run trains: a classifier, and heads beside it that only a teacher sees."""
+"""The module that a run trains: a classifier, with extra heads for its teachers' targets."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from tagger.models.network import SPECIAL_TOKENS
 class LossWeights:
     """How much each target counts beside the label's cross entropy."""
 
-    labels: float = 0.3  # beside a teacher, which tells more than a few artists' labels; else 1
+    labels: float = 0.3  # beside a teacher, more informative than a few artists' labels; else 1
     soft_labels: float = 0.1  # of the sum over the classes
     embeddings: float = 3.0  # of the squared error, as a share of the variance
     smoothing: float = 0.1  # share of a label's probability spread over all labels
 
 
 class HeadStudent(nn.Module):
-    """A head alone, on features of a frozen network that were computed before."""
+    """A head alone, on precomputed features of a frozen network."""
 
     def __init__(self, classifier: nn.Module) -> None:
         super().__init__()
@@ -38,15 +38,15 @@ class HeadStudent(nn.Module):
 
 
 class Student(nn.Module):
-    """A classifier whose pooled output also has to tell what its teachers heard.
+    """A classifier whose pooled output also has to predict its teachers' targets.
 
-    `network` is an AST classifier, or one that peft has wrapped.
+    `network` is an AST classifier, or one wrapped by peft.
     """
 
     def __init__(
         self, network: Any, means: dict[str, Tensor] | None = None, patch_drop: float = 0.0
     ) -> None:
-        """Heads `(width,)` wide that begin with the mean targets of their teachers."""
+        """`means` are the mean targets `(width,)` of the teachers, from which their heads start."""
         super().__init__()
         self.patch_drop = patch_drop
         self.network = network
@@ -54,7 +54,7 @@ class Student(nn.Module):
         means = means or {}
         heads = {name: nn.Linear(hidden, len(mean)) for name, mean in means.items()}
         for name, mean in means.items():
-            # Without this, hundreds of steps go into learning that most classes are rare.
+            # Without this, the first hundreds of steps only learn that most classes are rare.
             bias = mean.logit(eps=1e-4) if name == "soft_labels" else mean
             heads[name].bias.data.copy_(bias)
         self.heads = nn.ModuleDict(heads)
@@ -62,8 +62,8 @@ class Student(nn.Module):
     def forward(self, features: Tensor) -> dict[str, Tensor]:
         """Features `(batch, frames, mel_bins)` to `logits` and an output for each teacher.
 
-        Teachers ask the pooled output and the mean of the patches, `(batch, 2, width)`: their
-        gradient reaches the patches without waiting for the class token to find them.
+        Teachers' heads read the pooled output and the mean of the patches, `(batch, 2, width)`:
+        their gradient reaches the patches without a detour through the class token.
         """
         transformer = self.network.audio_spectrogram_transformer
         drops = self.training and self.patch_drop
@@ -90,7 +90,7 @@ class Student(nn.Module):
 def student_losses(
     outputs: dict[str, Tensor], targets: dict[str, Tensor], weights: LossWeights
 ) -> dict[str, Tensor]:
-    """Weighted losses of the label and each teacher; a crop without a label counts for teachers."""
+    """Weighted losses of the label and each teacher; unlabelled crops count for teachers only."""
     labels = targets["labels"]  # (batch, labels), each row sums to the share that has a label
     mass = labels.sum(dim=-1, keepdim=True)  # (batch, 1)
     smooth = (1 - weights.smoothing) * labels + weights.smoothing * mass / labels.shape[-1]
@@ -99,9 +99,9 @@ def student_losses(
     weight = 1.0 if alone else weights.labels
     losses = {"labels": weight * entropies.sum() / mass.sum().clamp_min(1)}
     if "soft_labels" in targets:
-        heard = outputs["soft_labels"]  # (batch, 2, classes)
-        wanted = targets["soft_labels"][:, None].expand_as(heard)
-        each = binary_cross_entropy_with_logits(heard, wanted, reduction="none")
+        logits = outputs["soft_labels"]  # (batch, 2, classes)
+        wanted = targets["soft_labels"][:, None].expand_as(logits)
+        each = binary_cross_entropy_with_logits(logits, wanted, reduction="none")
         losses["soft_labels"] = weights.soft_labels * each.sum(dim=-1).mean()
     if "embeddings" in targets:
         wanted = targets["embeddings"]  # (batch, width)
@@ -112,9 +112,9 @@ def student_losses(
 
 
 class WeightAverage:
-    """An exponential moving average of what a module learns, which is what gets saved.
+    """An exponential moving average of a module's trained weights; this is what is saved.
 
-    `decay` is per step; with 0 it is the last weights themselves.
+    `decay` is per step; with 0 the average is the last weights themselves.
     """
 
     def __init__(self, module: nn.Module, decay: float) -> None:
@@ -125,7 +125,7 @@ class WeightAverage:
 
     @torch.no_grad()
     def update(self, module: nn.Module) -> None:
-        """Take in the weights after one step; early on the average forgets faster."""
+        """Include the weights after one step; at first the average forgets faster."""
         self.steps += 1
         decay = min(self.decay, (1 + self.steps) / (10 + self.steps))
         means, weights = (dict(of.named_parameters()) for of in (self.module, module))
@@ -133,16 +133,16 @@ class WeightAverage:
             means[name].lerp_(weights[name], 1 - decay)
 
     def save(self, path: Path) -> None:
-        """Write the averages, in one step, so that the file is whole or not there."""
+        """Write the averages atomically: the file is complete or absent."""
         means = dict(self.module.named_parameters())
-        whole = {name: means[name].detach().cpu().contiguous() for name in self.learned}
+        tensors = {name: means[name].detach().cpu().contiguous() for name in self.learned}
         partial = path.with_suffix(".partial")
-        safetensors.torch.save_file(whole, partial, metadata={"steps": str(self.steps)})
+        safetensors.torch.save_file(tensors, partial, metadata={"steps": str(self.steps)})
         partial.replace(path)
 
     @torch.no_grad()
     def load(self, path: Path) -> None:
-        """Go on from what `save` wrote."""
+        """Restore what `save` wrote."""
         means = dict(self.module.named_parameters())
         with safetensors.safe_open(path, "pt") as file:
             self.steps = int(file.metadata()["steps"])

@@ -1,4 +1,4 @@
-"""Scores, calibration and pictures, against scikit-learn and sums written out."""
+"""Metrics, calibration and pictures, against scikit-learn and sums written out."""
 
 from __future__ import annotations
 
@@ -20,8 +20,14 @@ from training.evaluation.calibration import (
     negative_log_likelihood,
     without_temperature,
 )
+from training.evaluation.metrics import (
+    Metrics,
+    clip_metrics,
+    describe,
+    label_metrics,
+    wilson_interval,
+)
 from training.evaluation.plots import confusion_png, curves_png
-from training.evaluation.scores import Scores, describe, score, score_clips, wilson_interval
 
 LOGITS = arrays(np.float64, (3, 4), elements=st.floats(-20, 20))
 
@@ -39,7 +45,7 @@ def drawn_clips(count: int, temperature: float) -> tuple[list[np.ndarray], list[
     return list(log_softmax(logits)), truth.tolist()
 
 
-# Scores
+# Metrics
 
 
 def test_wilson_interval_is_the_published_one() -> None:
@@ -55,7 +61,7 @@ def test_scores_are_those_of_scikit_learn() -> None:
     draw = np.random.default_rng(4)
     truth = draw.choice(["a", "b", "c"], 50).tolist()
     predicted = [t if draw.random() < 0.6 else draw.choice(["a", "b", "c"]) for t in truth]
-    scores = score(truth, predicted, ["a", "b", "c", "never"])
+    scores = label_metrics(truth, predicted, ["a", "b", "c", "never"])
     assert scores.accuracy == metrics.accuracy_score(truth, predicted)
     assert scores.balanced_accuracy == pytest.approx(
         metrics.balanced_accuracy_score(truth, predicted)
@@ -67,29 +73,29 @@ def test_scores_are_those_of_scikit_learn() -> None:
 
 
 def test_scores_of_a_model_that_is_never_right_can_be_shown() -> None:
-    shown = describe(score(["tone", "tone"], ["noise", "noise"], ["noise", "tone"]))
+    shown = describe(label_metrics(["tone", "tone"], ["noise", "noise"], ["noise", "tone"]))
     assert "accuracy           0.000" in shown
 
 
 def test_a_clip_is_judged_by_the_mean_of_its_windows_at_the_temperature() -> None:
     draw = np.random.default_rng(6)
-    heard = [log_softmax(draw.normal(0, 3, (windows, 3))) for windows in (4, 1, 7, 2) * 10]
-    truth = draw.choice(["a", "b", "c"], len(heard)).tolist()
-    scores = score_clips(truth, heard, ["a", "b", "c"], 2.5)
-    means = np.stack([np.exp(log_softmax(windows / 2.5)).mean(axis=0) for windows in heard])
+    predicted = [log_softmax(draw.normal(0, 3, (windows, 3))) for windows in (4, 1, 7, 2) * 10]
+    truth = draw.choice(["a", "b", "c"], len(predicted)).tolist()
+    scores = clip_metrics(truth, predicted, ["a", "b", "c"], 2.5)
+    means = np.stack([np.exp(log_softmax(windows / 2.5)).mean(axis=0) for windows in predicted])
     best = np.array(["a", "b", "c"])[means.argmax(axis=1)]
     assert scores.accuracy == metrics.accuracy_score(truth, best)
     assert scores.log_loss == pytest.approx(metrics.log_loss(truth, means))
     assert scores.temperature == 2.5
-    plain = np.stack([np.exp(windows).mean(axis=0) for windows in heard])
+    plain = np.stack([np.exp(windows).mean(axis=0) for windows in predicted])
     assert scores.uncalibrated is not None
     assert scores.uncalibrated.log_loss == pytest.approx(metrics.log_loss(truth, plain))
 
 
 def test_each_clip_counts_once_among_single_windows() -> None:
     right, wrong = [0.9, 0.1], [0.2, 0.8]
-    heard = [np.log([right]), np.log([right, wrong, wrong, wrong])]
-    scores = score_clips(["a", "a"], heard, ["a", "b"])
+    predicted = [np.log([right]), np.log([right, wrong, wrong, wrong])]
+    scores = clip_metrics(["a", "a"], predicted, ["a", "b"])
     assert scores.window_accuracy == (1 + 0.25) / 2
     assert scores.windows == 5
     assert "single windows     0.625  (5 windows" in describe(scores)
@@ -97,8 +103,8 @@ def test_each_clip_counts_once_among_single_windows() -> None:
 
 
 def test_labels_that_are_judged_alone_have_no_calibration() -> None:
-    heard = [np.log([[0.9, 0.8], [0.1, 0.8]]), np.log([[0.01, 0.02]])]
-    scores = score_clips(["b", "b"], heard, ["a", "b"], temperature=None)
+    predicted = [np.log([[0.9, 0.8], [0.1, 0.8]]), np.log([[0.01, 0.02]])]
+    scores = clip_metrics(["b", "b"], predicted, ["a", "b"], temperature=None)
     assert (scores.accuracy, scores.window_accuracy) == (1.0, 0.75)
     assert (scores.log_loss, scores.ece, scores.temperature) == (None, None, None)
     assert "calibration        none: " in describe(scores)
@@ -106,7 +112,7 @@ def test_labels_that_are_judged_alone_have_no_calibration() -> None:
 
 def test_a_true_label_that_cannot_be_chosen_is_refused() -> None:
     with pytest.raises(ValueError):
-        score_clips(["c"], [np.log([[0.5, 0.5]])], ["a", "b"])
+        clip_metrics(["c"], [np.log([[0.5, 0.5]])], ["a", "b"])
 
 
 # Calibration
@@ -144,11 +150,11 @@ def test_the_temperature_that_the_truth_was_drawn_by_is_found(temperature: float
 def test_a_fitted_temperature_never_makes_the_truth_less_likely(
     clips: list[np.ndarray], truth: list[int]
 ) -> None:
-    heard, known = [log_softmax(clip) for clip in clips], truth[: len(clips)]
-    fitted = fit_temperature(heard, known)
+    predicted, known = [log_softmax(clip) for clip in clips], truth[: len(clips)]
+    fitted = fit_temperature(predicted, known)
     assert 1 / 4 <= fitted <= 4
-    after = negative_log_likelihood(heard, known, fitted)
-    assert after <= negative_log_likelihood(heard, known)
+    after = negative_log_likelihood(predicted, known, fitted)
+    assert after <= negative_log_likelihood(predicted, known)
 
 
 @given(
@@ -197,10 +203,10 @@ def png_size(path: Path) -> tuple[int, int]:
     return width, height
 
 
-def some_scores(labels: list[str]) -> Scores:
+def some_scores(labels: list[str]) -> Metrics:
     draw = np.random.default_rng(8)
     truth = draw.choice(labels[:-1], 300).tolist()  # the last label has no clip
-    return score(truth, draw.choice(labels, 300).tolist(), labels)
+    return label_metrics(truth, draw.choice(labels, 300).tolist(), labels)
 
 
 @pytest.mark.parametrize("count", [2, 10, 50])

@@ -1,4 +1,4 @@
-"""The sound of clips, kept in memory for training."""
+"""Decoded clips, kept in memory for training."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from tagger.errors import AudioError
 from training.clips.find import Clip
 
 KEPT_SECONDS = 60.0  # of a file; GTZAN's have 30
-SEGMENT_WINDOWS = 3  # long enough for crops to begin in many places
+SEGMENT_WINDOWS = 3  # long enough for crops to start in many places
 
 
 @dataclass(frozen=True, slots=True)
-class Sound:
+class DecodedClip:
     """What is kept of a clip: mono float32 at `rate` Hz, in segments `(samples,)`.
 
-    A segment is at least one window long; `starts` says where each begins in the file, in seconds.
+    A segment is at least one window long; `starts` has where each starts in the file, in seconds.
     """
 
     clip: Clip
@@ -37,30 +37,30 @@ class Sound:
             raise ValueError(f"{len(self.segments)} segments, {len(self.starts)} starts")
 
     @property
-    def heard(self) -> float:
-        """Seconds of material that are kept, without what is only repeated."""
+    def kept_seconds(self) -> float:
+        """Seconds of the file that are kept, repetitions not counted."""
         return min(self.seconds, sum(map(len, self.segments)) / self.rate)
 
 
-def read_sounds(
+def decode_clips(
     clips: Sequence[Clip], plan: WindowPlan, report: Callable[[str], None]
-) -> list[Sound]:
-    """Decode each clip once; an unreadable one is told to `report` and left out."""
-    sounds = []
+) -> list[DecodedClip]:
+    """Decode each clip once; an unreadable one is left out, which `report` gets a line about."""
+    decoded = []
     for clip in clips:
         try:
-            sounds.append(read_sound(clip, plan))
+            decoded.append(decode_clip(clip, plan))
         except (AudioError, OSError) as error:
             report(f"left out: {clip.path}: {error}")
-    return sounds
+    return decoded
 
 
-def read_sound(clip: Clip, plan: WindowPlan) -> Sound:
-    """At most `KEPT_SECONDS` of a clip as the tagger hears it, or one window if that is longer.
+def decode_clip(clip: Clip, plan: WindowPlan) -> DecodedClip:
+    """At most `KEPT_SECONDS` of a clip as the tagger decodes it, or one window if that is longer.
 
-    What is longer is kept in evenly spread segments of `SEGMENT_WINDOWS` windows, where the tagger
+    Of a longer file, evenly spread segments of `SEGMENT_WINDOWS` windows are kept, where the tagger
     would place as many windows of that length: as many as give `KEPT_SECONDS`, the last of them
-    whole. What is shorter is one segment, repeated to fill a window. Raises `AudioError`, and
+    whole. A shorter file is one segment, repeated to fill a window. Raises `AudioError`, and
     `OSError` if the file cannot be opened.
     """
     whole = max(round(KEPT_SECONDS * plan.rate), plan.samples)
@@ -69,15 +69,17 @@ def read_sound(clip: Clip, plan: WindowPlan) -> Sound:
     if length <= whole:
         # The reader has repeated it to fill all of `whole`.
         kept = np.resize(first.windows[0, :length], max(length, plan.samples))
-        return Sound(clip, (kept,), (0.0,), first.seconds, plan.rate)
+        return DecodedClip(clip, (kept,), (0.0,), first.seconds, plan.rate)
     samples = SEGMENT_WINDOWS * plan.samples
     spread = WindowPlan(samples, plan.rate, ceil(KEPT_SECONDS * plan.rate / samples))
     rows, seconds = _read_all(clip.path, spread)  # (segments, samples)
     length = round(seconds * plan.rate)
     starts = place_windows(length, spread)
-    # Three windows of a very long one may be more than the file, and then the reader repeats it.
+    # Three very long windows may be more than the file, and then the reader repeats it.
     segments = tuple(row[:length] for row in rows)
-    return Sound(clip, segments, tuple(start / plan.rate for start in starts), seconds, plan.rate)
+    return DecodedClip(
+        clip, segments, tuple(start / plan.rate for start in starts), seconds, plan.rate
+    )
 
 
 def _read_all(path: Path, plan: WindowPlan) -> tuple[NDArray[np.float32], float]:

@@ -13,13 +13,13 @@ from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 from tagger.report.escape import printable
 from training.evaluation.calibration import clip_log_probabilities, expected_calibration_error
 
-LONGEST_LABEL = 60  # signs of a label in a table
+LONGEST_LABEL = 60  # characters of a label in a table
 CONFIDENCE = 1.959963984540054  # standard normal quantile of a two-sided 95 % interval
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """What the probabilities of clips are worth, at one temperature."""
+    """How well the probabilities of clips match the truth, at one temperature."""
 
     temperature: float
     log_loss: float  # mean -log of the true label's probability, in nats
@@ -27,11 +27,11 @@ class Calibration:
 
 
 @dataclass(frozen=True, slots=True)
-class Scores:
-    """What `n` predictions are worth; each tuple is in the order of `labels`.
+class Metrics:
+    """How good `n` predictions are; each tuple is in the order of `labels`.
 
-    `confusion[i][j]` counts clips of label i that were taken for label j. What needs more than the
-    best label of each clip is None where only that is known.
+    `confusion[i][j]` counts clips of label i that were predicted as label j. Metrics that need more
+    than the best label of each clip are None if only that is known.
     """
 
     labels: tuple[str, ...]
@@ -46,17 +46,18 @@ class Scores:
     support: tuple[int, ...]
     confusion: tuple[tuple[int, ...], ...]
     windows: int | None = None  # of all clips together
-    window_accuracy: float | None = None  # windows judged alone; mean over clips of the right share
+    window_accuracy: float | None = None  # of single windows; mean over clips of the right share
     log_loss: float | None = None  # as the tagger reports: at the checkpoint's own temperature
     ece: float | None = None
-    temperature: float | None = None  # None also where labels are judged each alone (sigmoid)
-    uncalibrated: Calibration | None = None  # the same at temperature 1, if that is another
+    temperature: float | None = None  # None also for independent probabilities (sigmoid)
+    uncalibrated: Calibration | None = None  # the same at temperature 1, if they differ
 
 
 def wilson_interval(right: int, n: int, quantile: float = CONFIDENCE) -> tuple[float, float]:
-    """Interval for the share `right / n` (Wilson 1927); it takes the clips for independent.
+    """Interval for the share `right / n` (Wilson 1927), for independent clips.
 
-    Clips of one artist are not, so that the truth is somewhat wider. Raises `ValueError` for n = 0.
+    Clips of one artist are not independent, so the true interval is somewhat wider. Raises
+    `ValueError` for n = 0.
     """
     if not 0 <= right <= n or n == 0:
         raise ValueError(f"no share: {right} of {n}")
@@ -66,7 +67,7 @@ def wilson_interval(right: int, n: int, quantile: float = CONFIDENCE) -> tuple[f
     return max(0.0, (centre - half) / (1 + square)), min(1.0, (centre + half) / (1 + square))
 
 
-def score(truth: Sequence[str], predicted: Sequence[str], labels: Sequence[str]) -> Scores:
+def label_metrics(truth: Sequence[str], predicted: Sequence[str], labels: Sequence[str]) -> Metrics:
     """Compare true and predicted labels, one of each per clip; `ValueError` without clips."""
     names = sorted({*labels, *truth, *predicted})
     table = confusion_matrix(truth, predicted, labels=names)
@@ -75,7 +76,7 @@ def score(truth: Sequence[str], predicted: Sequence[str], labels: Sequence[str])
     )
     right = sum(one == other for one, other in zip(truth, predicted, strict=True))
     occurs = support > 0
-    return Scores(
+    return Metrics(
         labels=tuple(names),
         n=len(truth),
         accuracy=right / len(truth),
@@ -90,41 +91,41 @@ def score(truth: Sequence[str], predicted: Sequence[str], labels: Sequence[str])
     )
 
 
-def score_clips(
+def clip_metrics(
     truth: Sequence[str],
-    heard: Sequence[NDArray[np.floating]],
+    predicted: Sequence[NDArray[np.floating]],
     labels: Sequence[str],
     temperature: float | None = 1.0,
-) -> Scores:
-    """Scores of clips from what was heard in their windows.
+) -> Metrics:
+    """Metrics of clips from the predictions for their windows.
 
-    Each item of `heard` holds log-probabilities `(windows, labels)` at temperature 1, which are
-    brought to `temperature` and averaged as the tagger does. With `temperature=None` they are the
-    logarithms of independent probabilities, one per label, and averaged as they are: such a
-    checkpoint (multi-label) ranks its labels but does not share out one certainty among them, so
-    that it has no log loss and no calibration. Raises `ValueError` without clips, or for a true
-    label that is not in `labels`.
+    Each item of `predicted` holds log-probabilities `(windows, labels)` at temperature 1, which are
+    scaled to `temperature` and averaged as the tagger does. With `temperature=None` they are the
+    logarithms of independent probabilities, one per label, and averaged unscaled: such a checkpoint
+    (multi-label) ranks its labels, but their probabilities do not sum to one, so that it has no log
+    loss and no calibration. Raises `ValueError` without clips, or for a true label that is not in
+    `labels`.
     """
     names, places = np.array(labels, object), [list(labels).index(label) for label in truth]
     if temperature is None:
-        clips = np.stack([np.exp(windows).mean(axis=0) for windows in heard])  # (clips, labels)
+        clips = np.stack([np.exp(windows).mean(axis=0) for windows in predicted])  # (clips, labels)
     else:
-        clips = clip_log_probabilities(heard, temperature)
+        clips = clip_log_probabilities(predicted, temperature)
     right = [
         (windows.argmax(axis=1) == place).mean()
-        for windows, place in zip(heard, places, strict=True)
+        for windows, place in zip(predicted, places, strict=True)
     ]
-    scores = replace(
-        score(truth, names[clips.argmax(axis=1)].tolist(), labels),
-        windows=sum(map(len, heard)),
+    metrics = replace(
+        label_metrics(truth, names[clips.argmax(axis=1)].tolist(), labels),
+        windows=sum(map(len, predicted)),
         window_accuracy=float(np.mean(right)),
     )
     if temperature is None:
-        return scores
-    own = measure_calibration(heard, places, temperature)
-    plain = None if temperature == 1 else measure_calibration(heard, places, 1.0)
+        return metrics
+    own = measure_calibration(predicted, places, temperature)
+    plain = None if temperature == 1 else measure_calibration(predicted, places, 1.0)
     return replace(
-        scores,
+        metrics,
         log_loss=own.log_loss,
         ece=own.ece,
         temperature=temperature,
@@ -133,10 +134,10 @@ def score_clips(
 
 
 def measure_calibration(
-    heard: Sequence[NDArray[np.floating]], truth: Sequence[int], temperature: float
+    predicted: Sequence[NDArray[np.floating]], truth: Sequence[int], temperature: float
 ) -> Calibration:
     """Log loss and calibration error of clips at a temperature; `truth` indexes the labels."""
-    clips = clip_log_probabilities(heard, temperature)  # (clips, labels)
+    clips = clip_log_probabilities(predicted, temperature)  # (clips, labels)
     true = clips[np.arange(len(clips)), np.asarray(truth)]  # (clips,)
     right = clips.argmax(axis=1) == np.asarray(truth)
     confidence = np.exp(clips.max(axis=1))
@@ -145,60 +146,66 @@ def measure_calibration(
     )
 
 
-def describe(scores: Scores) -> str:
-    """The scores as text: totals, a row per label, and the confusion matrix."""
-    low, high = scores.interval
-    labels = [printable(label, LONGEST_LABEL) for label in scores.labels]
+def describe(metrics: Metrics) -> str:
+    """The metrics as text: totals, a row per label, and the confusion matrix."""
+    low, high = metrics.interval
+    labels = [printable(label, LONGEST_LABEL) for label in metrics.labels]
     width = max(map(len, labels))
     lines = [
-        f"clips              {scores.n}",
-        f"accuracy           {scores.accuracy:.3f}  (95 % interval {low:.3f} to {high:.3f})",
-        f"balanced accuracy  {scores.balanced_accuracy:.3f}",
-        f"macro F1           {scores.macro_f1:.3f}",
-        *_probability_lines(scores),
+        f"clips              {metrics.n}",
+        f"accuracy           {metrics.accuracy:.3f}  (95 % interval {low:.3f} to {high:.3f})",
+        f"balanced accuracy  {metrics.balanced_accuracy:.3f}",
+        f"macro F1           {metrics.macro_f1:.3f}",
+        *_probability_lines(metrics),
         "",
         f"{'':{width}}  clips  precision  recall     F1",
     ]
-    columns = zip(labels, scores.support, scores.precision, scores.recall, scores.f1, strict=True)
+    columns = zip(
+        labels, metrics.support, metrics.precision, metrics.recall, metrics.f1, strict=True
+    )
     for label, support, precision, recall, f1 in columns:
-        # Without clips there is nothing to recall.
+        # Without clips there is no recall.
         shown = (f"{value:.3f}" if support else "-" for value in (recall, f1))
         lines.append(
             f"{label:{width}}  {support:5d}  {precision:9.3f}  "
             + "  ".join(f"{value:>{size}}" for value, size in zip(shown, (6, 5), strict=True))
         )
-    return "\n".join([*lines, "", *_confusion_lines(labels, scores, width)])
+    return "\n".join([*lines, "", *_confusion_lines(labels, metrics, width)])
 
 
-def _probability_lines(scores: Scores) -> list[str]:
-    """What is known beyond the best label of each clip, if anything."""
-    if scores.windows is None or scores.window_accuracy is None:
+def _probability_lines(metrics: Metrics) -> list[str]:
+    """The metrics that need more than the best label of each clip, if they are known."""
+    if metrics.windows is None or metrics.window_accuracy is None:
         return []
     lines = [
-        f"single windows     {scores.window_accuracy:.3f}  "
-        f"({scores.windows} windows, each clip counts once)"
+        f"single windows     {metrics.window_accuracy:.3f}  "
+        f"({metrics.windows} windows, each clip counts once)"
     ]
-    if scores.log_loss is None or scores.ece is None:
-        return [*lines, "calibration        none: each label of this model has a probability alone"]
-    plain = scores.uncalibrated
+    if metrics.log_loss is None or metrics.ece is None:
+        return [
+            *lines,
+            "calibration        none: each label of this model has an independent probability",
+        ]
+    plain = metrics.uncalibrated
     if plain is None:
         before = ("", "  (at temperature 1: the checkpoint stores no other)")
     else:
         before = (
             f"  ({plain.log_loss:.3f} at temperature 1)",
-            f"  ({plain.ece:.3f} at temperature 1; the checkpoint stores {scores.temperature:.3f})",
+            f"  ({plain.ece:.3f} at temperature 1; the checkpoint stores "
+            f"{metrics.temperature:.3f})",
         )
     return [
         *lines,
-        f"log loss           {scores.log_loss:.3f}{before[0]}",
-        f"calibration error  {scores.ece:.3f}{before[1]}",
+        f"log loss           {metrics.log_loss:.3f}{before[0]}",
+        f"calibration error  {metrics.ece:.3f}{before[1]}",
     ]
 
 
-def _confusion_lines(labels: Sequence[str], scores: Scores, width: int) -> list[str]:
+def _confusion_lines(labels: Sequence[str], metrics: Metrics, width: int) -> list[str]:
     """Rows are the true labels, columns the predicted ones, cut to four letters."""
     heads = " ".join(f"{label[:4]:>4}" for label in labels)
-    rows = zip(labels, scores.confusion, strict=True)
+    rows = zip(labels, metrics.confusion, strict=True)
     return [
         f"{'true / predicted':{width}}",
         f"{'':{width}}  {heads}",

@@ -1,0 +1,130 @@
+"""Evaluate a checkpoint on labelled clips: choose them, measure, print, and write files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from tagger.models.find import find_model
+from tagger.models.model import GenreModel, load_model
+from tagger.report.escape import printable
+from tagger.types import PredictOptions
+from training.app.console import say
+from training.clips.find import Clip, find_clips
+from training.clips.leakage import leakage_warning
+from training.clips.splits import make_split
+from training.errors import TrainingError
+from training.evaluation.measure import Evaluation, measure
+from training.evaluation.metrics import describe
+from training.options import EvaluateOptions
+
+
+def evaluate(options: EvaluateOptions) -> None:
+    """Measure, print, and write the files that were asked for. Raises `TaggerError`."""
+    check_outputs(options)
+    every = find_clips(options.data, options.artists)
+    clips, note = choose_clips(every, options)
+    if not clips:
+        raise TrainingError(f"no clip of the {options.part} part is in {options.data}")
+    info = find_model(options.model, say)
+    warning = leakage_warning(info, every, clips, options.draw)
+    if warning:
+        say(warning)
+    as_tagged = PredictOptions(options.windows, device=options.device, precision=options.precision)
+    model = load_model(info, as_tagged)
+    evaluation = measure(clips, model, as_tagged, [clip.label for clip in every])
+    for failure in evaluation.failures:
+        say(f"left out: {failure.path}: {failure.reason}")
+    click.echo("\n".join(map(printable, head_lines(options, model, evaluation, note))))
+    click.echo(describe(evaluation.metrics))
+    write_outputs(options, model, evaluation)
+
+
+def choose_clips(every: Sequence[Clip], options: EvaluateOptions) -> tuple[Sequence[Clip], str]:
+    """The clips to evaluate on, and the note of their split."""
+    if options.part == "all":
+        return every, ""
+    split = make_split(every, options.split, **options.draw)
+    return split.part(options.part), split.note
+
+
+def head_lines(
+    options: EvaluateOptions, model: GenreModel, evaluation: Evaluation, note: str
+) -> list[str]:
+    """The model, the clips, and the labels to choose among if they are not all of the model's."""
+    windows = options.windows or "all"
+    lines = [
+        f"model              {options.model}, {windows} windows a clip, "
+        f"{model.precision} on {model.device.type}",
+        f"part               {part_name(options)}",
+    ]
+    if note:
+        lines.append(f"split              {note}")
+    match, count = evaluation.match, len(model.info.labels)
+    if len(match.columns) < count:
+        lines.append(f"labels             {len(match.columns)} of the model's {count}")
+    if match.unknown:
+        unknown = ", ".join(match.unknown)
+        lines.append(f"unknown to it      {unknown} ({evaluation.left_out} clips left out)")
+    return lines
+
+
+def part_name(options: EvaluateOptions) -> str:
+    """The evaluated clips, in words."""
+    if options.part == "all":
+        return "all"
+    drawn = f", fold {options.fold}" if options.split == "kfold" else ""
+    return f"{options.part} of the {options.split} split{drawn}"
+
+
+def check_outputs(options: EvaluateOptions) -> None:
+    """Raise `TrainingError` for what would otherwise fail after a long run."""
+    for path in (options.confusion, options.figures):
+        if path is not None and not path.absolute().parent.is_dir():
+            raise TrainingError(f"{path} cannot be written: its folder is missing", path)
+    if options.confusion is not None:
+        try:
+            import training.evaluation.plots  # noqa: F401 (is matplotlib installed?)
+        except ImportError as error:
+            raise TrainingError(f"--confusion needs matplotlib ({error})") from error
+
+
+def write_outputs(options: EvaluateOptions, model: GenreModel, evaluation: Evaluation) -> None:
+    """Write the picture and the JSON file that were asked for. Raises `TrainingError`."""
+    try:
+        if options.confusion is not None:
+            from training.evaluation.plots import confusion_png
+
+            folder = Path(options.model)
+            name = folder.name if folder.is_dir() else options.model
+            heading = f"{name}, {part_name(options)}"
+            confusion_png(evaluation.metrics, options.confusion, heading)
+        if options.figures is not None:
+            text = json.dumps(as_figures(options, model, evaluation), indent=2)
+            options.figures.write_text(text + "\n", encoding="utf-8")
+    except OSError as error:
+        raise TrainingError(f"{error.filename} cannot be written: {error.strerror}") from error
+
+
+def as_figures(
+    options: EvaluateOptions, model: GenreModel, evaluation: Evaluation
+) -> dict[str, object]:
+    """All metrics, and how they were measured, for JSON."""
+    return {
+        "model": options.model,
+        "fingerprint": model.info.fingerprint,
+        "split": options.split,
+        "part": options.part,
+        **options.draw,
+        "windows_per_clip": options.windows,
+        "dtype": model.precision,  # not "precision", which is a metric of each label
+        "device": model.device.type,
+        "unknown_labels": evaluation.match.unknown,
+        "left_out": evaluation.left_out,
+        "failures": {str(failure.path): failure.reason for failure in evaluation.failures},
+        **asdict(evaluation.metrics),
+    }
