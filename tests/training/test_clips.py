@@ -128,7 +128,7 @@ def test_linked_files_are_followed(tmp_path: Path) -> None:
         ([], "no labelled clip"),
         (["unlabelled.wav"], "no labelled clip"),
         (["blues/notes.txt"], "no labelled clip"),
-        (["blues/1.wav", "blues/1.au"], "two clips of one name"),
+        (["blues/1.wav", "blues/1.au"], "two clips have the same name"),
     ],
 )
 def test_folders_that_cannot_be_used_are_refused(

@@ -366,7 +366,7 @@ def test_a_killed_search_is_kept_and_goes_on(
     )
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     again = invoke(arguments)
-    assert again.exit_code == 1 and "go on with --resume" in again.output
+    assert again.exit_code == 1 and "continue it with --resume" in again.output
     result = invoke(arguments, "--resume")
     assert result.exit_code == 0, result.output
     assert "resuming the search: 1 of 3 trials are done" in result.output
