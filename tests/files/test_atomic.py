@@ -658,9 +658,10 @@ while True:
 
 
 @LOCKS
-def test_a_run_that_clears_all_the_time_disturbs_no_other(file):
+@pytest.mark.parametrize("times", [40, pytest.param(400, marks=pytest.mark.slow)])
+def test_a_run_that_clears_all_the_time_disturbs_no_other(file, times):
     with python(CLEARING, file.parent):
-        for number in range(200):
+        for number in range(times):
             rewrite(file, b"%d" % number)
             assert file.read_bytes() == b"%d" % number
 

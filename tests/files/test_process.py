@@ -204,8 +204,8 @@ def test_the_answer_to_a_call_that_was_interrupted_is_never_that_to_the_next(chi
     assert child.call(30, hostile.echo, "the second") == "the second"
 
 
-def test_a_large_answer_arrives_as_it_was_sent(child):
-    size = 25_000_000  # 100 MB
+@pytest.mark.parametrize("size", [2_500_000, pytest.param(25_000_000, marks=pytest.mark.slow)])
+def test_a_large_answer_arrives_as_it_was_sent(child, size):
     np.testing.assert_array_equal(child.call(60, large, size), large(size))
     assert child.call(30, hostile.echo, "the next") == "the next"
 

@@ -11,6 +11,8 @@ import signal
 import time
 from pathlib import Path
 
+import numpy as np
+
 from tagger.audio import reader
 from tagger.audio.reader import Waveforms
 from tagger.audio.windows import WindowPlan
@@ -60,7 +62,7 @@ def leak() -> int:
 def eat_slowly() -> None:
     eaten = []
     while True:
-        eaten.append(bytearray(50 << 20))
+        eaten.append(np.zeros(50 << 20, np.uint8))  # allocated, and never touched: that takes time
 
 
 def print_for_ever() -> None:

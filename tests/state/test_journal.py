@@ -812,12 +812,13 @@ class Walk:
                 assert self.stands(entry) == is_in_force
 
 
+@pytest.mark.parametrize("length", [15, pytest.param(40, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("seed", range(6))
-def test_whatever_happens_an_undo_gives_back_just_what_was_there(home, seed):
+def test_whatever_happens_an_undo_gives_back_just_what_was_there(home, seed, length):
     walk = Walk(home, seed)
     steps = [walk.write, walk.write, walk.undo_last, walk.undo_some, walk.undo_some, walk.undo_path]
     steps += [walk.edit, walk.retitle]
-    for _ in range(30):
+    for _ in range(length):
         step = walk.random.choice(steps)
         step()
         walk.verify()
