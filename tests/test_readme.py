@@ -60,7 +60,8 @@ def test_every_option_that_is_named_exists(option: str) -> None:
     known = {name for command in commands for p in command.params for name in p.opts}
     scripts = (ROOT / "training").glob("*.py")
     known |= {name for path in scripts for name in re.findall(r'"(--[a-z-]+)"', path.read_text())}
-    assert option in known | {"--help", "--index-url", "--nproc-per-node"}  # pip, torchrun
+    others = {"--help", "--index-url", "--nproc-per-node", "--dist"}  # pip, torchrun, pytest-xdist
+    assert option in known | others
 
 
 def test_columns_actions_and_exit_codes_are_all_explained() -> None:
