@@ -58,7 +58,7 @@ def test_every_option_that_is_named_exists(option: str) -> None:
     for command in commands:  # and theirs, which are put behind them
         commands += getattr(command, "commands", {}).values()
     known = {name for command in commands for p in command.params for name in p.opts}
-    scripts = (ROOT / "training").glob("*.py")
+    scripts = (ROOT / "training").rglob("*.py")
     known |= {name for path in scripts for name in re.findall(r'"(--[a-z-]+)"', path.read_text())}
     others = {"--help", "--index-url", "--nproc-per-node", "--dist"}  # pip, torchrun, pytest-xdist
     assert option in known | others
