@@ -27,7 +27,7 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(tmp_path: Path) -> Run:
     """Run the command in a folder of its own; nothing of the user's is read or written."""
     home = tmp_path / "home"
-    home.mkdir()
+    home.mkdir(exist_ok=True)
 
     def run(*arguments: object, env_online: bool = False) -> subprocess.CompletedProcess[str]:
         env = environment(home)

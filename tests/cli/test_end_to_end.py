@@ -261,7 +261,7 @@ def test_python_gives_the_predictions_of_the_report(
 
 
 @pytest.fixture
-def music(run: Run, tmp_path: Path) -> Path:
+def music(invoke: Run, tmp_path: Path) -> Path:
     """Three tracks in which the model heard rock: without a genre, with one, with two."""
     music = tmp_path / "Music"
     paths = [
@@ -281,12 +281,12 @@ NONE_YET = {"a.flac": (), "b.mp3": ("Polka",), "c.m4a": ("Ska", "Dub")}
 ALL_ROCK = dict.fromkeys(NONE_YET, ("Rock",))
 
 
-def write_all(run: Run, music: Path, *options: object) -> None:
-    done = run(music, "--write-tags", "--on-existing", "replace", *options)
+def write_all(invoke: Run, music: Path, *options: object) -> None:
+    done = invoke(music, "--write-tags", "--on-existing", "replace", *options)
     assert done.returncode == 0, done.stderr
 
 
-def albums(run: Run, root: Path, by: str, *options: object) -> dict[str, dict[str, str]]:
+def albums(invoke: Run, root: Path, by: str, *options: object) -> dict[str, dict[str, str]]:
     """Rows of a run over an album of two discs and a compilation; jazz is heard in few tracks."""
     music, known = root / "Music", []
     for place, album, artist, heard in [
@@ -304,15 +304,15 @@ def albums(run: Run, root: Path, by: str, *options: object) -> dict[str, dict[st
     write_genres(music / "Live/CD1/live2.flac", ["Polka"])
     for path, heard in known:
         know(root / "home", [path], heard)
-    done = run(music, "--write-tags", "--by", by, "--min-confidence", 0, "--csv", "-", *options)
+    done = invoke(music, "--write-tags", "--by", by, "--min-confidence", 0, "--csv", "-", *options)
     assert done.returncode == 0 and "5 known from earlier runs" in done.stderr, done.stderr
     return rows_of(done.stdout)
 
 
 def test_by_album_its_discs_get_one_genre_and_compilations_theirs_by_track(
-    run: Run, tmp_path: Path
+    invoke: Run, tmp_path: Path
 ) -> None:
-    rows = albums(run, tmp_path, "album", "--on-existing", "replace")
+    rows = albums(invoke, tmp_path, "album", "--on-existing", "replace")
     wanted = {f"live{n}.flac": ("Rock",) for n in (1, 2, 3)}
     wanted |= {"now1.flac": ("Jazz",), "now2.flac": ("Rock",)}
     assert genres_in(tmp_path / "Music") == wanted
@@ -321,13 +321,13 @@ def test_by_album_its_discs_get_one_genre_and_compilations_theirs_by_track(
     assert {rows[name]["confidence"] for name in means} == {"0.4"}
 
 
-def test_by_album_genres_that_are_there_are_kept(run: Run, tmp_path: Path) -> None:
-    row = albums(run, tmp_path, "album")["live2.flac"]
+def test_by_album_genres_that_are_there_are_kept(invoke: Run, tmp_path: Path) -> None:
+    row = albums(invoke, tmp_path, "album")["live2.flac"]
     assert (row["action"], row["new_genre"], row["heard"]) == ("kept", "Polka", "Rock")
 
 
-def test_by_folder_a_compilation_is_a_folder_like_any_other(run: Run, tmp_path: Path) -> None:
-    rows = albums(run, tmp_path, "folder", "--on-existing", "replace")
+def test_by_folder_a_compilation_is_a_folder_like_any_other(invoke: Run, tmp_path: Path) -> None:
+    rows = albums(invoke, tmp_path, "folder", "--on-existing", "replace")
     assert genres_in(tmp_path / "Music")["now2.flac"] == ("Jazz",)
     assert rows["now2.flac"]["reason"] == "it has no genre; mean of 2 tracks of its folder"
 
@@ -349,122 +349,124 @@ def edited(report: Path, changes: dict[str, str], delimiter: str = ",", start: s
 
 @pytest.mark.parametrize(("delimiter", "start"), [(",", ""), (";", "\ufeff"), ("\t", "\ufeff")])
 def test_an_edited_report_is_planned_applied_and_undone(
-    run: Run, music: Path, delimiter: str, start: str
+    invoke: Run, music: Path, delimiter: str, start: str
 ) -> None:
     report = music.parent / "home" / "genres.csv"
-    assert run(music, "--write-tags").returncode == 0
+    assert invoke(music, "--write-tags").returncode == 0
     written = genres_in(music)
     edited(report, {"a.flac": "Bop; Swing", "c.m4a": ""}, delimiter, start)
 
-    planned = run("apply", report, "--dry-run")
+    planned = invoke("apply", report, "--dry-run")
     assert planned.returncode == 0 and "would write 1" in planned.stderr
     assert genres_in(music) == written
-    applied = run("apply", report)
+    applied = invoke("apply", report)
     assert applied.returncode == 0, applied.stderr
     assert "written 1 · unchanged 2\nundo with: tag-genres undo --run 2\n" in applied.stderr
     assert genres_in(music) == written | {"a.flac": ("Bop", "Swing")}
-    undone = run("undo")
+    undone = invoke("undo")
     assert undone.returncode == 0 and "run 2: put back the genre of 1 file" in undone.stderr
     assert genres_in(music) == written
 
 
 def test_a_report_without_writing_can_be_applied_where_there_is_no_genre(
-    run: Run, music: Path
+    invoke: Run, music: Path
 ) -> None:
-    assert run(music).returncode == 0
-    done = run("apply", music.parent / "home" / "genres.csv", "--all")
+    assert invoke(music).returncode == 0
+    done = invoke("apply", music.parent / "home" / "genres.csv", "--all")
     assert done.returncode == 0, done.stderr
     assert genres_in(music) == {name: genres or ALL_ROCK[name] for name, genres in NONE_YET.items()}
 
 
-def test_what_changed_since_the_report_is_left_alone_and_named(run: Run, music: Path) -> None:
+def test_what_changed_since_the_report_is_left_alone_and_named(invoke: Run, music: Path) -> None:
     report = music.parent / "home" / "genres.csv"
-    assert run(music).returncode == 0
+    assert invoke(music).returncode == 0
     edited(report, {"a.flac": "Bop", "b.mp3": "Bop"})
     write_genres(music / "b.mp3", ["Mine"])
-    done = run("apply", report)
+    done = invoke("apply", report)
     assert done.returncode == 3
     assert f"{music / 'b.mp3'}: its genre changed since the report, to Mine" in done.stderr
     assert genres_in(music) == NONE_YET | {"a.flac": ("Bop",), "b.mp3": ("Mine",)}
 
 
-def test_what_is_no_report_is_one_line_and_exit_code_1(run: Run, music: Path) -> None:
+def test_what_is_no_report_is_one_line_and_exit_code_1(invoke: Run, music: Path) -> None:
     sheet = music.parent / "sheet.csv"
     sheet.write_text("name,style\na,b\n")
     for file in (sheet, music / "a.flac"):
-        done = run("apply", file)
+        done = invoke("apply", file)
         assert done.returncode == 1 and done.stderr.count("\n") == 1
         assert done.stderr.startswith(f"tag-genres: {file}")
 
 
-def test_a_report_without_rows_says_that_there_is_nothing_to_do(run: Run, music: Path) -> None:
+def test_a_report_without_rows_says_that_there_is_nothing_to_do(invoke: Run, music: Path) -> None:
     sheet = music.parent / "sheet.csv"
     sheet.write_text("path,genre\n")
-    done = run("apply", sheet)
+    done = invoke("apply", sheet)
     assert (done.returncode, done.stderr) == (0, "nothing to do\n")
 
 
 # --- undo -----------------------------------------------------------------------------------------
 
 
-def test_undo_lists_the_runs_that_changed_tags(run: Run, music: Path) -> None:
-    write_all(run, music)
-    assert run(music).returncode == 0  # writes nothing, and is no run of the list
-    assert run("undo", "--path", music / "b.mp3").returncode == 0
-    head, first, last = run("undo", "--list").stdout.splitlines()
+def test_undo_lists_the_runs_that_changed_tags(invoke: Run, music: Path) -> None:
+    write_all(invoke, music)
+    assert invoke(music).returncode == 0  # writes nothing, and is no run of the list
+    assert invoke("undo", "--path", music / "b.mp3").returncode == 0
+    head, first, last = invoke("undo", "--list").stdout.splitlines()
     assert head.split() == ["run", "when", "(UTC)", "what", "files", "undone", "by"]
     assert first.split()[0] == "1" and first.split()[3:] == ["tag", "3", "1", "gtzan-small"]
     assert last.split()[0] == "2" and last.split()[3:] == ["undo", "1", "0", "of", "run", "1"]
 
 
-def test_two_runs_are_undone_together(run: Run, music: Path) -> None:
-    write_all(run, music)
-    write_all(run, music, "--top", 2)
-    done = run("undo", "--run", 1, "--run", 2)
+def test_two_runs_are_undone_together(invoke: Run, music: Path) -> None:
+    write_all(invoke, music)
+    write_all(invoke, music, "--top", 2)
+    done = invoke("undo", "--run", 1, "--run", 2)
     assert done.returncode == 0, done.stderr
     assert genres_in(music) == NONE_YET
 
 
-def test_a_run_that_a_later_one_wrote_over_is_not_undone_before_that(run: Run, music: Path) -> None:
-    write_all(run, music)
-    write_all(run, music, "--top", 2)
-    done = run("undo", "--run", 1)
+def test_a_run_that_a_later_one_wrote_over_is_not_undone_before_that(
+    invoke: Run, music: Path
+) -> None:
+    write_all(invoke, music)
+    write_all(invoke, music, "--top", 2)
+    done = invoke("undo", "--run", 1)
     assert done.returncode == 3
     assert done.stderr.count("run 2 changed it later; undo that first") == 3
     assert set(genres_in(music).values()) == {("Rock", "Metal")}
 
 
-def test_only_what_lies_under_a_path_is_undone(run: Run, music: Path) -> None:
-    write_all(run, music)
-    done = run("undo", "--path", os.path.relpath(music / "sub", music.parent / "home"))
+def test_only_what_lies_under_a_path_is_undone(invoke: Run, music: Path) -> None:
+    write_all(invoke, music)
+    done = invoke("undo", "--path", os.path.relpath(music / "sub", music.parent / "home"))
     assert done.returncode == 0, done.stderr
     assert genres_in(music) == ALL_ROCK | {"c.m4a": ("Ska", "Dub")}
 
 
-def test_the_tags_of_a_library_that_moved_are_taken_back(run: Run, music: Path) -> None:
-    write_all(run, music)
+def test_the_tags_of_a_library_that_moved_are_taken_back(invoke: Run, music: Path) -> None:
+    write_all(invoke, music)
     new = music.rename(music.parent / "Moved")
-    assert run("undo").returncode == 3  # nothing is where it was
+    assert invoke("undo").returncode == 3  # nothing is where it was
     moved = ("--from", music, "--to", new)
-    planned = run("undo", *moved, "--dry-run")
+    planned = invoke("undo", *moved, "--dry-run")
     assert planned.returncode == 0 and str(new / "a.flac") in planned.stdout
     assert genres_in(new) == ALL_ROCK
-    done = run("undo", *moved)
+    done = invoke("undo", *moved)
     assert done.returncode == 0 and "put back the genre of 3 files" in done.stderr, done.stderr
     assert genres_in(new) == NONE_YET
-    assert "3 known from earlier runs" in run(new).stderr
+    assert "3 known from earlier runs" in invoke(new).stderr
 
 
 @pytest.mark.parametrize("given", [("--from", "."), ("--to", ".")])
-def test_the_old_place_and_the_new_one_go_together(run: Run, given: tuple[str, str]) -> None:
-    done = run("undo", *given)
+def test_the_old_place_and_the_new_one_go_together(invoke: Run, given: tuple[str, str]) -> None:
+    done = invoke("undo", *given)
     assert done.returncode == 2 and "--from and --to go together" in done.stderr
 
 
-def test_an_undo_is_undone_and_that_as_well(run: Run, music: Path) -> None:
-    write_all(run, music)
+def test_an_undo_is_undone_and_that_as_well(invoke: Run, music: Path) -> None:
+    write_all(invoke, music)
     for number, wanted in [(1, NONE_YET), (2, ALL_ROCK), (3, NONE_YET)]:
-        done = run("undo", "--run", number)
+        done = invoke("undo", "--run", number)
         assert done.returncode == 0, done.stderr
         assert f"this undo is run {number + 1} and can be undone too" in done.stderr
         assert genres_in(music) == wanted
@@ -474,7 +476,7 @@ def test_an_undo_is_undone_and_that_as_well(run: Run, music: Path) -> None:
 
 
 @pytest.fixture
-def every_kind(run: Run, tmp_path: Path) -> dict[str, Path]:
+def every_kind(invoke: Run, tmp_path: Path) -> dict[str, Path]:
     """A file of every container that can be made here, of which the model heard rock."""
     paths = {}
     for kind in KINDS:
@@ -496,17 +498,17 @@ def shown_by_ffprobe(path: Path) -> dict[str, str]:
 
 
 def test_provenance_is_in_every_container_and_a_second_run_adds_nothing(
-    run: Run, tmp_path: Path, every_kind: dict[str, Path]
+    invoke: Run, tmp_path: Path, every_kind: dict[str, Path]
 ) -> None:
     music = tmp_path / "Music"
-    write_all(run, music, "--provenance")
+    write_all(invoke, music, "--provenance")
     for kind, path in every_kind.items():
         note = json.loads(read_tag(path).note)
         assert note["genres"] == ["Rock"], kind
         assert (note["model"], note["fingerprint"]) == ("gtzan-small", bundled().fingerprint)
         assert note["confidence"] == 0.6
     before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in every_kind.values()}
-    write_all(run, music, "--provenance", "--csv", "again.csv")
+    write_all(invoke, music, "--provenance", "--csv", "again.csv")
     rows = csv.DictReader(io.StringIO((tmp_path / "home" / "again.csv").read_text()))
     assert {row["action"] for row in rows} == {"unchanged"}
     assert {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in before} == before
@@ -514,9 +516,9 @@ def test_provenance_is_in_every_container_and_a_second_run_adds_nothing(
 
 @pytest.mark.skipif(shutil.which("ffprobe") is None, reason="ffprobe is not here")
 def test_other_programs_see_the_provenance(
-    run: Run, tmp_path: Path, every_kind: dict[str, Path]
+    invoke: Run, tmp_path: Path, every_kind: dict[str, Path]
 ) -> None:
-    write_all(run, tmp_path / "Music", "--provenance")
+    write_all(invoke, tmp_path / "Music", "--provenance")
     del every_kind["dsdiff"]  # FFmpeg does not read its ID3 chunk
     for kind, path in every_kind.items():
         shown = {key.casefold(): value for key, value in shown_by_ffprobe(path).items()}
@@ -525,42 +527,42 @@ def test_other_programs_see_the_provenance(
 
 
 def test_an_undo_takes_the_provenance_back(
-    run: Run, tmp_path: Path, every_kind: dict[str, Path]
+    invoke: Run, tmp_path: Path, every_kind: dict[str, Path]
 ) -> None:
     before = {path: read_fields(path) for path in every_kind.values()}
-    write_all(run, tmp_path / "Music", "--provenance")
-    assert run("undo").returncode == 0
+    write_all(invoke, tmp_path / "Music", "--provenance")
+    assert invoke("undo").returncode == 0
     assert {path: read_fields(path) for path in before} == before
 
 
 def test_keep_mtime_keeps_it_and_the_run_after_still_knows_all(
-    run: Run, tmp_path: Path, every_kind: dict[str, Path]
+    invoke: Run, tmp_path: Path, every_kind: dict[str, Path]
 ) -> None:
-    write_all(run, tmp_path / "Music", "--keep-mtime")
+    write_all(invoke, tmp_path / "Music", "--keep-mtime")
     assert {path.stat().st_mtime_ns for path in every_kind.values()} == {10**18 + 7}
     assert all(read_genres(path) == ("Rock",) for path in every_kind.values())
-    again = run(tmp_path / "Music", "--write-tags", "--on-existing", "replace")
+    again = invoke(tmp_path / "Music", "--write-tags", "--on-existing", "replace")
     assert f"{len(every_kind)} known from earlier runs" in again.stderr
     assert f"unchanged {len(every_kind)}" in again.stderr
-    assert run("undo", "--keep-mtime").returncode == 0
+    assert invoke("undo", "--keep-mtime").returncode == 0
     assert not any(read_genres(path) for path in every_kind.values())
 
 
-def test_without_keep_mtime_players_see_that_a_file_changed(run: Run, music: Path) -> None:
+def test_without_keep_mtime_players_see_that_a_file_changed(invoke: Run, music: Path) -> None:
     before = (music / "a.flac").stat().st_mtime_ns
-    write_all(run, music)
+    write_all(invoke, music)
     assert (music / "a.flac").stat().st_mtime_ns > before
 
 
 def test_a_hard_linked_file_is_written_if_asked_and_its_other_name_keeps_the_old(
-    run: Run, music: Path
+    invoke: Run, music: Path
 ) -> None:
     other = music.parent / "seeding.mp3"
     os.link(music / "b.mp3", other)
-    done = run(music, "--write-tags", "--on-existing", "replace")
+    done = invoke(music, "--write-tags", "--on-existing", "replace")
     assert done.returncode == 3 and "hard-linked: 1 other name" in done.stderr
     assert read_genres(music / "b.mp3") == read_genres(other) == ("Polka",)
-    write_all(run, music, "--break-hardlinks")
+    write_all(invoke, music, "--break-hardlinks")
     assert (read_genres(music / "b.mp3"), read_genres(other)) == (("Rock",), ("Polka",))
 
 
@@ -594,7 +596,7 @@ def unwritable(*paths: Path) -> Iterator[None]:
 
 
 def test_what_cannot_be_written_says_why_and_all_else_is_written(
-    run: Run, music: Path, tmp_path: Path
+    invoke: Run, music: Path, tmp_path: Path
 ) -> None:
     locked = song(music / "locked" / "locked.flac")
     paths = [song(music / f"{name}.flac") for name in ("read-only", "linked", "open")]
@@ -604,7 +606,7 @@ def test_what_cannot_be_written_says_why_and_all_else_is_written(
     before = {path: path.read_bytes() for path in [locked, *paths]}
     options = ("--write-tags", "--on-existing", "replace", "--csv", "-")
     with unwritable(read_only, locked.parent), opened.open("r+b"):
-        done = run(music, *options)
+        done = invoke(music, *options)
     assert done.returncode == 3, done.stderr
     rows = rows_of(done.stdout)
     reasons = {name: row["reason"] for name, row in rows.items() if row["action"] == "failed"}
@@ -616,7 +618,7 @@ def test_what_cannot_be_written_says_why_and_all_else_is_written(
     assert {path: path.read_bytes() for path in before} == before
     assert all(read_genres(music / name) == ("Rock",) for name in ("a.flac", "b.mp3"))
     assert not list(music.rglob(".tag-genres-*"))
-    again = run(music, *options, "--break-hardlinks")
+    again = invoke(music, *options, "--break-hardlinks")
     assert again.returncode == 0, again.stderr
     assert "written 4 · unchanged 3" in again.stderr
 

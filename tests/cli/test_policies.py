@@ -49,8 +49,8 @@ class Shelf:
 
 
 @pytest.fixture
-def shelf(run: Run, tmp_path: Path) -> Shelf:
-    return Shelf(run, tmp_path)
+def shelf(invoke: Run, tmp_path: Path) -> Shelf:
+    return Shelf(invoke, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -184,7 +184,7 @@ def test_with_parents_the_genres_above_stand_behind(shelf: Shelf, name: str) -> 
     ],
 )
 def test_a_wrong_rule_is_named_before_anything_is_done(
-    run: Run, tmp_path: Path, options: list[str], message: str
+    invoke: Run, tmp_path: Path, options: list[str], message: str
 ) -> None:
     home = tmp_path / "home"
     files = {
@@ -200,7 +200,7 @@ def test_a_wrong_rule_is_named_before_anything_is_done(
         (home / name).write_text(text, encoding="utf-8")
     path = song(tmp_path / "Music" / "a.flac")
     before = path.read_bytes()
-    assert_refused(run(path, "--write-tags", *options), message)
+    assert_refused(invoke(path, "--write-tags", *options), message)
     assert path.read_bytes() == before and not (home / "state").exists()
 
 
@@ -257,7 +257,7 @@ def know_by(model: Path, home: Path, path: Path, shares: dict[str, float]) -> No
 )
 @pytest.mark.parametrize("options", [["--write-tags"], ["--write-tags", "--dry-run"], []])
 def test_music_is_tagged_and_what_is_none_is_left_alone(
-    run: Run,
+    invoke: Run,
     tmp_path: Path,
     checkpoints: dict[str, Path],
     name: str,
@@ -275,7 +275,7 @@ def test_music_is_tagged_and_what_is_none_is_left_alone(
         know_by(model, tmp_path / "home", path, shares)
     before = chat.read_bytes()
     given = ("--on-existing", "replace", "--top", 2, "--csv", "-", "--all-probabilities")
-    done = run(folder, "--model", model, *given, *options)
+    done = invoke(folder, "--model", model, *given, *options)
     assert done.returncode == 0, done.stderr
     rows = rows_of(done.stdout)
     for told in (rows["chat.mp3"], rows["raw.aac"]):
@@ -291,13 +291,13 @@ def test_music_is_tagged_and_what_is_none_is_left_alone(
 
 
 def test_an_explanation_tells_what_is_no_music_and_leaves_out_what_is_no_genre(
-    run: Run, tmp_path: Path, checkpoints: dict[str, Path]
+    invoke: Run, tmp_path: Path, checkpoints: dict[str, Path]
 ) -> None:
     folder, model = tmp_path / "Music", checkpoints["audioset"]
     tune, talk = song(folder / "a.flac"), song(folder / "b.flac")
     know_by(model, tmp_path / "home", tune, MUSIC)
     know_by(model, tmp_path / "home", talk, TALK)
-    done = run(folder, "--model", model, "--explain")
+    done = invoke(folder, "--model", model, "--explain")
     assert (
         done.stdout
         == f"""{tune}
@@ -330,7 +330,7 @@ def test_an_explanation_tells_what_is_no_music_and_leaves_out_what_is_no_genre(
     ],
 )
 def test_styles_of_discogs_are_written_as_the_user_wants_them(
-    run: Run,
+    invoke: Run,
     tmp_path: Path,
     checkpoints: dict[str, Path],
     options: list[object],
@@ -338,16 +338,16 @@ def test_styles_of_discogs_are_written_as_the_user_wants_them(
 ) -> None:
     path, model = song(tmp_path / "Music" / "a.flac"), checkpoints["discogs"]
     know_by(model, tmp_path / "home", path, DUB)
-    done = run(path, "--model", model, "--write-tags", "--csv", "-", *options)
+    done = invoke(path, "--model", model, "--write-tags", "--csv", "-", *options)
     assert done.returncode == 0, done.stderr
     assert read_genres(path) == genres
 
 
 def test_how_sure_of_music_a_model_must_be_is_an_option(
-    run: Run, tmp_path: Path, checkpoints: dict[str, Path]
+    invoke: Run, tmp_path: Path, checkpoints: dict[str, Path]
 ) -> None:
     path, model = song(tmp_path / "Music" / "a.flac"), checkpoints["audioset"]
     know_by(model, tmp_path / "home", path, TALK)
-    done = run(path, "--model", model, "--write-tags", "--min-music", 0.03)
+    done = invoke(path, "--model", model, "--write-tags", "--min-music", 0.03)
     assert done.returncode == 0, done.stderr
     assert read_genres(path) == ("Folk",)

@@ -16,7 +16,7 @@ from tagger.tags.genre_tag import read_genres
 
 
 @pytest.fixture
-def music(run: Run, tmp_path: Path) -> Path:
+def music(invoke: Run, tmp_path: Path) -> Path:
     """Three tracks in which jazz was heard; one of them has a genre."""
     folder = tmp_path / "Music"
     names = {"a.flac": (), "b.flac": ("Polka",), "c.flac": ()}
@@ -25,9 +25,9 @@ def music(run: Run, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def report(run: Run, tmp_path: Path, music: Path) -> Path:
+def report(invoke: Run, tmp_path: Path, music: Path) -> Path:
     """The report of a run that wrote nothing."""
-    assert run(music).returncode == 0
+    assert invoke(music).returncode == 0
     return tmp_path / "home" / "genres.csv"
 
 
@@ -43,123 +43,127 @@ def edit(report: Path, **genres: str) -> None:
         writer.writerows(rows)
 
 
-def test_a_report_is_not_taken_for_music(run: Run, report: Path) -> None:
+def test_a_report_is_not_taken_for_music(invoke: Run, report: Path) -> None:
     before = report.read_bytes()
-    done = run(report)
+    done = invoke(report)
     assert done.returncode == 1
     assert f"tag-genres apply {report}" in done.stderr
     assert report.read_bytes() == before
 
 
 def test_a_report_that_was_edited_is_kept_by_the_next_run(
-    run: Run, music: Path, report: Path
+    invoke: Run, music: Path, report: Path
 ) -> None:
     edit(report, a="Ska")
     edited = report.read_bytes()
-    done = run(music)
+    done = invoke(music)
     (kept,) = report.parent.glob("genres.kept-*.csv")
     assert done.returncode == 0 and str(kept.name) in done.stderr
     assert kept.read_bytes() == edited
     assert report.read_bytes() != edited
-    assert run("apply", kept).returncode == 0
+    assert invoke("apply", kept).returncode == 0
     assert read_genres(music / "a.flac") == ("Ska",)
 
 
-def test_a_report_that_nobody_edited_is_replaced(run: Run, music: Path, report: Path) -> None:
-    assert run(music).returncode == 0
+def test_a_report_that_nobody_edited_is_replaced(invoke: Run, music: Path, report: Path) -> None:
+    assert invoke(music).returncode == 0
     assert [path.name for path in report.parent.glob("*.csv")] == ["genres.csv"]
 
 
-def test_apply_all_fills_gaps_and_replaces_nothing(run: Run, music: Path, report: Path) -> None:
+def test_apply_all_fills_gaps_and_replaces_nothing(invoke: Run, music: Path, report: Path) -> None:
     edit(report, a="Ska")
-    done = run("apply", report, "--all")
+    done = invoke("apply", report, "--all")
     assert done.returncode == 0, done.stderr
     found = [read_genres(music / name) for name in ("a.flac", "b.flac", "c.flac")]
     assert found == [("Ska",), ("Polka",), ("Jazz",)]
 
 
-def test_apply_names_a_file_that_is_another_since(run: Run, music: Path, report: Path) -> None:
+def test_apply_names_a_file_that_is_another_since(invoke: Run, music: Path, report: Path) -> None:
     edit(report, a="Ska")
     os.utime(music / "a.flac", ns=(1, 1))
-    done = run("apply", report)
+    done = invoke("apply", report)
     assert done.returncode == 0, done.stderr
     assert f"{music / 'a.flac'}: the file has changed since it was predicted" in done.stderr
 
 
-def test_explain_says_what_stands_in_the_way(run: Run, music: Path) -> None:
+def test_explain_says_what_stands_in_the_way(invoke: Run, music: Path) -> None:
     os.link(music / "a.flac", music / "other name")
-    done = run(music / "a.flac", "--explain")
+    done = invoke(music / "a.flac", "--explain")
     assert "  result: failed: hard-linked: " in done.stdout
-    done = run(music / "a.flac", "--explain", "--break-hardlinks")
+    done = invoke(music / "a.flac", "--explain", "--break-hardlinks")
     assert "  result: would write Jazz" in done.stdout
 
 
-def test_explain_says_that_one_track_is_no_album(run: Run, music: Path) -> None:
-    assert "(this track alone)" in run(music / "a.flac", "--explain", "--by", "album").stdout
-    assert "(this track alone)" not in run(music / "a.flac", "--explain").stdout
+def test_explain_says_that_one_track_is_no_album(invoke: Run, music: Path) -> None:
+    assert "(this track alone)" in invoke(music / "a.flac", "--explain", "--by", "album").stdout
+    assert "(this track alone)" not in invoke(music / "a.flac", "--explain").stdout
 
 
-def test_what_nobody_may_write_is_left_alone_by_root_as_well(run: Run, music: Path) -> None:
+def test_what_nobody_may_write_is_left_alone_by_root_as_well(invoke: Run, music: Path) -> None:
     (music / "a.flac").chmod(0o444)
-    done = run(music, "--write-tags")
+    done = invoke(music, "--write-tags")
     assert done.returncode == 3
     assert f"{music / 'a.flac'}: the file is read-only" in done.stderr
     assert read_genres(music / "a.flac") == ()
 
 
-def test_a_protected_genre_goes_by_its_aliases_too(run: Run, music: Path, tmp_path: Path) -> None:
+def test_a_protected_genre_goes_by_its_aliases_too(
+    invoke: Run, music: Path, tmp_path: Path
+) -> None:
     rules = tmp_path / "aliases.toml"
     rules.write_text('Folk = ["Polka"]\n')
     options = ("--on-existing", "replace", "--protect", "Folk", "--aliases", rules)
-    assert run(music, "--write-tags", *options).returncode == 0
+    assert invoke(music, "--write-tags", *options).returncode == 0
     assert read_genres(music / "b.flac") == ("Polka",)
 
 
-def test_a_config_that_was_not_named_is_told(run: Run, music: Path, tmp_path: Path) -> None:
+def test_a_config_that_was_not_named_is_told(invoke: Run, music: Path, tmp_path: Path) -> None:
     config = tmp_path / "home" / "config" / "tag-genres" / "config.toml"
     config.parent.mkdir(parents=True)
     config.write_text("top = 2\n")
-    assert f"config: {config}" in run(music).stderr
-    assert "config:" not in run(music, "--config", config).stderr
+    assert f"config: {config}" in invoke(music).stderr
+    assert "config:" not in invoke(music, "--config", config).stderr
 
 
-def test_a_dry_run_says_that_it_changed_nothing(run: Run, music: Path) -> None:
-    assert "no file was changed" in run(music, "--write-tags", "--dry-run").stderr
-    assert "no file was changed" not in run(music, "--write-tags").stderr
+def test_a_dry_run_says_that_it_changed_nothing(invoke: Run, music: Path) -> None:
+    assert "no file was changed" in invoke(music, "--write-tags", "--dry-run").stderr
+    assert "no file was changed" not in invoke(music, "--write-tags").stderr
 
 
-def test_an_undo_after_a_move_says_how(run: Run, music: Path) -> None:
-    assert run(music, "--write-tags").returncode == 0
+def test_an_undo_after_a_move_says_how(invoke: Run, music: Path) -> None:
+    assert invoke(music, "--write-tags").returncode == 0
     music.rename(music.with_name("moved"))
-    done = run("undo")
+    done = invoke("undo")
     assert done.returncode == 3
     assert "tag-genres undo --from OLD --to NEW" in done.stderr
 
 
-def test_an_undo_leaves_a_link_that_took_the_place_of_a_file(run: Run, music: Path) -> None:
-    assert run(music, "--write-tags").returncode == 0
+def test_an_undo_leaves_a_link_that_took_the_place_of_a_file(invoke: Run, music: Path) -> None:
+    assert invoke(music, "--write-tags").returncode == 0
     elsewhere = (music / "a.flac").rename(music.with_name("elsewhere.flac"))
     (music / "a.flac").symlink_to(elsewhere)
-    done = run("undo")
+    done = invoke("undo")
     assert done.returncode == 3 and "it is a link now" in done.stderr
     assert (music / "a.flac").is_symlink() and read_genres(elsewhere) == ("Jazz",)
 
 
 def test_a_backup_of_the_old_files_is_not_where_the_library_moved(
-    run: Run, music: Path, tmp_path: Path
+    invoke: Run, music: Path, tmp_path: Path
 ) -> None:
     backup = shutil.copytree(music, tmp_path / "backup")  # with its times
-    assert run(music, "--write-tags").returncode == 0
+    assert invoke(music, "--write-tags").returncode == 0
     moved = music.rename(tmp_path / "moved")
-    wrong = run("undo", "--from", music, "--to", backup)
+    wrong = invoke("undo", "--from", music, "--to", backup)
     assert wrong.returncode == 1 and "is now under" in wrong.stderr
-    assert run("undo", "--from", music, "--to", moved).returncode == 0
+    assert invoke("undo", "--from", music, "--to", moved).returncode == 0
     assert read_genres(moved / "a.flac") == ()
 
 
-def test_a_link_to_the_state_brings_no_second_lock(run: Run, music: Path, tmp_path: Path) -> None:
+def test_a_link_to_the_state_brings_no_second_lock(
+    invoke: Run, music: Path, tmp_path: Path
+) -> None:
     state = tmp_path / "real.sqlite3"
-    assert run(music, "--state", state).returncode in (0, 3)
+    assert invoke(music, "--state", state).returncode in (0, 3)
     link = tmp_path / "link.sqlite3"
     link.symlink_to(state)
     with State(link) as opened:

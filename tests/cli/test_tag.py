@@ -87,7 +87,7 @@ def test_wrong_usage_is_exit_code_2(arguments: list[str]) -> None:
 
 
 def test_what_cannot_be_done_is_one_line_and_exit_code_1(
-    run: Run, tmp_path: Path, tiny_model: Path
+    invoke: Run, tmp_path: Path, tiny_model: Path
 ) -> None:
     empty, newer, damaged = (tmp_path / name for name in ("empty", "newer.db", "damaged.db"))
     empty.mkdir()
@@ -116,7 +116,7 @@ def test_what_cannot_be_done_is_one_line_and_exit_code_1(
     for arguments, message in wanted.items():
         if "cuda" in arguments and _has_cuda():
             continue
-        done = run(*arguments, *([] if arguments[0] == "undo" else ["--quiet"]))
+        done = invoke(*arguments, *([] if arguments[0] == "undo" else ["--quiet"]))
         assert done.returncode == 1, (arguments, done.stderr)
         assert message in done.stderr
         assert done.stderr.startswith("tag-genres: ") and done.stderr.count("\n") == 1, done.stderr
@@ -184,21 +184,21 @@ def test_a_bar_shows_the_best_genre_and_the_name_of_the_last_track(
     assert max(map(len, re.findall("Rock: .*?(?=[]\r])", shown))) <= SHORT + 1
 
 
-def test_what_has_a_genre_is_left_out_with_only_missing(run: Run, home: Path) -> None:
+def test_what_has_a_genre_is_left_out_with_only_missing(invoke: Run, home: Path) -> None:
     music = home.parent / "Music"
     polka = song(music / "polka.flac", "Polka")  # of which nothing is known
-    done = run(music, "--only-missing", "--csv", "-")
+    done = invoke(music, "--only-missing", "--csv", "-")
     assert done.returncode == 0, done.stderr
     row = rows_of(done.stdout)[polka.name]
     assert (row["action"], row["existing_genre"]) == ("kept", "Polka")
     configure(home, "only-missing = true\n")
-    assert rows_of(run(music, "--csv", "-").stdout)[polka.name] == row
+    assert rows_of(invoke(music, "--csv", "-").stdout)[polka.name] == row
 
 
-def test_messages_do_not_pass_terminal_escapes_on(run: Run, tmp_path: Path) -> None:
+def test_messages_do_not_pass_terminal_escapes_on(invoke: Run, tmp_path: Path) -> None:
     evil = tmp_path / "\x1b[2J\x1b]0;owned\x07.mp3"
     evil.write_text("no music")
-    done = run(evil, "--csv", "-")
+    done = invoke(evil, "--csv", "-")
     assert done.returncode == 3
     assert "\x1b" not in done.stderr + done.stdout
     assert r"\x1b[2J" in done.stderr and r"\x1b[2J" in done.stdout
@@ -257,7 +257,7 @@ def test_what_was_written_before_the_report_failed_can_be_undone(
 
 
 @pytest.fixture
-def home(run: Run, tmp_path: Path) -> Path:
+def home(invoke: Run, tmp_path: Path) -> Path:
     """Where `run` runs; it has a library with a track without a genre and one with Polka."""
     paths = [song(tmp_path / "Music" / "a.flac"), song(tmp_path / "Music" / "b.flac", "Polka")]
     home = tmp_path / "home"
@@ -274,75 +274,75 @@ def configure(home: Path, text: str, **files: str) -> Path:
     return folder / "config.toml"
 
 
-def planned(run: Run, home: Path, *options: object) -> list[str]:
+def planned(invoke: Run, home: Path, *options: object) -> list[str]:
     """The genres that a dry run plans for the two tracks."""
-    done = run(home.parent / "Music", "--dry-run", "--csv", "-", *options)
+    done = invoke(home.parent / "Music", "--dry-run", "--csv", "-", *options)
     assert done.returncode == 0, done.stderr
     rows = rows_of(done.stdout)
     return [rows["a.flac"]["new_genre"], rows["b.flac"]["new_genre"]]
 
 
-def test_the_config_in_the_users_folder_sets_defaults(run: Run, home: Path) -> None:
+def test_the_config_in_the_users_folder_sets_defaults(invoke: Run, home: Path) -> None:
     configure(home, 'on-existing = "append"\ntop = 2\nmin-confidence = 0.6\nwindows = "auto"\n')
-    assert planned(run, home) == ["Rock; Metal", "Polka; Rock; Metal"]
+    assert planned(invoke, home) == ["Rock; Metal", "Polka; Rock; Metal"]
 
 
-def test_the_command_line_wins_over_the_config(run: Run, home: Path) -> None:
+def test_the_command_line_wins_over_the_config(invoke: Run, home: Path) -> None:
     configure(home, 'on-existing = "append"\ntop = 2\nprotect = ["Polka"]\n')
     options = ("--on-existing", "replace", "--top", 1, "--protect", "Ska")
-    assert planned(run, home, *options) == ["Rock", "Rock"]
+    assert planned(invoke, home, *options) == ["Rock", "Rock"]
 
 
-def test_a_config_that_is_named_takes_the_place_of_the_users(run: Run, home: Path) -> None:
+def test_a_config_that_is_named_takes_the_place_of_the_users(invoke: Run, home: Path) -> None:
     configure(home, "top = 3\nratio = 0\n")
     (home / "other.toml").write_text("top = 2\n")
-    assert planned(run, home, "--config", "other.toml") == ["Rock; Metal", "Polka"]
+    assert planned(invoke, home, "--config", "other.toml") == ["Rock; Metal", "Polka"]
 
 
-def test_rules_may_stand_in_the_config_itself(run: Run, home: Path) -> None:
+def test_rules_may_stand_in_the_config_itself(invoke: Run, home: Path) -> None:
     configure(
         home,
         'whitelist = ["Prog", "Loud"]\ntop = 2\n[aliases]\nProg = "rock"\n'
         '[tree]\nLoud = ["Metal"]\n',
     )
-    assert planned(run, home) == ["Prog; Loud", "Polka"]
+    assert planned(invoke, home) == ["Prog; Loud", "Polka"]
 
 
-def test_files_of_rules_lie_beside_the_config(run: Run, home: Path) -> None:
+def test_files_of_rules_lie_beside_the_config(invoke: Run, home: Path) -> None:
     text = 'aliases = "a.toml"\nwhitelist = "w.txt"\ntree = "t.yaml"\ntop = 2\n'
     files = {"a_toml": 'Prog = "rock"', "w_txt": "Prog\nLoud", "t_yaml": "- Loud:\n  - Metal\n"}
     configure(home, text, **files)
-    assert planned(run, home) == ["Prog; Loud", "Polka"]
+    assert planned(invoke, home) == ["Prog; Loud", "Polka"]
 
 
-def test_one_protected_genre_needs_no_list(run: Run, home: Path) -> None:
+def test_one_protected_genre_needs_no_list(invoke: Run, home: Path) -> None:
     configure(home, 'protect = "polka"\non-existing = "replace"\n')
-    assert planned(run, home) == ["Rock", "Polka"]
+    assert planned(invoke, home) == ["Rock", "Polka"]
 
 
-def test_undo_and_apply_use_the_state_of_the_config(run: Run, home: Path) -> None:
+def test_undo_and_apply_use_the_state_of_the_config(invoke: Run, home: Path) -> None:
     own = shutil.move(state_of(home), home / "own.db")
     configure(home, f'state = "{own}"\ntop = 2\ncsv = "r.csv"\n')
-    assert run(home.parent / "Music", "--write-tags").returncode == 0
+    assert invoke(home.parent / "Music", "--write-tags").returncode == 0
     assert (home / "r.csv").exists() and not state_of(home).exists()
     report = (home / "r.csv").read_text().replace("a.flac,Rock,", "a.flac,Bop,")
     (home / "r.csv").write_text(report)
-    assert run("apply", "r.csv").returncode == 0
-    assert "2 files" not in run("undo", "--list").stdout
-    undone = run("undo")
+    assert invoke("apply", "r.csv").returncode == 0
+    assert "2 files" not in invoke("undo", "--list").stdout
+    undone = invoke("undo")
     assert "run 2: put back the genre of 1 file" in undone.stderr, undone.stderr
     assert read_genres(home.parent / "Music" / "a.flac") == ("Rock", "Metal")
 
 
-def test_what_is_no_habit_is_not_taken_from_a_config_by_undo(run: Run, home: Path) -> None:
+def test_what_is_no_habit_is_not_taken_from_a_config_by_undo(invoke: Run, home: Path) -> None:
     music = home.parent / "Music"
     for options in (["--on-existing", "append"], ["--on-existing", "replace"]):
-        assert run(music, "--write-tags", *options).returncode == 0
+        assert invoke(music, "--write-tags", *options).returncode == 0
     configure(home, 'runs = 1\nlisting = true\npaths = ["/elsewhere"]\nold_place = "/a"\n')
-    refused = run("undo")
+    refused = invoke("undo")
     assert refused.returncode == 2 and "write old-place, not old_place" in refused.stderr
     configure(home, 'runs = 1\nlisting = true\npaths = ["/elsewhere"]\n')
-    assert "run 2: put back" in run("undo").stderr
+    assert "run 2: put back" in invoke("undo").stderr
 
 
 @pytest.mark.parametrize(
@@ -371,29 +371,29 @@ def test_what_is_no_habit_is_not_taken_from_a_config_by_undo(run: Run, home: Pat
     ],
 )
 def test_a_wrong_config_is_one_line_and_exit_code_2(
-    run: Run, home: Path, text: str, message: str
+    invoke: Run, home: Path, text: str, message: str
 ) -> None:
     configure(home, text)
-    done = run(home.parent / "Music", "--csv", "-")
+    done = invoke(home.parent / "Music", "--csv", "-")
     assert done.returncode == 2, done.stderr
     last = done.stderr.splitlines()[-1]
     assert last.startswith("Error: ") and message in last
     assert "Traceback" not in done.stderr and done.stdout == ""
 
 
-def test_a_config_that_is_named_must_be_there(run: Run, home: Path) -> None:
-    done = run(home.parent / "Music", "--config", "none.toml")
+def test_a_config_that_is_named_must_be_there(invoke: Run, home: Path) -> None:
+    done = invoke(home.parent / "Music", "--config", "none.toml")
     assert done.returncode == 2 and "'none.toml' cannot be read" in done.stderr
 
 
 # --- why a track gets what it gets ----------------------------------------------------------------
 
 
-def test_explain_shows_scores_each_rule_and_the_result(run: Run, home: Path) -> None:
+def test_explain_shows_scores_each_rule_and_the_result(invoke: Run, home: Path) -> None:
     (home / "w.txt").write_text("Rock\nPop\n")
     (home / "t.toml").write_text('Rock = ["Metal"]\n')
     options = ("--whitelist", "w.txt", "--tree", "t.toml", "--top", 2, "--protect", "polka")
-    done = run(home.parent / "Music", "--explain", *options)
+    done = invoke(home.parent / "Music", "--explain", *options)
     assert done.returncode == 0, done.stderr
     a, b = (home.parent / "Music" / name for name in ("a.flac", "b.flac"))
     assert (
@@ -418,29 +418,29 @@ def test_explain_shows_scores_each_rule_and_the_result(run: Run, home: Path) -> 
     )
 
 
-def test_explain_touches_no_file_and_no_report(run: Run, home: Path) -> None:
+def test_explain_touches_no_file_and_no_report(invoke: Run, home: Path) -> None:
     music = home.parent / "Music"
     (home / "genres.csv").write_text("mine")
     before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in music.iterdir()}
-    assert run(music, "--explain", "--write-tags", "--on-existing", "replace").returncode == 0
+    assert invoke(music, "--explain", "--write-tags", "--on-existing", "replace").returncode == 0
     assert {p: (p.read_bytes(), p.stat().st_mtime_ns) for p in music.iterdir()} == before
     assert (home / "genres.csv").read_text() == "mine"
-    assert "nothing to undo" in run("undo").stderr
+    assert "nothing to undo" in invoke("undo").stderr
 
 
-def test_explain_names_files_that_fail_and_ends_with_3(run: Run, home: Path) -> None:
+def test_explain_names_files_that_fail_and_ends_with_3(invoke: Run, home: Path) -> None:
     music = home.parent / "Music"
     (music / "c.flac").symlink_to("gone.flac")
-    done = run(music / "a.flac", music / "c.flac", "--explain")
+    done = invoke(music / "a.flac", music / "c.flac", "--explain")
     assert done.returncode == 3, done.stderr
     assert "result: would write Rock" in done.stdout
     assert f"{music / 'c.flac'}\n  result: failed: " in done.stdout
 
 
-def test_explain_says_of_which_album_the_scores_are_the_mean(run: Run, home: Path) -> None:
+def test_explain_says_of_which_album_the_scores_are_the_mean(invoke: Run, home: Path) -> None:
     music = home.parent / "Music"
     know(home, [music / "b.flac"], JAZZ)
-    done = run(music, "--explain", "--by", "album", "--min-confidence", 0.4)
+    done = invoke(music, "--explain", "--by", "album", "--min-confidence", 0.4)
     assert done.stdout.count("(mean of 2 tracks of its folder)") == 2
     assert done.stdout.count("genres: Jazz 0.40 · Rock 0.30") == 2
     assert "result: would write Jazz" in done.stdout
@@ -449,8 +449,8 @@ def test_explain_says_of_which_album_the_scores_are_the_mean(run: Run, home: Pat
 # --- what would change ----------------------------------------------------------------------------
 
 
-def test_a_dry_run_shows_path_before_after_confidence_and_reason(run: Run, home: Path) -> None:
-    done = run(home.parent / "Music", "--dry-run", "--on-existing", "append")
+def test_a_dry_run_shows_path_before_after_confidence_and_reason(invoke: Run, home: Path) -> None:
+    done = invoke(home.parent / "Music", "--dry-run", "--on-existing", "append")
     a, b = (home.parent / "Music" / name for name in ("a.flac", "b.flac"))
     assert done.stdout == (
         f"{a}\n+ Rock   0.60  it has no genre\n"
@@ -461,42 +461,46 @@ def test_a_dry_run_shows_path_before_after_confidence_and_reason(run: Run, home:
     assert [rows[name]["new_genre"] for name in ("a.flac", "b.flac")] == ["Rock", "Polka; Rock"]
 
 
-def test_with_the_report_on_stdout_a_dry_run_shows_nothing_else_there(run: Run, home: Path) -> None:
-    done = run(home.parent / "Music", "--dry-run", "--csv", "-")
+def test_with_the_report_on_stdout_a_dry_run_shows_nothing_else_there(
+    invoke: Run, home: Path
+) -> None:
+    done = invoke(home.parent / "Music", "--dry-run", "--csv", "-")
     assert done.stdout.startswith("path,genre,")
     assert len(done.stdout.splitlines()) == 3
 
 
-def test_a_dry_run_shows_what_stays_only_if_asked(run: Run, home: Path) -> None:
+def test_a_dry_run_shows_what_stays_only_if_asked(invoke: Run, home: Path) -> None:
     music = home.parent / "Music"
-    assert "b.flac" not in run(music, "--dry-run").stdout
-    told = run(music, "--dry-run", "--verbose").stdout
+    assert "b.flac" not in invoke(music, "--dry-run").stdout
+    told = invoke(music, "--dry-run", "--verbose").stdout
     assert f"{music / 'b.flac'}\n  Polka   kept: it has a genre\n" in told
 
 
-def test_a_dry_run_names_files_that_cannot_be_written(run: Run, home: Path) -> None:
+def test_a_dry_run_names_files_that_cannot_be_written(invoke: Run, home: Path) -> None:
     music = home.parent / "Music"
     os.link(music / "a.flac", home / "other.flac")
-    done = run(music, "--dry-run")
+    done = invoke(music, "--dry-run")
     assert done.returncode == 3
     assert f"{music / 'a.flac'}\n  failed: hard-linked: 1 other name" in done.stdout
 
 
-def test_dry_runs_of_undo_and_apply_show_the_same_and_change_nothing(run: Run, home: Path) -> None:
+def test_dry_runs_of_undo_and_apply_show_the_same_and_change_nothing(
+    invoke: Run, home: Path
+) -> None:
     music = home.parent / "Music"
-    assert run(music, "--write-tags", "--on-existing", "replace").returncode == 0
+    assert invoke(music, "--write-tags", "--on-existing", "replace").returncode == 0
     before = {path: path.read_bytes() for path in music.iterdir()}
-    undo = run("undo", "--dry-run")
+    undo = invoke("undo", "--dry-run")
     assert undo.returncode == 0
     assert undo.stdout == (
         f"{music / 'b.flac'}\n- Rock\n+ Polka\n{music / 'a.flac'}\n- Rock\n+ (no genre)\n"
     )
     (home / "e.csv").write_text(f"path,genre\n{music / 'a.flac'},Bop; Swing\n")
-    apply = run("apply", "e.csv", "--dry-run")
+    apply = invoke("apply", "e.csv", "--dry-run")
     assert apply.returncode == 0
     assert apply.stdout == f"{music / 'a.flac'}\n- Rock\n+ Bop; Swing\n"
     assert {path: path.read_bytes() for path in music.iterdir()} == before
-    assert run("undo", "--list").stdout.count("\n") == 2  # the head, and the first run
+    assert invoke("undo", "--list").stdout.count("\n") == 2  # the head, and the first run
 
 
 def test_a_reader_that_has_seen_enough_of_a_dry_run_does_not_end_it(run: Run, home: Path) -> None:
@@ -571,7 +575,7 @@ def test_the_diff_and_the_bar_do_not_tear_each_other(run: Run, home: Path) -> No
         assert lines[lines.index(str(path)) + 1] == "+ Rock   0.60  it has no genre"
 
 
-def test_terminal_escapes_of_names_and_tags_are_shown_harmlessly(run: Run, home: Path) -> None:
+def test_terminal_escapes_of_names_and_tags_are_shown_harmlessly(invoke: Run, home: Path) -> None:
     music = home.parent / "Music"
     evil = song(music / "\x1b[2J\n\u202egnp.flac")
     media = mutagen.File(evil)
@@ -582,13 +586,13 @@ def test_terminal_escapes_of_names_and_tags_are_shown_harmlessly(run: Run, home:
     sheet = home / "\x1b[2J.csv"
     sheet.write_text(f"path,genre\n{music / 'a.flac'},Bop\n")
     shown = [
-        run(music, "--dry-run", *replace),
-        run(music, "--explain", *replace),
-        run(music, "--write-tags", "--verbose", *replace),
-        run("undo", "--dry-run"),
-        run("undo", "--verbose"),
-        run("apply", sheet, "--verbose"),
-        run("undo", "--list"),
+        invoke(music, "--dry-run", *replace),
+        invoke(music, "--explain", *replace),
+        invoke(music, "--write-tags", "--verbose", *replace),
+        invoke("undo", "--dry-run"),
+        invoke("undo", "--verbose"),
+        invoke("apply", sheet, "--verbose"),
+        invoke("undo", "--list"),
     ]
     for done in shown:
         assert done.returncode == 0, done.stderr
@@ -600,7 +604,7 @@ def test_terminal_escapes_of_names_and_tags_are_shown_harmlessly(run: Run, home:
     assert r"\x1b[2J.csv" in shown[-1].stdout
 
 
-def test_what_an_undo_took_away_is_said_in_words(run: Run, home: Path) -> None:
+def test_what_an_undo_took_away_is_said_in_words(invoke: Run, home: Path) -> None:
     music = home.parent / "Music"
-    assert run(music, "--write-tags").returncode == 0
-    assert f"written: {music / 'a.flac'}: (no genre)" in run("undo", "--verbose").stderr
+    assert invoke(music, "--write-tags").returncode == 0
+    assert f"written: {music / 'a.flac'}: (no genre)" in invoke("undo", "--verbose").stderr
