@@ -1,4 +1,4 @@
-"""`tag-genres doctor` tells what is there, names what is broken, and changes nothing."""
+"""`tag-genres doctor` reports what it finds, names what is broken, and changes nothing."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def reported(*arguments: object) -> dict[str, Any]:
 # --- the whole --------------------------------------------------------------------------------
 
 
-def test_here_all_is_found_and_text_and_json_agree(
+def test_everything_is_found_here_and_text_and_json_agree(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in environment(tmp_path).items():
@@ -176,13 +176,13 @@ def test_the_decoders_are_those_of_a_run() -> None:
 
 @pytest.mark.parametrize("path", sorted(probes.SAMPLES.iterdir()), ids=lambda path: path.name)
 def test_each_sample_decodes_to_its_tone(path: Path) -> None:
-    told = []
+    shown = []
     for name in ("soundfile", "PyAV"):  # these come with the package
         try:
-            told.append(probes.check_sample(path, name))
+            shown.append(probes.check_sample(path, name))
         except Exception as error:
             assert probes.describe(error)
-    assert told and not any(told)
+    assert shown and not any(shown)
 
 
 def test_the_samples_are_small() -> None:
@@ -198,11 +198,13 @@ def test_another_sound_is_not_taken_for_the_tone(
 ) -> None:
     wave = level * np.sin(2 * np.pi * pitch * np.arange(8000) / 16_000)
     soundfile.write(tmp_path / "sound.wav", wave, 16_000)
-    told = probes.check_sample(tmp_path / "sound.wav", "soundfile")
-    assert reason in told and bool(reason) == bool(told)
+    shown = probes.check_sample(tmp_path / "sound.wav", "soundfile")
+    assert reason in shown and bool(reason) == bool(shown)
 
 
-def test_a_decoder_that_crashes_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_decoder_that_crashes_is_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "soundfile.py").write_text("import os; os.abort()")
     monkeypatch.syspath_prepend(tmp_path)
     flac = probes.SAMPLES / "flac.flac"
@@ -258,8 +260,8 @@ def test_a_run_names_a_gpu_that_it_does_not_use(
     program.chmod(0o755)
     track = LIBRARY / "07 Iron Door.aiff"
     env = environment(home) | {"PATH": str(tmp_path), "CUDA_VISIBLE_DEVICES": "0"}
-    told = run_command(track, "--windows", "1", cwd=home, env=env).stderr
-    assert told.count("the NVIDIA GPU is not used") == 1 and str(program) in told
+    shown = run_command(track, "--windows", "1", cwd=home, env=env).stderr
+    assert shown.count("the NVIDIA GPU is not used") == 1 and str(program) in shown
     asked = run_command(track, "--device", "cpu", "--windows", "1", cwd=home, env=env)
     assert asked.returncode == 0 and "NVIDIA" not in asked.stderr
     monkeypatch.setenv("PATH", str(tmp_path))
@@ -291,7 +293,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def test_what_a_state_file_holds_is_told_and_left_as_it_is(state: Path, home: Path) -> None:
+def test_what_a_state_file_holds_is_reported_and_left_as_it_is(state: Path, home: Path) -> None:
     before = contents(state.parent)
     report = reported("--state", state)["state"]
     assert report["check"] == "ok" and report["writable"] and not report["fatal"]
@@ -330,7 +332,7 @@ def test_no_state_file_is_made(tmp_path: Path, home: Path) -> None:
 
 
 @pytest.mark.parametrize("ours", [True, False])
-def test_a_damaged_state_file_is_told_and_left_as_it_is(home: Path, ours: bool) -> None:
+def test_a_damaged_state_file_is_reported_and_left_as_it_is(home: Path, ours: bool) -> None:
     path = home / "state" / "tag-genres" / "state.sqlite3"
     path.parent.mkdir(parents=True)
     path.write_bytes(b"no database at all" * 1000)
@@ -341,7 +343,7 @@ def test_a_damaged_state_file_is_told_and_left_as_it_is(home: Path, ours: bool) 
     assert contents(path.parent) == {path.name: b"no database at all" * 1000}
 
 
-def test_a_damaged_page_is_told(state: Path, home: Path) -> None:
+def test_a_damaged_page_is_reported(state: Path, home: Path) -> None:
     content = bytearray(state.read_bytes())
     content[4096:8192] = b"\xff" * 4096
     state.write_bytes(content)
@@ -352,16 +354,16 @@ def test_a_damaged_page_is_told(state: Path, home: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "shown"),
     [("application_id = 5", "another program"), (f"user_version = {VERSION + 1}", "newer version")],
 )
 def test_a_state_file_that_a_run_refuses_is_broken(
-    state: Path, home: Path, change: str, told: str
+    state: Path, home: Path, change: str, shown: str
 ) -> None:
     with closing(sqlite3.connect(state)) as database:
         database.execute(f"PRAGMA {change}")
     result = examined("--state", state)
-    assert result.exit_code == 1 and told in result.stdout.splitlines()[-1]
+    assert result.exit_code == 1 and shown in result.stdout.splitlines()[-1]
 
 
 def test_a_state_file_that_cannot_be_written_is_broken(

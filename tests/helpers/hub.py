@@ -20,7 +20,7 @@ LARGE = (".safetensors", ".bin")  # files that a hub knows by SHA-256, not as a 
 
 @dataclass
 class Hub:
-    """What it serves, how it errs, and what was asked of it."""
+    """What it serves, how it errs, and what was requested."""
 
     repos: dict[str, dict[str, bytes]] = field(default_factory=dict)
     licences: dict[str, str] = field(default_factory=dict)
@@ -29,7 +29,7 @@ class Hub:
     refusals: list[tuple[int, dict[str, str]]] = field(default_factory=list)
     cuts: list[int] = field(default_factory=list)  # bytes of weights after which to hang up
     ranges: bool = True
-    wrong: str = ""  # a file whose content is another than the hub tells
+    wrong: str = ""  # a file served with content that does not match its hash
     elsewhere: str = ""  # an address that weights are fetched from instead
     commit: str = COMMIT
     address: str = ""
@@ -47,7 +47,7 @@ class Hub:
         return [path.rpartition("/")[2] for path in self.asked if "/resolve/" in path]
 
 
-def told(name: str, content: bytes) -> dict[str, Any]:
+def list_entry(name: str, content: bytes) -> dict[str, Any]:
     """What the hub's list of files says of one."""
     blob = hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
     large = {"sha256": hashlib.sha256(content).hexdigest(), "size": len(content)}
@@ -85,7 +85,7 @@ class Handler(BaseHTTPRequestHandler):
         hub = self.hub
         if revision not in ("main", hub.commit, hub.commit[:7]):
             return self.send(404, b"{}", {"X-Error-Code": "RevisionNotFound"})
-        siblings = [told(name, content) for name, content in hub.repos[repo].items()]
+        siblings = [list_entry(name, content) for name, content in hub.repos[repo].items()]
         tags = [f"license:{hub.licences[repo]}"]
         answer = {"id": repo, "sha": hub.commit, "siblings": siblings, "tags": tags}
         return self.send(200, json.dumps(answer).encode())

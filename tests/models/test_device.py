@@ -32,7 +32,7 @@ def test_a_device_that_is_not_there_is_never_replaced() -> None:
     assert choose_precision("float32", CPU) is torch.float32
 
 
-def test_a_gpu_that_torch_cannot_use_is_told(
+def test_a_gpu_that_torch_cannot_use_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     card = break_cuda(monkeypatch, tmp_path)
@@ -40,7 +40,7 @@ def test_a_gpu_that_torch_cannot_use_is_told(
     assert choose_device("auto", said.append).type != "cuda"
     assert len(said) == 1 and card in said[0] and TOO_OLD in said[0]
     assert choose_device("cpu", said.append) == CPU
-    assert len(said) == 1  # whoever chose the CPU need not be told
+    assert len(said) == 1  # no news where the user chose the CPU
     with pytest.raises(DeviceError, match="too old"):
         choose_device("cuda:0")
 
@@ -56,7 +56,7 @@ def test_what_torch_warns_of_is_the_reason(tmp_path: Path, monkeypatch: pytest.M
     assert "says: CUDA initialization: an unknown error" in look_for_cuda()[1]
 
 
-def test_a_build_without_cuda_is_told_where_there_is_a_gpu(
+def test_a_build_without_cuda_is_reported_if_there_is_a_gpu(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     card = break_cuda(monkeypatch, tmp_path, build=None)
@@ -89,7 +89,7 @@ def test_a_device_that_computes_nothing_is_an_error(monkeypatch: pytest.MonkeyPa
     with pytest.raises(DeviceError, match="no kernel image"):
         try_device(CPU)
     fail(torch.OutOfMemoryError("CUDA out of memory"))
-    try_device(CPU)  # the model tells
+    try_device(CPU)  # the model reports that
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import huggingface_hub
 import pytest
 from click.testing import CliRunner
 from helpers.command import LIBRARY, Run, environment, run_command
-from helpers.hub import COMMIT, Handler, Hub, serving, told
+from helpers.hub import COMMIT, Handler, Hub, list_entry, serving
 from huggingface_hub import constants
 
 from tagger.app.models import get_model
@@ -255,7 +255,7 @@ def test_leftovers_of_another_file_do_no_harm(hub: Hub, tiny_model: Path, cache:
     content = weights_of(tiny_model)
     blobs = cache / "models--someone--tiny/blobs"
     blobs.mkdir(parents=True)
-    scratch = blobs / f"{told('model.safetensors', content)['lfs']['sha256']}.incomplete"
+    scratch = blobs / f"{list_entry('model.safetensors', content)['lfs']['sha256']}.incomplete"
     scratch.write_bytes(b"x" * (len(content) + 1))
     find_model("someone/tiny")
     (blobs.parent / "snapshots" / COMMIT / "model.safetensors").resolve().unlink()
@@ -266,7 +266,7 @@ def test_leftovers_of_another_file_do_no_harm(hub: Hub, tiny_model: Path, cache:
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "config.json"])
-def test_another_content_than_the_hub_tells_is_removed_and_named(
+def test_content_that_does_not_match_the_hubs_hash_is_removed_and_named(
     hub: Hub, cache: Path, name: str
 ) -> None:
     hub.wrong = name
@@ -277,7 +277,7 @@ def test_another_content_than_the_hub_tells_is_removed_and_named(
     find_model("someone/tiny")
 
 
-def test_more_than_the_hub_tells_is_not_taken(
+def test_more_bytes_than_the_hub_announced_are_refused(
     hub: Hub, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     send = Handler.file
@@ -299,7 +299,9 @@ def test_a_list_without_sizes_and_hashes_is_refused(
 ) -> None:
     if entry == {"lfs": []}:
         entry = {"lfs": [], "blobId": "../evil"}
-    monkeypatch.setattr("helpers.hub.told", lambda name, content: {**told(name, content), **entry})
+    monkeypatch.setattr(
+        "helpers.hub.list_entry", lambda name, content: {**list_entry(name, content), **entry}
+    )
     assert "the hub's list of its files is unusable" in refused("someone/tiny")
     assert hub.fetched() == []
 
@@ -330,8 +332,11 @@ def test_a_refusal_says_what_to_do_and_is_not_tried_again(
     hub: Hub, status: int, headers: dict[str, str], message: str
 ) -> None:
     hub.refusals = [(status, headers)]
-    told_so = refused("someone/tiny")
-    assert told_so.startswith("someone/tiny could not be downloaded: ") and message in told_so
+    message_seen = refused("someone/tiny")
+    assert (
+        message_seen.startswith("someone/tiny could not be downloaded: ")
+        and message in message_seen
+    )
     assert len(hub.asked) == 1
 
 
@@ -361,7 +366,7 @@ def test_a_hub_out_of_order_is_tried_again_a_few_times(hub: Hub, status: int) ->
     [{"Retry-After": "2"}, {"RateLimit": '"api";r=0;t=2'}],
     ids=["retry-after", "ratelimit"],
 )
-def test_a_wait_that_the_hub_asks_for_is_told_and_kept(
+def test_a_wait_that_the_hub_asks_for_is_reported_and_kept(
     hub: Hub, status: int, headers: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waited: list[float] = []
@@ -379,7 +384,7 @@ def test_a_long_wait_is_left_to_the_user(hub: Hub, monkeypatch: pytest.MonkeyPat
     assert "no more requests for now (429); try again in 3600 seconds" in refused("someone/tiny")
 
 
-def test_a_date_to_come_back_at_is_understood() -> None:
+def test_a_date_in_retry_after_is_understood() -> None:
     assert download._retry_after({"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}) == 0
     assert download._retry_after({"retry-after": "soon"}) is None
     assert download._retry_after({}) is None
@@ -411,7 +416,7 @@ def test_a_disk_without_room_is_known_beforehand(
     assert hub.fetched() == []
     blobs = cache / "models--someone--tiny/blobs"
     blobs.mkdir(parents=True)
-    weights = told("model.safetensors", hub.repos["someone/tiny"]["model.safetensors"])
+    weights = list_entry("model.safetensors", hub.repos["someone/tiny"]["model.safetensors"])
     (blobs / f"{weights['lfs']['sha256']}.incomplete").write_bytes(bytes(100_000))
     assert "does not match the hash" in refused("someone/tiny")  # there is room for the rest of it
 
@@ -432,7 +437,7 @@ def test_a_cache_that_cannot_be_written_is_named(hub: Hub, cache: Path) -> None:
     assert "set HF_HOME to a folder that can be written" in message
 
 
-def test_what_got_damaged_on_disk_is_found_and_fetched_again(hub: Hub) -> None:
+def test_a_damaged_file_on_disk_is_found_and_downloaded_again(hub: Hub) -> None:
     blob = (find_model("someone/tiny").folder / "model.safetensors").resolve()
     content = blob.read_bytes()
     blob.write_bytes(content[:-1])
@@ -447,7 +452,7 @@ def test_what_got_damaged_on_disk_is_found_and_fetched_again(hub: Hub) -> None:
     ["a--b/c", "a/b..c", "/a", "a/", "a/b/c", "a/b@", "a/b@../x", "a/b@-x", "../x", ".a/b",
      "a/" + "b" * 300, "a/b@" + "c" * 300, "a b/c", "a/b@c d", "ä/b", "@main", "a@main"],
 )  # fmt: skip
-def test_what_can_be_no_hub_id_is_never_asked_for(hub: Hub, name: str) -> None:
+def test_an_impossible_hub_id_is_never_requested(hub: Hub, name: str) -> None:
     with pytest.raises(CheckpointError, match="no model "):
         find_model(name)
     assert hub.asked == []
@@ -528,7 +533,7 @@ def test_the_licence_of_any_model_is_read_before_its_files_are(
 # --- the command ----------------------------------------------------------------------------------
 
 
-def test_the_list_says_what_is_on_disk_and_asks_nobody(
+def test_the_list_shows_what_is_on_disk_and_sends_no_request(
     hub: Hub, preset: Callable[..., None]
 ) -> None:
     preset("audioset")
@@ -545,11 +550,11 @@ def test_the_list_says_what_is_on_disk_and_asks_nobody(
     assert [entry["name"] for entry in known] == list(presets.PRESETS)
     assert {entry["name"] for entry in known if entry["folder"]} == on_disk
     assert hub.asked == []
-    told_more = CliRunner().invoke(main, ["models", "--verbose"]).stdout
-    assert all(entry["vocabulary"] in told_more for entry in known)
+    details = CliRunner().invoke(main, ["models", "--verbose"]).stdout
+    assert all(entry["vocabulary"] in details for entry in known)
 
 
-def test_get_tells_what_was_got_and_where_it_lies(hub: Hub, cache: Path) -> None:
+def test_get_describes_the_model_and_its_folder(hub: Hub, cache: Path) -> None:
     run = CliRunner().invoke(main, ["models", "get", "someone/tiny"])
     assert run.exit_code == 0, run.output
     folder = cache / "models--someone--tiny/snapshots" / COMMIT
@@ -640,7 +645,7 @@ def test_a_proxy_is_used_and_its_password_is_not_printed(
 
 
 @pytest.mark.parametrize("token", [TOKEN + "\u00e9", TOKEN + "\x01", f"{TOKEN} {TOKEN}"])
-def test_a_token_that_is_none_is_not_repeated(
+def test_an_impossible_token_is_not_repeated(
     hub: Hub, monkeypatch: pytest.MonkeyPatch, token: str
 ) -> None:
     monkeypatch.setenv("HF_TOKEN", token)

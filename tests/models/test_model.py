@@ -78,10 +78,10 @@ def test_probabilities_are_those_of_the_pipeline_on_the_same_windows(tiny_model:
         prediction = predictions[index]
         assert isinstance(prediction, Prediction)
         windows = read_windows(track.path, plan).windows
-        told = oracle(
+        answers = oracle(
             [{"raw": w, "sampling_rate": 16000} for w in windows], top_k=None, batch_size=1
         )
-        by_label = [{answer["label"]: answer["score"] for answer in window} for window in told]
+        by_label = [{answer["label"]: answer["score"] for answer in window} for window in answers]
         mean = {label: np.mean([window[label] for window in by_label]) for label in info.labels}
         expected = [mean[label] for label in prediction.labels]
         np.testing.assert_allclose(prediction.probabilities, expected, atol=1e-3)
@@ -131,7 +131,7 @@ def test_a_multi_label_checkpoint_has_its_temperature_too(model_copy: Path) -> N
 @pytest.mark.parametrize(
     "temperature", [0, -1.5, "1", True, None, [1], float("nan"), float("inf"), 10**400]
 )
-def test_a_temperature_that_is_none_is_refused(model_copy: Path, temperature: object) -> None:
+def test_an_impossible_temperature_is_refused(model_copy: Path, temperature: object) -> None:
     edit(model_copy, "config.json", temperature=temperature)
     with pytest.raises(CheckpointError, match="temperature must be a positive") as caught:
         find_model(str(model_copy))
@@ -181,7 +181,7 @@ def test_an_mlp_head_has_the_defaults_of_its_source() -> None:
     assert (dense[0].p, dense[1].out_features, dense[3].p) == (0.05, 200, 0.1)
 
 
-def test_the_tagger_hears_through_an_mlp_head(mlp_model: Path) -> None:
+def test_an_mlp_head_gives_the_probabilities_of_its_weights(mlp_model: Path) -> None:
     import torch
     from safetensors.torch import load_file
 

@@ -110,7 +110,7 @@ def test_probabilities_of_an_audioset_model_are_those_of_transformers(tmp_path: 
 
 
 @pytest.fixture(scope="module")
-def heard() -> tuple[ModelInfo, np.ndarray]:
+def windows_of_sound() -> tuple[ModelInfo, np.ndarray]:
     """The bundled model, and windows of notes, of noise, and of both."""
     info = find_model(DEFAULT_MODEL)
     front_end = info.front_end
@@ -122,9 +122,9 @@ def heard() -> tuple[ModelInfo, np.ndarray]:
 
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
 def test_fewer_bits_give_the_same_genres(
-    heard: tuple[ModelInfo, np.ndarray], precision: str
+    windows_of_sound: tuple[ModelInfo, np.ndarray], precision: str
 ) -> None:
-    info, windows = heard
+    info, windows = windows_of_sound
     exact = load_model(info, CPU).probabilities(windows)
     rounded = load_model(info, replace(CPU, precision=precision)).probabilities(windows)
     assert exact.max(axis=1).min() > 0.2
@@ -136,9 +136,9 @@ def test_fewer_bits_give_the_same_genres(
 
 
 def test_float32_probabilities_are_those_of_transformers_own_network(
-    heard: tuple[ModelInfo, np.ndarray],
+    windows_of_sound: tuple[ModelInfo, np.ndarray],
 ) -> None:
-    info, windows = heard
+    info, windows = windows_of_sound
     model = load_model(info, CPU)
     network = ASTForAudioClassification.from_pretrained(info.folder, dtype=torch.float32)
     with torch.inference_mode():

@@ -43,7 +43,7 @@ def test_the_bundled_preset_is_the_bundled_model() -> None:
     assert round(size / 1e6) == preset.megabytes
 
 
-def test_the_number_of_genres_in_audioset_is_told_right() -> None:
+def test_the_number_of_genres_in_audioset_is_right() -> None:
     assert f"{len(AUDIOSET_NAMES)} of them are genres" in PRESETS["audioset"].vocabulary
 
 

@@ -13,7 +13,7 @@ import tarfile
 import zipfile
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -276,7 +276,7 @@ def changed(change: Callable[[OrderedDict[str, Tensor]], object]) -> Callable[[P
     ],
     ids=lambda value: getattr(value, "__name__", value),
 )
-def test_a_pickle_that_is_none_of_torchs_is_refused_and_takes_no_memory(
+def test_a_pickle_that_torch_did_not_write_is_refused_and_takes_no_memory(
     folder: Path, damage: Callable[[Path], None], message: str
 ) -> None:
     path = write(folder, state_of(folder))
@@ -347,20 +347,34 @@ WIDTH, INNER = SIZES["hidden_size"], SIZES["intermediate_size"]
 LABELS = [f"label {number}" for number in range(10)]
 
 
-class Adapted(nn.Module):
-    """A linear layer with DoRA, worked out as it is heard."""
+@dataclass(frozen=True)
+class Layout:
+    """How hand-written code stores DoRA's factors."""
 
-    def __init__(self, linear: nn.Linear, product: str, norm: str, alpha: float) -> None:
+    product: str = "by hand"  # shapes and scale of A and B; "as peft" has them the other way round
+    norm: str = "column"  # or "row"
+    inside: str = ".linear"  # where the adapted weights are
+    lora: str = ".lora"  # where A and B are
+    flat: bool = False  # m is a vector
+    kind: str = "bin"
+    old: bool = True  # names as transformers 4 had them
+
+
+class Adapted(nn.Module):
+    """A linear layer with DoRA, computed at run time."""
+
+    def __init__(self, linear: nn.Linear, layout: Layout, alpha: float) -> None:
         super().__init__()
-        self.linear, self.product, self.dim, self.alpha = linear, product, int(norm == "row"), alpha
-        by_hand = ((INNER, RANK), (RANK, WIDTH))
-        a, b = by_hand if product == "by hand" else (shape[::-1] for shape in by_hand)
+        self.linear, self.alpha = linear, alpha
+        self.is_by_hand, self.dim = layout.product == "by hand", int(layout.norm == "row")
+        shapes = ((INNER, RANK), (RANK, WIDTH))
+        a, b = shapes if self.is_by_hand else (shape[::-1] for shape in shapes)
         self.a, self.b = (nn.Parameter(torch.randn(shape) * 0.3) for shape in (a, b))
         lengths = linear.weight.norm(dim=self.dim, keepdim=True)
         self.m = nn.Parameter(lengths * torch.empty_like(lengths).uniform_(0.5, 1.5))
 
     def forward(self, hidden: Tensor) -> Tensor:
-        if self.product == "by hand":
+        if self.is_by_hand:
             update = self.alpha * torch.einsum("ir,ro->oi", self.a, self.b)
         else:
             update = self.alpha / RANK * torch.einsum("ri,or->oi", self.a, self.b)
@@ -369,24 +383,13 @@ class Adapted(nn.Module):
 
 
 def best_model(
-    folder: Path,
-    *,
-    product: str = "by hand",
-    norm: str = "column",
-    inside: str = ".linear",
-    lora: str = ".lora",
-    flat: bool = False,
-    kind: str = "bin",
-    old: bool = True,
-    alpha: float = ALPHA,
-    frames: int = 64,
-    bins: int = 32,
+    folder: Path, layout: Layout = Layout(), alpha: float = ALPHA, **sizes: int
 ) -> ASTForAudioClassification:
     """Save an AST with DoRA on its last two layers and a head of two, with a plain AST's config.
 
-    Gives the network that works it out at run time.
+    Gives the network that computes it at run time.
     """
-    network = tiny_ast(LABELS, num_hidden_layers=4, max_length=frames, num_mel_bins=bins)
+    network = tiny_ast(LABELS, num_hidden_layers=4, **sizes)
     network.classifier.dense = nn.Sequential(
         nn.Dropout(0.05), nn.Linear(WIDTH, 200), nn.GELU(), nn.Dropout(0.1), nn.Linear(200, 10)
     )
@@ -398,15 +401,16 @@ def best_model(
     state = network.state_dict()
     for number in (2, 3):
         layer = network.audio_spectrogram_transformer.layers[number].mlp
-        adapted = layer.fc2 = Adapted(layer.fc2, product, norm, alpha)
+        adapted = layer.fc2 = Adapted(layer.fc2, layout, alpha)
         prefix = f"{BODY}.layers.{number}.mlp.fc2"
         for part in ("weight", "bias"):
-            state[f"{prefix}{inside}.{part}"] = state.pop(f"{prefix}.{part}")
-        state |= {f"{prefix}{lora}.A": adapted.a.data, f"{prefix}{lora}.B": adapted.b.data}
-        state[f"{prefix}.m"] = adapted.m.data.flatten() if flat else adapted.m.data
-    if old:
+            state[f"{prefix}{layout.inside}.{part}"] = state.pop(f"{prefix}.{part}")
+        factors = {"A": adapted.a.data, "B": adapted.b.data}
+        state |= {f"{prefix}{layout.lora}.{name}": factor for name, factor in factors.items()}
+        state[f"{prefix}.m"] = adapted.m.data.flatten() if layout.flat else adapted.m.data
+    if layout.old:
         state = OrderedDict((old_name(name), weights) for name, weights in state.items())
-    write(folder, state, kind)
+    write(folder, state, layout.kind)
     return network.eval()
 
 
@@ -415,60 +419,60 @@ def with_features(folder: Path, tiny_model: Path) -> Path:
     return folder
 
 
-def heard(network: ASTForAudioClassification, folder: Path) -> np.ndarray:
+def at_run_time(network: ASTForAudioClassification, folder: Path) -> np.ndarray:
     """What the network at run time makes of the noise."""
     front_end = find_model(str(folder)).front_end
     waves = torch.from_numpy(noise(front_end.window_samples))
     with torch.inference_mode():
         logits = network(input_values=Fbank(front_end)(waves)).logits
-    told: np.ndarray = logits.softmax(dim=-1).numpy()
-    return told
+    result: np.ndarray = logits.softmax(dim=-1).numpy()
+    return result
 
 
 @pytest.mark.parametrize(
     "layout",
     [
-        {},
-        {"old": False},
-        {"kind": "safetensors"},
-        {"inside": "", "lora": ""},
-        {"inside": ".base_layer", "lora": ""},
-        {"inside": ""},
-        {"flat": True},
-        {"norm": "row"},
-        {"norm": "row", "flat": True},
-        {"product": "as peft"},
-        {"product": "as peft", "norm": "row", "inside": ".base_layer", "old": False},
+        Layout(),
+        Layout(old=False),
+        Layout(kind="safetensors"),
+        Layout(inside="", lora=""),
+        Layout(inside=".base_layer", lora=""),
+        Layout(inside=""),
+        Layout(flat=True),
+        Layout(norm="row"),
+        Layout(norm="row", flat=True),
+        Layout(product="as peft"),
+        Layout(product="as peft", norm="row", inside=".base_layer", old=False),
     ],
     ids=str,
 )
-def test_dora_by_hand_is_heard_as_at_run_time(
-    tmp_path: Path, tiny_model: Path, layout: dict[str, object]
+def test_folded_dora_gives_the_probabilities_of_run_time(
+    tmp_path: Path, tiny_model: Path, layout: Layout
 ) -> None:
     folder = tmp_path / "Best_Model"
-    network = best_model(folder, **layout)  # type: ignore[arg-type]
+    network = best_model(folder, layout)
     with_features(folder, tiny_model)
     assert json.loads((folder / "config.json").read_text())["architectures"] == [
         "ASTForAudioClassification"
     ]
     actual = probabilities(folder)
-    np.testing.assert_allclose(actual, heard(network, folder), atol=1e-5)
+    np.testing.assert_allclose(actual, at_run_time(network, folder), atol=1e-5)
     for layer in network.audio_spectrogram_transformer.layers[2:]:
         layer.mlp.fc2 = layer.mlp.fc2.linear
-    assert np.abs(actual - heard(network, folder)).max() > 0.05  # so the factors matter
+    assert np.abs(actual - at_run_time(network, folder)).max() > 0.05  # so the factors matter
 
 
 @pytest.mark.parametrize("key", ["dora_alpha", "lora_alpha", "alpha"])
 def test_alpha_is_the_configs_where_it_has_one(tmp_path: Path, tiny_model: Path, key: str) -> None:
     network = best_model(tmp_path, alpha=1.5)
     with_features(tmp_path, tiny_model)
-    assert np.abs(probabilities(tmp_path) - heard(network, tmp_path)).max() > 0.01
+    assert np.abs(probabilities(tmp_path) - at_run_time(network, tmp_path)).max() > 0.01
     edit(tmp_path, **{key: 1.5})
-    np.testing.assert_allclose(probabilities(tmp_path), heard(network, tmp_path), atol=1e-5)
+    np.testing.assert_allclose(probabilities(tmp_path), at_run_time(network, tmp_path), atol=1e-5)
 
 
 @pytest.mark.parametrize("alpha", ["4", True, None, float("nan"), 10**400])
-def test_an_alpha_that_is_none_is_refused(tmp_path: Path, tiny_model: Path, alpha: object) -> None:
+def test_an_impossible_alpha_is_refused(tmp_path: Path, tiny_model: Path, alpha: object) -> None:
     best_model(tmp_path)
     with_features(tmp_path, tiny_model)
     edit(tmp_path, alpha=alpha)
@@ -479,7 +483,7 @@ def test_an_alpha_that_is_none_is_refused(tmp_path: Path, tiny_model: Path, alph
 def full_size(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ASTForAudioClassification]:
     """A checkpoint as code written by hand leaves it, and its network at run time."""
     folder = tmp_path_factory.mktemp("models") / "Best_Model"
-    return folder, best_model(folder, frames=1024, bins=128)
+    return folder, best_model(folder, max_length=1024, num_mel_bins=128)
 
 
 def test_without_a_preprocessor_config_the_features_are_asts(
@@ -489,7 +493,7 @@ def test_without_a_preprocessor_config_the_features_are_asts(
     front_end = find_model(str(folder)).front_end
     assert (front_end.rate, front_end.frames, front_end.mel_bins) == (16_000, 1024, 128)
     assert (front_end.mean, front_end.std) == (-4.2677393, 4.5689974)
-    np.testing.assert_allclose(probabilities(folder), heard(network, folder), atol=1e-5)
+    np.testing.assert_allclose(probabilities(folder), at_run_time(network, folder), atol=1e-5)
 
 
 def test_features_of_another_size_are_not_guessed(tmp_path: Path) -> None:
@@ -551,7 +555,7 @@ def test_factors_that_do_not_fit_are_refused_by_their_layer(
         ((4, 0), (0, 4), (1, 4), "A .* do not fit"),
     ],
 )
-def test_shapes_that_tell_nothing_are_refused(
+def test_ambiguous_shapes_are_refused(
     a: tuple[int, ...], b: tuple[int, ...], m: tuple[int, ...], message: str
 ) -> None:
     weights = {"x.weight": torch.ones(4, 4), "x.A": torch.ones(a), "x.B": torch.ones(b)}
@@ -573,7 +577,7 @@ def test_folding_leaves_what_it_was_given_as_it_was() -> None:
 
 
 @pytest.mark.parametrize("width", [24, 200])
-def test_a_head_of_two_layers_is_told_by_its_weights(folder: Path, width: int) -> None:
+def test_a_head_of_two_layers_is_recognised_by_its_weights(folder: Path, width: int) -> None:
     state = state_of(folder)
     weights, bias = state.pop(HEAD), state.pop("classifier.dense.bias")
     state["classifier.dense.1.weight"] = torch.randn(width, WIDTH)
