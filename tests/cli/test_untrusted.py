@@ -1,6 +1,6 @@
 """Whatever names, tags, labels and cells hold: a terminal obeys none of it, and a report keeps it.
 
-SECURITY.md says what is trusted and what is not; the last tests here hold it to its word.
+SECURITY.md says what is trusted and what is not.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from helpers.clips import write_clips
-from helpers.command import LIBRARY, ROOT, SCRIPT, environment, run_command
+from helpers.command import LIBRARY, SCRIPT, environment, run_command
 from helpers.known import know, song, state_of
 from helpers.runs import TINY, run_finetune
 from hypothesis import given
@@ -397,24 +397,3 @@ def test_names_of_clips_that_are_no_text_are_tame(tmp_path: Path) -> None:
     assert again.exit_code == 1
     assert "is not UTF-8" in again.output
     assert not obeyed(again.output)
-
-
-# --- SECURITY.md ----------------------------------------------------------------------------------
-
-SECURITY = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
-NAMED = re.findall(r"`((?:\w+/)*test_\w+\.py)::(\w+)`", SECURITY)
-
-
-def test_the_threat_model_names_tests() -> None:
-    assert len(NAMED) > 10
-
-
-@pytest.mark.parametrize(("file", "name"), NAMED)
-def test_every_test_that_the_threat_model_names_exists(file: str, name: str) -> None:
-    text = (ROOT / "tests" / file).read_text(encoding="utf-8")
-    assert re.search(rf"^def {name}\(", text, re.MULTILINE)
-
-
-@pytest.mark.parametrize("module", re.findall(r"`(?:tagger|training)/(?:\w+/)*\w+\.py`", SECURITY))
-def test_every_module_that_the_threat_model_names_exists(module: str) -> None:
-    assert (ROOT / module.strip("`")).is_file()
