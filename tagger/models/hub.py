@@ -135,7 +135,7 @@ def _read_listing(want: Wanted, say: Say) -> Listing:
         if not weights or "config.json" not in files:
             lacks = "safetensors or pytorch_model.bin" if not weights else "config.json"
             raise CheckpointError(f"{want.name} cannot be used as a model: it has no {lacks}")
-        # The config comes last: when it is there, all is.
+        # The config comes last: once it is there, everything is.
         names = [*weights, *(name for name in reversed(CONFIGS) if name in files)]
         chosen = [_hub_file(name, files[name]) for name in names]
         card, tags = about.get("cardData") or {}, about.get("tags") or ()

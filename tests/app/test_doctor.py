@@ -33,7 +33,7 @@ from tagger.types import Prediction, Track
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A place for all that is the user's; what takes seconds to try is known to be well."""
+    """A home folder; the slow probes are replaced by good results."""
     folder = tmp_path / "home"
     folder.mkdir()
     for name, value in environment(folder).items():

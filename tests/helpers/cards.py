@@ -1,4 +1,4 @@
-"""A machine with an NVIDIA GPU of which torch can use nothing."""
+"""A machine with an NVIDIA GPU that torch cannot use."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ TOO_OLD = "The NVIDIA driver on your system is too old (found version 11040)."
 
 
 def break_cuda(monkeypatch: pytest.MonkeyPatch, folder: Path, build: str | None = "12.8") -> str:
-    """Pretend it; `build` is the CUDA that torch was built with. Returns what shows the GPU."""
+    """Pretend to be one; `build` is torch's CUDA version. Gives the path that shows the GPU."""
 
     def init() -> None:
         raise RuntimeError(f"{TOO_OLD}\nand more")

@@ -20,7 +20,7 @@ LARGE = (".safetensors", ".bin")  # files that a hub knows by SHA-256, not as a 
 
 @dataclass
 class Hub:
-    """What it serves, how it errs, and what was requested."""
+    """What it serves, its faults, and the requests it got."""
 
     repos: dict[str, dict[str, bytes]] = field(default_factory=dict)
     licences: dict[str, str] = field(default_factory=dict)
@@ -43,12 +43,12 @@ class Hub:
         self.licences[repo] = licence
 
     def fetched(self) -> list[str]:
-        """Names of the files that were asked for, in order."""
+        """Names of the requested files, in order."""
         return [path.rpartition("/")[2] for path in self.asked if "/resolve/" in path]
 
 
 def list_entry(name: str, content: bytes) -> dict[str, Any]:
-    """What the hub's list of files says of one."""
+    """The entry of a file in the hub's list."""
     blob = hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
     large = {"sha256": hashlib.sha256(content).hexdigest(), "size": len(content)}
     entry = {"rfilename": name, "size": len(content), "blobId": blob}

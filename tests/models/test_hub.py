@@ -1,4 +1,4 @@
-"""Models from a hub: what is fetched, kept, refused and said, against a hub served on loopback."""
+"""Models from a hub: what is downloaded, kept, refused and reported, with a hub on loopback."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ NEEDED = ["model.safetensors", "preprocessor_config.json", "config.json"]
 
 @pytest.fixture
 def hub(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    """A hub that has someone/tiny, with an empty cache on this side, and no waits."""
+    """A hub that serves someone/tiny, an empty cache, and no waits."""
     with serving(Hub()) as hub:
         more = {"pytorch_model_dot_bin": b"pickled", "evil_dot_py": b"import os"}
         hub.add("someone/tiny", tiny_model, README_dot_md=b"hello", **more)
@@ -51,7 +51,7 @@ def cache(tmp_path: Path) -> Path:
 
 
 def refused(name: str, accepted: bool = False) -> str:
-    """What is said where a model cannot be had, in one line."""
+    """The message about a model that cannot be downloaded, which must be one line."""
     with pytest.raises(CheckpointError) as caught:
         list(get_model(name, lambda message: None, accepted=accepted, quiet=True))
     message = str(caught.value)
@@ -114,7 +114,7 @@ def test_where_no_links_can_be_made_files_are_copied(
 
 
 def test_what_another_program_has_downloaded_is_used(hub: Hub, tiny_model: Path) -> None:
-    # As it lies after a download by the library of the hub.
+    # As the hub's own library leaves it.
     place = Path(constants.HF_HUB_CACHE) / "models--someone--tiny"
     folder = place / "snapshots" / COMMIT
     folder.mkdir(parents=True)
@@ -204,7 +204,7 @@ def test_a_repository_without_preprocessor_is_remembered_as_such(hub: Hub) -> No
     folder = tagger_hub.fetch(want, print, quiet=True)
     assert hub.fetched() == ["model.safetensors", "config.json"]
     assert tagger_cache.cached("someone/tiny") == folder
-    # Left out by another program, it is asked for.
+    # If another program left it out, it is requested.
     hub.repos["someone/tiny"]["preprocessor_config.json"] = preprocessor
     (folder.parents[1] / ".no_exist" / COMMIT / "preprocessor_config.json").unlink()
     assert tagger_cache.cached("someone/tiny") is None

@@ -241,7 +241,7 @@ def test_bfloat16_stays_near_float32(tiny_model: Path) -> None:
 
 
 def small_memory(model: GenreModel, limit: int, monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Let the model's network have no memory for more than `limit` windows; the sizes it was given.
+    """Let the network lack memory for more than `limit` windows; gives the sizes of its calls.
 
     The error is the one that torch raises where a GPU's memory is full.
     """

@@ -84,7 +84,7 @@ def probabilities(folder: Path) -> np.ndarray:
 
 
 def refused(folder: Path, message: str) -> str:
-    """What is said of a checkpoint, which must be its name and this, in one line."""
+    """The message about a checkpoint: one line with its name, which must match `message`."""
     with pytest.raises(CheckpointError, match=message) as caught:
         load_model(find_model(str(folder)), CPU)
     assert str(folder) in str(caught.value)
@@ -147,7 +147,7 @@ def test_the_fingerprint_is_of_the_pickle_too(folder: Path) -> None:
 
 
 class Code:
-    """A pickle of it, where it is loaded, leaves a file."""
+    """Unpickling it creates a file."""
 
     def __init__(self, trace: Path) -> None:
         self.trace = trace
@@ -157,7 +157,7 @@ class Code:
 
 
 class Memory:
-    """A pickle of it, where it is loaded, takes 64 GB."""
+    """Unpickling it takes 64 GB."""
 
     def __reduce__(self) -> tuple[object, tuple[int]]:
         return bytearray, (1 << 36,)
@@ -188,7 +188,7 @@ def test_code_beside_tensors_is_never_run(folder: Path, tmp_path: Path, place: s
     assert "was not opened; ask for the weights as model.safetensors" in refused(folder, "code")
     assert not trace.exists()
     pickle.loads(pickle.dumps(code))
-    assert trace.exists()  # so it would have shown
+    assert trace.exists()  # else this test would prove nothing
 
 
 @pytest.mark.parametrize("name", ["pytorch_model.bin", "model.safetensors", "evil.safetensors"])
@@ -204,7 +204,7 @@ def test_a_plain_pickle_is_never_run(folder: Path, tmp_path: Path, name: str) ->
 
 
 def as_tar(path: Path) -> None:
-    """What torch wrote at first, with a pickle of code in it."""
+    """Torch's first file format, with a pickle of code in it."""
     with tarfile.open(path, "w") as archive:
         for name in ("sys_info", "storages", "tensors", "pickle"):
             data = pickle.dumps(Memory()) * 2000
@@ -223,7 +223,7 @@ def compress(path: Path) -> None:
 
 
 def overlap(path: Path) -> None:
-    """The members of an archive lie on one another, so that they are larger than the file."""
+    """Let the members of an archive overlap, so that together they are larger than the file."""
     whole = path.read_bytes()
     with zipfile.ZipFile(path, "a") as archive:
         largest = max(archive.infolist(), key=lambda member: member.file_size)
@@ -247,7 +247,7 @@ def first_format(path: Path) -> None:
 
 
 def changed(change: Callable[[OrderedDict[str, Tensor]], object]) -> Callable[[Path], None]:
-    """Save what is made of the weights in their place."""
+    """Save the changed weights in place of the weights."""
 
     def damage(path: Path) -> None:
         torch.save(change(torch.load(path, weights_only=True)), path)
@@ -420,7 +420,7 @@ def with_features(folder: Path, tiny_model: Path) -> Path:
 
 
 def at_run_time(network: ASTForAudioClassification, folder: Path) -> np.ndarray:
-    """What the network at run time makes of the noise."""
+    """The probabilities of noise from the network that computes DoRA at run time."""
     front_end = find_model(str(folder)).front_end
     waves = torch.from_numpy(noise(front_end.window_samples))
     with torch.inference_mode():
@@ -481,7 +481,7 @@ def test_an_impossible_alpha_is_refused(tmp_path: Path, tiny_model: Path, alpha:
 
 @pytest.fixture(scope="module")
 def full_size(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ASTForAudioClassification]:
-    """A checkpoint as code written by hand leaves it, and its network at run time."""
+    """A checkpoint as hand-written code leaves it, and its network at run time."""
     folder = tmp_path_factory.mktemp("models") / "Best_Model"
     return folder, best_model(folder, max_length=1024, num_mel_bins=128)
 
@@ -597,9 +597,7 @@ def test_a_head_of_two_layers_is_recognised_by_its_weights(folder: Path, width: 
 
 
 def test_a_key_that_would_be_hashed_for_ever_is_refused(folder: Path) -> None:
-    program = (
-        b"\x80\x02}q\x00K\x01q\x01" + b"q\x02h\x02\x86" * 60 + b"K\x01s."
-    )  # tuples of twice one
+    program = b"\x80\x02}q\x00K\x01q\x01" + b"q\x02h\x02\x86" * 60 + b"K\x01s."  # nested tuples
     path = write(folder, {"w": torch.zeros(200_000)})
     with zipfile.ZipFile(path) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
