@@ -111,9 +111,13 @@ def test_size_and_times_of_the_new_file_are_known_before_it_takes_the_place(file
     os.utime(file, ns=(10**18, 2 * 10**18))
     with replacing(file, options) as scratch:
         scratch.write_bytes(b"longer")
-        told = settle(file, scratch, options)
+        settled = settle(file, scratch, options)
     found = file.stat()
-    assert (told.st_size, told.st_mtime_ns, told.st_ino) == (6, found.st_mtime_ns, found.st_ino)
+    assert (settled.st_size, settled.st_mtime_ns, settled.st_ino) == (
+        6,
+        found.st_mtime_ns,
+        found.st_ino,
+    )
 
 
 def test_the_setuid_bits_stay_though_writing_clears_them(file):

@@ -271,7 +271,7 @@ def test_time_for_which_this_process_was_stopped_does_not_count(child, monkeypat
     assert _wait(Stopped(), 0.6) == (True, "in time", False)
 
 
-def test_where_no_process_can_be_begun_the_next_run_may_fare_better(child, monkeypatch):
+def test_where_no_process_can_be_started_the_next_run_may_fare_better(child, monkeypatch):
     def refuse(*arguments, **options):
         raise BlockingIOError(11, "Resource temporarily unavailable")
 

@@ -84,14 +84,14 @@ def predictions(draw) -> Prediction:
     return Prediction(track, tuple(labels), tuple(shares), 1.0, 8, 60.0, multi_label=multi_label)
 
 
-def heard(labels, *, multi_label: bool = True, **shares: float) -> Prediction:
-    """What a model with these labels heard; "__" stands for what is between parent and style."""
+def prediction_of(labels, *, multi_label: bool = True, **shares: float) -> Prediction:
+    """What a model with these labels predicts; "__" stands for what is between parent and style."""
     given = {label: shares.get(label.replace("---", "__"), 0.0) for label in labels}
     return predicted(multi_label=multi_label, **given)
 
 
 @st.composite
-def heard_by(draw, *models: tuple[str, ...]) -> Prediction:
+def predictions_of(draw, *models: tuple[str, ...]) -> Prediction:
     labels = draw(st.sampled_from(models))
     shares = draw(st.lists(st.floats(0, 1), min_size=len(labels), max_size=len(labels)))
     prediction = predicted(multi_label=True, **dict(zip(labels, shares, strict=True)))
@@ -203,7 +203,7 @@ def test_labels_of_a_users_own_model_are_not_respelled():
     assert [name for name, _ in ranked] == ["Funk / Soul", "Hip Hop", "Non-Music---x"]
 
 
-def test_what_a_file_says_is_told_apart_by_more_than_signs():
+def test_what_a_file_says_is_distinguished_by_more_than_punctuation():
     assert unique_names(["Hip-Hop", " hip-hop ", "Hip Hop", ""]) == ("Hip-Hop", "Hip Hop")
 
 
@@ -285,7 +285,7 @@ def test_a_prediction_may_have_fewer_than_three_labels():
 
 def test_what_is_no_genre_of_audioset_is_not_ranked():
     shares = {"Music": 0.9, "Guitar": 0.8, "Happy music": 0.7, "Jazz": 0.3, "Blues": 0.2}
-    prediction = heard(AUDIOSET, **shares)
+    prediction = prediction_of(AUDIOSET, **shares)
     for vocabulary in (Vocabulary(), Vocabulary(whitelist=("Guitar", "Jazz", "Blues"))):
         ranked = rank_genres(prediction, Policy(vocabulary=vocabulary))
         assert ranked[:2] == [("Jazz", 0.3), ("Blues", 0.2)]
@@ -307,25 +307,25 @@ TWO_PARENTS = {
     ],
 )
 def test_a_style_a_parent_or_both_are_written(style, ranked, written):
-    prediction = heard(DISCOGS, **TWO_PARENTS)
+    prediction = prediction_of(DISCOGS, **TWO_PARENTS)
     policy = Policy(top=2, style=style)
     assert rank_genres(prediction, policy)[:2] == ranked
     assert decide(prediction, tagged(), policy).genres == written
 
 
 def test_a_style_under_two_parents_is_never_surer_than_one():
-    prediction = heard(DISCOGS, Electronic__Dub=0.75, Reggae__Dub=0.5)
+    prediction = prediction_of(DISCOGS, Electronic__Dub=0.75, Reggae__Dub=0.5)
     assert rank_genres(prediction)[0] == ("Dub", 1.0)
 
 
 def test_styles_that_the_tree_makes_one_genre_do_not_add_up():
     vocabulary = Vocabulary(whitelist=("Club",), tree={"Dub": "Club", "House": "Club"})
-    ranked = rank_genres(heard(DISCOGS, **TWO_PARENTS), Policy(vocabulary=vocabulary))
+    ranked = rank_genres(prediction_of(DISCOGS, **TWO_PARENTS), Policy(vocabulary=vocabulary))
     assert ranked == [("Club", 0.625)]
 
 
 def test_a_parent_that_is_the_style_is_written_once():
-    decision = decide(heard(DISCOGS, Reggae__Reggae=0.5), tagged(), Policy(style="both"))
+    decision = decide(prediction_of(DISCOGS, Reggae__Reggae=0.5), tagged(), Policy(style="both"))
     assert decision.genres == ("Reggae",)
     assert decision.steps[-2:] == (
         "top: Dub at 0.00 would be one more than 1", "parents: none to add",
@@ -343,20 +343,20 @@ def test_a_parent_that_is_the_style_is_written_once():
 )
 def test_the_users_rules_hold_for_parents_of_discogs(whitelist, tree, genres):
     policy = Policy(style="both", vocabulary=Vocabulary(whitelist=whitelist, tree=tree))
-    assert decide(heard(DISCOGS, Electronic__House=0.5), tagged(), policy).genres == genres
+    assert decide(prediction_of(DISCOGS, Electronic__House=0.5), tagged(), policy).genres == genres
 
 
 def test_parents_of_discogs_stand_before_those_of_the_users_tree():
     vocabulary = Vocabulary(tree={"House": "Dance"})
     policy = Policy(style="both", with_parents=True, vocabulary=vocabulary)
-    decision = decide(heard(DISCOGS, Electronic__House=0.5), tagged(), policy)
+    decision = decide(prediction_of(DISCOGS, Electronic__House=0.5), tagged(), policy)
     assert decision.genres == ("House", "Electronic", "Dance")
     assert decision.steps[-1] == "parents: + Electronic; Dance"
 
 
 @pytest.mark.parametrize("style", STYLES)
 def test_style_makes_no_difference_to_other_models(style):
-    for prediction in (predicted(jazz=0.6, rock=0.4), heard(AUDIOSET, Music=0.9, Jazz=0.6)):
+    for prediction in (predicted(jazz=0.6, rock=0.4), prediction_of(AUDIOSET, Music=0.9, Jazz=0.6)):
         assert decide(prediction, tagged(), Policy(style=style)).genres == ("Jazz",)
 
 
@@ -375,12 +375,12 @@ def test_the_floor_is_lower_where_labels_are_independent(multi_label, share, pol
     assert decide(predicted(multi_label=multi_label, jazz=share), tagged(), policy).action is action
 
 
-@given(heard_by(AUDIOSET, DISCOGS), POLICIES)
+@given(predictions_of(AUDIOSET, DISCOGS), POLICIES)
 def test_confidences_are_probabilities(prediction, policy):
     assert all(0 <= share <= 1 for _, share in rank_genres(prediction, policy))
 
 
-@given(heard_by(AUDIOSET, DISCOGS), POLICIES, st.randoms(use_true_random=False))
+@given(predictions_of(AUDIOSET, DISCOGS), POLICIES, st.randoms(use_true_random=False))
 def test_the_order_of_the_labels_makes_no_difference(prediction, policy, random):
     pairs = list(zip(prediction.labels, prediction.probabilities, strict=True))
     random.shuffle(pairs)
@@ -391,7 +391,7 @@ def test_the_order_of_the_labels_makes_no_difference(prediction, policy, random)
     )
 
 
-@given(heard_by(DISCOGS))
+@given(predictions_of(DISCOGS))
 def test_a_style_is_as_sure_as_its_labels_together_and_a_parent_as_its_best(prediction):
     prediction = replace(prediction, multi_label=True)
     shares = dict(zip(prediction.labels, prediction.probabilities, strict=True))
@@ -402,7 +402,7 @@ def test_a_style_is_as_sure_as_its_labels_together_and_a_parent_as_its_best(pred
     assert "Non-Music" not in parents
 
 
-@given(heard_by(AUDIOSET, DISCOGS), TAGS, POLICIES)
+@given(predictions_of(AUDIOSET, DISCOGS), TAGS, POLICIES)
 def test_no_genre_that_is_written_is_split_by_players(prediction, tag, policy):
     written = decide(prediction, tag, replace(policy, min_confidence=0)).genres
     new = [name for name in written if name_key(name) not in keys(tag.genres)]
@@ -411,15 +411,15 @@ def test_no_genre_that_is_written_is_split_by_players(prediction, tag, policy):
 
 # --- what is no music -----------------------------------------------------------------------------
 
-PODCAST = heard(AUDIOSET, Speech=0.9, Music=0.04, Jazz=0.03)
-AUDIOBOOK = heard(DISCOGS, **{"Non-Music__Audiobook": 0.61}, Electronic__House=0.6)
+PODCAST = prediction_of(AUDIOSET, Speech=0.9, Music=0.04, Jazz=0.03)
+AUDIOBOOK = prediction_of(DISCOGS, **{"Non-Music__Audiobook": 0.61}, Electronic__House=0.6)
 
 
 @pytest.mark.parametrize(
     ("prediction", "line"),
     [
         (PODCAST, "Music at 0.04 is below 0.2"),
-        (heard(AUDIOSET, Music=0.1999, Jazz=0.9), "Music at 0.1999 is below 0.2"),
+        (prediction_of(AUDIOSET, Music=0.1999, Jazz=0.9), "Music at 0.1999 is below 0.2"),
         (AUDIOBOOK, "Non-Music---Audiobook at 0.61 is the best label"),
         (replace(predicted(jazz=0.9), no_music="another model says so"), "another model says so"),
     ],
@@ -433,11 +433,11 @@ def test_what_is_no_music_is_left_alone_and_the_reason_says_why(prediction, line
     assert why_no_music(prediction) == line
 
 
-@given(heard_by(AUDIOSET, DISCOGS), TAGS, POLICIES)
+@given(predictions_of(AUDIOSET, DISCOGS), TAGS, POLICIES)
 def test_what_is_no_music_is_written_under_no_policy(prediction, tag, policy):
-    told = {"Music": 0.01} if "Music" in prediction.labels else {"Non-Music---Audiobook": 1.0}
+    verdict = {"Music": 0.01} if "Music" in prediction.labels else {"Non-Music---Audiobook": 1.0}
     pairs = zip(prediction.labels, prediction.probabilities, strict=True)
-    shares = {label: 0.9 * share for label, share in pairs} | told
+    shares = {label: 0.9 * share for label, share in pairs} | verdict
     decision = decide(predicted(multi_label=True, **shares), tag, policy)
     assert (decision.action, decision.genres) == (Action.NO_MUSIC, ())
 
@@ -445,15 +445,18 @@ def test_what_is_no_music_is_written_under_no_policy(prediction, tag, policy):
 @pytest.mark.parametrize(
     ("prediction", "line"),
     [
-        (heard(AUDIOSET, Speech=0.95, Music=0.93, Jazz=0.5), "music: Music at 0.93 reaches 0.2"),
-        (heard(AUDIOSET, Music=0.2, Jazz=0.5), "music: Music at 0.20 reaches 0.2"),
         (
-            heard(DISCOGS, **{"Non-Music__Audiobook": 0.4}, Electronic__House=0.5),
+            prediction_of(AUDIOSET, Speech=0.95, Music=0.93, Jazz=0.5),
+            "music: Music at 0.93 reaches 0.2",
+        ),
+        (prediction_of(AUDIOSET, Music=0.2, Jazz=0.5), "music: Music at 0.20 reaches 0.2"),
+        (
+            prediction_of(DISCOGS, **{"Non-Music__Audiobook": 0.4}, Electronic__House=0.5),
             "music: Electronic---House at 0.50 is the best label",
         ),
     ],
 )
-def test_music_is_told_first_and_written(prediction, line):
+def test_music_is_reported_first_and_written(prediction, line):
     decision = decide(prediction, tagged(), Policy())
     assert decision.action is Action.WOULD_WRITE and decision.steps[0] == line
     assert why_no_music(prediction) == ""
@@ -462,7 +465,7 @@ def test_music_is_told_first_and_written(prediction, line):
 
 
 def test_how_sure_a_model_must_be_of_music_is_the_users_choice():
-    prediction = heard(AUDIOSET, Music=0.1, Jazz=0.3)
+    prediction = prediction_of(AUDIOSET, Music=0.1, Jazz=0.3)
     assert why_no_music(prediction, Policy(min_music=0.1)) == ""
     assert decide(prediction, tagged(), Policy(min_music=0)).genres == ("Jazz",)
 
@@ -475,7 +478,7 @@ def test_a_model_of_genres_alone_says_of_nothing_that_it_is_no_music():
 
 @pytest.mark.parametrize("labels", [AUDIOSET, DISCOGS])
 def test_silence_is_unsure_and_not_no_music(labels):
-    decision = decide(heard(labels), tagged(), Policy())
+    decision = decide(prediction_of(labels), tagged(), Policy())
     assert decision.action is Action.UNSURE
     assert decision.reason == "it is silent; no genre was predicted"
 
@@ -624,7 +627,7 @@ def test_replace_own_keeps_what_a_person_wrote():
     assert decision.reason == "its genre is not one that tag-genres wrote"
 
 
-# --- what is heard --------------------------------------------------------------------------------
+# --- what is predicted ----------------------------------------------------------------------------
 
 
 def test_below_the_floor_nothing_is_written_and_the_reason_says_by_how_much():
@@ -652,7 +655,7 @@ def test_what_the_whitelist_does_not_admit_is_not_written():
     assert decision.reason == "none of its possible genres is on the whitelist"
 
 
-def test_a_parent_in_place_of_what_was_heard_is_named_in_the_reason():
+def test_a_parent_in_place_of_what_was_predicted_is_named_in_the_reason():
     vocabulary = Vocabulary(whitelist=("Rock",), tree={"Punk": "Rock"})
     decision = decide(predicted(Punk=0.9, jazz=0.1), tagged(), Policy(vocabulary=vocabulary))
     assert (decision.genres, decision.reason) == (("Rock",), "it has no genre, predicted as Punk")

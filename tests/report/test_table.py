@@ -36,8 +36,8 @@ def predicted(path: Path, shares=(0.1, 0.2, 0.65432109, 0.04567891), labels=LABE
 
 def outcome(name: str = "a.mp3", **changes) -> Outcome:
     path = Path("/music") / name
-    heard = {"prediction": predicted(path), "ranked": RANKED}
-    return Outcome(path, **{"action": Action.WRITTEN, **heard, **changes})
+    predicted_genres = {"prediction": predicted(path), "ranked": RANKED}
+    return Outcome(path, **{"action": Action.WRITTEN, **predicted_genres, **changes})
 
 
 def written(tmp_path: Path, *outcomes: Outcome, labels=(), model="small") -> str:
@@ -57,7 +57,7 @@ def test_the_columns_stand_in_the_order_that_was_promised(tmp_path):
     )
 
 
-def test_a_row_says_what_was_heard_and_done(tmp_path):
+def test_a_row_says_what_was_predicted_and_done(tmp_path):
     done = outcome(existing=("Polka", "Ska"), genres=("Jazz", "Hip-Hop"), reason="because")
     (row,) = rows(written(tmp_path, done))
     assert row == {
@@ -161,7 +161,7 @@ def test_a_cell_gives_its_text_back(text):
     assert plain_text(csv_text(text)) == text
 
 
-def test_a_control_character_and_a_byte_of_the_same_number_are_told_apart():
+def test_a_control_character_and_a_byte_of_the_same_number_are_distinguished():
     assert (csv_text("\x9b"), csv_text("\udc9b")) == (r"\u009b", r"\x9b")
 
 
@@ -261,13 +261,13 @@ def as_excel_saves_it(text: str) -> str:
     ],
 )
 def test_what_is_no_report_as_it_was_written_is_kept_beside_the_new_one(tmp_path, change):
-    target, told = tmp_path / "genres.csv", []
+    target, messages = tmp_path / "genres.csv", []
     edited = change(written(tmp_path, outcome()))
     target.write_bytes(edited.encode())
-    write_csv([outcome()], target, told.append, model="small")
+    write_csv([outcome()], target, messages.append, model="small")
     (kept,) = tmp_path.glob("genres.kept-*.csv")
     assert kept.read_bytes() == edited.encode()
-    assert len(told) == 1 and kept.name in told[0]
+    assert len(messages) == 1 and kept.name in messages[0]
 
 
 def test_what_a_person_saves_while_a_run_is_at_work_is_kept(tmp_path):
@@ -333,18 +333,18 @@ def test_a_full_disk_is_a_report_error():
         write_csv([outcome()], Path("/dev/full"), model="small")
 
 
-@pytest.mark.parametrize("sign", ["=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20"])
+@pytest.mark.parametrize("char", ["=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20"])
 @pytest.mark.parametrize("text", ["{}1", " {}1", "'{}1", "Rock;{}1", "Rock; {}1", "two\n{}1"])
-def test_no_separator_makes_a_formula_of_a_part_of_a_cell(text, sign):
+def test_no_separator_makes_a_formula_of_a_part_of_a_cell(text, char):
     """A spreadsheet that expects semicolons sees no quotes: what stands behind one is a cell."""
-    cell = csv_text(text.format(sign))
-    assert not [part for part in re.split("[;\n]", cell) if part.lstrip(" ").startswith(sign)]
-    assert plain_text(cell) == text.format(sign)
+    cell = csv_text(text.format(char))
+    assert not [part for part in re.split("[;\n]", cell) if part.lstrip(" ").startswith(char)]
+    assert plain_text(cell) == text.format(char)
 
 
-@pytest.mark.parametrize("sign", "\xad\u200b\u2060\u2063\u206a\ufeff\ufff9")
-def test_what_cannot_be_seen_is_shown(sign):
-    assert printable(f"Ro{sign}ck") == rf"Ro\u{ord(sign):04x}ck"
+@pytest.mark.parametrize("char", "\xad\u200b\u2060\u2063\u206a\ufeff\ufff9")
+def test_what_cannot_be_seen_is_shown(char):
+    assert printable(f"Ro{char}ck") == rf"Ro\u{ord(char):04x}ck"
 
 
 def test_what_is_printed_has_its_backslashes_once():

@@ -45,7 +45,7 @@ def file(tmp_path):
     return tmp_path / "state.db"
 
 
-def refuse_to_tell(message: str) -> None:
+def refuse_message(message: str) -> None:
     raise AssertionError(message)
 
 
@@ -211,7 +211,7 @@ def test_an_undo_of_version_1_is_not_undone_over_a_genre_set_since(tmp_path, fil
     assert read_genres(old.path) == ("By hand",)
 
 
-def test_an_undo_of_version_1_that_was_killed_before_it_could_say_so_is_seen(tmp_path, file):
+def test_an_undo_of_version_1_that_was_killed_before_it_was_recorded_is_seen(tmp_path, file):
     old = OldRun(tmp_path, file, is_marked=False)
     assert actions(undo_run(file, old.run)) == ["unchanged"]
     assert read_genres(old.path) == ("Polka",)
@@ -294,7 +294,7 @@ def test_a_newer_version_is_refused_and_untouched(tmp_path, file):
         db.execute(f"PRAGMA user_version = {VERSION + 1}")
     before = untouched(tmp_path)
     with pytest.raises(StateError, match=r"newer version of tag-genres made .*upgrade") as caught:
-        open_state(file, refuse_to_tell)
+        open_state(file, refuse_message)
     assert not isinstance(caught.value, DamagedState)
     assert untouched(tmp_path) == before
 
@@ -304,7 +304,7 @@ def test_a_file_given_as_state_that_is_none_is_refused_and_untouched(tmp_path, f
     file.write_bytes(content)
     before = untouched(tmp_path)
     with pytest.raises(StateError, match="--state"):
-        open_state(file, refuse_to_tell)
+        open_state(file, refuse_message)
     assert untouched(tmp_path) == before
 
 
@@ -318,7 +318,7 @@ def test_a_database_of_another_program_is_refused_and_untouched(tmp_path, file, 
         db.execute("PRAGMA user_version = 1")
     before = untouched(tmp_path)
     with pytest.raises(StateError, match="the database of another program"):
-        open_state(file, refuse_to_tell)
+        open_state(file, refuse_message)
     assert untouched(tmp_path) == before
 
 
@@ -330,7 +330,7 @@ def test_a_damaged_database_of_another_program_is_refused_and_untouched(tmp_path
     overwrite(file, 4096, b"\xff" * 4096)
     before = untouched(tmp_path)
     with pytest.raises(StateError) as caught:
-        open_state(file, refuse_to_tell)
+        open_state(file, refuse_message)
     assert not isinstance(caught.value, DamagedState)
     assert untouched(tmp_path) == before
 
@@ -377,7 +377,9 @@ DAMAGES = [damage_page, damage_many_pages, damage_schema, cut_in_half, cut_withi
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_damage_to_a_state_is_told_from_other_trouble_and_touches_nothing(tmp_path, file, damage):
+def test_damage_to_a_state_is_distinguished_from_other_trouble_and_touches_nothing(
+    tmp_path, file, damage
+):
     damage(filled(file))
     before = untouched(tmp_path)
     with pytest.raises(DamagedState, match="--state") as caught:
@@ -387,13 +389,13 @@ def test_damage_to_a_state_is_told_from_other_trouble_and_touches_nothing(tmp_pa
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damaged_state_is_kept_aside_and_a_new_one_begun(tmp_path, file, damage):
+def test_a_damaged_state_is_kept_aside_and_a_new_one_is_started(tmp_path, file, damage):
     damage(filled(file))
-    content, told = file.read_bytes(), []
-    with open_state(file, told.append) as opened:
+    content, messages = file.read_bytes(), []
+    with open_state(file, messages.append) as opened:
         assert opened.runs() == []
         opened.save_failure(*ADDED)
-    (message,) = told
+    (message,) = messages
     (aside,) = tmp_path.glob("state.db.damaged-*")
     assert aside.read_bytes() == content
     assert f"kept as {aside}," in message and "cannot be undone" in message
@@ -405,11 +407,11 @@ def test_what_stands_at_the_place_of_our_own_state_is_ours_and_kept_aside(
 ):
     file.write_bytes(content)
     monkeypatch.setattr(store, "default_state", lambda: file)
-    told = []
-    with open_state(None, told.append) as opened:
+    messages = []
+    with open_state(None, messages.append) as opened:
         opened.begin_run("tag")
     (aside,) = tmp_path.glob("state.db.damaged-*")
-    assert (aside.read_bytes(), len(told)) == (content, 1)
+    assert (aside.read_bytes(), len(messages)) == (content, 1)
 
 
 def test_damage_that_shows_only_later_is_an_error_with_advice(file):
@@ -425,7 +427,7 @@ def test_a_write_ahead_log_of_garbage_costs_nothing_that_was_in_the_file(file):
     filled(file)
     before = dump(file)
     Path(f"{file}-wal").write_bytes(b"\xa5" * 50_000)
-    with open_state(file, refuse_to_tell) as opened:
+    with open_state(file, refuse_message) as opened:
         assert len(opened.runs()) == 200
     assert dump(file) == before
 
@@ -447,7 +449,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 def test_what_was_committed_outlives_a_kill_and_what_was_not_does_not(file):
     subprocess.run([sys.executable, "-c", KILLED, file], cwd=ROOT)
     assert Path(f"{file}-wal").stat().st_size > 0
-    with open_state(file, refuse_to_tell) as opened:
+    with open_state(file, refuse_message) as opened:
         assert [opened.has_run(number) for number in (1, 2, 3, 4)] == [True, True, True, False]
 
 
@@ -492,7 +494,7 @@ def test_a_state_that_cannot_be_set_aside_is_an_error_with_advice(file, monkeypa
 
     monkeypatch.setattr(os, "rename", refuse)
     with pytest.raises(StateError, match=r"cannot be moved aside \(Permission denied\).*--state"):
-        open_state(file, refuse_to_tell)
+        open_state(file, refuse_message)
 
 
 # --- the place ------------------------------------------------------------------------------------
@@ -518,11 +520,11 @@ def disk(tmp_path) -> Iterator[Path]:
 
 @ROOT_ONLY
 @pytest.mark.parametrize("name", ["state.db", "new.db", "new/state.db"])
-def test_a_read_only_place_is_said_at_once(disk, name):
+def test_a_read_only_place_is_reported_at_once(disk, name):
     filled(disk / "state.db", 1)
     mount("-o", "remount,ro", disk)
     with pytest.raises(StateError, match=f"{name} cannot be used .*--state") as caught:
-        open_state(disk / name, refuse_to_tell)
+        open_state(disk / name, refuse_message)
     assert not isinstance(caught.value, DamagedState)
 
 
@@ -583,8 +585,8 @@ def other(file, monkeypatch) -> Iterator[subprocess.Popen]:
         yield process
 
 
-class Told(list):
-    """What a run that waits was told; the other ends when it hears of the waiting."""
+class Messages(list):
+    """The messages of a run that waits; at the first, the other run ends."""
 
     def __init__(self, end: Callable[[], None]) -> None:
         self.end = end
@@ -596,17 +598,17 @@ class Told(list):
 
 
 def test_a_second_run_waits_says_so_once_and_goes_on_when_the_first_ends(file, other):
-    told = Told(other.stdin.close)
-    with State(file) as opened, opened.locked(told):
-        assert told == [f"another run is using {file}; waiting until it is done"]
+    messages = Messages(other.stdin.close)
+    with State(file) as opened, opened.locked(messages):
+        assert messages == [f"another run is using {file}; waiting until it is done"]
 
 
 @NO_KILL
 def test_the_lock_does_not_outlive_a_kill(file, other):
-    told = Told(other.kill)
-    with State(file) as opened, opened.locked(told):
-        assert len(told) == 1
-    with State(file) as opened, opened.locked(refuse_to_tell):
+    messages = Messages(other.kill)
+    with State(file) as opened, opened.locked(messages):
+        assert len(messages) == 1
+    with State(file) as opened, opened.locked(refuse_message):
         pass
 
 
@@ -617,15 +619,15 @@ def test_the_state_can_be_read_while_another_run_is_at_work(file, other):
 
 def test_one_process_is_alone_as_often_as_it_likes(file):
     for _ in range(2):
-        with State(file) as opened, opened.locked(refuse_to_tell):
+        with State(file) as opened, opened.locked(refuse_message):
             pass
 
 
 def test_the_lock_is_given_back_when_the_run_fails(file):
     with State(file) as opened:
-        with pytest.raises(ValueError, match="x"), opened.locked(refuse_to_tell):
+        with pytest.raises(ValueError, match="x"), opened.locked(refuse_message):
             raise ValueError("x")
-        with opened.locked(refuse_to_tell):
+        with opened.locked(refuse_message):
             pass
 
 
@@ -634,7 +636,7 @@ def test_a_lock_file_that_is_none_is_an_error_with_advice(file):
     with (
         State(file) as opened,
         pytest.raises(StateError, match="--state"),
-        opened.locked(refuse_to_tell),
+        opened.locked(refuse_message),
     ):
         pass
 

@@ -213,8 +213,8 @@ def both(file: Path, *runs: int, **asked: object) -> list[Outcome]:
     """The outcomes of an undo, which its dry run has to foretell."""
     plan = undo(file, *runs, dry_run=True, **asked)
     done = undo(file, *runs, **asked)
-    told = [replace(each, action=W) if each.action is P else each for each in plan]
-    assert told == done
+    expected = [replace(each, action=W) if each.action is P else each for each in plan]
+    assert expected == done
     return done
 
 
@@ -327,7 +327,7 @@ def test_runs_and_paths_are_what_those_runs_wrote_there(home, file):
     assert read_genres(other) == ("Rock",)
 
 
-def test_a_run_that_wrote_nothing_under_a_path_is_said(home, file):
+def test_a_run_that_wrote_nothing_under_a_path_is_reported(home, file):
     run = write(file, "Jazz", song(home))
     with pytest.raises(StateError, match=f"run {run} wrote nothing that still stands"):
         undo(file, run, paths=[home / "elsewhere"])
@@ -347,7 +347,7 @@ def test_an_undo_killed_before_it_replaced_the_file_is_done_again(home, file, op
 
 
 @pytest.mark.parametrize("options", [PLAIN, KEEP])
-def test_an_undo_killed_before_it_could_say_so_is_seen(home, file, options):
+def test_an_undo_killed_before_it_was_recorded_is_seen(home, file, options):
     path = song(home, "Polka")
     run = write(file, "Jazz", path, options=options)
     by = killed(file, run, at=kill_before_marking, writing=options)
@@ -729,13 +729,13 @@ class Walk:
                 undo_command.undo_tags(UndoRequest(runs, state=self.file, **asked), progress)
             except Killed:
                 ended = True
-        told = [replace(each, action=W) if each.action is P else each for each in plan]
-        assert told[: len(progress.outcomes)] == progress.outcomes
+        expected = [replace(each, action=W) if each.action is P else each for each in plan]
+        assert expected[: len(progress.outcomes)] == progress.outcomes
         by, done = last_number(self.file), list(progress.outcomes)
         for number, entry in enumerate(reversed(chosen)):
             is_last = number == len(done)
             assert is_last <= ended
-            outcome = told[number]
+            outcome = expected[number]
             assert outcome.path == entry.path
             self.check(entry, outcome)
             self.follow(entry, outcome, by, kill if is_last else None)

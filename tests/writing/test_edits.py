@@ -127,7 +127,7 @@ def test_genres_are_separated_by_semicolons(cell, genres, tmp_path):
         ("", "Rock", True), ("Rock", "", True), ("", "", False), ("Rock; Pop", "Rock", True),
     ],
 )  # fmt: skip
-def test_a_row_is_edited_where_its_genres_are_not_those_heard(genre, heard, edited, tmp_path):
+def test_a_row_is_edited_where_its_genres_are_not_those_predicted(genre, heard, edited, tmp_path):
     table = [["path", "genre", "heard"], ["/a.mp3", genre, heard]]
     assert one(tmp_path, save(table)).edited is edited
 
@@ -136,7 +136,7 @@ def test_without_a_column_heard_every_genre_is_an_edit(tmp_path):
     assert one(tmp_path, "path,genre\n/a.mp3,Rock\n").edited
 
 
-def test_a_row_without_its_last_cell_has_nothing_heard(tmp_path):
+def test_a_row_without_its_last_cell_has_nothing_predicted(tmp_path):
     first, second = edits(tmp_path, "path,genre,heard\n/a.mp3,Rock\n/b.mp3\n")
     assert (first.edited, second.edited) == (True, False)
 

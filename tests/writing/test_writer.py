@@ -286,7 +286,7 @@ def test_a_file_that_is_gone_is_not_undone(song, state):
     assert len(state.changes(run)) == 1
 
 
-def test_an_undo_that_was_killed_before_it_could_say_so_is_recognised(song, state, monkeypatch):
+def test_an_undo_that_was_killed_before_it_was_recorded_is_recognised(song, state, monkeypatch):
     class Killed(BaseException):
         pass
 
