@@ -1,6 +1,6 @@
 """Training runs for tests: in this process, or in others that can be killed and restarted.
 
-Other processes are forked off one that has imported all that is slow, which takes it seconds.
+Other processes are forked from one that has imported what is slow to import, which takes seconds.
 """
 
 from __future__ import annotations
@@ -26,18 +26,24 @@ from training.clips.find import find_clips
 # float32 on the CPU: what `auto` would choose differs between machines.
 SMALL = ("--split", "random", "--batch-size", 4, "--device", "cpu", "--precision", "float32")
 TINY = (*SMALL, "--method", "scratch", "--shape", "tiny")
+# 6 s of CPU; the command itself imports them only when it trains.
+SLOW_IMPORTS = (
+    "training.app.finetune",
+    "audiomentations",
+    "transformers.models.audio_spectrogram_transformer.modeling_audio_spectrogram_transformer",
+)
 
 
 def run_finetune(*arguments: object) -> Result:
-    """The command in this process."""
+    """Run the command in this process."""
     words = list(map(str, arguments))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["finetune.py", *words])  # of which the card tells
+        patch.setattr(sys, "argv", ["finetune.py", *words])  # which the card quotes
         return CliRunner().invoke(finetune.main, words)
 
 
 def trained(*arguments: object) -> Path:
-    """The checkpoint of a run that has to succeed; the arguments begin with its folder."""
+    """The checkpoint of a run that must succeed; its folder is the first argument."""
     result = run_finetune("--out", *arguments)
     if result.exit_code:
         raise AssertionError(result.output) from result.exception
@@ -45,7 +51,7 @@ def trained(*arguments: object) -> Path:
 
 
 def write_teacher(path: Path, data: Path, width: int = 5) -> Path:
-    """Three frames of chance for each clip, as soft labels."""
+    """Three random frames for each clip, as soft labels."""
     draw = np.random.default_rng(1)
     names = [clip.name for clip in find_clips(data)]
     np.savez(path, **{name: draw.integers(0, 256, (3, width)).astype(np.uint8) for name in names})
@@ -54,40 +60,40 @@ def write_teacher(path: Path, data: Path, width: int = 5) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """When a run kills itself: as it calls a function for the n-th time."""
+    """When a run kills itself: at the n-th call of a function."""
 
-    where: str  # "training.app:judge", "training.trainer:RunTrainer.compute_loss"
+    where: str  # "training.train:pooled_outputs", "training.loop.trainer:RunTrainer.compute_loss"
     time: int = 1
-    damage: str = ""  # a pattern: files of unfinished checkpoints, cut in half before
+    damage: str = ""  # a pattern: files of incomplete checkpoints, which it first cuts in half
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What a process of its own is to do."""
+    """A run of the command in its own process."""
 
     arguments: tuple[str, ...]
-    log: Path  # of what it prints
+    log: Path  # for what it prints
     moment: Moment | None = None
     environ: dict[str, str] = field(default_factory=dict)
     drawn: Path | None = None  # file for the numbers of the crops that it drew
 
     def start(self) -> BaseProcess:
-        """Begin; the process ends with the command's exit status."""
+        """Start; the process ends with the command's exit status."""
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["pytest", "training.finetune"])
+        context.set_forkserver_preload(["pytest", *SLOW_IMPORTS])
         process = context.Process(target=_work, args=(self,))
         process.start()
         return process
 
     def run(self) -> int:
-        """Do it; the exit status is negative where a signal ended it."""
+        """Run to the end; the exit status is negative if a signal ended it."""
         process = self.start()
         process.join()
         return int(process.exitcode or 0)
 
 
 def processes(count: int) -> list[dict[str, str]]:
-    """What torchrun tells each of several processes."""
+    """The environment that torchrun gives each of several processes."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -96,12 +102,13 @@ def processes(count: int) -> list[dict[str, str]]:
 
 
 def _work(job: Job) -> None:
+    assert "training.app.finetune" in sys.modules, "the fork server has not imported it"
     descriptor = os.open(job.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
     os.environ.update(job.environ)
     sys.argv = ["finetune.py", *job.arguments]
-    # Workers change no figure, and starting some for each judgement is most of a run's time.
+    # Workers change no result, and starting them takes most of the time of so short a run.
     _replace("training.evaluation.results:OPTIONS", lambda options: replace(options, workers=0))
     if job.moment is not None:
         _kill_at(job.moment, Path(job.arguments[job.arguments.index("--out") + 1]))
@@ -140,11 +147,11 @@ def _kill_at(moment: Moment, out: Path) -> None:
 
 def _write_draws(path: Path) -> None:
     def wrap(function: Callable[..., Any]) -> Callable[..., Any]:
-        def telling(dataset: Any, number: int) -> Any:
+        def noting(dataset: Any, number: int) -> Any:
             with path.open("a") as file:
                 file.write(f"{number}\n")
             return function(dataset, number)
 
-        return telling
+        return noting
 
     _replace("training.loop.crops:CropDataset.__getitem__", wrap)

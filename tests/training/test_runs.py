@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,7 @@ from training.app.run_folder import CHECKPOINT_FILES
 from training.clips.find import find_clips
 from training.options import RUN
 
-# All that a run tells, so that two can be compared byte for byte.
+# All results of a run: two runs can be compared byte for byte.
 COMPARED = ("model.safetensors", "metrics.json", "config.json", "README.md")
 
 
@@ -50,7 +51,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def how(folder: Path, method: str) -> tuple[str, ...]:
-    """Arguments of a short run with all that is drawn by chance."""
+    """Arguments of a short run that uses everything random."""
     teachers = [
         option
         for name in ("data", "music")
@@ -72,7 +73,7 @@ def how(folder: Path, method: str) -> tuple[str, ...]:
 
 @pytest.fixture(scope="module")
 def undisturbed(folder: Path) -> dict[str, Path]:
-    """What runs come to that nothing happens to, in this process."""
+    """The results of runs in this process, without a kill."""
     return {
         method: trained(folder / "undisturbed" / method / "out", *how(folder, method))
         for method in ("scratch", "linear")
@@ -84,7 +85,7 @@ def contents(out: Path) -> dict[str, bytes]:
 
 
 def steps_done(out: Path) -> list[int]:
-    """The steps of the run's whole checkpoints."""
+    """The steps of the run's complete checkpoints."""
     found = (out / RUN).glob("checkpoint-*/average.safetensors")
     return sorted(int(path.parent.name.rpartition("-")[2]) for path in found)
 
@@ -97,7 +98,7 @@ MOMENTS = {
     "scratch": [
         Moment(STEP),  # before anything is saved
         Moment(STEP, time=6),  # in the middle of a step
-        Moment(SAVED),  # a checkpoint is all there but for what is written last
+        Moment(SAVED),  # a checkpoint lacks only what is written last
         Moment(SAVED, time=2, damage="run/checkpoint-*/optimizer.pt"),
         Moment("transformers.trainer:Trainer._save_rng_state"),
         Moment("training.app.finetune:save_checkpoint"),  # after the last step
@@ -115,16 +116,30 @@ MOMENTS = {
 }
 
 
-@pytest.mark.parametrize("method", MOMENTS)
+# The moments of the short form: one in each training, in a checkpoint, and after the last step.
+SHORT = {"scratch": (3, 6, 7), "linear": (0, 3)}
+
+
+@pytest.mark.parametrize(
+    ("method", "numbers"),
+    [
+        *SHORT.items(),
+        *(
+            pytest.param(method, range(len(moments)), marks=pytest.mark.slow)
+            for method, moments in MOMENTS.items()
+        ),
+    ],
+)
 def test_a_run_that_is_killed_again_and_again_ends_as_if_it_had_not_been(
-    folder: Path, undisturbed: dict[str, Path], method: str
+    folder: Path, undisturbed: dict[str, Path], method: str, numbers: Sequence[int]
 ) -> None:
-    out = folder / "killed" / method / "out"
-    log = folder / f"killed-{method}.log"
-    begin = ("--out", str(out), *how(folder, method))
+    out = folder / f"killed-{len(numbers)}" / method / "out"
+    log = folder / f"killed-{method}-{len(numbers)}.log"
+    start = ("--out", str(out), *how(folder, method))
     resume = ("--out", str(out), "--resume")
-    for number, moment in enumerate(MOMENTS[method]):
-        status = Job(resume if number else begin, log, moment).run()
+    for number in numbers:
+        moment = MOMENTS[method][number]
+        status = Job(start if number == numbers[0] else resume, log, moment).run()
         assert status == -signal.SIGKILL, (moment, log.read_text())
     assert Job(resume, log).run() == 0, log.read_text()
     assert "resuming from step" in log.read_text()
@@ -221,14 +236,14 @@ def _rounded(figures: dict[str, object]) -> dict[str, object]:
 # Shared by processes
 
 
-@pytest.mark.parametrize("method", MOMENTS)
+@pytest.mark.parametrize("method", ["scratch", pytest.param("linear", marks=pytest.mark.slow)])
 def test_two_processes_share_the_crops_of_one_run(folder: Path, method: str) -> None:
     out = folder / "shared" / method / "out"
     logs = [folder / f"shared-{method}-{rank}.log" for rank in (0, 1)]
     drawn = [folder / f"drawn-{method}-{rank}" for rank in (0, 1)]
     jobs = [
-        Job(("--out", str(out), *how(folder, method)), log, environ=told, drawn=numbers)
-        for log, numbers, told in zip(logs, drawn, processes(2), strict=True)
+        Job(("--out", str(out), *how(folder, method)), log, environ=environ, drawn=numbers)
+        for log, numbers, environ in zip(logs, drawn, processes(2), strict=True)
     ]
     started = [job.start() for job in jobs]
     for process in started:
@@ -244,6 +259,7 @@ def test_two_processes_share_the_crops_of_one_run(folder: Path, method: str) -> 
         assert not set(numbers[0]) & set(numbers[1])
 
 
+@pytest.mark.slow
 def test_torchrun_starts_them(folder: Path) -> None:
     out = folder / "torchrun" / "out"
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node"]

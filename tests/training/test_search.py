@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +13,7 @@ import optuna
 import pytest
 from click.testing import CliRunner, Result
 from helpers.clips import write_clips
-from helpers.command import ROOT, environment
+from helpers.runs import Job, Moment
 
 from training import finetune
 from training import train as run
@@ -343,28 +340,9 @@ def test_a_network_that_learns_starts_each_trial_from_the_same_weights(
 def test_a_killed_search_is_kept_and_goes_on(
     arguments: list[str], tmp_path: Path, batches: list[int]
 ) -> None:
-    # Real: the second trial is under way when the process is gone.
-    code = (
-        "import os, signal, sys\n"
-        "from training import finetune\n"
-        "from training.app import finetune as search\n"
-        "train, calls = search.train_network, []\n"
-        "def killing(*given, **named):\n"
-        "    calls.append(1)\n"
-        "    if len(calls) == 2:\n"
-        "        os.kill(os.getpid(), signal.SIGKILL)\n"
-        "    return train(*given, **named)\n"
-        "search.train_network = killing\n"
-        "finetune.main(sys.argv[1:])\n"
-    )
-    killed = subprocess.run(
-        [sys.executable, "-c", code, *arguments],
-        cwd=ROOT,
-        env=environment(tmp_path) | {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")},
-        capture_output=True,
-        text=True,
-    )
-    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    second_trial = Moment("training.app.finetune:train_network", time=2)
+    log = tmp_path / "killed.log"
+    assert Job(tuple(arguments), log, second_trial).run() == -signal.SIGKILL, log.read_text()
     again = invoke(arguments)
     assert again.exit_code == 1 and "continue it with --resume" in again.output
     result = invoke(arguments, "--resume")
