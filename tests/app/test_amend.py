@@ -49,12 +49,12 @@ def song(home: Path, *genres: str, name: str = "a.flac", note: str = "") -> Path
     return path
 
 
-def report(home: Path, *paths: Path, heard: str = "Jazz") -> list[Row]:
-    """The rows of a report in which the model heard one genre in every file, and wrote nothing."""
+def report(home: Path, *paths: Path, predicted: str = "Jazz") -> list[Row]:
+    """The rows of a report with the same predicted genre for every file, none written."""
     outcomes = []
     for path in paths:
         existing = read_genres(path) if path.suffix == ".flac" else ()
-        ranked = ((heard, 0.5),)
+        ranked = ((predicted, 0.5),)
         outcomes.append(Outcome(path, Action.PREDICTED, existing=existing, ranked=ranked))
     write_csv(outcomes, home / "genres.csv", model="small")
     with (home / "genres.csv").open(encoding="utf-8", newline="") as file:
@@ -262,15 +262,15 @@ def test_a_hard_link_is_split_only_where_that_is_allowed(home):
     assert read_genres(home / "other.flac") == ()
 
 
-def test_that_the_sound_changed_since_the_prediction_is_told(home):
+def test_audio_that_changed_since_the_prediction_is_reported(home):
     path = song(home)
     rows = [{**row, "genre": "Polka"} for row in report(home, path)]
     with State(home / "state.db") as state:
         state.add_model("print", "small", ("jazz",))
         old = Prediction(Track(path, 1, 1), ("jazz",), (1.0,), 1.0, 8, 1.0)
         state.save_prediction(old, "print", "plan")
-    told = "the file has changed since it was predicted"
-    assert applied(home, rows) == [(Action.WRITTEN, told)]
+    reason = "the file has changed since it was predicted"
+    assert applied(home, rows) == [(Action.WRITTEN, reason)]
 
 
 def test_what_is_no_report_is_refused_before_a_run_begins(home):
@@ -340,7 +340,7 @@ def test_the_times_are_kept_where_that_is_asked(home):
 
 
 @pytest.mark.parametrize("nth", [1, 2])
-def test_an_interrupt_tells_how_to_undo_what_was_written_so_far(home, nth, monkeypatch):
+def test_an_interrupt_says_how_to_undo_what_was_written_so_far(home, nth, monkeypatch):
     paths = [song(home, "Ska", name=f"{number}.flac") for number in range(3)]
     rows = [{**row, "genre": "Polka"} for row in report(home, *paths)]
     written, progress = [], Recorder()

@@ -253,16 +253,16 @@ def test_python_gives_the_predictions_of_the_report(
     predictions = predict(LIBRARY, model=str(tiny_model))
     assert [str(p.track.path) for p in predictions] == [row["path"] for row in rows]
     for prediction, row in zip(predictions, rows, strict=True):
-        told = [float(row[label]) for label in prediction.labels]
-        np.testing.assert_allclose(told, prediction.probabilities, atol=1e-6)
+        reported = [float(row[label]) for label in prediction.labels]
+        np.testing.assert_allclose(reported, prediction.probabilities, atol=1e-6)
 
 
-# --- from here on, what the model heard is chosen by the test: no run needs torch -----------------
+# --- from here on, the tests choose what the model predicted: no run needs torch ------------------
 
 
 @pytest.fixture
 def music(invoke: Run, tmp_path: Path) -> Path:
-    """Three tracks in which the model heard rock: without a genre, with one, with two."""
+    """Three tracks predicted as rock: without a genre, with one, with two."""
     music = tmp_path / "Music"
     paths = [
         song(music / "a.flac"),
@@ -287,9 +287,9 @@ def write_all(invoke: Run, music: Path, *options: object) -> None:
 
 
 def albums(invoke: Run, root: Path, by: str, *options: object) -> dict[str, dict[str, str]]:
-    """Rows of a run over an album of two discs and a compilation; jazz is heard in few tracks."""
+    """Rows of a run over an album of two discs and a compilation; few tracks are jazz."""
     music, known = root / "Music", []
-    for place, album, artist, heard in [
+    for place, album, artist, shares in [
         ("Live/CD1/live1.flac", "Live (Disc 1)", "Yes", ROCK),
         ("Live/CD1/live2.flac", "Live (Disc 1)", "Yes", JAZZ),
         ("Live/CD2/live3.flac", "Live [CD2]", "Yes", ROCK),
@@ -300,10 +300,10 @@ def albums(invoke: Run, root: Path, by: str, *options: object) -> dict[str, dict
         media = mutagen.File(path)
         media.update({"album": [album], "albumartist": [artist]})
         media.save()
-        known.append((path, heard))
+        known.append((path, shares))
     write_genres(music / "Live/CD1/live2.flac", ["Polka"])
-    for path, heard in known:
-        know(root / "home", [path], heard)
+    for path, shares in known:
+        know(root / "home", [path], shares)
     done = invoke(music, "--write-tags", "--by", by, "--min-confidence", 0, "--csv", "-", *options)
     assert done.returncode == 0 and "5 known from earlier runs" in done.stderr, done.stderr
     return rows_of(done.stdout)
@@ -409,7 +409,7 @@ def test_a_report_without_rows_says_that_there_is_nothing_to_do(invoke: Run, mus
 
 def test_undo_lists_the_runs_that_changed_tags(invoke: Run, music: Path) -> None:
     write_all(invoke, music)
-    assert invoke(music).returncode == 0  # writes nothing, and is no run of the list
+    assert invoke(music).returncode == 0  # writes nothing, so it is not listed
     assert invoke("undo", "--path", music / "b.mp3").returncode == 0
     head, first, last = invoke("undo", "--list").stdout.splitlines()
     assert head.split() == ["run", "when", "(UTC)", "what", "files", "undone", "by"]
@@ -477,7 +477,7 @@ def test_an_undo_is_undone_and_that_as_well(invoke: Run, music: Path) -> None:
 
 @pytest.fixture
 def every_kind(invoke: Run, tmp_path: Path) -> dict[str, Path]:
-    """A file of every container that can be made here, of which the model heard rock."""
+    """A file of every container that can be made here, each predicted as rock."""
     paths = {}
     for kind in KINDS:
         folder = _folder(tmp_path / "Music" / kind)
@@ -492,8 +492,8 @@ def every_kind(invoke: Run, tmp_path: Path) -> dict[str, Path]:
 
 def shown_by_ffprobe(path: Path) -> dict[str, str]:
     command = ["ffprobe", "-v", "error", "-show_format", "-show_streams", "-of", "json", str(path)]
-    told = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
-    parts = [told["format"], *told["streams"]]
+    shown = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+    parts = [shown["format"], *shown["streams"]]
     return {key: value for part in parts for key, value in part.get("tags", {}).items()}
 
 

@@ -1,4 +1,4 @@
-"""Whatever is killed, and whatever a decoder does: the run goes on, or the next one does."""
+"""Whatever is killed, and whatever a decoder does: this run continues, or the next one does."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class Place:
     root: Path
     originals: Path
     options: Sequence[str]
-    seconds: float = 0.0  # that a run takes by itself
+    seconds: float = 0.0  # that an undisturbed run takes
     kills: Counter[str] = field(default_factory=Counter)
 
     def begin(self) -> None:
@@ -109,11 +109,11 @@ class Place:
         assert process.exitcode == 3, (self.root / "log").read_text()
 
     def run_killed(self, chance: random.Random) -> None:
-        """The command, begun anew each time that it is killed, until it ends by itself."""
+        """The command, started again each time that it is killed, until it finishes."""
         while True:
             process = self.start()
-            pid, begun = process.pid or 0, time.monotonic()
-            end = begun + chance.uniform(0, 1.5 * self.seconds)
+            pid, started = process.pid or 0, time.monotonic()
+            end = started + chance.uniform(0, 1.5 * self.seconds)
             sessions: set[int] = set()
             while process.is_alive():
                 process.join(chance.uniform(0, 0.6))
@@ -169,9 +169,9 @@ def test_after_kills_all_is_as_without(
     place = Place(tmp_path / "place", originals, (*PLAIN, "--model", str(tiny_model), *writing))
     for _ in range(2):  # the first takes longer
         place.begin()
-        begun = time.monotonic()
+        started = time.monotonic()
         place.run()
-        place.seconds = time.monotonic() - begun
+        place.seconds = time.monotonic() - started
     place.run()
     wanted = place.outcome()
     chance = random.Random(f"kills {writing}")
@@ -200,7 +200,7 @@ def predicted(paths: Sequence[Path], model: Path, timeout: float) -> list[Predic
     return predict(sorted(paths), model=str(model), options=options)
 
 
-def told(results: Sequence[Prediction | Failure]) -> list[object]:
+def rounded(results: Sequence[Prediction | Failure]) -> list[object]:
     """The probabilities of each track but for rounding, or why there are none."""
     return [
         result.reason if isinstance(result, Failure) else tuple(np.round(result.probabilities, 5))
@@ -224,7 +224,7 @@ def test_harm_that_a_decoder_does_costs_one_row(
 ) -> None:
     if harm == "eat" and sys.platform != "linux":
         pytest.skip("only Linux limits memory")
-    one, three, five, seven = told(predicted(neighbours, tiny_model, 60))
+    one, three, five, seven = rounded(predicted(neighbours, tiny_model, 60))
     monkeypatch.setattr("tagger.audio.pool.read_windows", hostile.read_windows)
     bad = [
         path.with_name(f"{number}.wav") for path, number in zip(neighbours, (2, 6), strict=False)
@@ -232,7 +232,7 @@ def test_harm_that_a_decoder_does_costs_one_row(
     for path in bad:
         path.write_text(f"!{harm}")
     results = predicted([*neighbours, *bad], tiny_model, 3 if harm == "hang" else 15)
-    assert told(results) == [one, HARM[harm], three, five, HARM[harm], seven]
+    assert rounded(results) == [one, HARM[harm], three, five, HARM[harm], seven]
 
 
 def killed_once(path: Path, plan: WindowPlan, part: int = 0) -> Waveforms:
@@ -247,9 +247,9 @@ def killed_once(path: Path, plan: WindowPlan, part: int = 0) -> Waveforms:
 def test_a_decoder_that_is_killed_once_for_each_track_costs_nothing(
     neighbours: list[Path], tiny_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wanted = told(predicted(neighbours, tiny_model, 60))
+    wanted = rounded(predicted(neighbours, tiny_model, 60))
     monkeypatch.setattr("tagger.audio.pool.read_windows", killed_once)
-    assert told(predicted(neighbours, tiny_model, 60)) == wanted
+    assert rounded(predicted(neighbours, tiny_model, 60)) == wanted
     assert all(path.with_suffix(".killed").exists() for path in neighbours)
 
 
@@ -262,9 +262,9 @@ def stopped_at_three(path: Path, plan: WindowPlan, part: int = 0) -> Waveforms:
 def test_a_decoder_that_is_stopped_costs_the_row_that_it_was_at(
     neighbours: list[Path], tiny_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    one, _, five, seven = told(predicted(neighbours, tiny_model, 60))
+    one, _, five, seven = rounded(predicted(neighbours, tiny_model, 60))
     monkeypatch.setattr("tagger.audio.pool.read_windows", stopped_at_three)
-    assert told(predicted(neighbours, tiny_model, 3)) == [one, HARM["hang"], five, seven]
+    assert rounded(predicted(neighbours, tiny_model, 3)) == [one, HARM["hang"], five, seven]
 
 
 # --- files that keep a decoder busy ---------------------------------------------------------------
@@ -280,9 +280,9 @@ def test_a_terabyte_of_nothing_takes_no_longer_than_it_may(
     giant = folder / f"2{suffix}"
     giant.write_bytes(HEADS[suffix])
     os.truncate(giant, 1 << 40)
-    begun = time.monotonic()
+    started = time.monotonic()
     done = run(folder, "--model", tiny_model, "--decode-timeout", 3, "--csv", folder / "genres.csv")
-    assert time.monotonic() - begun < 120
+    assert time.monotonic() - started < 120
     assert done.returncode == 3, done.stderr
     with (folder / "genres.csv").open() as file:
         actions = [row["action"] for row in csv.DictReader(file)]

@@ -51,7 +51,7 @@ def test_an_entry_is_one_line_that_a_terminal_does_not_obey(tmp_path: Path) -> N
     assert lines(tmp_path / "s") == [r"\x1b[2J.mp3: one\x0atwo\x0d"]
 
 
-def test_there_is_no_log_where_nothing_is_to_be_told(tmp_path: Path) -> None:
+def test_without_messages_there_is_no_log(tmp_path: Path) -> None:
     with logged(tmp_path / "s"):
         LOG.debug("detail")
     assert not (tmp_path / "s.log").exists()

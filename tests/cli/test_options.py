@@ -197,7 +197,7 @@ def test_an_option_changes_its_field_of_the_request_alone(
     needed = NEEDED[name]
     before = asked(needed)
     if isinstance(parameter, click.Argument) and parameter.nargs == 1:
-        needed = needed[:-1]  # the argument is given anew
+        needed = needed[:-1]  # the argument is replaced
     after = asked([*needed, *given])
     if "command" in changed:  # it asks for something else, with other fields
         assert after["command"] == changed["command"] != before["command"]

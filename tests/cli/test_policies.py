@@ -22,7 +22,7 @@ NEW: Genres = ("Rock",)
 
 
 class Shelf:
-    """Three tracks in which the model heard the same, and that have no, one and two genres."""
+    """Three tracks with the same prediction, and with no, one and two genres."""
 
     def __init__(self, run: Run, root: Path) -> None:
         self.root, self.music, self.run = root, root / "Music", run
@@ -228,7 +228,7 @@ BOOK = {"Non-Music---Audiobook": 0.61, "Electronic---House": 0.6}
 
 @pytest.fixture(scope="module")
 def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Of random weights: what they heard is chosen by the tests."""
+    """With random weights: the tests choose what they predicted."""
     root = tmp_path_factory.mktemp("models")
     return {
         "audioset": save_ast(root / "audioset", AUDIOSET, layers=1),
@@ -237,14 +237,14 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 def know_by(model: Path, home: Path, path: Path, shares: dict[str, float]) -> None:
-    """Let a model have heard this in a file."""
+    """Store this as a model's prediction for a file."""
     info = find_model(str(model))
     track = Track.of(path, path.stat())
-    heard = tuple(shares.get(label, 0.0) for label in info.labels)
+    probabilities = tuple(shares.get(label, 0.0) for label in info.labels)
     plan = info.plan(PredictOptions().windows).key
     with State(state_of(home)) as state:
         state.add_model(info.fingerprint, info.name, info.labels, multi_label=info.multi_label)
-        prediction = Prediction(track, info.labels, heard, 0.75, 8, 30.0, info.multi_label)
+        prediction = Prediction(track, info.labels, probabilities, 0.75, 8, 30.0, info.multi_label)
         state.save_prediction(prediction, info.fingerprint, plan)
 
 
@@ -278,11 +278,11 @@ def test_music_is_tagged_and_what_is_none_is_left_alone(
     done = invoke(folder, "--model", model, *given, *options)
     assert done.returncode == 0, done.stderr
     rows = rows_of(done.stdout)
-    for told in (rows["chat.mp3"], rows["raw.aac"]):
-        assert (told["action"], told["reason"]) == ("no-music", reason)
-        assert (told["genre"], told["confidence"], told["heard"]) == ("", "", "")
+    for row in (rows["chat.mp3"], rows["raw.aac"]):
+        assert (row["action"], row["reason"]) == ("no-music", reason)
+        assert (row["genre"], row["confidence"], row["heard"]) == ("", "", "")
         best = max(talk, key=talk.__getitem__)
-        assert float(told[best]) == pytest.approx(talk[best])
+        assert float(row[best]) == pytest.approx(talk[best])
     assert rows["chat.mp3"]["new_genre"] == "Talk" and chat.read_bytes() == before
     assert (rows["tune.flac"]["genre"], rows["tune.flac"]["second"]) == genres
     assert read_genres(tune) == (genres if options == ["--write-tags"] else ())
@@ -290,7 +290,7 @@ def test_music_is_tagged_and_what_is_none_is_left_alone(
     assert f"predicted genres: {genres[0]} 1\n" in done.stderr
 
 
-def test_an_explanation_tells_what_is_no_music_and_leaves_out_what_is_no_genre(
+def test_an_explanation_says_what_is_not_music_and_leaves_out_what_is_not_a_genre(
     invoke: Run, tmp_path: Path, checkpoints: dict[str, Path]
 ) -> None:
     folder, model = tmp_path / "Music", checkpoints["audioset"]

@@ -1,4 +1,4 @@
-"""What a person does by mistake, or does not expect: nothing is lost by it, and it is told."""
+"""What a person does by mistake or does not expect: nothing is lost, and it is reported."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tagger.tags.genre_tag import read_genres
 
 @pytest.fixture
 def music(invoke: Run, tmp_path: Path) -> Path:
-    """Three tracks in which jazz was heard; one of them has a genre."""
+    """Three tracks predicted as jazz; one of them has a genre."""
     folder = tmp_path / "Music"
     names = {"a.flac": (), "b.flac": ("Polka",), "c.flac": ()}
     know(tmp_path / "home", [song(folder / name, *names[name]) for name in names], JAZZ)
@@ -117,7 +117,7 @@ def test_a_protected_genre_goes_by_its_aliases_too(
     assert read_genres(music / "b.flac") == ("Polka",)
 
 
-def test_a_config_that_was_not_named_is_told(invoke: Run, music: Path, tmp_path: Path) -> None:
+def test_a_config_that_was_not_named_is_reported(invoke: Run, music: Path, tmp_path: Path) -> None:
     config = tmp_path / "home" / "config" / "tag-genres" / "config.toml"
     config.parent.mkdir(parents=True)
     config.write_text("top = 2\n")

@@ -146,23 +146,27 @@ def test_verbose_has_a_line_for_every_track(run: Run, tiny_model: Path) -> None:
         assert f"predicted: {path}" in done.stderr
 
 
-def heard(path: str, genre: str = "", reason: str = "") -> Outcome:
+def predicted(path: str, genre: str = "", reason: str = "") -> Outcome:
     ranked = ((genre, 0.612),) if genre else ()
     return Outcome(Path(path), Action.PREDICTED, reason, ranked=ranked)
 
 
-def test_verbose_tells_what_was_heard_in_a_track_before_the_next_one_comes(
+def test_verbose_prints_a_prediction_before_the_next_one_comes(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    outcomes = [heard("/m/a.mp3", "Rock"), heard("/m/\x1b[2J", reason="broken\n"), heard("/m/c")]
-    told = [
+    outcomes = [
+        predicted("/m/a.mp3", "Rock"),
+        predicted("/m/\x1b[2J", reason="broken\n"),
+        predicted("/m/c"),
+    ]
+    lines = [
         "new prediction: /m/a.mp3: Rock 0.61",
         r"new prediction: /m/\x1b[2J: broken\x0a",
         "new prediction: /m/c: no genre",
     ]
     console = Console(verbose=True)
-    shown = console.bar(outcomes, len(told), "predicting", lambda outcome: outcome)
-    for line, outcome in zip(told, outcomes, strict=True):
+    shown = console.bar(outcomes, len(lines), "predicting", lambda outcome: outcome)
+    for line, outcome in zip(lines, outcomes, strict=True):
         assert next(shown) == outcome
         assert capsys.readouterr() == ("", f"{line}\n")
 
@@ -173,10 +177,10 @@ def test_a_bar_shows_the_best_genre_and_the_name_of_the_last_track(
     terminal = StringIO()
     terminal.isatty = lambda: True  # type: ignore[method-assign]
     monkeypatch.setattr(sys, "stderr", terminal)
-    # A bar is drawn a few times a second only, unless told otherwise.
+    # By default, a bar is drawn only a few times a second.
     monkeypatch.setattr("tqdm.tqdm", partial(tqdm, mininterval=0))
     items = ["/m/03 Song.mp3", f"/m/{'long ' * 20}\x1b[2J.mp3"]
-    for _ in Console().bar(items, 2, "predicting", lambda path: heard(path, "Rock")):
+    for _ in Console().bar(items, 2, "predicting", lambda path: predicted(path, "Rock")):
         terminal.flush()
     shown = terminal.getvalue()
     assert "Rock: 03 Song.mp3" in shown
@@ -186,7 +190,7 @@ def test_a_bar_shows_the_best_genre_and_the_name_of_the_last_track(
 
 def test_what_has_a_genre_is_left_out_with_only_missing(invoke: Run, home: Path) -> None:
     music = home.parent / "Music"
-    polka = song(music / "polka.flac", "Polka")  # of which nothing is known
+    polka = song(music / "polka.flac", "Polka")  # without a known prediction
     done = invoke(music, "--only-missing", "--csv", "-")
     assert done.returncode == 0, done.stderr
     row = rows_of(done.stdout)[polka.name]
@@ -472,8 +476,8 @@ def test_with_the_report_on_stdout_a_dry_run_shows_nothing_else_there(
 def test_a_dry_run_shows_what_stays_only_if_asked(invoke: Run, home: Path) -> None:
     music = home.parent / "Music"
     assert "b.flac" not in invoke(music, "--dry-run").stdout
-    told = invoke(music, "--dry-run", "--verbose").stdout
-    assert f"{music / 'b.flac'}\n  Polka   kept: it has a genre\n" in told
+    printed = invoke(music, "--dry-run", "--verbose").stdout
+    assert f"{music / 'b.flac'}\n  Polka   kept: it has a genre\n" in printed
 
 
 def test_a_dry_run_names_files_that_cannot_be_written(invoke: Run, home: Path) -> None:
@@ -596,8 +600,8 @@ def test_terminal_escapes_of_names_and_tags_are_shown_harmlessly(invoke: Run, ho
     ]
     for done in shown:
         assert done.returncode == 0, done.stderr
-        told = done.stdout + done.stderr
-        assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e]", told), repr(told)
+        printed = done.stdout + done.stderr
+        assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e]", printed), repr(printed)
     assert r"- \x1b]0;owned\x07Polka\u009b2J" in shown[0].stdout
     assert r"tag:    \x1b]0;owned" in shown[1].stdout
     assert r"\x1b[2J\x0a\u202egnp.flac: Rock" in shown[2].stderr

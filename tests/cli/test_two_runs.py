@@ -161,8 +161,8 @@ def test_a_run_that_waits_goes_on_where_a_killed_one_stopped(
             assert 0 < place.count(table) < TRACKS
             assert second.wait(SECONDS) == 0, place.said("second")
 
-    told = re.search(r"(\d+) known from earlier runs", place.said("second"))
-    assert told is not None and int(told[1]) == known
+    shown = re.search(r"(\d+) known from earlier runs", place.said("second"))
+    assert shown is not None and int(shown[1]) == known
     assert place.tags() == two.place.tags()
     assert len(place.rows("second")) == place.count("predictions") == TRACKS
     assert place.count("journal", "DISTINCT path") == place.count("journal") == TRACKS
@@ -190,8 +190,8 @@ def test_an_undo_waits_for_a_run_and_goes_on_after_it(tmp_path: Path, two: Two) 
             assert WAITING in undo.stderr.readline()
             assert undo.poll() is None
             other.close()
-            told, messages = undo.communicate(timeout=SECONDS)
+            shown, messages = undo.communicate(timeout=SECONDS)
         finally:
             undo.kill()
     assert undo.returncode == 0, messages
-    assert told.count("+ (no genre)") == TRACKS
+    assert shown.count("+ (no genre)") == TRACKS

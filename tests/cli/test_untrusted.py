@@ -67,17 +67,17 @@ ANY_TEXT = st.text(st.characters(exclude_categories=()))
 
 
 def obeyed(output: str) -> set[str]:
-    """The signs that a terminal takes for more than text; told by Unicode, not by our own list."""
+    """The characters that a terminal takes for more than text, by Unicode, not by our own list."""
     return {
-        sign
-        for sign in set(output) - {"\n"}
-        if unicodedata.category(sign) in ("Cc", "Cs", "Zl", "Zp")
-        or unicodedata.bidirectional(sign) in TURNING
+        character
+        for character in set(output) - {"\n"}
+        if unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp")
+        or unicodedata.bidirectional(character) in TURNING
     }
 
 
-def tame(*arguments: object, home: Path) -> tuple[int, str]:
-    """Run the console script; its exit code and all that it printed, which must be tame."""
+def harmless(*arguments: object, home: Path) -> tuple[int, str]:
+    """Run the command; its exit code and all that it printed, which must be harmless."""
     done = run_command(*arguments, cwd=home, env=environment(home))
     output = done.stdout + done.stderr  # decoded strictly: no stray bytes either
     assert not obeyed(output), output
@@ -87,7 +87,7 @@ def tame(*arguments: object, home: Path) -> tuple[int, str]:
 
 @pytest.fixture(scope="module")
 def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home, with music whose names and genres are the above, and a file that is no music.
+    """A home, with music whose names and genres are the above, and a file that is not music.
 
     For tests that write nothing but reports.
     """
@@ -130,18 +130,18 @@ def home(library: Path, tmp_path: Path) -> Path:
     ],
     ids=" ".join,
 )
-def test_what_a_run_prints_is_tame(library: Path, options: list[str]) -> None:
-    code, output = tame(library / "music", *options, home=library)
-    assert code == 3  # one file is no music
+def test_what_a_run_prints_is_harmless(library: Path, options: list[str]) -> None:
+    code, output = harmless(library / "music", *options, home=library)
+    assert code == 3  # one file is not music
     assert "broken.mp3" in output
 
 
-def test_what_writing_and_undoing_print_is_tame(home: Path) -> None:
+def test_what_writing_and_undoing_print_is_harmless(home: Path) -> None:
     replacing = ("--write-tags", "--on-existing", "replace", "--verbose")
-    _, output = tame(home / "music", *replacing, home=home)
+    _, output = harmless(home / "music", *replacing, home=home)
     assert "written" in output
     for arguments in (["undo", "--list"], ["undo", "--dry-run"], ["undo", "--verbose"]):
-        code, _ = tame(*arguments, home=home)
+        code, _ = harmless(*arguments, home=home)
         assert code == 0
 
 
@@ -164,7 +164,7 @@ def test_a_terminal_gets_no_codes_but_our_own(library: Path) -> None:
 def _read(parent: int) -> bytes:
     try:
         return os.read(parent, 1 << 16)
-    except OSError:  # how Linux tells the end
+    except OSError:  # how Linux reports the end
         return b""
 
 
@@ -187,7 +187,7 @@ def _read(parent: int) -> bytes:
     ],
     ids=" ".join,
 )
-def test_errors_of_usage_are_tame(tmp_path: Path, arguments: list[str]) -> None:
+def test_errors_of_usage_are_harmless(tmp_path: Path, arguments: list[str]) -> None:
     """In this process, which is faster."""
     (tmp_path / "music").mkdir()
     words = [word.format("".join(ESCAPES.values())) for word in arguments]
@@ -213,24 +213,24 @@ def test_errors_of_usage_are_tame(tmp_path: Path, arguments: list[str]) -> None:
         'model = "{}"',
     ],
 )
-def test_errors_in_a_config_are_tame(tmp_path: Path, line: str) -> None:
+def test_errors_in_a_config_are_harmless(tmp_path: Path, line: str) -> None:
     config = tmp_path / "\x1b[2Jconfig.toml"
     config.write_text(
         line.replace("{}", r"\u001b[2J\u202e\n").replace("{{", "{").replace("}}", "}")
     )
-    code, output = tame(LIBRARY, "--config", config, home=tmp_path)
+    code, output = harmless(LIBRARY, "--config", config, home=tmp_path)
     assert code in (1, 2)
     assert "x1b" in output
 
 
 def outcome_of(text: str, action: Action) -> Outcome:
     path = Path(f"/music/{text}")
-    heard = Prediction(Track(path, 1, 1), (text, "b"), (0.75, 0.25), 1.0, 1, 1.0)
-    return Outcome(path, action, text, heard, (text, "x"), (text,), ((text, 0.75),))
+    prediction = Prediction(Track(path, 1, 1), (text, "b"), (0.75, 0.25), 1.0, 1, 1.0)
+    return Outcome(path, action, text, prediction, (text, "x"), (text,), ((text, 0.75),))
 
 
 @given(ANY_TEXT, st.sampled_from(Action))
-def test_lines_about_a_track_are_tame_whatever_it_holds(text: str, action: Action) -> None:
+def test_lines_about_a_track_are_harmless_whatever_it_holds(text: str, action: Action) -> None:
     outcome = outcome_of(text, action)
     summary = Summary(1, Path(text), Counter({action: 1}), Counter({text: 1}))
     summary.add(outcome)
@@ -262,7 +262,7 @@ def test_what_is_only_unusual_is_shown_as_it_is(kind: str) -> None:
 
 
 def test_the_report_gives_every_name_and_genre_back(library: Path) -> None:
-    tame(library / "music", home=library)
+    harmless(library / "music", home=library)
     csv.field_size_limit(1 << 24)
     with (library / "genres.csv").open(encoding="utf-8", newline="") as file:
         rows = {plain_text(row["path"]): row for row in csv.DictReader(file)}
@@ -274,22 +274,22 @@ def test_the_report_gives_every_name_and_genre_back(library: Path) -> None:
 
 
 def test_no_cell_of_the_report_is_a_formula_by_any_separator(library: Path) -> None:
-    tame(library / "music", home=library)
+    harmless(library / "music", home=library)
     text = (library / "genres.csv").read_text(encoding="utf-8")
     assert not obeyed(text)
     cells = re.split("[;,\t\n]", text)
     assert not [cell for cell in cells if re.match('"* ?[=+\\-@\uff1d\uff0b\uff0d\uff20]', cell)]
 
 
-def test_an_entry_of_the_log_is_one_tame_line(home: Path) -> None:
-    tame(home / "music", home=home)
+def test_an_entry_of_the_log_is_one_harmless_line(home: Path) -> None:
+    harmless(home / "music", home=home)
     log = Path(f"{state_of(home)}.log").read_text(encoding="utf-8")
     assert "broken.mp3" in log
     assert not obeyed(log)
     assert all(re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d ", line) for line in log.splitlines())
 
 
-def test_an_edited_report_is_answered_tamely(home: Path) -> None:
+def test_an_edited_report_is_answered_harmlessly(home: Path) -> None:
     paths = sorted((home / "music").glob("*/*.flac"))
     cells = [*ESCAPES.values(), *ODD.values(), r"\x1b[2J\x00", r"\ud800", "x" * 10_000]
     rows = [*zip(map(str, paths), cells, strict=False)]
@@ -297,7 +297,7 @@ def test_an_edited_report_is_answered_tamely(home: Path) -> None:
     with (home / "edited.csv").open("w", encoding="utf-8", errors="replace", newline="") as file:
         csv.writer(file).writerows([("path", "genre"), *rows])
     for options in (["--dry-run"], ["--verbose"]):
-        code, output = tame("apply", "edited.csv", *options, home=home)
+        code, output = harmless("apply", "edited.csv", *options, home=home)
         assert code == 3
         assert "failed" in output
 
@@ -313,46 +313,48 @@ def with_labels(model: Path, folder: Path, *labels: str) -> Path:
     return folder
 
 
-def test_odd_labels_and_names_of_a_checkpoint_are_tame(tiny_model: Path, tmp_path: Path) -> None:
+def test_odd_labels_and_names_of_a_checkpoint_are_harmless(
+    tiny_model: Path, tmp_path: Path
+) -> None:
     names = [ODD[kind] for kind in ("turns the text", "is HTML", "is a formula", "is Zalgo")]
     model = with_labels(tiny_model, tmp_path / "\x1b[2J\nmodel", *names)
     music = Path(shutil.copytree(LIBRARY, tmp_path / "music"))
     options = ("--model", model, "--write-tags", "--verbose", "--all-probabilities", "--csv", "-")
-    assert tame(music, *options, home=tmp_path)[0] == 0
-    assert "x1b" in tame("undo", "--list", home=tmp_path)[1]
+    assert harmless(music, *options, home=tmp_path)[0] == 0
+    assert "x1b" in harmless("undo", "--list", home=tmp_path)[1]
 
 
 @pytest.mark.parametrize("label", [*ESCAPES.values(), "\ud800"])
-def test_a_label_that_no_tag_may_hold_is_refused_tamely(
+def test_a_label_that_no_tag_may_hold_is_refused_harmlessly(
     tiny_model: Path, tmp_path: Path, label: str
 ) -> None:
     if label == ESCAPES["breaks the line in Unicode"]:
         label = label.replace("\u2028", "\x1b")
     model = with_labels(tiny_model, tmp_path / "model", label, "b", "c", "d")
-    code, output = tame(LIBRARY, "--model", model, home=tmp_path)
+    code, output = harmless(LIBRARY, "--model", model, home=tmp_path)
     assert code == 1
     assert "cannot be a label" in output
 
 
-def test_names_of_weights_are_tame(tiny_model: Path, tmp_path: Path) -> None:
+def test_names_of_weights_are_harmless(tiny_model: Path, tmp_path: Path) -> None:
     from safetensors.numpy import load_file, save_file
 
     model = Path(shutil.copytree(tiny_model, tmp_path / "model"))
     weights = load_file(model / "model.safetensors")
     weights["\x1b[2J\u202eowned"] = weights.pop("classifier.dense.bias")
     save_file(weights, model / "model.safetensors", metadata={"format": "pt"})
-    code, output = tame(LIBRARY, "--model", model, home=tmp_path)
+    code, output = harmless(LIBRARY, "--model", model, home=tmp_path)
     assert code == 1
     assert "owned" in output
 
 
-def test_names_of_what_a_pickle_would_call_are_tame(tiny_model: Path, tmp_path: Path) -> None:
+def test_names_of_what_a_pickle_would_call_are_harmless(tiny_model: Path, tmp_path: Path) -> None:
     model = Path(shutil.copytree(tiny_model, tmp_path / "model"))
     (model / "model.safetensors").unlink()
     with zipfile.ZipFile(model / "pytorch_model.bin", "w") as archive:
         archive.writestr("archive/data.pkl", b"\x80\x02c\x1b[2J\x07\nowned\n)R.")
         archive.writestr("archive/data/0", bytes(200_000))  # else it is too small for its config
-    code, output = tame(LIBRARY, "--model", model, home=tmp_path)
+    code, output = harmless(LIBRARY, "--model", model, home=tmp_path)
     assert code == 1
     assert "owned" in output
 
@@ -360,7 +362,7 @@ def test_names_of_what_a_pickle_would_call_are_tame(tiny_model: Path, tmp_path: 
 # --- training -------------------------------------------------------------------------------------
 
 
-def test_a_training_run_on_odd_labels_is_tame(tmp_path: Path) -> None:
+def test_a_training_run_on_odd_labels_is_harmless(tmp_path: Path) -> None:
     data = write_clips(tmp_path / "data")
     (data / "noise").rename(data / f"<script>{ODD['turns the text']}")
     (data / "tone").rename(data / ODD["is a formula"])
@@ -384,7 +386,7 @@ def test_a_label_that_no_tag_may_hold_is_not_learned(tmp_path: Path) -> None:
     assert not obeyed(done.output)
 
 
-def test_names_of_clips_that_are_no_text_are_tame(tmp_path: Path) -> None:
+def test_names_of_clips_that_are_no_text_are_harmless(tmp_path: Path) -> None:
     data = write_clips(tmp_path / "data")
     for number, path in enumerate(sorted(data.glob("*/*.wav"))):
         text = [*ESCAPES.values()][number]
