@@ -11,7 +11,6 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -21,6 +20,7 @@ DATA = ROOT.parent / "shared" / "data"
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
+START = 300  # s; that the imports may take on a busy machine
 # The script that pip installed beside this Python; it is what a user types.
 SCRIPT = [str(Path(sys.executable).with_name("tag-genres"))]
 if not Path(SCRIPT[0]).exists():
@@ -54,10 +54,12 @@ def run_command(
 
     Its standard input is empty; with `merge`, its standard error goes where its output goes.
     """
+    server = _server()
     try:
-        return _server().run(words(arguments), cwd, env, merge, timeout)
+        return server.run(words(arguments), cwd, env, merge, timeout)
     except BaseException:
-        _server.cache_clear()  # it may be waiting still
+        server.close()  # it may be waiting still
+        _server.cache_clear()
         raise
 
 
@@ -91,7 +93,7 @@ class _Server:
             streams = [nothing.fileno(), output.fileno(), (output if merge else error).fileno()]
             request = pickle.dumps((words, str(cwd), dict(env)))
             socket.send_fds(self._requests, [request], streams)
-            pid = self._receive(60)
+            pid = self._receive(START)
             try:
                 status = self._receive(timeout)
             except BaseException:
@@ -110,8 +112,8 @@ class _Server:
 
     def close(self) -> None:
         self._requests.close()
-        with suppress(subprocess.TimeoutExpired):
-            self._process.wait(10)
+        self._process.kill()
+        self._process.wait()
 
 
 @cache
