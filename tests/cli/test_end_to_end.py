@@ -22,6 +22,7 @@ import pytest
 from helpers.command import DATA, LIBRARY, SCRIPT, Run, environment
 from helpers.containers import KINDS, make, packets
 from helpers.known import JAZZ, ROCK, bundled, know, rows_of, song
+from helpers.slow import long
 
 from tagger.errors import TagError
 from tagger.tags.genre_tag import other_tags, read_fields, read_genres, read_tag, write_genres
@@ -197,7 +198,7 @@ def test_undo_names_files_that_changed_since(run: Run, tmp_path: Path, tiny_mode
     assert read_genres(other) == ()
 
 
-TRACKS = 1600  # enough that a fast machine is not done before the signal comes
+TRACKS = 400  # enough that a fast machine is not done before the signal comes
 
 
 def test_ctrl_c_keeps_what_is_done_and_a_second_run_goes_on(
@@ -624,13 +625,14 @@ def test_what_cannot_be_written_says_why_and_all_else_is_written(
 
 
 @pytest.mark.skipif(not DATA.exists(), reason="the corpus of odd files is not beside the project")
+@pytest.mark.parametrize(("every", "at_least"), [(8, 18), long(1, 150)])
 def test_the_corpus_of_odd_files_is_tagged_and_restored(
-    run: Run, tmp_path: Path, tiny_model: Path
+    run: Run, tmp_path: Path, tiny_model: Path, every: int, at_least: int
 ) -> None:
     music = tmp_path / "corpus"
     paths = [
         Path(shutil.copy(path, _folder(music / path.parent.name) / path.name))
-        for path in sorted((DATA / "tag-corpus").glob("*/*"))
+        for path in sorted((DATA / "tag-corpus").glob("*/*"))[::every]
     ]
     for path in paths:
         path.chmod(0o644)
@@ -643,7 +645,7 @@ def test_the_corpus_of_odd_files_is_tagged_and_restored(
     for path, row in zip(paths, rows, strict=True):
         if row["action"] != "written":
             assert path.read_bytes() == before[path][-1], row
-    assert sum(row["action"] == "written" for row in rows) > 150
+    assert sum(row["action"] == "written" for row in rows) > at_least
     undone = run("undo")
     assert undone.returncode == 0, undone.stderr
     for path in paths:

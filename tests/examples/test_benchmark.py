@@ -79,6 +79,8 @@ def page(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path, tracks: lis
     return written
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_the_page_has_each_side_and_what_it_was_measured_on(page: str) -> None:
     names = (
         "command, --windows 1, one track: its start-up", "command, --windows 8",
@@ -92,6 +94,8 @@ def test_the_page_has_each_side_and_what_it_was_measured_on(page: str) -> None:
     assert "## tiny" in page and re.search(r"labels\) on cpu, (float32|bfloat16)", page)
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_all_sides_hear_the_same_windows_with_the_same_results(page: str) -> None:
     rows = {row[0]: row for row in tables(page)[0][2:]}
     command, script = rows["command, --windows 8"], rows["pipeline, one by one"]
@@ -99,6 +103,8 @@ def test_all_sides_hear_the_same_windows_with_the_same_results(page: str) -> Non
     assert command[5].startswith("3 of 3, 0.00") and script[5].startswith("3 of 3, 0.00")
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_the_ratios_on_the_page_are_those_of_its_times(page: str) -> None:
     sides, compared = tables(page)[:2]
     paces = {row[0]: float(row[4]) for row in sides[2:]}
@@ -111,6 +117,8 @@ def test_the_ratios_on_the_page_are_those_of_its_times(page: str) -> None:
     assert ratio["pipeline in batches / command"] == pytest.approx(command / batched, rel=0.02)
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_starts_and_agreement_are_on_the_page(page: str) -> None:
     *_, start, agreement = tables(page)
     assert [row[0] for row in start[2:]] == [
@@ -128,6 +136,23 @@ def test_starts_and_agreement_are_on_the_page(page: str) -> None:
 
 
 # --- its parts ------------------------------------------------------------------------------------
+
+
+def test_each_side_is_timed_over_the_same_windows_with_the_same_results(
+    tiny_model: Path, tracks: list[Path]
+) -> None:
+    subject = Subject(str(tiny_model), tracks[:2], "cpu", 60)
+    command = subject.command("8", subject.tracks)
+    others = [subject.pipeline(1), subject.pipeline(), *subject.floor(), subject.decode()]
+    for each in (command, *others):
+        each.time()
+        assert not each.faults and len(each.seconds) == 1, each
+        assert (each.done.tracks, each.done.windows) == (2, command.done.windows), each
+    compared = [other for other in others if other.done.results]
+    for other in compared:
+        other.compare(command)
+        assert not other.faults
+    assert others[0] in compared and others[1] in compared
 
 
 def test_ratios_are_of_median_rounds_and_leave_out_the_start() -> None:
