@@ -25,7 +25,7 @@ DEFAULTS = EvaluateOptions(data=Path())
 
 @click.command(cls=Command, context_settings={"show_default": True})
 @click.option("--data", type=DATA, required=True, help=DATA_HELP)
-@click.option("--model", default=DEFAULTS.model, help="Name, folder or hub id.")
+@click.option("--model", default=DEFAULTS.model, help="Model name, folder or hub id.")
 @click.option(
     "--part",
     type=click.Choice([*PARTS, "all"]),
@@ -33,16 +33,18 @@ DEFAULTS = EvaluateOptions(data=Path())
     help="The part of the split to measure on.",
 )
 @clip_options
-@click.option("--seed", type=SEED, default=DEFAULTS.seed, help="Of a split that is drawn.")
+@click.option("--seed", type=SEED, default=DEFAULTS.seed, help="Seed of a random split.")
 @click.option(
     "--windows",
     default=str(DEFAULTS.windows),
     callback=window_count,
-    help="Per clip; or auto, all.",
+    help="Windows per clip: a number, auto or all.",
 )
 @click.option("--confusion", type=OUTPUT, help="Draw the confusion matrix: a PNG.")
 @click.option("--json", "figures", type=OUTPUT, help="Write all metrics: a JSON file.")
-@click.option("--device", type=click.Choice(DEVICES), default=DEFAULTS.device)
+@click.option(
+    "--device", type=click.Choice(DEVICES), default=DEFAULTS.device, help="Device to run on."
+)
 @click.option("--precision", type=click.Choice(PRECISIONS), default=DEFAULTS.precision)
 def main(
     *, data: Path, artists: Path | None, split: str, folds: int, fold: int, seed: int, model: str,

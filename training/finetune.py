@@ -124,7 +124,7 @@ WHAT = "; ".join(f"{name}: {method.what}" for name, method in METHODS.items())
     default=DEFAULTS.shape,
     help="Size of a network from scratch.",
 )
-@click.option("--head", type=click.Choice(HEADS), show_default=OWN, help="Its layers.")
+@click.option("--head", type=click.Choice(HEADS), show_default=OWN, help="Layers of the head.")
 @click.option("--new-head", is_flag=True, help="With full: train a new head, for other labels.")
 @click.option("--epochs", type=POSITIVE, show_default=OWN, help="Passes through the train part.")
 @click.option("--steps", type=COUNT, help="Batches, instead of epochs.")
@@ -163,10 +163,15 @@ WHAT = "; ".join(f"{name}: {method.what}" for name, method in METHODS.items())
     "learns, augmentation; then train with the best on the valid part. Given options stay fixed.",
 )
 @click.option("--resume", is_flag=True, help="Continue the unfinished run in --out.")
-@click.option("--seed", type=SEED, default=DEFAULTS.seed, help="Of weights, crops and split.")
-@click.option("--device", type=click.Choice(DEVICES), default=DEFAULTS.device, help="To train on.")
+@click.option("--seed", type=SEED, default=DEFAULTS.seed, help="Seed of weights, crops and split.")
 @click.option(
-    "--precision", type=click.Choice(PRECISIONS), default=DEFAULTS.precision, help="To train in."
+    "--device", type=click.Choice(DEVICES), default=DEFAULTS.device, help="Device to train on."
+)
+@click.option(
+    "--precision",
+    type=click.Choice(PRECISIONS),
+    default=DEFAULTS.precision,
+    help="Precision to train in.",
 )
 @click.pass_context
 def main(

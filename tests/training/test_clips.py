@@ -204,7 +204,7 @@ def test_archives_are_unpacked_once_and_hold_the_same_sounds(
     assert len(find_clips(archive)) == 3
 
 
-def test_a_new_archive_under_an_old_name_is_unpacked_anew(tmp_path: Path) -> None:
+def test_a_new_archive_under_an_old_name_is_unpacked_again(tmp_path: Path) -> None:
     archive = pack(tmp_path / "a.zip", touch(tmp_path / "one", "x/1.wav"))
     assert found(archive) == [("x", "1")]
     pack(archive, touch(tmp_path / "two", "y/1.wav", "y/2.wav"))

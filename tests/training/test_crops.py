@@ -1,4 +1,4 @@
-"""Crops, draws and what else of a training run can be told without one."""
+"""Crops, draws, teachers, optimizer and average: the parts of a training run on their own."""
 
 from __future__ import annotations
 

@@ -106,9 +106,9 @@ def test_what_is_evaluated_is_what_is_tagged(
     with DecoderPool(1, 60) as pool:
         predictions = dict(predict_tracks(tracks, model, model.info.plan(None), pool))
     for index, clip in enumerate(clips):
-        told = predictions[index]
-        if not isinstance(told, Failure):
-            right.append(next(name for name, _ in told.ranked if name in among) == clip.label)
+        predicted = predictions[index]
+        if not isinstance(predicted, Failure):
+            right.append(next(name for name, _ in predicted.ranked if name in among) == clip.label)
     assert (scores.n, scores.accuracy) == (len(right), np.mean(right))
     assert (scores.ece is None) == ("multi" in problem)
 
@@ -129,7 +129,7 @@ def test_log_probabilities_are_those_at_temperature_1(data: Path, checkpoint: Ed
         np.testing.assert_allclose(back, plain, atol=1e-4)
 
 
-def test_calibration_is_told_before_and_after(data: Path, checkpoint: Edit) -> None:
+def test_calibration_is_printed_before_and_after(data: Path, checkpoint: Edit) -> None:
     arguments = ("--data", data, "--part", "all", "--model")
     plain = run(*arguments, checkpoint(FOUR))
     assert "at temperature 1: the checkpoint stores no other" in plain.stdout
@@ -194,9 +194,9 @@ def test_clips_of_a_label_that_the_model_does_not_have_are_left_out_aloud(
     assert result.exit_code == 0, result.output
     assert "labels             2 of the model's 4\n" in result.stdout
     assert "unknown to it      polka (4 clips left out)\n" in result.stdout
-    told = json.loads(figures.read_text())
-    assert (told["n"], told["labels"]) == (8, ["noise", "tone"])
-    assert (told["unknown_labels"], told["left_out"]) == (["polka"], 4)
+    written = json.loads(figures.read_text())
+    assert (written["n"], written["labels"]) == (8, ["noise", "tone"])
+    assert (written["unknown_labels"], written["left_out"]) == (["polka"], 4)
 
 
 # What a checkpoint learned from
@@ -243,13 +243,13 @@ def test_figures_and_confusions_are_written(data: Path, checkpoint: Edit, tmp_pa
         in result.stdout
     )
     assert picture.read_bytes().startswith(b"\x89PNG")
-    told = json.loads((tmp_path / "figures.json").read_text())
+    written = json.loads((tmp_path / "figures.json").read_text())
     clips = make_split(find_clips(data), "kfold", folds=2, fold=1).valid
     scores, _ = evaluated(clips, folder, PredictOptions(8, 16, 0, "cpu", "float32"))
-    assert len(clips) == told["n"] == 4
+    assert len(clips) == written["n"] == 4
     for name, value in json.loads(json.dumps(asdict(scores))).items():
-        assert told[name] == value
-    assert (told["split"], told["folds"], told["fold"]) == ("kfold", 2, 1)
+        assert written[name] == value
+    assert (written["split"], written["folds"], written["fold"]) == ("kfold", 2, 1)
 
 
 def test_a_file_that_cannot_be_written_is_named_before_the_work(data: Path, tmp_path: Path) -> None:

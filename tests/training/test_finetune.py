@@ -232,7 +232,7 @@ def test_full_replaces_a_head_for_other_labels_only_if_asked_to(
 # Features are computed once
 
 
-def test_features_are_computed_anew_only_where_what_the_network_sees_changes(
+def test_features_are_computed_again_only_if_what_the_network_sees_changes(
     data: Path, plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clips = Path(shutil.copytree(data, tmp_path / "clips"))
@@ -316,7 +316,7 @@ def test_the_bundled_checkpoint_and_its_twin_say_what_they_learned_from() -> Non
     assert [row["parts"] for (row,) in rows] == [["train", "valid"], ["train"]]
 
 
-def test_the_card_does_not_tell_where_the_data_lay() -> None:
-    told = command_line(["--data=/home/me/music/gtzan", "--out", "/tmp/x/y", "--seed", "1"])
-    assert "/home" not in told and "/tmp" not in told
-    assert "--data music/gtzan --out x/y --seed 1" in told
+def test_the_card_does_not_show_where_the_data_lay() -> None:
+    shown = command_line(["--data=/home/me/music/gtzan", "--out", "/tmp/x/y", "--seed", "1"])
+    assert "/home" not in shown and "/tmp" not in shown
+    assert "--data music/gtzan --out x/y --seed 1" in shown

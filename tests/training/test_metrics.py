@@ -170,15 +170,17 @@ def test_a_temperature_does_not_change_the_best_label_of_a_single_window(
 
 @given(logits=LOGITS, temperature=st.floats(0.5, 10))
 def test_a_temperature_can_be_taken_back(logits: np.ndarray, temperature: float) -> None:
-    told = np.exp(log_softmax(logits / temperature))
-    back = without_temperature(told, temperature)
+    probabilities = np.exp(log_softmax(logits / temperature))
+    back = without_temperature(probabilities, temperature)
     np.testing.assert_allclose(back, log_softmax(logits), atol=1e-6)
 
 
 def test_a_probability_of_nothing_stays_a_number() -> None:
-    told = np.array([[1.0, 0.0]], np.float32)
-    assert np.isfinite(without_temperature(told, 20.0)).all()
-    assert np.isfinite(negative_log_likelihood([without_temperature(told, 1.0)], [1], 1 / 20))
+    probabilities = np.array([[1.0, 0.0]], np.float32)
+    assert np.isfinite(without_temperature(probabilities, 20.0)).all()
+    assert np.isfinite(
+        negative_log_likelihood([without_temperature(probabilities, 1.0)], [1], 1 / 20)
+    )
 
 
 def test_a_few_clips_that_are_all_right_do_not_make_every_tag_certain() -> None:

@@ -1,4 +1,4 @@
-"""A search for hyperparameters: of runs that are made up, and of real ones on a tiny model."""
+"""A search for hyperparameters, with simulated trainings and with real ones on a tiny model."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def finished_params(folder: Path) -> list[dict[str, Any]]:
         return [trial.params for trial in finished(study)]
 
 
-def made_up(accuracy: Callable[[FinetuneOptions], float]) -> Train:
+def simulated(accuracy: Callable[[FinetuneOptions], float]) -> Train:
     """A training with one validation, whose accuracy follows from the options."""
 
     def train(chosen: FinetuneOptions, folder: Path, should_stop: ShouldStop) -> None:
@@ -67,12 +67,12 @@ def rate(chosen: FinetuneOptions) -> float:
     return chosen.trained_by.learning_rate
 
 
-def search_made_up(
+def search_simulated(
     folder: Path, trials: int, train: Train | None = None, **changed: Any
 ) -> tuple[SearchResult, list[str]]:
     lines: list[str] = []
     chosen = options(folder, trials, **changed)
-    found = run_trials(chosen, train or made_up(rate), folder, lines.append)
+    found = run_trials(chosen, train or simulated(rate), folder, lines.append)
     return found, lines
 
 
@@ -80,7 +80,7 @@ def search_made_up(
 
 
 def test_the_first_trial_has_the_method_s_own_figures(tmp_path: Path) -> None:
-    found, _ = search_made_up(tmp_path, 1, method="full")
+    found, _ = search_simulated(tmp_path, 1, method="full")
     method = METHODS["full"]
     assert found.best == {
         "learning_rate": method.learning_rate,
@@ -91,7 +91,7 @@ def test_the_first_trial_has_the_method_s_own_figures(tmp_path: Path) -> None:
 
 
 def test_what_is_varied_stays_near_the_method_s_own(tmp_path: Path) -> None:
-    search_made_up(tmp_path, 6)
+    search_simulated(tmp_path, 6)
     own = METHODS["linear"].learning_rate
     for params in finished_params(tmp_path):
         assert own / LEARNING_RATES <= params["learning_rate"] <= own * LEARNING_RATES
@@ -105,7 +105,7 @@ def test_what_was_given_is_not_varied(tmp_path: Path) -> None:
         seen.append(chosen)
         should_stop(1, 0.5)
 
-    search_made_up(tmp_path, 4, train, learning_rate=1e-4, batch_size=5)
+    search_simulated(tmp_path, 4, train, learning_rate=1e-4, batch_size=5)
     assert {(chosen.learning_rate, chosen.batch_size) for chosen in seen} == {(1e-4, 5)}
     assert len({chosen.weight_decay for chosen in seen}) == 4
     given = {"learning_rate", "batch_size"}
@@ -124,7 +124,7 @@ def test_augmentation_is_varied_only_where_it_is_not_computed_beforehand(tmp_pat
 
 def test_a_seed_decides_the_trials(tmp_path: Path) -> None:
     def params(name: str, seed: int) -> list[dict[str, Any]]:
-        search_made_up(tmp_path / name, 3, seed=seed)
+        search_simulated(tmp_path / name, 3, seed=seed)
         return finished_params(tmp_path / name)
 
     one, same, other = params("one", 3), params("same", 3), params("other", 4)
@@ -136,13 +136,13 @@ def test_a_seed_decides_the_trials(tmp_path: Path) -> None:
 
 
 def test_the_best_trial_wins_and_the_first_of_equals(tmp_path: Path) -> None:
-    found, lines = search_made_up(tmp_path, 6)
+    found, lines = search_simulated(tmp_path, 6)
     params = finished_params(tmp_path)
     assert found.best["learning_rate"] == max(of["learning_rate"] for of in params)
     assert found.value == pytest.approx(found.best["learning_rate"]) and found.trials == 6
     best = params.index(found.best) + 1
     assert lines[-1].startswith(f"of 6 trials the best is trial {best}: learning rate 0.00")
-    found, _ = search_made_up(tmp_path / "equal", 3, made_up(lambda _: 0.5))
+    found, _ = search_simulated(tmp_path / "equal", 3, simulated(lambda _: 0.5))
     assert found.best == finished_params(tmp_path / "equal")[0]
 
 
@@ -154,7 +154,7 @@ def test_a_trial_is_worth_the_validation_that_would_be_kept(
         for number, accuracy in enumerate((0.1, 0.9, 0.4), 1):
             should_stop(number / 3, accuracy)
 
-    assert search_made_up(tmp_path, 1, train, keep=keep)[0].value == value
+    assert search_simulated(tmp_path, 1, train, keep=keep)[0].value == value
 
 
 def test_a_trial_worse_than_most_is_pruned_and_cannot_win(tmp_path: Path) -> None:
@@ -168,7 +168,7 @@ def test_a_trial_worse_than_most_is_pruned_and_cannot_win(tmp_path: Path) -> Non
             if should_stop(number / VALIDATIONS, 0.5 if good else 0.4):
                 return
 
-    found, lines = search_made_up(tmp_path, UNPRUNED + 1, train)
+    found, lines = search_simulated(tmp_path, UNPRUNED + 1, train)
     # Nothing is pruned in the first quarter.
     assert lengths == [VALIDATIONS] * UNPRUNED + [2] and found.pruned == 1 and found.value == 0.5
     assert trials_of(tmp_path)[-1].state == optuna.trial.TrialState.PRUNED
@@ -182,17 +182,17 @@ def test_a_trial_that_diverges_is_worth_nothing_and_ends_nothing(tmp_path: Path)
         if chosen.learning_rate == METHODS["linear"].learning_rate:
             raise Diverged("not finite")
 
-    found, lines = search_made_up(tmp_path, 2, train)
+    found, lines = search_simulated(tmp_path, 2, train)
     assert found.best == finished_params(tmp_path)[1] and found.value == 0.9
     assert lines[0].startswith("trial 1/2: diverged, ")
 
 
 def test_trials_leave_no_folder(tmp_path: Path) -> None:
-    search_made_up(tmp_path, 2)
+    search_simulated(tmp_path, 2)
     assert [path.name for path in tmp_path.iterdir()] == [STUDY]
 
 
-# Killed, and gone on with
+# Killed and resumed
 
 
 def test_a_search_that_was_stopped_goes_on_as_if_it_had_not_been(tmp_path: Path) -> None:
@@ -202,15 +202,15 @@ def test_a_search_that_was_stopped_goes_on_as_if_it_had_not_been(tmp_path: Path)
         calls.append(rate(chosen))
         if len(calls) in (3, 9):
             raise KeyboardInterrupt
-        made_up(rate)(chosen, folder, should_stop)
+        simulated(rate)(chosen, folder, should_stop)
 
     for _ in range(2):
         with pytest.raises(KeyboardInterrupt):
-            search_made_up(tmp_path / "stopped", 13, stopped_twice)
-    found, lines = search_made_up(tmp_path / "stopped", 13, stopped_twice)
+            search_simulated(tmp_path / "stopped", 13, stopped_twice)
+    found, lines = search_simulated(tmp_path / "stopped", 13, stopped_twice)
     assert lines[0] == "resuming the search: 7 of 13 trials are done"
-    assert len(calls) == 13 + 2  # only the two that were stopped were begun again
-    whole, _ = search_made_up(tmp_path / "whole", 13)
+    assert len(calls) == 13 + 2  # only the two that were stopped started again
+    whole, _ = search_simulated(tmp_path / "whole", 13)
     assert found == whole
     assert finished_params(tmp_path / "stopped") == finished_params(tmp_path / "whole")
 
@@ -219,17 +219,17 @@ def test_a_search_that_is_over_is_not_repeated(tmp_path: Path) -> None:
     def train(chosen: FinetuneOptions, folder: Path, should_stop: ShouldStop) -> None:
         raise AssertionError
 
-    found, _ = search_made_up(tmp_path, 3)
-    assert search_made_up(tmp_path, 3, train)[0] == found
+    found, _ = search_simulated(tmp_path, 3)
+    assert search_simulated(tmp_path, 3, train)[0] == found
 
 
 def test_a_study_can_lie_in_a_folder_of_any_name_but_must_be_one(tmp_path: Path) -> None:
     folder = tmp_path / "what? 100% {yes} #1 é"
-    search_made_up(folder, 1)
+    search_simulated(folder, 1)
     assert (folder / STUDY).exists()
     (folder / STUDY).write_text("nothing that a database would hold" * 100)
     with pytest.raises(TrainingError, match="cannot be read"):
-        search_made_up(folder, 1)
+        search_simulated(folder, 1)
 
 
 # Refused

@@ -81,7 +81,7 @@ def pretrained_network(
         config.id2label, config.label2id = label_maps(labels).values()
     if head == "linear" and had == "mlp":
         del config.mlp_hidden
-    # What does not fit is the head that is to be drawn.
+    # Only the weights of a head that is replaced do not fit.
     network, _ = build_network(head_class(head), config, weights)
     if new_head:
         reset_head(network)
@@ -89,7 +89,7 @@ def pretrained_network(
 
 
 def reset_head(network: ASTForAudioClassification) -> None:
-    """Draw the weights of the head anew."""
+    """Draw new weights for the head."""
     for module in network.classifier.modules():
         if hasattr(module, "reset_parameters"):
             module.reset_parameters()
