@@ -22,7 +22,6 @@ import pytest
 from helpers.command import DATA, LIBRARY, SCRIPT, Run, environment
 from helpers.containers import KINDS, make, packets
 from helpers.known import JAZZ, ROCK, bundled, know, rows_of, song
-from helpers.slow import long
 
 from tagger.errors import TagError
 from tagger.tags.genre_tag import other_tags, read_fields, read_genres, read_tag, write_genres
@@ -625,7 +624,9 @@ def test_what_cannot_be_written_says_why_and_all_else_is_written(
 
 
 @pytest.mark.skipif(not DATA.exists(), reason="the corpus of odd files is not beside the project")
-@pytest.mark.parametrize(("every", "at_least"), [(8, 18), long(1, 150)])
+@pytest.mark.parametrize(
+    ("every", "at_least"), [(8, 18), pytest.param(1, 150, marks=pytest.mark.slow)]
+)
 def test_the_corpus_of_odd_files_is_tagged_and_restored(
     run: Run, tmp_path: Path, tiny_model: Path, every: int, at_least: int
 ) -> None:

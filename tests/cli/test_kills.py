@@ -25,7 +25,6 @@ import pytest
 import soundfile
 from helpers import hostile
 from helpers.command import ROOT, Run
-from helpers.slow import long
 
 from tagger.app.predict import predict
 from tagger.audio.reader import Waveforms, read_windows
@@ -156,7 +155,9 @@ def work(words: list[str], log: Path) -> None:
     tag_genres(words)
 
 
-@pytest.mark.parametrize(("of_runs", "kills"), [(2, 12), long(15, 100)])
+@pytest.mark.parametrize(
+    ("of_runs", "kills"), [(2, 12), pytest.param(15, 100, marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize("writing", [(), WRITING], ids=["reading", "writing"])
 def test_after_kills_all_is_as_without(
     writing: Sequence[str],

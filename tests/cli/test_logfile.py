@@ -67,7 +67,6 @@ def test_a_log_that_cannot_be_written_stops_nothing(
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
-@pytest.mark.timeout(60)
 def test_a_pipe_in_the_place_of_the_log_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "s.log")
     with logged(tmp_path / "s"):

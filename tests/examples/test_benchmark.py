@@ -80,7 +80,6 @@ def page(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path, tracks: lis
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 def test_the_page_has_each_side_and_what_it_was_measured_on(page: str) -> None:
     names = (
         "command, --windows 1, one track: its start-up", "command, --windows 8",
@@ -95,7 +94,6 @@ def test_the_page_has_each_side_and_what_it_was_measured_on(page: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 def test_all_sides_hear_the_same_windows_with_the_same_results(page: str) -> None:
     rows = {row[0]: row for row in tables(page)[0][2:]}
     command, script = rows["command, --windows 8"], rows["pipeline, one by one"]
@@ -104,7 +102,6 @@ def test_all_sides_hear_the_same_windows_with_the_same_results(page: str) -> Non
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 def test_the_ratios_on_the_page_are_those_of_its_times(page: str) -> None:
     sides, compared = tables(page)[:2]
     paces = {row[0]: float(row[4]) for row in sides[2:]}
@@ -118,7 +115,6 @@ def test_the_ratios_on_the_page_are_those_of_its_times(page: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 def test_starts_and_agreement_are_on_the_page(page: str) -> None:
     *_, start, agreement = tables(page)
     assert [row[0] for row in start[2:]] == [

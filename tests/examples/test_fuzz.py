@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 from helpers.command import ROOT
 from helpers.containers import CORPUS, make
-from helpers.slow import long
 from helpers.tag_blocks import frame, synchsafe
 
 from tagger.errors import TagError
@@ -45,7 +44,7 @@ def fuzz(script: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, env=env)
 
 
-@pytest.mark.parametrize("count", [30, long(300)])
+@pytest.mark.parametrize("count", [30, pytest.param(300, marks=pytest.mark.slow)])
 @pytest.mark.skipif(sys.platform == "win32", reason="it asks for the memory of processes")
 def test_damaged_files_of_every_container_do_no_harm(music: Path, count: int) -> None:
     done = fuzz(FUZZ, "--count", count, "--seed", 7, music)
@@ -54,7 +53,7 @@ def test_damaged_files_of_every_container_do_no_harm(music: Path, count: int) ->
     assert written(done.stdout) > count / 3  # the others could not be read any more
 
 
-@pytest.mark.parametrize("count", [20, long(200)])
+@pytest.mark.parametrize("count", [20, pytest.param(200, marks=pytest.mark.slow)])
 @pytest.mark.skipif(not CORPUS.exists(), reason="the corpus of odd files is not beside the project")
 def test_damaged_real_files_do_no_harm(count: int) -> None:
     done = fuzz(FUZZ, "--count", count, "--seed", 7, CORPUS)

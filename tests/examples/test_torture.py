@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 from helpers.command import ROOT
-from helpers.slow import long
 
 TORTURE = ROOT / "examples" / "torture.py"
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="it forks")
@@ -24,7 +23,9 @@ def torture(music: Path, *options: object) -> subprocess.Popen[str]:
     )
 
 
-@pytest.mark.parametrize(("kills", "faults"), [(8, 4), long(150, 50, seconds=1500)])
+@pytest.mark.parametrize(
+    ("kills", "faults"), [(8, 4), pytest.param(150, 50, marks=pytest.mark.slow)]
+)
 def test_kills_and_refusals_lose_nothing(music: Path, kills: int, faults: int) -> None:
     counts = ("--kills", kills, "--faults", faults)
     both = [torture(music, *counts, "--seed", seed) for seed in (1, 2)]

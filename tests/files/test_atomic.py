@@ -231,7 +231,6 @@ def test_a_file_that_could_not_keep_its_owner_is_refused(file, monkeypatch):
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
-@pytest.mark.timeout(60)
 def test_a_pipe_that_has_taken_the_place_of_the_file_is_refused_and_nobody_waits_for_it(file):
     file.unlink()
     os.mkfifo(file)
@@ -247,7 +246,6 @@ def test_a_folder_that_has_taken_the_place_of_the_file_is_refused(file):
 
 
 @LINUX
-@pytest.mark.timeout(60)
 def test_a_pipe_that_takes_the_place_of_the_file_while_it_is_edited_keeps_nobody_waiting(file):
     file.unlink()
     os.mkfifo(file)
