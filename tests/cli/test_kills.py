@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import multiprocessing
 import os
 import random
 import shutil
@@ -25,6 +24,7 @@ import pytest
 import soundfile
 from helpers import hostile
 from helpers.command import ROOT, Run
+from helpers.forks import fork_server
 
 from tagger.app.predict import predict
 from tagger.audio.reader import Waveforms, read_windows
@@ -87,13 +87,9 @@ class Place:
 
     def start(self) -> BaseProcess:
         """The command, in a process forked off one that has imported all that is slow."""
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(
-            ["pytest", "pandas", "tagger.models.heads", "tagger.inference.predict"]
-        )
         places = ("--csv", self.root / "genres.csv", "--state", self.root / "state.sqlite3")
         words = [str(word) for word in (self.root / "music", *places, *self.options)]
-        process = context.Process(target=work, args=(words, self.root / "log"))
+        process = fork_server().Process(target=work, args=(words, self.root / "log"))
         process.start()
         return process
 

@@ -5,7 +5,6 @@ Other processes are forked from one that has imported what is slow to import, wh
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 import socket
@@ -20,18 +19,13 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
+from helpers.forks import fork_server
 from training import finetune
 from training.clips.find import find_clips
 
 # float32 on the CPU: what `auto` would choose differs between machines.
 SMALL = ("--split", "random", "--batch-size", 4, "--device", "cpu", "--precision", "float32")
 TINY = (*SMALL, "--method", "scratch", "--shape", "tiny")
-# 6 s of CPU; the command itself imports them only when it trains.
-SLOW_IMPORTS = (
-    "training.app.finetune",
-    "audiomentations",
-    "transformers.models.audio_spectrogram_transformer.modeling_audio_spectrogram_transformer",
-)
 
 
 def run_finetune(*arguments: object) -> Result:
@@ -79,9 +73,7 @@ class Job:
 
     def start(self) -> BaseProcess:
         """Start; the process ends with the command's exit status."""
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["pytest", *SLOW_IMPORTS])
-        process = context.Process(target=_work, args=(self,))
+        process = fork_server().Process(target=_work, args=(self,))
         process.start()
         return process
 
