@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from operator import itemgetter
 from pathlib import Path
 
 from tagger.files.scan import find_tracks
@@ -37,6 +38,8 @@ def predict(
     workers = choose_workers(options.workers, len(tracks))
     with DecoderPool(workers, options.decode_timeout) as pool:  # it starts while the model loads
         loaded = load_model(info, options)
-        results = dict(predict_tracks(tracks, loaded, info.plan(options.windows), pool))
-    in_order = iter([results[index] for index in range(len(tracks))])
+        results = sorted(
+            predict_tracks(tracks, loaded, info.plan(options.windows), pool), key=itemgetter(0)
+        )
+    in_order = (result for _, result in results)
     return [next(in_order) if isinstance(item, Track) else item for item in found]

@@ -57,7 +57,7 @@ def lacks_footer(path: Path) -> bool:
 def _headers(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
     """Offset and header of each ID3v2 tag at the start."""
     start = 0
-    for _ in range(MOST_TAGS):
+    for _ in range(MOST_TAGS + 1):
         file.seek(start)
         header = file.read(HEADER)
         size = id3_size(header)

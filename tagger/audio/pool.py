@@ -14,6 +14,8 @@ from tagger.errors import AudioError, Crashed, TooLong
 from tagger.files.process import Child
 from tagger.types import Failure
 
+PATIENCE = 1.0  # s
+
 log = logging.getLogger(__name__)
 
 
@@ -21,11 +23,14 @@ class DecoderPool(AbstractContextManager["DecoderPool"]):
     """`count` child processes, each of which decodes a chunk for at most `seconds`.
 
     They start at once and end with the context. A thread for each waits for its answers, so the
-    process that computes never waits for a pipe.
+    process that computes never waits for a pipe. `patience` (s) is for whoever takes the results:
+    how long a chunk may keep those requested after it waiting. None keeps the order of the
+    requests, whatever the time.
     """
 
-    def __init__(self, count: int, seconds: float) -> None:
+    def __init__(self, count: int, seconds: float, patience: float | None = PATIENCE) -> None:
         self.count = count
+        self.patience = patience
         self._seconds = seconds
         self._children = [Child(("tagger.audio.reader", "av", "soxr")) for _ in range(count)]
         self._idle: SimpleQueue[Child] = SimpleQueue()

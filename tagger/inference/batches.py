@@ -1,15 +1,15 @@
 """Batches of windows across tracks, through torch's `DataLoader`.
 
 A `Schedule` decides what is decoded, a `DecoderPool` decodes it, a `WindowDataset` streams the
-decoded windows, and the loader puts them together to batches. Whoever takes the batches gives the
-scores to the schedule, whenever they are there. A pass over the loader ends when nothing more can
-be decoded without further scores, or when what is still being decoded takes long: its last batch
-may then be small, and another pass goes on where it ended.
+decoded windows, and the loader puts them together to batches. Whoever takes the batches gives their
+scores to the schedule, at any time. A pass over the loader ends when nothing more can be decoded
+without further scores, or when nothing was decoded for a while: its last batch may then be small.
+The next pass continues, until the schedule is done. A pass must be taken to its end.
 """
 
 from __future__ import annotations
 
-from collections import deque
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
@@ -26,7 +26,6 @@ from tagger.inference.schedule import PendingTrack, Schedule
 from tagger.types import Failure
 
 AHEAD = 2  # chunks for each decoding process that may wait until their windows are needed
-PATIENCE = 1.0  # s for which a chunk may keep those requested after it waiting
 
 Window = tuple[PendingTrack, NDArray[np.float32]]  # (samples,), and the track that it is of
 Request = tuple[PendingTrack, Future[Waveforms | Failure]]
@@ -43,66 +42,54 @@ class Batch:
 class WindowDataset(IterableDataset[Window]):
     """Iterable-style: the windows of the tracks of a schedule, one by one, as they are decoded.
 
-    Chunks are taken in the order of their requests, so that equal runs make equal batches. One
-    that takes longer than `PATIENCE` is overtaken by the others. Iterating again goes on.
+    Chunks are taken in the order of their requests, so that equal runs make equal batches, unless
+    one takes longer than the patience of the pool: then others overtake it.
     """
 
     def __init__(self, schedule: Schedule, pool: DecoderPool) -> None:
         self._schedule = schedule
         self._pool = pool
-        self._requests: deque[Request] = deque()
-        self._late: list[Request] = []  # requests that others have overtaken
+        self._requests: list[Request] = []
+        self._late: Request | None = None  # the first request, once its time is over
 
     def __iter__(self) -> Iterator[Window]:
-        """The windows, until no more can be decoded for now."""
-        has_windows = False
-        while True:
-            self._request_chunks()
-            # Windows that wait in an incomplete batch, and finished tracks, wait for no late chunk.
-            is_waited_for = has_windows or self._schedule.has_finished
-            request = self._next_decoded(until_late=is_waited_for)
-            if request is None:
-                return
+        """The windows, until no more are decoded for now."""
+        patience, last = self._pool.patience, time.monotonic()
+        while request := self._next_decoded():
             pending, future = request
             result = future.result()
             self._schedule.add_decoded(pending, result)
             if isinstance(result, Waveforms):
                 for window in result.windows:
-                    has_windows = True
                     yield pending, window
+                last = time.monotonic()
+            elif patience is not None and time.monotonic() - last > patience:
+                return  # nothing but failures, which need not wait for a batch to fill
+
+    def _next_decoded(self) -> Request | None:
+        """The next request that is decoded; None where there is none, or all of them take long."""
+        self._request_chunks()
+        if not self._requests:
+            return None
+        futures, patience = [future for _, future in self._requests], self._pool.patience
+        if self._late is not self._requests[0] and wait(futures[:1], patience).not_done:
+            self._late = self._requests[0]
+        wait(futures, patience, FIRST_COMPLETED)
+        for request in self._requests:
+            if request[1].done():
+                self._requests.remove(request)
+                return request
+        return None
 
     def _request_chunks(self) -> None:
         """Keep every process busy, and a few chunks ahead."""
-        while len(self._requests) + len(self._late) < (1 + AHEAD) * self._pool.count:
+        while len(self._requests) < (1 + AHEAD) * self._pool.count:
             chunk = self._schedule.next_chunk()
             if chunk is None:
                 return
             pending, number = chunk
             path, plan = pending.track.path, self._schedule.plan
             self._requests.append((pending, self._pool.decode(path, plan, number)))
-
-    def _next_decoded(self, *, until_late: bool) -> Request | None:
-        """The next request that is decoded; None where there is none.
-
-        With `until_late`, also None where there are late ones alone, and none of them is decoded.
-        """
-        while self._requests or self._late:
-            first = self._requests[0][1] if self._requests else None
-            futures = [future for _, future in self._late] + ([first] if first else [])
-            # Nothing behind the late ones: nothing can overtake them.
-            seconds = PATIENCE if first else 0 if until_late else None
-            done, _ = wait(futures, seconds, FIRST_COMPLETED)
-            for request in self._late:
-                if request[1] in done:
-                    self._late.remove(request)
-                    return request
-            if first is None:
-                return None
-            request = self._requests.popleft()
-            if first in done:
-                return request
-            self._late.append(request)
-        return None
 
 
 def load_batches(

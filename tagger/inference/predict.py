@@ -68,7 +68,11 @@ def score_tracks(
     pool: DecoderPool,
     pace: Pace | None = None,
 ) -> Iterator[PendingTrack]:
-    """Each track with the scores of its windows, as soon as it is finished."""
+    """Each track with the scores of its windows, as soon as the last of them is scored.
+
+    A failure comes with the next batch, and from a GPU scores come one batch later, since it
+    computes while the next batch is decoded.
+    """
     pace = pace or Pace()
     in_flight = 0 if model.device.type == "cpu" else 1  # a GPU computes while the next is decoded
     pinned = model.device.type == "cuda"

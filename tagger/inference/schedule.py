@@ -29,7 +29,6 @@ class PendingTrack:
     failure: Failure | None = None
     scores: list[NDArray[np.float32]] = field(default_factory=list)  # (labels,) of each window
     is_finished: bool = False
-    requested: int = 0  # chunks
     decoded: int = 0  # chunks
     undecoded: int = 1  # chunks that are wanted or requested, and not decoded yet
     unscored: int = 0  # windows that are decoded and have no scores yet
@@ -51,7 +50,7 @@ class Schedule:
         self._limit = limit
         self._held = 0
         self._has_more_tracks = True
-        self._wanted: deque[PendingTrack] = deque()  # each once for every chunk that is wanted
+        self._wanted: deque[tuple[PendingTrack, int]] = deque()  # chunks of started tracks
         self._finished: deque[PendingTrack] = deque()
 
     @property
@@ -59,24 +58,19 @@ class Schedule:
         """Whether every track has been taken."""
         return not (self._has_more_tracks or self._held)
 
-    @property
-    def has_finished(self) -> bool:
-        """Whether there are finished tracks to take."""
-        return bool(self._finished)
-
     def next_chunk(self) -> tuple[PendingTrack, int] | None:
         """A track and the number of its chunk to decode.
 
         None while every track that may be held waits for chunks, for scores, or to be taken.
         """
         while self._wanted:
-            pending = self._wanted.popleft()
+            pending, number = self._wanted.popleft()
             if not pending.is_finished:
-                return self._request(pending)
+                return pending, number
         if self._held < self._limit and self._has_more_tracks:
             if following := next(self._tracks, None):
                 self._held += 1
-                return self._request(PendingTrack(*following))
+                return PendingTrack(*following), 0
             self._has_more_tracks = False
         return None
 
@@ -114,13 +108,10 @@ class Schedule:
             self._held -= 1
             yield self._finished.popleft()
 
-    def _request(self, pending: PendingTrack) -> tuple[PendingTrack, int]:
-        pending.requested += 1
-        return pending, pending.requested - 1
-
     def _want(self, pending: PendingTrack, count: int) -> None:
+        first = pending.decoded + pending.undecoded
+        self._wanted.extend((pending, first + number) for number in range(count))
         pending.undecoded += count
-        self._wanted.extend([pending] * count)
 
     def _advance(self, pending: PendingTrack) -> None:
         """Finish a track, or want more of it, once everything decoded of it has scores."""

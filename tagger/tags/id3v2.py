@@ -17,7 +17,7 @@ from typing import Any
 import mutagen
 import mutagen.id3
 
-from tagger.audio.id3 import from_synchsafe
+from tagger.audio.id3 import FOOTER, from_synchsafe
 from tagger.errors import TagError
 from tagger.genres.provenance import FIELD
 from tagger.tags.parts import check_count
@@ -157,6 +157,9 @@ def parse(source: bytes) -> Id3:
         raise TagError("the ID3 tag is cut off, or of an unknown version")
     if major == 2 and flags & EXTENDED:
         raise TagError("the ID3v2.2 tag is compressed, which no program reads")
+    if major == 4 and flags & FOOTER and not source[10 + size :].startswith(b"3DI"):
+        # Ten bytes of audio would be taken for it: by FFmpeg and TagLib as well as here.
+        raise TagError("the ID3 tag claims a footer that it lacks; clear bit 4 of its flags first")
     # A tag that only claims to be unsynchronised is read as it is, as mutagen does.
     if flags & UNSYNCHRONISED and major < 4 and not _FALSE_SYNC.search(body):
         body = body.replace(b"\xff\x00", b"\xff")

@@ -139,6 +139,17 @@ def test_the_footer_flag_removes_no_audio(tmp_path, major):
     assert str(id3.ID3(path)["TIT2"]) == "T"
 
 
+@pytest.mark.parametrize("follows", [b"", b"\xff\xfb\x90\0", bytes(10)])
+def test_an_id3v2_4_tag_that_lacks_its_footer_is_refused(tmp_path, follows):
+    """Where the audio starts is in doubt: with the tag, its first ten bytes would be replaced."""
+    path = with_front(tmp_path, footer_flagged(4)[:-10] + follows)
+    before = path.read_bytes()
+    for step in (read_tag, read_fields, lambda path: write_genres(path, ["Rock"])):
+        with pytest.raises(TagError, match="claims a footer that it lacks"):
+            step(path)
+    assert path.read_bytes() == before
+
+
 def test_an_id3v2_3_tag_with_the_footer_flag_is_refused(tmp_path):
     path = with_front(tmp_path, footer_flagged(3))  # 2.3 leaves this flag undefined
     before = path.read_bytes()

@@ -76,7 +76,8 @@ def predict_clips(
     predictions: list[PredictedClip] = []
     failures: list[Failure] = []
     workers = choose_workers(options.workers, len(tracks))
-    with DecoderPool(workers, options.decode_timeout) as pool:
+    # Whatever the time that decoding takes, equal runs make equal batches, and so equal figures.
+    with DecoderPool(workers, options.decode_timeout, patience=None) as pool:
         scored = score_tracks(tracks, model, info.plan(options.windows), pool)
         shown = tqdm(scored, total=len(tracks), unit="clip", disable=None)
         finished = sorted(shown, key=lambda track: track.index)
