@@ -1,4 +1,4 @@
-"""What can go wrong, as one tree; the command line catches the root once.
+"""The tree of exceptions; the command line catches the root once.
 
     TaggerError
     ├── LibraryError        no track under the given paths
@@ -80,7 +80,7 @@ class UnsupportedFormat(TagError):
 
 
 class HardLinked(TagError):
-    """The file has other names; replacing it would split them."""
+    """The file has other names; replacing it would split it from them."""
 
 
 class ChangedSince(TagError):
@@ -103,31 +103,31 @@ class ReportError(TaggerError):
     """The report cannot be written, or an edited one cannot be read."""
 
 
-def library_words(error: BaseException) -> object:
-    """What libsndfile, FFmpeg or the system says, without the path that bindings put around it.
+def library_message(error: BaseException) -> object:
+    """The message of libsndfile, FFmpeg or the system, without the path that bindings add.
 
-    None for an error that carries no such words.
+    None for an error without such a message.
     """
     return getattr(error, "error_string", None) or getattr(error, "strerror", None)
 
 
 def one_line(error: BaseException, limit: int = 200) -> str:
-    """What an error says, on one line of at most `limit` characters without a full stop.
+    """The message of an error, on one line of at most `limit` characters without a full stop.
 
-    An error that says nothing gives the name of its type.
+    If it is empty, the name of the error's type.
     """
     try:
-        words = str(library_words(error) or error)
+        message = str(library_message(error) or error)
     except Exception:  # a message of bytes that are not UTF-8
-        words = ""
-    text = words.encode("utf-8", "backslashreplace").decode()  # names may not be UTF-8
+        message = ""
+    text = message.encode("utf-8", "backslashreplace").decode()  # names may not be UTF-8
     return " ".join(text.split())[:limit].rstrip(".") or type(error).__name__
 
 
 def first_line(error: object, limit: int = 200) -> str:
-    """The first line of what an error or a warning says, or the name of its type.
+    """The first line of the message of an error or a warning, or the name of its type.
 
-    For errors whose further lines are advice to programmers, as torch's and SQLAlchemy's are.
+    For errors of libraries such as torch and SQLAlchemy, whose other lines advise programmers.
     """
     lines = str(error).strip().splitlines()
     return lines[0][:limit] if lines else type(error).__name__

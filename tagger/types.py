@@ -17,8 +17,8 @@ class Track:
     path: Path  # absolute
     size: int  # bytes
     mtime_ns: int
-    # Predictions are not tied to it: it changes with a rename or a new mode. But no program can set
-    # it back, so what is remembered of a tag is tied to it too.
+    # A stored prediction does not depend on it, since a rename or a new mode changes it. A stored
+    # tag does, since no program can set it back.
     ctime_ns: int = field(default=0, compare=False)
 
     @classmethod
@@ -33,7 +33,7 @@ class Failure:
 
     path: Path
     reason: str
-    lasting: bool = True  # false for what may be fixed by the next run: permissions, a lost mount
+    lasting: bool = True  # false if the next run may succeed: permissions, a lost mount
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Prediction:
     windows: int
     seconds: float  # decoded length of the track
     multi_label: bool = False  # each label has a probability of its own; they do not sum to one
-    # With several models: why one of them finds no music, and what the best genre must reach.
+    # With several models: why one of them finds no music, and the confidence the best genre needs.
     no_music: str = ""
     floor: float | None = None
 
@@ -69,7 +69,7 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True)
 class TagInfo:
-    """What a run must know of one file's tag; a text that the tag lacks is ""."""
+    """What a run needs to know about one file's tag; a text that the tag lacks is ""."""
 
     genres: tuple[str, ...] = ()
     note: str = ""  # our own field, see `genres.provenance`
@@ -128,7 +128,7 @@ class FrontEnd:
 
     @property
     def window_samples(self) -> int:
-        """What fills `frames` frames exactly: 164,080 samples for AST.
+        """The samples that fill `frames` frames exactly: 164,080 for AST.
 
         MAEST's first and last frame lie half outside: 480,000 samples for its 1876 frames.
         """
@@ -138,14 +138,14 @@ class FrontEnd:
 
 @dataclass(frozen=True, slots=True)
 class PredictOptions:
-    """How to predict; beyond rounding, only `windows` changes the prediction."""
+    """How to predict; apart from rounding, only `windows` changes the prediction."""
 
     windows: int | Literal["auto"] | None = "auto"  # per track; see `audio.windows.WindowPlan`
     batch_size: int | None = None  # windows; None chooses for the device
     workers: int | None = None  # decoding processes; None chooses from the cores
     device: str = "auto"  # one of DEVICES
     precision: str = "auto"  # one of PRECISIONS
-    decode_timeout: float = 120  # s for one track; of a long one, for 32 windows
+    decode_timeout: float = 120  # s for one track, or for each 32 windows of a long one
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,3 +1,3 @@
-"""The version of the package; in a file of its own, so that all may import it."""
+"""The version of the package; in a separate file, so that every module may import it."""
 
 __version__ = "0.1.0"

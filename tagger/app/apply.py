@@ -15,7 +15,7 @@ from tagger.writing.writer import Writer, forget_unfinished, write_edit
 
 @dataclass(frozen=True, slots=True)
 class ApplyRequest:
-    """What `tag-genres apply` is asked to do; a row without a genre is always left alone."""
+    """A request to `tag-genres apply`; a row without a genre is always left alone."""
 
     file: Path
     every: bool = False  # also write rows that nobody edited, where the file has no genre

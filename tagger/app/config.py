@@ -1,4 +1,4 @@
-"""Options of the command line from a TOML file, by their long names without the leading dashes."""
+"""Command-line options from a TOML file, by their long names without the leading dashes."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Any
 from tagger.errors import ConfigError
 from tagger.genres.vocabulary import read_toml
 
-# What a run does to files, and where it finds its options, must be visible in the command.
+# The command must show what a run does to files, and where its options come from.
 COMMAND_LINE_ONLY = ("write-tags", "dry-run", "explain", "config")
-# These hold the name of a file; the first three may hold the rules themselves instead.
+# These options name a file; the first three may contain the rules instead.
 MAY_BE_FILES = ("aliases", "whitelist", "tree", "state")
 
 
 def default_config() -> Path:
-    """The file that is read if it exists and no other is named."""
+    """The config file that is read, if it exists, when no other is named."""
     import platformdirs
 
     return platformdirs.user_config_path("tag-genres") / "config.toml"

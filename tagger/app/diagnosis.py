@@ -1,7 +1,7 @@
-"""What `tag-genres doctor` finds on a machine, as values, and what of it breaks a run.
+"""What `tag-genres doctor` finds on a machine, as values, and which of it breaks a run.
 
-The fields and their order are those of `doctor --json`. None stands for what could not be found
-out, or does not exist.
+The fields and their order are those of `doctor --json`. A value is None if it could not be found
+out or does not exist.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 
 LOW_SPACE = 100 << 20  # bytes
 PLACES = {"state": "state file", "models": "downloaded models", "temporary": "temporary files"}
-OPTIONAL_DECODERS = ("soundfile", "pydub")  # PyAV reads what these read
+OPTIONAL_DECODERS = ("soundfile", "pydub")  # PyAV reads almost everything that these read
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,7 @@ class Package:
     """A Python package, imported."""
 
     version: str | None = None
-    library: str = ""  # the C library that it brings along, with its version
+    library: str = ""  # the C library that it includes, with its version
     error: str = ""  # why it cannot be imported
 
 
@@ -41,7 +41,7 @@ class Device:
     torch: str | None = None  # version
     cuda_build: str | None = None  # version of the CUDA that torch was built for
     trouble: str | None = None  # why torch cannot use an NVIDIA GPU of this machine; "" for none
-    error: str = ""  # why nothing computes
+    error: str = ""  # why nothing can be computed
     precision: str | None = None
     precision_reason: str = ""
 
@@ -51,7 +51,7 @@ class Container:
     """Which decoders read a container."""
 
     used: str | None = None  # the decoder that a run uses
-    # Decoder to "", or to why it cannot read the sample; None where there is no sample to try.
+    # Per decoder, why it cannot read the sample ("" if it can); None if there is no sample.
     decoders: Mapping[str, str] | None = None
 
 
@@ -83,7 +83,7 @@ class StateFile:
     bytes: int | None = None
     check: str | None = None  # "ok", or what is wrong with it; None where it does not exist
     writable: bool = True
-    fatal: bool = False  # a run refuses it; a damaged file that is not fatal is set aside
+    fatal: bool = False  # a run refuses it; a file whose damage is not fatal is set aside
     predictions: int | None = None
     runs: int | None = None
 
@@ -98,7 +98,7 @@ class Space:
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """All that was found out; the properties draw the conclusions."""
+    """All findings; the properties draw the conclusions."""
 
     tag_genres: str  # version, as are the next two
     python: str
@@ -117,12 +117,12 @@ class Diagnosis:
 
     @property
     def broken(self) -> tuple[str, ...]:
-        """Sentences on what keeps a run from working."""
+        """What keeps a run from working, in sentences."""
         return tuple(_broken(self))
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """Sentences on what a run lacks, or warns of."""
+        """What a run lacks, or warns about, in sentences."""
         return tuple(_warnings(self))
 
     @property
@@ -132,8 +132,8 @@ class Diagnosis:
 
     def as_json(self) -> dict[str, object]:
         """The object that `doctor --json` prints: all fields, then the three properties."""
-        drawn = {"broken": self.broken, "warnings": self.warnings, "works": self.works}
-        return {**asdict(self), **drawn}
+        conclusions = {"broken": self.broken, "warnings": self.warnings, "works": self.works}
+        return {**asdict(self), **conclusions}
 
 
 def _broken(found: Diagnosis) -> Iterator[str]:
@@ -143,7 +143,7 @@ def _broken(found: Diagnosis) -> Iterator[str]:
     if found.device.error:
         yield f"the device: {found.device.error}"
     if not any(container.used for container in found.containers.values()):
-        yield "no decoder reads anything"
+        yield "no decoder reads any container"
     if found.config.error:
         yield f"the config file: {found.config.error}"
     if found.default_model.error:

@@ -1,7 +1,7 @@
 """`tag-genres doctor`: what a run would find on this machine, and what would keep it from working.
 
-It changes nothing, downloads nothing and contacts nobody. `diagnosis` holds the values that it
-fills, `probes` tries what may crash or hang.
+It changes nothing, downloads nothing and contacts no server. `diagnosis` defines the values that
+it fills, `probes` tries what may crash or hang.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def look_at_config(path: Path | None) -> tuple[ConfigFile, Mapping[str, object]]
 
 
 def look_at_models() -> dict[str, str | None]:
-    """Name of each preset to the folder that it is in, or None where it is not on disk."""
+    """The folder of each preset, by name; None if it is not on disk."""
     folders: dict[str, str | None] = dict.fromkeys(PRESETS)
     for name, preset in PRESETS.items():
         with suppress(ImportError):  # of huggingface_hub, which the list of packages reports
@@ -96,7 +96,7 @@ def look_at_models() -> dict[str, str | None]:
 def look_at_default_model(configured: object) -> DefaultModel:
     """The models that a run without `--model` uses, and whether they are on disk.
 
-    `configured` is `model` of the config file: a name, several, or nothing. No hub is asked.
+    `configured` is `model` in the config file: a name, several, or nothing. Sends no request.
     """
     names, source = [DEFAULT_MODEL], "built in"
     if configured:
@@ -113,7 +113,7 @@ def look_at_default_model(configured: object) -> DefaultModel:
             if want and not cache.cached(want.repo, want.revision) and _may_be_downloaded(want):
                 missing.append(name)
             else:
-                # It is on disk, or is refused before any hub is asked. Weights are not loaded.
+                # On disk, or refused before any request to a hub. Weights are not loaded.
                 find_model(name)
         except Exception as error:  # a package that it needs may be broken
             first_error = first_error or probes.describe(error)
@@ -195,7 +195,7 @@ def _device_lines(device: Device, cores: int) -> Iterator[str]:
 
 
 def _container_lines(containers: Mapping[str, Container]) -> Iterator[str]:
-    """A table: "used" marks the decoder of a run, and a row says why those before it fail."""
+    """A table: "used" marks the decoder of a run, and a row says why earlier decoders fail."""
     yield _row("container", "".join(f"{name:<11}" for name in probes.DECODERS)).rstrip()
     for name, container in containers.items():
         if container.decoders is None:

@@ -64,7 +64,7 @@ def get_model(
 ) -> Iterator[str]:
     """Download a model if necessary, check it, and describe it in lines of text.
 
-    `accepted` and `quiet` as of `hub.fetch`. Raises `CheckpointError`.
+    `accepted` and `quiet` as in `hub.fetch`. Raises `CheckpointError`.
     """
     want = hub.wanted(name)
     if want:

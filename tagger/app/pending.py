@@ -17,7 +17,7 @@ from tagger.writing.writer import tag_of
 
 
 def leave_out_tagged(tracks: RunTracks, progress: Progress) -> None:
-    """Leave out the unknown tracks that have a genre; this reads the tags of all unknown tracks."""
+    """Leave out unknown tracks that have a genre; this reads the tag of each unknown track."""
     unknown = tracks.count_tracks().unknown
     for row, track, tag in progress.bar(tracks.unknown(), unknown, "reading tags"):
         if tag_if_any(track, tag, tracks.state).genres:
@@ -25,7 +25,7 @@ def leave_out_tagged(tracks: RunTracks, progress: Progress) -> None:
 
 
 def leave_out_skipped(tracks: RunTracks, skip: Sequence[str], progress: Progress) -> None:
-    """Leave out every track with a `reason_to_skip`, known or not."""
+    """Leave out every track with a `reason_to_skip`, whether it is known or not."""
     total = tracks.count_tracks().tracks
     by_genre = not all(map(_is_suffix, skip))  # else no tag is read
     for row, track, tag in progress.bar(tracks.tracks(), total, "reading tags"):
@@ -76,7 +76,7 @@ def predict_unknown(tracks: RunTracks, policy: Policy, progress: Progress) -> No
     with DecoderPool(workers, options.decode_timeout) as pool:  # it starts while the model loads
         model = load_model(info, options, progress.say)
         progress.say(f"{what} on {model.device}, {model.precision} · {_counted(tracks)}")
-        started: dict[int, tuple[int, Track]] = {}  # by index: row and track, until it is predicted
+        started: dict[int, tuple[int, Track]] = {}  # row and track by index, until predicted
         pace = Pace()
         results = predict_tracks(_started(tracks, started), model, tracks.plan, pool, pace)
         shown = progress.bar(
@@ -84,7 +84,7 @@ def predict_unknown(tracks: RunTracks, policy: Policy, progress: Progress) -> No
         )
         for index, result in shown:
             tracks.save(*started.pop(index), result)
-    # A CPU decodes as well, so neither waits for the other.
+    # If the model runs on the CPU, the decoders share it, so neither waits for the other.
     if model.device.type != "cpu" and pace.waited > pace.total / 2:
         progress.say(
             f"decoding was the limit: {model.device} waited for it {pace.waited / pace.total:.0%} "
@@ -103,7 +103,7 @@ def _counted(tracks: RunTracks) -> str:
 
 
 def _started(tracks: RunTracks, started: dict[int, tuple[int, Track]]) -> Iterator[Track]:
-    """The unknown tracks; each is put into `started` when it is asked for."""
+    """The unknown tracks; each is put into `started` when it is requested."""
     for index, (row, track, _) in enumerate(tracks.unknown()):
         started[index] = row, track
         yield track

@@ -1,6 +1,6 @@
 """Tests of the parts of this machine: packages, device, decoders, programs, state file.
 
-What may crash or hang runs in a process of its own. Nothing is changed or downloaded.
+Whatever may crash or hang runs in a separate process. Nothing is changed or downloaded.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from tagger.app.diagnosis import Container, Device, Gpu, Package, StateFile
-from tagger.errors import TaggerError, library_words, one_line
+from tagger.errors import TaggerError, library_message, one_line
 from tagger.files.process import Child
 from tagger.models.device import count_cores
 from tagger.state.database import APPLICATION, APPLICATION_AT, MAGIC, VERSION
@@ -31,12 +31,12 @@ TONE = 1000  # Hz, in each of them
 MIN_TONE_SHARE = 0.9  # of the energy; lossy encoders leave 0.99 of it
 LEVELS = (0.1, 0.4)  # range of the root mean square; 0.21 was encoded
 DECODERS = ("soundfile", "PyAV", "pydub")  # `decoders.DECODERS`, whose module needs numpy
-NO_SAMPLE = ("ape", "musepack 7", "tak")  # containers that can be read, but not made
+NO_SAMPLE = ("ape", "musepack 7", "tak")  # readable containers for which we have no encoder
 PACKAGES = ("transformers", "numpy", "pandas", "mutagen", "soxr", "safetensors", "huggingface_hub",
             "soundfile", "av", "pydub")  # fmt: skip
 MAX_CHILDREN = 8
 DEVICE_SECONDS, PACKAGE_SECONDS, SAMPLE_SECONDS, PROGRAM_SECONDS = 120, 60, 20, 10
-# Prints the answer on a line of its own, the last: libraries may print before it.
+# Prints the answer on the last line: libraries may print before it.
 DEVICE_SCRIPT = """
 import dataclasses, json, sys
 sys.path[:] = {path}
@@ -69,9 +69,9 @@ def import_package(name: str) -> Package:
 
 
 def try_device(seconds: float = DEVICE_SECONDS) -> Device:
-    """What `look_at_device` finds in a process of its own, or why that process gave no answer.
+    """What `look_at_device` finds in a separate process, or why that process gave no answer.
 
-    Unlike a `Child` it may take as much memory as it needs, which for CUDA is much.
+    Unlike a `Child`, the process has no memory limit, since CUDA needs a lot.
     """
     path = ascii([os.path.abspath(folder) for folder in sys.path])
     process = subprocess.Popen(
@@ -98,7 +98,7 @@ def try_device(seconds: float = DEVICE_SECONDS) -> Device:
 
 
 def look_at_device() -> Device:
-    """Where a run would compute, found out in this process; imports torch."""
+    """Where a run would compute; runs in this process and imports torch."""
     try:
         import torch
 
@@ -142,14 +142,14 @@ def _why_precision(kind: str, fast: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One sample and the decoder that is to read it."""
+    """A sample and the decoder to read it with."""
 
     sample: Path
     decoder: str
 
 
 def try_containers() -> dict[str, Container]:
-    """Each container, by name, with what each decoder makes of its sample."""
+    """For each container, by name, which decoders can read its sample."""
     samples = sorted(SAMPLES.glob("*"))
     attempts = [Attempt(sample, decoder) for sample in samples for decoder in DECODERS]
     parts = min(MAX_CHILDREN, count_cores() + 1)  # programs that pydub starts take longest
@@ -165,7 +165,7 @@ def try_containers() -> dict[str, Container]:
 
 
 def try_samples(attempts: Sequence[Attempt]) -> dict[Attempt, str]:
-    """Each attempt, made in a child process: "", or why it failed."""
+    """Make each attempt in a child process; the results are "", or why it failed."""
     reasons = {}
     with closing(Child()) as child:
         for attempt in attempts:
@@ -173,13 +173,13 @@ def try_samples(attempts: Sequence[Attempt]) -> dict[Attempt, str]:
                 reasons[attempt] = child.call(
                     SAMPLE_SECONDS, check_sample, attempt.sample, attempt.decoder
                 )
-            except Exception as error:  # also that of a package which cannot be imported
+            except Exception as error:  # also if a package cannot be imported
                 reasons[attempt] = describe(error)
     return reasons
 
 
 def check_sample(path: Path, decoder: str) -> str:
-    """Decode a sample: "" if it holds the tone, else what it holds instead."""
+    """Decode a sample: "" if it is the tone, else what it is instead."""
     import numpy as np
 
     from tagger.audio.decoders import DECODERS
@@ -189,7 +189,7 @@ def check_sample(path: Path, decoder: str) -> str:
     edge = len(samples) // 4  # encoders pad both ends with silence
     middle = samples[edge : len(samples) - edge].astype(float)  # (n,)
     if not len(middle):
-        return "it finds no sound in it"
+        return "it finds no audio in it"
     energy = float((middle**2).sum())
     wave = np.exp(2j * np.pi * TONE / source.rate * np.arange(len(middle)))  # (n,)
     share = 2 * abs((middle * wave).sum()) ** 2 / len(middle) / max(energy, 1e-12)
@@ -200,9 +200,9 @@ def check_sample(path: Path, decoder: str) -> str:
 
 
 def describe(error: Exception) -> str:
-    """An error on one line; one that is neither ours nor a C library's begins with its type."""
+    """An error on one line, with its type first unless it is ours or a C library's."""
     text, kind = one_line(error, 500), type(error).__name__
-    if isinstance(error, TaggerError | OSError) or library_words(error) or text == kind:
+    if isinstance(error, TaggerError | OSError) or library_message(error) or text == kind:
         return text
     return f"{kind}: {text}"
 
@@ -229,14 +229,14 @@ def nearest_folder(path: Path) -> Path:
 def look_at_state(path: Path, *, is_default: bool) -> StateFile:
     """A state file, opened without changing it.
 
-    `is_default`: nobody named it, so that a run sets it aside even where its content is not
-    recognisable as ours.
+    `is_default`: it was not named by the user, so a run sets it aside if it is damaged, even if
+    its content is not recognisable as ours.
     """
     path = Path(os.path.realpath(path))
     folder = nearest_folder(path)
     exists = path.exists()
     writable = all(os.access(place, os.W_OK) for place in [folder, *([path] if exists else [])])
-    # No folder can be made below a file.
+    # No folder can be created below a file.
     blocked = not exists and any(p.exists() and not p.is_dir() for p in path.parents)
     found = StateFile(str(path), exists, writable=writable and not blocked)
     if not exists:
@@ -252,13 +252,13 @@ def look_at_state(path: Path, *, is_default: bool) -> StateFile:
     owner = header[APPLICATION_AT : APPLICATION_AT + 4]
     is_ours = is_default or owner == APPLICATION.to_bytes(4, "big")
     is_database = header.startswith(MAGIC)
-    found = _check(found) if is_database else replace(found, check="it is no database")
+    found = _check(found) if is_database else replace(found, check="it is not a database")
     return replace(found, fatal=found.fatal or (found.check != "ok" and not is_ours))
 
 
 def _check(found: StateFile) -> StateFile:
-    """The same with `check`, `fatal` and the counts; a write-ahead log is read as well."""
-    # Without a log SQLite would create one, and its index, even to read.
+    """Add `check`, `fatal` and the counts; a write-ahead log is read too."""
+    # If there is no log, SQLite would create one, and its index, even to read.
     mode = "mode=ro" if Path(f"{found.path}-wal").exists() else "mode=ro&immutable=1"
     address = f"file:{quote(os.fsencode(found.path))}?{mode}"
     try:

@@ -1,4 +1,4 @@
-"""How a command reports while it works; `cli/console.py` does it on a terminal."""
+"""The interface through which a command reports progress; `cli/console.py` implements it."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ class Progress(Protocol):
         label: str,
         outcome: Callable[[T], Outcome] | None = None,
     ) -> Iterable[T]:
-        """Yield the items and show how many of `total` (0: unknown) have passed.
+        """Yield the items and show how many of `total` (0: unknown) are done.
 
-        `outcome` turns an item into what is shown of it.
+        `outcome` turns an item into the outcome that is shown.
         """
         ...

@@ -1,4 +1,4 @@
-"""The results of a run, counted while its tracks pass."""
+"""The results of a run, counted as its tracks are processed."""
 
 from __future__ import annotations
 
@@ -64,12 +64,12 @@ def clear_folders(folders: Iterable[Path]) -> None:
 
 @contextmanager
 def undoable(summary: Summary, state: State, progress: Progress) -> Iterator[None]:
-    """Say how to undo what the run has written so far if Ctrl-C or a full disk ends it early."""
+    """If Ctrl-C or a full disk ends the run early, say how to undo what it has written."""
     try:
         yield
     except BaseException:
         if summary.run is not None:
-            # Not all that is written was counted: an interrupt takes effect after the write.
+            # The last write may not be counted: an interrupt takes effect right after it.
             summary.actions[Action.WRITTEN] = len(state.changes(summary.run))
             if summary.how_to_undo:
                 progress.say(summary.how_to_undo)
@@ -79,7 +79,7 @@ def undoable(summary: Summary, state: State, progress: Progress) -> Iterator[Non
 def shown(
     outcomes: Iterable[Outcome], total: int, label: str, summary: Summary, progress: Progress
 ) -> Iterator[Outcome]:
-    """Yield the outcomes while they are counted and shown."""
+    """Count, show and yield the outcomes."""
     for outcome in progress.bar(outcomes, total, label):
         summary.add(outcome)
         progress.outcome(outcome)

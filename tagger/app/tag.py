@@ -1,4 +1,4 @@
-"""`tag-genres PATH...`: scan, predict what is not known yet, choose genres, write, report."""
+"""`tag-genres PATH...`: scan, predict unknown tracks, choose genres, write, report."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class TagRequest:
     model: Sequence[str] = (DEFAULT_MODEL,)
     write_tags: bool = False
     dry_run: bool = False
-    follow_links: bool = False  # also those that lead out of the paths
+    follow_links: bool = False  # even to places outside the paths
     by: str = "track"  # one of albums.BY
     only_missing: bool = False  # do not predict a track that has a genre
     skip: Sequence[str] = ()  # genres and suffixes; a track that has one is not predicted
@@ -65,7 +65,7 @@ class Explanation:
     """Why one track gets its genre."""
 
     outcome: Outcome  # of a dry run
-    source: str = ""  # which predictions were averaged, if more than the track's own
+    source: str = ""  # which predictions were averaged, if not just the track's own
     steps: tuple[str, ...] = ()  # each rule that was applied
 
 
@@ -79,9 +79,9 @@ class _Result:
 
 
 def tag_library(request: TagRequest, progress: Progress) -> Summary:
-    """Predict what is not known yet, write genres if asked, and report on every track.
+    """Predict unknown tracks, write genres if asked, and report on every track.
 
-    Raises `LibraryError` if there is no track, and what models and state raise.
+    Raises `LibraryError` if there is no track, and the errors of models and state.
     """
     check_target(request.csv)
     models = _find_models(request, progress)
@@ -101,13 +101,13 @@ def tag_library(request: TagRequest, progress: Progress) -> Summary:
         label = "writing" if writing else "reporting"
         rows = shown(outcomes, tracks[0].count(), label, summary, progress)
         labels = combined_labels(models, request.policy) if request.all_probabilities else ()
-        with undoable(summary, state, progress):  # the tags are written while the rows are
+        with undoable(summary, state, progress):  # each tag is written just before its row
             write_csv(rows, request.csv, progress.say, model=name, labels=labels)
     return summary
 
 
 def explain_library(request: TagRequest, progress: Progress) -> Iterator[Explanation]:
-    """For each track, how the policy arrives at what would be written; nothing is written."""
+    """For each track, how the policy decides what would be written; nothing is written."""
     models = _find_models(request, progress)
     with open_state(request.state, progress.say) as state:
         tracks = _scan(request, state, models, progress)
@@ -127,7 +127,7 @@ def explain_library(request: TagRequest, progress: Progress) -> Iterator[Explana
 
 
 def _find_models(request: TagRequest, progress: Progress) -> list[ModelInfo]:
-    """The models to predict with; one that is named twice counts once."""
+    """The models to predict with; a model that is named twice counts once."""
     found: dict[str, ModelInfo] = {}
     for info in (find_model(name, progress.say, quiet=progress.quiet) for name in request.model):
         found.setdefault(info.fingerprint, info)
@@ -137,7 +137,7 @@ def _find_models(request: TagRequest, progress: Progress) -> list[ModelInfo]:
 def _scan(
     request: TagRequest, state: State, models: Sequence[ModelInfo], progress: Progress
 ) -> list[RunTracks]:
-    """The tracks under the paths, once for each model, less those that the request leaves out."""
+    """The tracks under the paths, once for each model, without those that the request skips."""
     paths = request.paths
     for path in paths:
         if path.suffix.lower() == ".csv" and path.is_file():
@@ -167,7 +167,7 @@ def _predict(tracks: Sequence[RunTracks], request: TagRequest, progress: Progres
 def _results(tracks: Sequence[RunTracks], request: TagRequest) -> Iterator[_Result]:
     """For each path the prediction of all models together, or why there is none."""
     infos = [by_model.info for by_model in tracks]
-    # In step, so that all models' rows of a track are read before the track is written.
+    # In parallel, so that every model's row of a track is read before the track is written.
     by_model = (_results_of_one_model(each, request.by) for each in tracks)
     for results in zip(*by_model, strict=True):
         first = results[0]

@@ -1,8 +1,8 @@
 """The tracks of a run, in order, with what the state knows about them.
 
-They are in a temporary table of the state's connection, which SQLite keeps in a file, and are read
-a page at a time: memory does not grow with the number of tracks, and nothing is locked between
-pages.
+They are stored in a temporary table of the state's connection, which SQLite keeps in a file, and
+read a page at a time: memory does not grow with the number of tracks, and nothing is locked
+between pages.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ COLUMNS = (
     "coalesce(failure, CASE WHEN predicted.path IS NULL THEN reason END), is_left_out, "
     "probabilities, agreement, windows, seconds, info"
 )
-# What is known about each track in its present state; `RunTracks._keys` are the values.
+# What is known about each track in its present state; `RunTracks._keys` fills the placeholders.
 KNOWN = """
 FROM run_tracks AS run
 LEFT JOIN predictions AS predicted ON predicted.path = run.path AND predicted.fingerprint = ?
@@ -61,9 +61,9 @@ class TrackCounts(NamedTuple):
 
 
 class RunTracks:
-    """The tracks and failures that a scan found, and what is known of them with a model and plan.
+    """The tracks and failures of a scan, with what is known about them for one model and plan.
 
-    Raises `StateError` for whatever SQLite reports.
+    Raises `StateError` for any error of SQLite.
     """
 
     def __init__(
@@ -76,16 +76,16 @@ class RunTracks:
         self.state, self.info, self.options = state, info, options
         try:
             tempfile.gettempdir()
-        except OSError:  # there is no folder for a file, as in a read-only container
+        except OSError:  # no folder for temporary files, as in a read-only container
             state.do("PRAGMA temp_store = MEMORY")
         state.do("DROP TABLE IF EXISTS temp.run_tracks")
         state.do(TABLE)
         state.do_many(INSERT, map(_row, items))
 
     def with_model(self, info: ModelInfo) -> RunTracks:
-        """The same tracks, and what is known of them with another model.
+        """The same tracks, with what is known about them for another model.
 
-        A track that is left out or fails, does so with every model.
+        A track that is left out, or fails, is left out or fails with every model.
         """
         other = copy(self)
         other.info = info
@@ -98,7 +98,7 @@ class RunTracks:
 
     @cached_property
     def decoders(self) -> str:
-        """The decoders and time limit of a failure; with any other, its track is tried again."""
+        """The decoders and time limit; if they change, tracks that failed are tried again."""
         return f"{decoder_versions()}, {self.options.decode_timeout:g} s"
 
     @property
@@ -110,7 +110,7 @@ class RunTracks:
         return int(self.state.rows("SELECT count(*) FROM run_tracks")[0][0])
 
     def count_tracks(self) -> TrackCounts:
-        """How many tracks there are, are unknown, and are left out."""
+        """How many tracks there are in all, unknown, and left out."""
         query = f"SELECT count(run.size), total({IS_UNKNOWN}), total(is_left_out) {KNOWN}"
         return TrackCounts(*map(int, self.state.rows(query, self._keys)[0]))
 
@@ -133,13 +133,13 @@ class RunTracks:
     def unknown(self) -> Iterator[tuple[int, Track, TagInfo | None]]:
         """Each unknown track with its row number, and its tag as it was last read.
 
-        A track that becomes known meanwhile does not come again.
+        A track that becomes known meanwhile is not yielded again.
         """
         for row in self._rows(IS_UNKNOWN):
             yield row[0], _track(row), _tag(row)
 
     def items(self) -> Iterator[tuple[TrackResult, TagInfo | None]]:
-        """What is known of each track once all are predicted, and its tag as it was last read."""
+        """The result for each track, once all are predicted, and its tag as it was last read."""
         info = self.info
         for row in self._rows("true"):
             failure, is_left_out, shares, agreement, windows, seconds = row[5:11]
@@ -158,7 +158,7 @@ class RunTracks:
             yield item, _tag(row)
 
     def leave_out(self, row: int) -> None:
-        """Do not predict the track of a row, nor use what is known of it."""
+        """Do not predict the track of a row, and ignore any stored prediction of it."""
         self.state.do("UPDATE run_tracks SET is_left_out = 1 WHERE id = ?", (row,))
 
     def save(self, row: int, track: Track, result: Prediction | Failure) -> None:

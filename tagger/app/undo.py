@@ -1,4 +1,4 @@
-"""`tag-genres undo`: put back what runs replaced, or list the runs."""
+"""`tag-genres undo`: restore what runs replaced, or list the runs."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from tagger.writing.writer import Writer
 class UndoRequest:
     """What `tag-genres undo` is asked to undo.
 
-    With `runs`, their changes; else, with `paths`, the last change of each file there; else the
-    changes of the last run. `moved` is the old and the new place of a library.
+    With `runs`, their changes; otherwise, with `paths`, the last change to each file there;
+    otherwise the changes of the last run. `moved` is the old and the new place of a library.
     """
 
     runs: Sequence[int] = ()
@@ -33,7 +33,7 @@ class UndoRequest:
 
 
 def undo_tags(request: UndoRequest, progress: Progress) -> tuple[str, Summary]:
-    """Undo changes, last first; returns what was undone, in words, and the counts.
+    """Undo changes, latest first; returns what was undone, in words, and the counts.
 
     Raises `StateError` if there is nothing to undo.
     """
@@ -62,7 +62,7 @@ def list_runs(state_path: Path | None) -> list[Run]:
 
 
 def _existing_state(path: Path | None) -> State:
-    """Open the state, but create none where there is none, and do not move a damaged one away."""
+    """Open the state; unlike `open_state`, never create one or set a damaged one aside."""
     chosen = path or default_state()
     if not chosen.exists():
         raise StateError(f"nothing to undo: no run has written tags ({chosen} does not exist)")
@@ -77,13 +77,13 @@ def _moves(request: UndoRequest, state: State) -> dict[Path, Track]:
     if not moves and not any(_is_under(change.old.path, [new]) for change in state.last_of_each()):
         raise StateError(
             f"no file that was tagged under {old} is now under {new}; "
-            "give the folder where they were then, and the folder that holds them now"
+            "give the folder where the files were then, and the folder where they are now"
         )
     return moves
 
 
 def _changes(request: UndoRequest, state: State) -> tuple[str, list[Change]]:
-    """What is undone, in words, and its changes, last first."""
+    """What is undone, in words, and its changes, latest first."""
     for run in request.runs:
         if not state.has_run(run):
             raise StateError(f"there is no run {run} in {state.path}; see: tag-genres undo --list")
@@ -95,7 +95,7 @@ def _changes(request: UndoRequest, state: State) -> tuple[str, list[Change]]:
     if request.paths:
         found = [change for change in found if _is_under(change.old.path, request.paths)]
     if not found:
-        raise StateError(f"nothing to undo: {what} wrote nothing that still stands")
+        raise StateError(f"nothing to undo: {what} has no changes left to undo")
     return what, found
 
 
@@ -103,7 +103,7 @@ def _last_run(state: State) -> int:
     last = state.last_run()
     if last is None:
         raise StateError(
-            f"nothing to undo: no run in {state.path} has written tags that still stand; "
+            f"nothing to undo: no run in {state.path} has changes left to undo; "
             "to undo an undo, see: tag-genres undo --list"
         )
     return last

@@ -19,7 +19,7 @@ from tagger.cli.options import ChangeOptions, change_options
     "--all",
     "every",
     is_flag=True,
-    help="Also write the rows that nobody edited, where the file has no genre.",
+    help="Also write rows that you did not edit, if the file has no genre.",
 )
 @change_options
 @config_option
@@ -27,9 +27,9 @@ def apply(change: ChangeOptions, *, file: Path, every: bool) -> None:
     """Write the genres that you edited in a report.
 
     Change the `genre` cells of genres.csv in a spreadsheet or an editor (separate several genres
-    with "; "), save it as CSV, and apply it: each row that you changed is written if the file has
-    another genre. A file whose genre changed since the report is left alone and listed. Exit codes
-    are those of tag-genres.
+    with "; "), save it as CSV, and apply it: each row that you changed is written, unless the file
+    already has that genre. A file whose genre has changed since the report is left alone and
+    listed. Exit codes are those of tag-genres.
     """
     console = Console(change.quiet, change.verbose, diff=change.dry_run)
     from tagger.cli.logfile import logged

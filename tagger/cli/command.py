@@ -12,9 +12,9 @@ from tagger.report.escape import printable
 
 
 class Command(click.Command):
-    """A command whose usage errors contain nothing that a terminal would obey.
+    """A command whose usage errors contain no control codes for the terminal.
 
-    Click's own errors repeat what was typed or what a config file holds.
+    Click's own errors repeat what was typed, or the content of a config file.
     """
 
     def make_context(

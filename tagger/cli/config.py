@@ -1,4 +1,4 @@
-"""`--config`: a TOML file becomes the source of defaults for what the command line leaves open."""
+"""`--config`: a TOML file supplies defaults for the options that are not on the command line."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _read_config(ctx: click.Context, param: click.Parameter, value: Path | None)
     if value is None:
         if not path.exists():
             return
-        # Rules that nobody typed must not come as a surprise.
+        # The run prints its path: rules that nobody typed must not come as a surprise.
         ctx.meta[_FOUND] = path
     options = {p.name or "": p for p in ctx.command.params if _may_be_configured(p)}
     try:
@@ -44,10 +44,10 @@ def _read_config(ctx: click.Context, param: click.Parameter, value: Path | None)
 
 
 def _may_be_configured(param: click.Parameter) -> TypeGuard[click.Option]:
-    """Whether it is an option that makes sense as a habit and is named after its long form."""
+    """Whether it is an option that makes sense as a default and is named after its long form."""
     name = (param.name or "").replace("_", "-")
-    habit = not param.is_eager and name not in COMMAND_LINE_ONLY
-    return isinstance(param, click.Option) and habit and f"--{name}" in param.opts
+    is_allowed = not param.is_eager and name not in COMMAND_LINE_ONLY
+    return isinstance(param, click.Option) and is_allowed and f"--{name}" in param.opts
 
 
 def _as_typed(option: click.Option, value: Any, path: Path) -> Any:

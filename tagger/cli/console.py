@@ -1,4 +1,4 @@
-"""Where output goes, messages to stderr and data to stdout, and how a command ends."""
+"""Output (messages to stderr, data to stdout) and the exit of a command."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def end_explained(tracks: Iterable[Explanation]) -> NoReturn:
 @contextmanager
 def exit_on_errors() -> Iterator[None]:
     """Turn errors that a user can fix, and Ctrl-C, into one line and an exit code."""
-    # `docker stop` and shutdowns end a run as gently as Ctrl-C does.
+    # `docker stop` and a shutdown must end a run as cleanly as Ctrl-C does.
     with _handled(signal.SIGTERM, signal.default_int_handler):
         try:
             yield
@@ -126,10 +126,10 @@ def exit_on_errors() -> Iterator[None]:
 def _handled(
     number: signal.Signals, handler: Callable[[int, FrameType | None], None]
 ) -> Iterator[None]:
-    """Handle a signal within the block; then put the handler from before back."""
+    """Handle a signal within the block; then restore the previous handler."""
     before = signal.signal(number, handler)
     try:
         yield
     finally:
-        if before is not None:  # None: it was not set from Python, and cannot be put back
+        if before is not None:  # None: it was not set from Python, and cannot be restored
             signal.signal(number, before)

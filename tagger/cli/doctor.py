@@ -20,15 +20,15 @@ from tagger.report.escape import printable
 @click.option(
     "--config",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="TOML file from which a run would take its defaults.  [default: tag-genres/config.toml in "
-    "your config folder]",
+    help="TOML file with the defaults of a run.  [default: tag-genres/config.toml in your config "
+    "folder]",
 )
 def doctor(as_json: bool, state: Path | None, config: Path | None) -> None:
     """Report what a run would find here: device, decoders, models, state file, disk space.
 
-    Each decoder is tried on a short tone in each container, the device on a small product. Nothing
-    is changed, and nothing goes over the network. Exit codes: 0 a run would work, 1 it would not;
-    the last line says why.
+    Each decoder is tried on a short tone in each container, the device on a small matrix product.
+    Nothing is changed, and nothing goes over the network. Exit codes: 0 a run would work, 1 it
+    would not; the last line says why.
     """
     with exit_on_errors():
         from tagger.app.doctor import examine, text_lines

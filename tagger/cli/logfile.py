@@ -1,4 +1,4 @@
-"""A log file beside the state file, for what does not belong on a terminal."""
+"""A log file beside the state file, for messages that do not belong on a terminal."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from pathlib import Path
 from tagger.report.escape import printable
 from tagger.state.store import default_state
 
-BYTES = 5_000_000  # of the log; then it is renamed, and the previous one deleted
+BYTES = 5_000_000  # of the log; beyond that it is renamed, and the previous one deleted
 
 
 @contextmanager
 def logged(state: Path | None) -> Iterator[None]:
-    """Log what could not be decoded, and what decoders printed about it, to `<state file>.log`.
+    """Log tracks that could not be decoded, and the decoders' output, to `<state file>.log`.
 
     `state` is the state file if one was named, else None.
     """

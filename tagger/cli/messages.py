@@ -1,4 +1,4 @@
-"""The text of what is printed: one track, a diff, an explanation, the end of a run."""
+"""The text that is printed: for a track, a diff, an explanation, the end of a run."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def predicted_line(outcome: Outcome) -> str:
 
 
 def postfix(outcome: Outcome) -> str:
-    """The same, short enough to stand behind a progress bar."""
+    """The same, short enough to fit behind a progress bar."""
     best = outcome.ranked[0][0] if outcome.ranked else outcome.reason or "no genre"
     return printable(f"{printable(best, SHORT // 2)}: {outcome.path.name}", SHORT)
 

@@ -29,9 +29,9 @@ def option_group(
     """Turn a function that makes a value of these options into a decorator for commands.
 
     The function takes the options by name. A decorated command takes the value as its first
-    argument; of several groups the lowest decorator fills the first one. An option that the
-    function does not take, or a parameter without an option, is a `TypeError` or `KeyError` in
-    every run of the command, so nothing is dropped.
+    argument; with several groups, the lowest decorator fills the first argument. An option that the
+    function does not take, or a parameter without an option, raises a `TypeError` or `KeyError` in
+    every run of the command, so none is silently dropped.
     """
 
     def of(build: Callable[..., V]) -> Callable[[Callable[Concatenate[V, P], R]], Callable[P, R]]:
@@ -43,7 +43,7 @@ def option_group(
                 value = build(**{name: given.pop(name) for name in names})
                 return command(value, *args, **given)
 
-            for option in reversed(options):  # click lists the last one that is applied first
+            for option in reversed(options):  # click lists the option that is applied last first
                 option(with_value)
             return with_value
 
@@ -55,13 +55,13 @@ def option_group(
 state_option = click.option(
     "--state",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="File that remembers predictions and writes.  [default: in your state folder]",
+    help="File that stores predictions and tag changes.  [default: in your state folder]",
 )
 
 
 @dataclass(frozen=True, slots=True)
 class ChangeOptions:
-    """What every command that changes files takes."""
+    """The options of every command that changes files."""
 
     dry_run: bool
     writing: WriteOptions
@@ -74,7 +74,7 @@ class ChangeOptions:
     click.option(
         "--dry-run",
         is_flag=True,
-        help="Show what would change, also in the report; change no music files.",
+        help="Show what would change, and change no music file.",
     ),
     click.option("--keep-mtime", is_flag=True, help="Keep the files' modification times."),
     click.option(
@@ -95,7 +95,7 @@ def change_options(
     quiet: bool,
     verbose: bool,
 ) -> ChangeOptions:
-    """The command changes files: it takes `ChangeOptions`."""
+    """For a command that changes files: it takes `ChangeOptions`."""
     writing = WriteOptions(keep_mtime=keep_mtime, break_hardlinks=break_hardlinks)
     return ChangeOptions(
         dry_run=dry_run, writing=writing, state=state, quiet=quiet, verbose=verbose
@@ -109,7 +109,7 @@ def change_options(
         metavar="N|auto|all",
         default=str(PREDICT.windows),
         show_default=True,
-        help="Windows predicted per track; 'auto' adds more until the genre is settled, 'all' "
+        help="Windows predicted per track; 'auto' adds windows until the genre is settled, 'all' "
         "covers every sample.",
     ),
     click.option(
@@ -124,17 +124,17 @@ def change_options(
         type=click.Choice(PRECISIONS),
         default=PREDICT.precision,
         show_default=True,
-        help="What the model computes in; auto uses bfloat16 where that is fast.",
+        help="Number format of the computation; auto uses bfloat16 where it is fast.",
     ),
     click.option(
         "--batch-size",
         type=click.IntRange(min=1),
-        help="Windows computed at once.  [default: chosen for the device]",
+        help="Windows per batch.  [default: chosen for the device]",
     ),
     click.option(
         "--workers",
         type=click.IntRange(min=1),
-        help="Processes that decode.  [default: one per core]",
+        help="Decoding processes.  [default: one per core]",
     ),
     click.option(
         "--decode-timeout",
@@ -143,8 +143,8 @@ def change_options(
         default=PREDICT.decode_timeout,
         show_default=True,
         metavar="SECONDS",
-        help="Give up on a track that takes longer to decode; with many windows, the limit is for "
-        "32 of them.",
+        help="Give up on a track that takes longer to decode; with many windows, the limit is per "
+        "32 windows.",
     ),
 )
 def predict_options(
@@ -156,7 +156,7 @@ def predict_options(
     workers: int | None,
     decode_timeout: float,
 ) -> PredictOptions:
-    """The command predicts: it takes `PredictOptions`."""
+    """For a command that predicts: it takes `PredictOptions`."""
     return PredictOptions(
         windows=windows,
         batch_size=batch_size,

@@ -27,13 +27,13 @@ class Rules:
     skip: tuple[str, ...]
     by: str  # one of albums.BY
     provenance: bool
-    has_tree: bool  # whether --tree was given, be it empty
+    has_tree: bool  # whether --tree was given, even an empty one
 
     def check(self) -> None:
         """Raise click's `UsageError` for options that contradict each other."""
         vocabulary, with_parents = self.policy.vocabulary, self.policy.with_parents
         source = click.get_current_context().get_parameter_source("tree")
-        is_typed = source is ParameterSource.COMMANDLINE  # a config may keep it for later
+        is_typed = source is ParameterSource.COMMANDLINE  # in a config file it may stay unused
         if is_typed and not (vocabulary.whitelist or with_parents):
             raise click.UsageError("--tree does nothing without --whitelist or --with-parents")
         if with_parents and not self.has_tree:
@@ -48,13 +48,13 @@ class Rules:
         type=click.Choice(ON_EXISTING),
         default=POLICY.on_existing,
         show_default=True,
-        help="What to do with a track that has a genre; replace-own replaces what an earlier run "
-        "wrote with --provenance, and keeps the rest.",
+        help="What to do with a track that already has a genre; replace-own replaces only what an "
+        "earlier run wrote with --provenance.",
     ),
     click.option(
         "--only-missing",
         is_flag=True,
-        help="Do not predict tracks that have a genre; their tags are kept.",
+        help="Do not predict tracks that already have a genre; their tags are kept.",
     ),
     click.option(
         "--skip",
@@ -73,9 +73,9 @@ class Rules:
         "--min-confidence",
         type=click.FloatRange(0, 1),
         callback=not_nan,
-        help="Below this, a track is unsure and not written.  "
+        help="A track whose best genre is below this is unsure, and not written.  "
         f"[default: {MIN_CONFIDENCE:g}; {MIN_CONFIDENCE_MULTI_LABEL:g} if the model gives each "
-        "label a probability of its own]",
+        "label an independent probability]",
     ),
     click.option(
         "--min-music",
@@ -83,8 +83,8 @@ class Rules:
         callback=not_nan,
         default=POLICY.min_music,
         show_default=True,
-        help="With a model that knows AudioSet's label Music: below this, a track is not music "
-        "and not written.",
+        help="With AudioSet's labels: a track whose label Music is below this is not music, and "
+        "not written.",
     ),
     click.option(
         "--top",
@@ -99,12 +99,12 @@ class Rules:
         callback=not_nan,
         default=POLICY.ratio,
         show_default=True,
-        help="Each further genre needs at least this share of the best one's confidence.",
+        help="Each further genre needs at least this share of the best genre's confidence.",
     ),
     click.option(
         "--aliases",
         type=RuleFile(load_aliases),
-        help="TOML file that gives each genre's other spellings, plain or /regex/.",
+        help="TOML file with the other spellings of each genre, plain or /regex/.",
     ),
     click.option(
         "--whitelist",
@@ -114,8 +114,8 @@ class Rules:
     click.option(
         "--tree",
         type=RuleFile(load_tree),
-        help="TOML file that gives each genre's subgenres, or beets' genres-tree.yaml. A genre "
-        "that is not on the whitelist becomes its nearest ancestor that is.",
+        help="TOML file with the subgenres of each genre, or beets' genres-tree.yaml. A genre that "
+        "is not on the whitelist becomes its nearest ancestor that is.",
     ),
     click.option(
         "--with-parents", is_flag=True, help="Also write each genre's parent in the tree."
@@ -133,13 +133,13 @@ class Rules:
         type=click.Choice(BY),
         default="track",
         show_default=True,
-        help="What gets one genre: each track, each album (compilations stay by track), or each "
+        help="Give one genre to each track, each album (in compilations: each track), or each "
         "folder.",
     ),
     click.option(
         "--provenance",
         is_flag=True,
-        help="Add a field TAG_GENRES to the tag that says which model wrote the genre.",
+        help="Add a field TAG_GENRES to the tag, which names the model that predicted the genre.",
     ),
 )
 def rules_options(
@@ -160,7 +160,7 @@ def rules_options(
     by: str,
     provenance: bool,
 ) -> Rules:
-    """The command decides on genres: it takes `Rules`."""
+    """For a command that decides on genres: it takes `Rules`."""
     vocabulary = Vocabulary(aliases=aliases or {}, whitelist=whitelist or (), tree=tree or {})
     policy = Policy(
         on_existing=on_existing,

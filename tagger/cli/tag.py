@@ -1,4 +1,4 @@
-"""The main command, `tag-genres PATH...`; the first argument may name one of the others."""
+"""The main command, `tag-genres PATH...`; its first argument may name another command instead."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Examples:
   tag-genres ~/Music --write-tags --dry-run   show what would be written
   tag-genres ~/Music --write-tags             fill in genres where there are none
   tag-genres undo                             undo the tags of the last run
-  tag-genres models                           the models with a short name, and which are here
+  tag-genres models                           list models by short name, and which are on disk
   tag-genres song.mp3 --csv - --quiet         one file, CSV on stdout
 
 \b
@@ -72,10 +72,10 @@ Exit codes: 0 all done, 1 nothing could be done, 2 wrong usage,
     show_envvar=True,
     show_default=True,
     help="A name that `tag-genres models` lists, a folder saved by save_pretrained, or a Hugging "
-    "Face hub id. May be repeated: then the mean over the models counts.",
+    "Face hub id. If repeated, the predictions of the models are averaged.",
 )
 @predict_options
-@click.option("--follow-links", is_flag=True, help="Also follow links that lead out of the paths.")
+@click.option("--follow-links", is_flag=True, help="Also follow links to places outside the paths.")
 @change_options
 @config_option
 @click.version_option(__version__)
@@ -96,11 +96,11 @@ def main(
 
     A trained Audio Spectrogram Transformer predicts several windows of each track; the mean of its
     predictions goes into a CSV report and, with --write-tags, into the file's own tag. Nothing else
-    in a file changes, and every write can be undone. Predictions are remembered: a second run
-    continues where the first stopped. Other commands: `tag-genres undo --help` shows how to go
-    back, `tag-genres apply --help` how to write what you edited in the report, `tag-genres models
-    --help` how to get models that know more genres, and `tag-genres doctor --help` how to check
-    that everything works here.
+    in a file changes, and every write can be undone. Predictions are stored: a second run continues
+    where the first stopped. Other commands, each with its own --help: `tag-genres undo` restores
+    what a run replaced, `tag-genres apply` writes the genres that you edited in the report,
+    `tag-genres models` lists and downloads models that know more genres, and `tag-genres doctor`
+    checks this machine.
     """
     console = Console(change.quiet, change.verbose, diff=change.dry_run and str(csv) != "-")
     if config := found_config():

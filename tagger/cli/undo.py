@@ -21,7 +21,7 @@ from tagger.cli.values import absolute, all_absolute
     "runs",
     type=int,
     multiple=True,
-    help="Number of the run to undo, which may be an undo; may be repeated.  [default: the last "
+    help="Number of the run to undo (an undo is a run too); may be repeated.  [default: the last "
     "run with changes left to undo]",
 )
 @click.option(
@@ -30,7 +30,7 @@ from tagger.cli.values import absolute, all_absolute
     type=click.Path(path_type=Path),
     multiple=True,
     callback=all_absolute,
-    help="Only files under this path; without --run, the last change of each.",
+    help="Only undo changes to files under this path; without --run, the last change to each file.",
 )
 @click.option(
     "--from",
@@ -38,7 +38,7 @@ from tagger.cli.values import absolute, all_absolute
     type=click.Path(path_type=Path),
     metavar="OLD",
     callback=absolute,
-    help="Where a library was before it moved.",
+    help="Where the library was before it moved.",
 )
 @click.option(
     "--to",
@@ -46,7 +46,7 @@ from tagger.cli.values import absolute, all_absolute
     type=click.Path(path_type=Path, exists=True, file_okay=False),
     metavar="NEW",
     callback=absolute,
-    help="Where it is now.",
+    help="Where the library is now.",
 )
 @change_options
 @config_option
@@ -61,7 +61,7 @@ def undo(
 ) -> None:
     """Put back the genres that a run replaced.
 
-    A file that changed since is left alone and listed. An undo is a run too and can itself be
+    A file that has changed since is left alone and listed. An undo is a run too and can itself be
     undone. Exit codes are those of tag-genres.
     """
     console = Console(change.quiet, change.verbose, diff=change.dry_run)

@@ -1,4 +1,4 @@
-"""From the text of an option to its value: click types and callbacks that check and convert."""
+"""Click types and callbacks that check the text of an option and convert it to a value."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class ModelName(click.ParamType[str]):
     name = "name"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Expand "~", as no shell does it in a config file."""
+        """Expand "~", since no shell does so in a config file."""
         return os.path.expanduser(str(value))
 
     def split_envvar_value(self, rv: str) -> list[str]:
@@ -47,7 +47,7 @@ class ModelName(click.ParamType[str]):
 def check_skip(
     ctx: click.Context, param: click.Parameter, value: tuple[str, ...]
 ) -> tuple[str, ...]:
-    """Refuse a suffix without its dot in `--skip`: it would be taken for a genre."""
+    """Refuse a suffix without its dot in `--skip`, which would count as a genre."""
     from tagger.files.scan import SUFFIXES
 
     for text in value:

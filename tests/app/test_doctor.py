@@ -339,7 +339,7 @@ def test_a_damaged_state_file_is_reported_and_left_as_it_is(home: Path, ours: bo
     result = examined(*([] if ours else ["--state", path]))
     assert result.exit_code == (0 if ours else 1)
     last = result.stdout.splitlines()[-1 if not ours else -2]
-    assert "it is no database" in last and last.startswith("warning" if ours else "broken")
+    assert "it is not a database" in last and last.startswith("warning" if ours else "broken")
     assert contents(path.parent) == {path.name: b"no database at all" * 1000}
 
 

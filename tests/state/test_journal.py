@@ -307,7 +307,7 @@ def test_by_path_again_goes_further_back(home, file):
         assert actions(both(file, paths=[path])) == [W]
         found.append(read_genres(path))
     assert found == [("Rock",), ("Jazz",), ("Polka",)]
-    with pytest.raises(StateError, match="wrote nothing that still stands"):
+    with pytest.raises(StateError, match="has no changes left to undo"):
         undo(file, paths=[path])
 
 
@@ -329,7 +329,7 @@ def test_runs_and_paths_are_what_those_runs_wrote_there(home, file):
 
 def test_a_run_that_wrote_nothing_under_a_path_is_reported(home, file):
     run = write(file, "Jazz", song(home))
-    with pytest.raises(StateError, match=f"run {run} wrote nothing that still stands"):
+    with pytest.raises(StateError, match=f"run {run} has no changes left to undo"):
         undo(file, run, paths=[home / "elsewhere"])
 
 
