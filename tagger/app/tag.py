@@ -216,5 +216,5 @@ def _not_predicted(
     if reason := reason_to_skip(item.path, existing, request.skip):
         reason += "; not predicted (--skip)"
     else:
-        reason = "it has a genre; not predicted (--only-missing)"
+        reason = "it already has a genre; not predicted (--only-missing)"
     return Outcome(item.path, Action.KEPT, reason, existing=existing)

@@ -13,7 +13,7 @@ from tagger.genres.labels import genre_columns
 from tagger.types import Prediction, TagInfo
 
 BY = ("track", "album", "folder")
-# What taggers and shops write as the album artist of a compilation.
+# The album artist that taggers and shops write for a compilation.
 VARIOUS = frozenset(map(str.casefold, [
     "Various Artists", "Various Artist", "Various", "VA", "V.A.", "V/A", "V. A.",
     "Verschiedene Interpreten", "Verschiedene Künstler", "Diverse Interpreten", "Diverse",
@@ -24,7 +24,7 @@ VARIOUS = frozenset(map(str.casefold, [
     "Különböző előadók", "Διάφοροι", "Διάφοροι καλλιτέχνες", "Разные исполнители", "Сборник",
     "Різні виконавці", "ヴァリアス・アーティスト", "オムニバス", "群星", "合辑", "合輯",
 ]))  # fmt: skip
-# What rippers write where they do not know the album or artist.
+# The names that rippers write for an unknown album or artist.
 UNKNOWN = frozenset(map(str.casefold, [
     "Unknown", "Unknown Album", "Unknown Artist", "[unknown]", "<unknown>", "Unknown Title",
     "Unbekannt", "Unbekanntes Album", "Unbekannter Interpret", "Unbekannter Künstler",
@@ -46,9 +46,9 @@ Key = tuple[str, ...]
 def group_key(path: Path, tag: TagInfo, by: str) -> Key | None:
     """The key that all tracks of a group share, by one of `BY`; None for a track without a group.
 
-    By folder, a disc's folder counts as the folder that contains it. By album, tracks without an
-    album artist are grouped only within a folder, tracks without an album by folder, and
-    compilations are not grouped. Case, blanks and disc numbers in names make no difference.
+    By folder, a disc's folder counts as its parent folder. By album, tracks without an album artist
+    are grouped only within a folder, tracks without an album by folder, and compilations are not
+    grouped. Case, whitespace and disc numbers in names make no difference.
     """
     if by not in BY:
         raise ValueError(f"by is one of {BY}, not {by!r}")
@@ -68,7 +68,7 @@ def group_key(path: Path, tag: TagInfo, by: str) -> Key | None:
 
 @dataclass(slots=True)
 class _Group:
-    """What is kept of the tracks of one group, of a size that does not grow with their number."""
+    """Sums over the tracks of one group; its size does not grow with their number."""
 
     sums: array[float]  # of the probabilities, one per label
     tracks: int = 0
@@ -87,7 +87,8 @@ class _Group:
 class Albums:
     """Predictions averaged over groups of tracks. Memory grows with the groups, not the tracks.
 
-    First `add` every track once, then call `mean_for` for each; all predictions are of one model.
+    First `add` every track once, then call `mean_for` for each; all predictions come from one
+    model.
     """
 
     def __init__(self, by: str) -> None:
@@ -95,7 +96,7 @@ class Albums:
         self._groups: dict[Key, _Group] = {}
 
     def add(self, prediction: Prediction, tag: TagInfo) -> None:
-        """Count a track into its group, unless it is silent."""
+        """Add a track to its group, unless it is silent."""
         if prediction.is_silent:
             return
         key = group_key(prediction.track.path, tag, self.by)
@@ -134,6 +135,6 @@ def _main_artist(tag: TagInfo) -> str:
 
 
 def _known(name: str) -> str:
-    """A name in the form that is compared, or "" where it only says that it is unknown."""
+    """A name in the form that is compared; "" if it only means "unknown"."""
     plain = " ".join(name.casefold().split())
     return "" if plain in UNKNOWN else plain

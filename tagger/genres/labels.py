@@ -1,8 +1,8 @@
 """How a music library spells the labels of well-known models, and when two names are one genre.
 
-No name contains ";", "/" or ",", at which players split a value. The labels themselves show where
-they come from: those of AudioSet by their names, those of Discogs by their form, "Parent---Style".
-Any other label that is not listed here is used as it is.
+No name contains ";", "/" or ",", since players split values there. A model's labels show which data
+set they come from: AudioSet's by their names, Discogs' by their form, "Parent---Style". Any other
+label that is not listed here is used as it is.
 """
 
 from __future__ import annotations
@@ -89,20 +89,20 @@ LONGEST = 1000  # characters; longer names are compared as they are
 def is_audioset(labels: Sequence[str]) -> bool:
     """Whether these are AudioSet's labels: its genres and "Music" are among them.
 
-    A model that was trained on the genres only has no label for what is not music.
+    A model that was trained only on the genres has no label for other sounds.
     """
     return _source(tuple(labels)) == "AudioSet"
 
 
 def is_discogs(labels: Sequence[str]) -> bool:
-    """Whether each is a style below its parent: "Electronic---House"."""
+    """Whether each label is a style below its parent: "Electronic---House"."""
     return _source(tuple(labels)) == "Discogs"
 
 
 def are_independent(labels: Sequence[str]) -> bool:
     """Whether a model with these labels gives each its own probability, by a sigmoid.
 
-    The configs of such checkpoints may not say so; if one has a `problem_type`, that decides.
+    The configs of such checkpoints may not say so; a `problem_type` in a config takes precedence.
     """
     return _source(tuple(labels)) != ""
 
@@ -132,8 +132,8 @@ def _genre_columns(labels: tuple[str, ...]) -> tuple[int, ...] | None:
 def genres_of(labels: Sequence[str], style: str = "style") -> list[tuple[str, tuple[int, ...]]]:
     """The genres of a model, each with the indices of the labels whose probabilities add up to it.
 
-    `style` is one of `STYLES`. Unless it is "parent", the indices are of one label, or of the
-    labels of one style under several Discogs parents. A genre may occur several times.
+    `style` is one of `STYLES`. Unless it is "parent", a genre has the index of one label, or those
+    of one style under several Discogs parents. A genre may occur several times.
     """
     places = genre_columns(labels)
     if places is None:
@@ -161,7 +161,7 @@ def parent_and_style(label: str) -> tuple[str, str]:
 
 
 def _of_discogs(name: str) -> str:
-    """The name without characters at which players split: "Funk / Soul" is "Funk & Soul"."""
+    """The name without characters where players split: "Funk / Soul" becomes "Funk & Soul"."""
     plain = " & ".join(map(str.strip, re.split("[/;]", name.replace(",", ""))))
     return DISCOGS_NAMES.get(plain, plain)
 
@@ -170,7 +170,7 @@ def name_key(name: str) -> str:
     """Equal for two spellings of one genre: "Hip-Hop", "hip hop" and "hiphop" give "hiphop".
 
     It is the letters and digits of the name, case-folded; or the whole name, case-folded, if it has
-    none, or more than `LONGEST` characters: normalising 80,000 accents takes 30 s.
+    none of these, or more than `LONGEST` characters: normalising 80,000 accents takes 30 s.
     """
     return _key(name) if len(name) <= LONGEST else name.casefold()
 
@@ -184,7 +184,7 @@ def _key(name: str) -> str:
 
 
 def unique_names(names: Iterable[str], key: Callable[[str], str] = str.casefold) -> tuple[str, ...]:
-    """The names stripped, without blank ones; of names with the same key only the first.
+    """The names, stripped, without empty ones; only the first of several names with the same key.
 
     By default, names that differ only in case have the same key.
     """

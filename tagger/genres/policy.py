@@ -13,7 +13,7 @@ from tagger.types import Action, Prediction, TagInfo
 
 ON_EXISTING = ("keep", "append", "replace", "replace-own")
 MIN_CONFIDENCE = 0.5
-# Where each label has its own probability, those of genres are low: with YAMNet, which knows
+# If each label has an independent probability, those of genres are low: with YAMNet, which knows
 # AudioSet's labels, the best genre is above 0.5 in 1 of 465 clips of music, and above 0.1 in 114.
 MIN_CONFIDENCE_MULTI_LABEL = 0.1
 
@@ -56,7 +56,7 @@ DEFAULT_POLICY = Policy()
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The genres that a file is to have, or () where it is left alone, and why."""
+    """The genres to write to a file, or () if it is left alone, and why."""
 
     action: Action  # WOULD_WRITE, KEPT, UNSURE, NO_MUSIC or UNCHANGED
     genres: tuple[str, ...] = ()
@@ -67,9 +67,9 @@ class Decision:
 def rank_genres(prediction: Prediction, policy: Policy = DEFAULT_POLICY) -> list[tuple[str, float]]:
     """`(genre, confidence)`, best first, each once; empty if the whitelist admits none.
 
-    Where several labels are one genre, the best counts in a multi-label model, and otherwise their
-    probabilities add up. Those of a Discogs style under several parents always add up. Labels that
-    are not genres are left out.
+    If several labels are one genre, their probabilities add up, except in a multi-label model,
+    where the best one counts. Those of a Discogs style under several parents always add up. Labels
+    that are not genres are left out.
     """
     return rank(prediction, policy.vocabulary, policy.style)
 
@@ -81,7 +81,7 @@ def why_no_music(prediction: Prediction, policy: Policy = DEFAULT_POLICY) -> str
 
 
 def decide(prediction: Prediction, tag: TagInfo, policy: Policy) -> Decision:
-    """Apply the policy to one track. Nothing is ever erased for lack of a result."""
+    """Apply the policy to one track. A track without a result keeps its genres."""
     is_music, line = judge_music(prediction, policy.min_music)
     steps = [f"music: {line}"] if line else []
     if not is_music:
@@ -102,7 +102,7 @@ def decide(prediction: Prediction, tag: TagInfo, policy: Policy) -> Decision:
         chosen = _append(chosen, tag.genres, policy, steps)
     if chosen == tag.genres:
         steps.append(f"equal: it has exactly {_joined(chosen)}")
-        return Decision(Action.UNCHANGED, (), "it has exactly that", tuple(steps))
+        return Decision(Action.UNCHANGED, (), "it already has this genre", tuple(steps))
     reason = _reason_to_write(chosen, tag.genres, policy)
     if len(chosen) > 1:
         reason += f", as {_joined(chosen)}"
@@ -112,7 +112,7 @@ def decide(prediction: Prediction, tag: TagInfo, policy: Policy) -> Decision:
 
 
 def _within_reach(ranked: Sequence[tuple[str, float]], policy: Policy) -> list[str]:
-    """The genres that `top` and `ratio` let through."""
+    """The genres that `top` and `ratio` admit."""
     floor = policy.ratio * ranked[0][1] if ranked else 0.0
     return [genre for genre, share in ranked[: policy.top] if share >= floor]
 
@@ -135,7 +135,7 @@ def _reason_to_keep(tag: TagInfo, policy: Policy, steps: list[str]) -> str:
         steps.append("protect: it has no protected genre")
     if policy.on_existing == "keep":
         steps.append(f"on-existing keep: it has {_joined(tag.genres)}")
-        return "it has a genre"
+        return "it already has a genre"
     if policy.on_existing == "replace-own" and not is_own(tag):
         steps.append(f"on-existing replace-own: {_joined(tag.genres)} is not from tag-genres")
         return "its genre is not one that tag-genres wrote"
@@ -154,9 +154,9 @@ def _whitelist_step(name: str, vocabulary: Vocabulary) -> str:
 
 
 def _reason_to_doubt(ranked: Sequence[tuple[str, float]], floor: float, steps: list[str]) -> str:
-    """Why no genre is sure enough to be written, or ""."""
+    """Why no genre is certain enough to be written, or ""."""
     if not ranked:
-        steps.append("whitelist: it leaves nothing")
+        steps.append("whitelist: no genre is left")
         return "none of its possible genres is on the whitelist"
     sure, line = reaches(*ranked[0], floor)
     if not sure and ranked[0][1] == 0:
@@ -167,16 +167,16 @@ def _reason_to_doubt(ranked: Sequence[tuple[str, float]], floor: float, steps: l
 
 
 def _choose(ranked: Sequence[tuple[str, float]], policy: Policy, steps: list[str]) -> list[str]:
-    """The genres that `top` and `ratio` let through, with a line on the first that they do not."""
+    """The genres that `top` and `ratio` admit; adds a line about the first that they reject."""
     chosen = _within_reach(ranked, policy)
     if len(chosen) < len(ranked):
         genre, share = ranked[len(chosen)]
-        left = f"{genre} at {share:.2f}"
+        rejected = f"{genre} at {share:.2f}"
         if len(chosen) < policy.top:
             best = ranked[0][1]
-            steps.append(f"ratio: {left} is below {policy.ratio:g} of the best, {best:.2f}")
+            steps.append(f"ratio: {rejected} is below {policy.ratio:g} of the best, {best:.2f}")
         else:
-            steps.append(f"top: {left} would be one more than {policy.top}")
+            steps.append(f"top: {rejected} would be one more than {policy.top}")
     return chosen
 
 

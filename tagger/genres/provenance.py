@@ -29,7 +29,8 @@ def make_note(genres: Sequence[str], *, model: str, fingerprint: str, confidence
 def is_own(tag: TagInfo) -> bool:
     """Whether the genres of a tag are exactly those that this program wrote.
 
-    Genres that a person changed since belong to the person, as do those beside a damaged note.
+    Genres that a person has changed since are that person's, and so are those beside a damaged
+    note.
     """
     try:
         note = json.loads(tag.note)

@@ -1,4 +1,4 @@
-"""What a prediction says: whether it is music, and its genres with their confidence. Pure."""
+"""Whether a predicted track is music, and its genres with their confidence. Pure."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def rank(
     for genre, places in find(prediction.labels, vocabulary, style):
         share = probabilities[places[0]]
         if len(places) > 1:
-            # The sum may exceed 1 where each label has its own probability.
+            # The sum may exceed 1 if each label has an independent probability.
             share = min(sum(probabilities[place] for place in places), 1.0)
         if genre not in shares:
             shares[genre] = share
@@ -56,7 +56,7 @@ def likeliest_parent(genre: str, prediction: Prediction, vocabulary: Vocabulary)
 
 
 def judge_music(prediction: Prediction, least: float) -> tuple[bool, str]:
-    """Whether a track is music, and the reason; "" if there is none, as with silence.
+    """Whether a track is music, and the reason ("" if there is none, as for silence).
 
     `least` is the probability that AudioSet's "Music" must reach.
     """
@@ -76,7 +76,7 @@ def judge_music(prediction: Prediction, least: float) -> tuple[bool, str]:
 
 def reaches(name: str, share: float, bound: float) -> tuple[bool, str]:
     """Whether a share reaches a bound, and the same in words."""
-    # As many digits as it takes to show on which side of the bound it is.
+    # Enough digits to show on which side of the bound it is.
     digits = (f"{share:.{count}f}" for count in (2, 4, 6))
     shown = next((d for d in digits if (float(d) < bound) == (share < bound)), str(share))
     reached = share >= bound

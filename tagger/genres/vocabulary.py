@@ -31,10 +31,10 @@ class _Tables:
 
 @dataclass(frozen=True, slots=True)
 class Vocabulary:
-    """How genres are spelled, which of them may be written, and what each is a kind of.
+    """How genres are spelled, which of them may be written, and the parent of each.
 
-    Names are compared by `name_key`. The loaders below check what a user gives; here, the first of
-    several contradictory rules counts.
+    Names are compared by `name_key`. The loaders below reject contradictory rules of a user; here,
+    the first one counts.
     """
 
     # Genre -> its other names; "/.../" is a regular expression for a whole name, in any case.
@@ -72,7 +72,7 @@ class Vocabulary:
     def spelled(self, name: str) -> str:
         """The name as the aliases, whitelist or tree spell it, or the name itself.
 
-        The result does not change when it is passed in again.
+        Applying it twice gives the same result.
         """
         genre = self.aliased(name)
         return self._tables.listed.get(name_key(genre), genre)
@@ -80,7 +80,7 @@ class Vocabulary:
     def ancestors(self, name: str) -> tuple[str, ...]:
         """Parents in the tree, nearest first."""
         parents = self._tables.parents
-        # Aliases may merge a genre with one of its ancestors, and so close a circle.
+        # Aliases may merge a genre with one of its ancestors, which makes a circle.
         found = {name_key(name): name}
         parent = parents.get(name_key(name))
         while parent is not None and name_key(parent) not in found:
@@ -140,9 +140,9 @@ def load_aliases(source: object) -> dict[str, tuple[str, ...]]:
 def load_tree(source: object) -> dict[str, str]:
     """Genre -> its parent, from a mapping of each parent to its children, or a file.
 
-    The file is TOML with such a mapping, or YAML (`.yaml`, `.yml`) as beets has it: nested lists of
-    names, in which the first place of a genre counts. Raises `ConfigError` for a file that cannot
-    be read, a value that is not such a mapping, and a genre with two parents or in a circle.
+    The file is TOML with such a mapping, or YAML (`.yaml`, `.yml`) in beets' format: nested lists
+    of names, where the first occurrence of a genre counts. Raises `ConfigError` for a file that
+    cannot be read, a value that is not such a mapping, and a genre with two parents or in a circle.
     """
     if isinstance(source, str | Path) and Path(source).suffix.lower() in (".yaml", ".yml"):
         return _read_beets_tree(Path(source))
@@ -164,7 +164,7 @@ def load_tree(source: object) -> dict[str, str]:
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """What a TOML file holds. Raises `ConfigError` if it cannot be read or is no TOML."""
+    """The content of a TOML file. Raises `ConfigError` if it cannot be read or is not TOML."""
     try:
         return tomllib.loads(_read_text(path))
     except (ValueError, RecursionError) as error:
@@ -187,7 +187,7 @@ def _read_beets_tree(path: Path) -> dict[str, str]:
 
     text = _read_text(path)
     try:
-        # Lists that refer to one another many times are a few lines here, but fill the memory.
+        # A few lines of lists that refer to one another can expand until they fill the memory.
         if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.SafeLoader)):
             raise ConfigError(f"{path} has an alias (*); write the names out", path)
         content = yaml.safe_load(text)
@@ -220,14 +220,14 @@ def _places(node: object, parent: Any) -> Iterator[tuple[Any, Any]]:
 
 
 def _table(source: object, name: str) -> tuple[Mapping[Any, Any], str]:
-    """The mapping, and what messages call the place it came from."""
+    """The mapping, and the name of its source for messages."""
     where = name
     if isinstance(source, str | Path):
         where = str(source)
         content = read_toml(Path(source))
         source = content[name] if set(content) == {name} else content
     if not isinstance(source, Mapping):
-        raise ConfigError(f'{where}: write a table of lines such as Rock = ["Punk", "Grunge"]')
+        raise ConfigError(f'{where}: write a table with lines such as Rock = ["Punk", "Grunge"]')
     return source, where
 
 
@@ -247,7 +247,7 @@ def _claim(owners: dict[str, str], name: str, genre: str, where: str) -> None:
     owner = owners.setdefault(name_key(name), genre)
     if owner != genre:
         raise ConfigError(
-            f"{where}: {name!r} stands for {owner!r} and for {genre!r}; leave it with one of them"
+            f"{where}: {name!r} is an alias of both {owner!r} and {genre!r}; remove one of them"
         )
 
 
@@ -273,4 +273,4 @@ def _check_ancestors(genre: str, parents: Mapping[str, str], where: str) -> None
             circle = " under ".join(line)
             raise ConfigError(f"{where}: a circle, {circle}; remove one of them")
         if len(line) > len(parents) + 1:
-            return  # the circle is further up; its own members report it
+            return  # the circle is further up; the genres in it report it

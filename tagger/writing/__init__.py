@@ -1,6 +1,6 @@
 """From a prediction to the tag on disk, and back.
 
-Here policy, journal and tags meet: writing one file (`writer.py`), undoing a change (`undo.py`),
-and reading what a person edited in a report (`edits.py`). May use `genres`, `files`, `state`,
-`report`, `tags` and `models`. Start reading in `writer.py`.
+It combines policy, journal and tags: `writer.py` writes one file, `undo.py` undoes a change, and
+`edits.py` reads what a person edited in a report. May use `genres`, `files`, `state`, `report`,
+`tags` and `models`. Start reading in `writer.py`.
 """

@@ -18,7 +18,7 @@ from tagger.writing.writer import Writer, examine, identify, reason_of, replace_
 
 
 def undo_changes(changes: Iterable[Change], writer: Writer) -> Iterator[Outcome]:
-    """One outcome per change; the last change of a file must come first.
+    """One outcome per change; the changes of a file must be in reverse order.
 
     In a dry run the state rehearses from here on; see `Journal.rehearse`.
     """
@@ -36,8 +36,8 @@ def undo_changes(changes: Iterable[Change], writer: Writer) -> Iterator[Outcome]
 def undo_change(change: Change, writer: Writer, rehearsed: GenreFields | None = None) -> Outcome:
     """Restore the genre fields that a file had before one change.
 
-    A file that changed since is left alone, as failed; one that was never changed is unchanged. In
-    a dry run, `rehearsed` are the fields that the file would have by now.
+    A file that has changed since is left alone, as failed; one that was never changed is unchanged.
+    In a dry run, `rehearsed` are the fields that the file would have by now.
     """
     path, state = change.old.path, writer.state
     outcome = Outcome(path, Action.FAILED)
@@ -74,8 +74,8 @@ def undo_change(change: Change, writer: Writer, rehearsed: GenreFields | None = 
 def moved_tracks(state: State, old: Path, new: Path) -> dict[Path, Track]:
     """Files of the journal that were under `old`, are gone from there, and are under `new` now.
 
-    A file there that has another size, or is as it was before the change (from a backup), does not
-    count.
+    A file there does not count if it has another size, or is as it was before the change (from a
+    backup).
     """
     found = {}
     for change in state.last_of_each():
@@ -88,18 +88,19 @@ def moved_tracks(state: State, old: Path, new: Path) -> dict[Path, Track]:
 
 
 def _is_left_by(change: Change, now: Track) -> bool:
-    sizes = now.size == change.new.size
+    same_size = now.size == change.new.size
     as_before = (now.size, now.mtime_ns) == (change.old.size, change.old.mtime_ns)
-    return sizes and (not as_before or change.old == change.new)
+    return same_size and (not as_before or change.old == change.new)
 
 
 def _note_if_restored(change: Change, now: Track, fields: GenreFields, writer: Writer) -> bool:
-    """Whether a file is without a change, and if so, record the change as undone.
+    """Whether a file does not have a change; if so, record the change as undone.
 
-    Then a run was killed before it made the change, or an undo was killed before it was recorded.
+    This happens if a run was killed before it made the change, or an undo was killed before it was
+    recorded.
     """
     done_by = writer.state.restored_by(change, now)
-    # Where times are kept or too coarse, old and new look the same: then the content decides.
+    # If times are kept or too coarse, old and new look the same, and the content decides.
     if fields.values != change.before.values or not (done_by or now == change.old):
         return False
     writer.state.mark_undone(change, done_by or writer.run, now)
@@ -107,15 +108,15 @@ def _note_if_restored(change: Change, now: Track, fields: GenreFields, writer: W
 
 
 def _check_unchanged(change: Change, now: Track, genres: tuple[str, ...], state: State) -> None:
-    """Raise `ChangedSince` unless the file is what the change left."""
+    """Raise `ChangedSince` unless the file is still as the change left it."""
     path = change.old.path
     if (later := state.later_run(change)) is not None:
         raise ChangedSince(f"run {later} changed it later; undo that first", path)
     if now != change.new:
-        raise ChangedSince("it changed since that run; its tag is left alone", path)
+        raise ChangedSince("it has changed since that run; its tag is left alone", path)
     left = change.after
     if left is None and (reverted := state.reverted(change)):
         left = field_genres(reverted.before)
     # Raw fields do not always distinguish one genre that contains ";" from two.
     if left is not None and split_genres(";".join(left)) != split_genres(";".join(genres)):
-        raise ChangedSince("its genre changed since that run; it is left alone", path)
+        raise ChangedSince("its genre has changed since that run; it is left alone", path)

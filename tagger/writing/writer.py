@@ -25,7 +25,7 @@ from tagger.writing.edits import Edit, split_genres
 
 @dataclass(frozen=True, slots=True)
 class Writer:
-    """How one run changes files. `models` is what the genres come from, if not from a person."""
+    """How one run changes files. `models` gave the genres, unless a person did."""
 
     state: State
     run: int | None = None  # its number in the journal; None in a dry run
@@ -39,7 +39,7 @@ class Writer:
 
 
 def tag_of(track: Track, state: State) -> TagInfo:
-    """What the tag of a track holds; read only if the file changed since it was last read.
+    """The content of a track's tag; read only if the file has changed since it was last read.
 
     Raises `TagError`.
     """
@@ -53,9 +53,9 @@ def tag_of(track: Track, state: State) -> TagInfo:
 def report_prediction(
     prediction: Prediction, policy: Policy, state: State, tag: TagInfo | None = None
 ) -> Outcome:
-    """What was predicted for a track, beside the genres in its tag; nothing is written.
+    """The prediction for a track, with the genres in its tag; nothing is written.
 
-    `tag` is what its tag holds, if that is known.
+    `tag` is the content of its tag, if that is known.
     """
     try:
         existing = (tag or tag_of(prediction.track, state)).genres
@@ -78,8 +78,8 @@ def write_prediction(
 ) -> Outcome:
     """Decide by the policy and write; a file that cannot be written gives a failed outcome.
 
-    `tag` is what the file's tag holds, if that is known. `source` says where the prediction comes
-    from, if not only from the track.
+    `tag` is the content of the file's tag, if that is known. `source` says where the prediction
+    comes from, if not only from the track.
     """
     track = prediction.track
     if why_no_music(prediction, policy):  # also for a file that cannot be tagged
@@ -91,7 +91,7 @@ def write_prediction(
         tag = tag or tag_of(track, writer.state)
         decision = decide(prediction, tag, policy)
         if decision.action is Action.WOULD_WRITE:
-            # Before a file is changed, only what it contains now counts.
+            # Before a file is changed, its present content must be read again.
             now = identify(track.path)
             tag = read_tag(track.path)
             decision = decide(prediction, tag, policy)
@@ -99,7 +99,7 @@ def write_prediction(
         if decision.action is not Action.WOULD_WRITE:
             return replace(outcome, action=decision.action)
         if now != track:
-            raise ChangedSince("it changed since it was predicted; run again", track.path)
+            raise ChangedSince("it has changed since it was predicted; run again", track.path)
         note = _note(_ours(decision.genres, tag, policy), tag, ranked, writer)
         return _write(
             replace(outcome, genres=decision.genres), now, replace(tag, note=note), writer
@@ -120,15 +120,15 @@ def write_edit(edit: Edit, writer: Writer) -> Outcome:
         if edit.problem:
             raise TagError(edit.problem, edit.path)
         if tag.genres == edit.genres:
-            return replace(outcome, action=Action.UNCHANGED, reason="it has exactly that")
+            return replace(outcome, action=Action.UNCHANGED, reason="it already has this genre")
         if tag.genres and not edit.edited:
-            return replace(outcome, action=Action.KEPT, reason="it has a genre")
+            return replace(outcome, action=Action.KEPT, reason="it already has a genre")
         # A report cannot distinguish one genre that contains ";" from two.
         as_reported = split_genres(";".join(tag.genres))
         if edit.before is not None and as_reported != edit.before:
             raise ChangedSince(
-                f"its genre changed since the report, to {'; '.join(tag.genres) or 'none'}; "
-                "make a new report, or keep only `path` and `genre` in this one",
+                f"its genre has changed since the report, to {'; '.join(tag.genres) or 'none'}; "
+                "make a new report, or keep only the columns `path` and `genre` in this one",
                 edit.path,
             )
         changed = writer.state.has_changed(now)
@@ -142,13 +142,13 @@ def write_edit(edit: Edit, writer: Writer) -> Outcome:
 def forget_unfinished(state: State) -> None:
     """Delete the last entry of the journal if its run was killed before it replaced the file.
 
-    The entry had moved the predictions to the file as it would have been; they move back.
+    The entry had moved the predictions to the file's future size and time; they move back.
     """
     change = state.last_change()
     if change is not None and change.old != change.new:
         undone = state.reverted(change)
         if undone is not None and undone.undone_by is not None:
-            return  # the undo was finished, and somebody else restored the file since
+            return  # the undo was finished, and somebody has restored the file since
         with suppress(OSError):
             if identify(change.old.path) == change.old:
                 state.forget(change.id, change.old, change.new)
@@ -171,10 +171,10 @@ def _joined(*reasons: str) -> str:
 
 
 def _ours(genres: Sequence[str], tag: TagInfo, policy: Policy) -> list[str]:
-    """The genres among those to be written that come from the model."""
+    """Those of the genres to be written that come from the model."""
     if policy.on_existing != "append" or is_own(tag):
         return list(genres)
-    # Appending to a person's genres must not make those count as ours later.
+    # Genres of a person that we append to must not count as ours later.
     persons = {name_key(policy.vocabulary.aliased(genre)) for genre in tag.genres}
     return [genre for genre in genres if name_key(genre) not in persons]
 
@@ -182,7 +182,7 @@ def _ours(genres: Sequence[str], tag: TagInfo, policy: Policy) -> list[str]:
 def _note(
     genres: Sequence[str], tag: TagInfo, ranked: Sequence[tuple[str, float]], writer: Writer
 ) -> str:
-    """The content of our own field; "" where it is neither wanted nor there."""
+    """The content of our own field; "" if it is neither wanted nor already there."""
     if not writer.models or not (writer.options.provenance or tag.note):
         return ""
     return make_note(
@@ -218,7 +218,7 @@ class Original:
 
 
 def examine(track: Track) -> Original:
-    """Read a file that is to be written, which may take long. Raises `TagError`."""
+    """Read a file before it is written, which may take a while. Raises `TagError`."""
     path = track.path
     return Original(track, read_fields(path), other_tags(path), digest_packets(path))
 
@@ -228,7 +228,7 @@ def replace_tag(
 ) -> Track:
     """Edit a copy, verify that only the genre differs, journal it, and let it replace the file.
 
-    `reverts` is the journal entry that this undoes. Returns the file as it is afterwards.
+    `reverts` is the journal entry that this change undoes. Returns the file as it is afterwards.
     """
     run, old, path = writer.run, original.track, original.track.path
     if run is None:
@@ -254,7 +254,7 @@ def replace_tag(
 
 
 def _was_replaced(path: Path, new: Track, old: Track) -> bool:
-    """Whether the replacement happened; network file systems may report an error all the same."""
+    """Whether the replacement happened; network file systems may report an error even so."""
     try:
         now = identify(path)
     except OSError:

@@ -128,7 +128,7 @@ def test_a_file_that_has_just_that_is_not_written(home):
     rows = report(home, path)
     rows[0]["genre"] = "Polka"
     before = bits(path)
-    assert applied(home, rows) == [(Action.UNCHANGED, "it has exactly that")]
+    assert applied(home, rows) == [(Action.UNCHANGED, "it already has this genre")]
     assert bits(path) == before
 
 
@@ -138,7 +138,7 @@ def test_a_second_time_there_is_nothing_to_write(home):
     rows[0]["genre"] = "Polka"
     run(home, rows)
     before = bits(path)
-    assert applied(home, rows) == [(Action.UNCHANGED, "it has exactly that")]
+    assert applied(home, rows) == [(Action.UNCHANGED, "it already has this genre")]
     assert bits(path) == before
 
 
@@ -169,7 +169,7 @@ def test_a_genre_that_changed_since_the_report_is_kept(home):
     before = bits(path)
     ((action, reason),) = applied(home, rows)
     assert (action, bits(path)) == (Action.FAILED, before)
-    assert reason.startswith("its genre changed since the report, to By hand; Dub; make a new")
+    assert reason.startswith("its genre has changed since the report, to By hand; Dub; make a new")
 
 
 def test_a_genre_that_was_removed_since_the_report_is_not_put_back(home):
@@ -238,8 +238,8 @@ def test_of_two_rows_for_one_file_neither_is_followed(home):
     rows = report(home, path) * 2
     rows[0], rows[1] = {**rows[0], "genre": "Polka"}, {**rows[1], "genre": "Ska"}
     assert applied(home, rows) == [
-        (Action.FAILED, "row 3 asks for another genre for it"),
-        (Action.FAILED, "row 2 asks for another genre for it"),
+        (Action.FAILED, "row 3 gives it another genre"),
+        (Action.FAILED, "row 2 gives it another genre"),
     ]
     assert read_genres(path) == ()
 

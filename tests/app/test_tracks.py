@@ -298,7 +298,7 @@ def test_with_only_missing_no_track_with_a_genre_is_predicted(shelf: Path, model
     assert summary.actions == {Action.WRITTEN: 2, Action.KEPT: 2, Action.FAILED: 1}
     row = rows["2 polka.flac"]
     assert (row["action"], row["existing_genre"], row["new_genre"]) == ("kept", "Polka", "Polka")
-    assert row["reason"] == "it has a genre; not predicted (--only-missing)"
+    assert row["reason"] == "it already has a genre; not predicted (--only-missing)"
     assert row["genre"] == row["confidence"] == row["windows"] == ""
     assert read_genres(shelf / "A" / "1 jazz.flac") == ("Jazz",)
     assert read_genres(shelf / "A" / "2 polka.flac") == ("Polka",)
@@ -310,7 +310,7 @@ def test_what_is_known_already_is_shown_with_only_missing(shelf: Path, model: Mo
     know(shelf.parent, [shelf / "A" / "2 polka.flac"], JAZZ)
     _, rows, progress = tagged(shelf, only_missing=True, dry_run=True)
     assert rows["2 polka.flac"]["genre"] == "Jazz"
-    assert rows["2 polka.flac"]["reason"] == "it has a genre"
+    assert rows["2 polka.flac"]["reason"] == "it already has a genre"
     assert rows["3 polka.flac"]["genre"] == ""
     assert any("1 known from earlier runs, 1 left out" in line for line in progress.said)
 

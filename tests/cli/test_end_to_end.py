@@ -384,7 +384,7 @@ def test_what_changed_since_the_report_is_left_alone_and_named(invoke: Run, musi
     write_genres(music / "b.mp3", ["Mine"])
     done = invoke("apply", report)
     assert done.returncode == 3
-    assert f"{music / 'b.mp3'}: its genre changed since the report, to Mine" in done.stderr
+    assert f"{music / 'b.mp3'}: its genre has changed since the report, to Mine" in done.stderr
     assert genres_in(music) == NONE_YET | {"a.flac": ("Bop",), "b.mp3": ("Mine",)}
 
 

@@ -167,7 +167,7 @@ def test_with_parents_the_genres_above_stand_behind(shelf: Shelf, name: str) -> 
         (["--whitelist", "empty"], "names no genre; write one on each line"),
         (["--whitelist", "."], "cannot be read (Is a directory)"),
         (["--aliases", "regex.toml"], "'/(/' is not a regular expression"),
-        (["--aliases", "twice.toml"], "'oi' stands for 'Rock' and for 'Pop'"),
+        (["--aliases", "twice.toml"], "'oi' is an alias of both 'Rock' and 'Pop'"),
         (["--aliases", "empty.txt"], "is not valid TOML"),
         (["--tree", "circle.toml", "--with-parents"], "a circle, Metal under Rock under Metal"),
         (["--tree", "bad.yaml", "--with-parents"], "is not valid YAML"),

@@ -477,7 +477,7 @@ def test_a_dry_run_shows_what_stays_only_if_asked(invoke: Run, home: Path) -> No
     music = home.parent / "Music"
     assert "b.flac" not in invoke(music, "--dry-run").stdout
     printed = invoke(music, "--dry-run", "--verbose").stdout
-    assert f"{music / 'b.flac'}\n  Polka   kept: it has a genre\n" in printed
+    assert f"{music / 'b.flac'}\n  Polka   kept: it already has a genre\n" in printed
 
 
 def test_a_dry_run_names_files_that_cannot_be_written(invoke: Run, home: Path) -> None:

@@ -561,7 +561,7 @@ def test_every_decision_says_why(prediction, tag, policy):
 def test_a_genre_that_is_there_is_kept_unless_asked_otherwise():
     decision = decide(predicted(jazz=0.9, rock=0.1), tagged("Polka"), Policy())
     assert (decision.action, decision.genres) == (Action.KEPT, ())
-    assert decision.reason == "it has a genre"
+    assert decision.reason == "it already has a genre"
 
 
 @pytest.mark.parametrize("on_existing", ON_EXISTING)
@@ -606,7 +606,7 @@ def test_append_respells_what_is_there_by_the_users_aliases():
 def test_an_equal_value_is_not_written_again(on_existing):
     decision = decide(predicted(jazz=0.9, rock=0.1), tagged_by_us("Jazz"), Policy(on_existing))
     assert (decision.action, decision.genres) == (Action.UNCHANGED, ())
-    assert decision.reason == "it has exactly that"
+    assert decision.reason == "it already has this genre"
 
 
 def test_replace_puts_the_prediction_in_place_of_what_was_there():
@@ -716,7 +716,7 @@ def test_the_steps_say_what_each_rule_did():
         (Policy(), tagged("Polka"), "on-existing keep: it has Polka"),
         (Policy("replace-own"), tagged("A"), "on-existing replace-own: A is not from tag-genres"),
         (Policy(min_confidence=0.9), tagged(), "min-confidence: Jazz at 0.60 is below 0.9"),
-        (Policy(vocabulary=Vocabulary(whitelist=("A",))), tagged(), "whitelist: it leaves nothing"),
+        (Policy(vocabulary=Vocabulary(whitelist=("A",))), tagged(), "whitelist: no genre is left"),
         (Policy("replace"), tagged("Jazz"), "equal: it has exactly Jazz"),
         (Policy(top=2), tagged(), "ratio: Rock at 0.20 is below 0.5 of the best, 0.60"),
     ],

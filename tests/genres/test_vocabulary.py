@@ -180,7 +180,7 @@ def test_a_genre_may_be_among_its_own_aliases():
     ],
 )
 def test_a_name_that_stands_for_two_genres_is_refused(ambiguous):
-    with pytest.raises(ConfigError, match=r"aliases: .* stands for .* and for .*; leave it with"):
+    with pytest.raises(ConfigError, match=r"aliases: .* is an alias of both .* and .*; remove one"):
         load_aliases(ambiguous)
 
 
@@ -193,7 +193,7 @@ def test_a_bad_regular_expression_is_refused(pattern):
 @pytest.mark.parametrize("wrong", [["Rock"], 3, None])
 @pytest.mark.parametrize("load", [load_aliases, load_tree])
 def test_what_is_no_table_is_refused(load, wrong):
-    with pytest.raises(ConfigError, match="write a table of lines such as Rock = "):
+    with pytest.raises(ConfigError, match="write a table with lines such as Rock = "):
         load(wrong)
 
 

@@ -225,10 +225,10 @@ def test_of_equal_rows_the_edited_one_stays(tmp_path):
 def test_rows_of_different_wishes_each_have_a_problem(tmp_path):
     content = "path,genre\n/a.mp3,Rock\n/b.mp3,Pop\n/a.mp3,Jazz\n/a.mp3,Ska\n"
     assert [(edit.row, edit.problem) for edit in edits(tmp_path, content)] == [
-        (2, "row 4 asks for another genre for it"),
+        (2, "row 4 gives it another genre"),
         (3, ""),
-        (4, "row 2 asks for another genre for it"),
-        (5, "row 2 asks for another genre for it"),
+        (4, "row 2 gives it another genre"),
+        (5, "row 2 gives it another genre"),
     ]
 
 
