@@ -149,7 +149,7 @@ def run_lines(runs: Iterable[Run]) -> Iterator[str]:
     yield f"{'run':>4}  {'when (UTC)':<16}  {'what':<5}  {'files':>7}  {'undone':>7}  by"
     for run in runs:
         when = run.started[:16].replace("T", " ")
-        undone = run.files - run.standing
+        undone = run.files - run.remaining
         yield printable(
             f"{run.id:>4}  {when:<16}  {run.kind:<5}  {run.files:>7,}  {undone:>7,}  {run.source}"
         )

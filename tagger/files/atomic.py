@@ -1,7 +1,7 @@
-"""A file changes only by replacement: a finished copy takes its place in one step, or nothing does.
+"""Replace a file in one step by a finished copy, or leave it as it is.
 
-Used for music and for reports alike. A kill at any moment leaves the old file or the new one, and
-at worst a hidden scratch file beside it, which `clear_scratch` removes later.
+Used for music and for reports. A kill at any moment leaves the old file or the new one, and at
+worst a hidden scratch file beside it, which `clear_scratch` removes later.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ SCRATCH = re.compile(re.escape(SCRATCH_PREFIX) + r"[0-9a-f]{16}(\.[^.]+)?")
 DEFAULTS = WriteOptions()
 # Other attributes belong to the system: a security label, for example, depends on the folder.
 KEPT_ATTRIBUTES = ("user.", "system.posix_acl_")
-# These also refuse a lease for want of a delegation or oplock, which says nothing about writers.
+# These also refuse a lease if they lack a delegation or oplock, which says nothing about writers.
 UNSURE_OF_WRITERS = frozenset(["nfs", "nfs4", "cifs", "smb3"])
 
 
@@ -49,7 +49,7 @@ def check_replaceable(path: Path, options: WriteOptions = DEFAULTS) -> os.stat_r
             "--break-hardlinks accepts that",
             path,
         )
-    # Root also leaves alone what nobody may write.
+    # Even root leaves alone a file that nobody may write.
     if not status.st_mode & 0o222 or not os.access(path, os.W_OK):
         raise TagError("the file is read-only", path)
     if not os.access(path.parent, os.W_OK):
@@ -65,7 +65,7 @@ def replacing(path: Path, options: WriteOptions = DEFAULTS) -> Iterator[Path]:
     The copy has the suffix, mode, owner, extended attributes and access list of the file, and is
     never readable by more people. Inside the block, `settle` returns the size and times that the
     new file will have. If the block raises, or the file changed meanwhile (`ChangedSince`), the
-    copy is deleted and the file stays as it was. Raises `TagError` for what cannot be preserved.
+    copy is deleted and the file stays as it was. Raises `TagError` if these cannot be preserved.
     """
     before = check_replaceable(path, options)
     with _scratch_file(path, 0o600) as scratch:
@@ -83,7 +83,7 @@ def replacing(path: Path, options: WriteOptions = DEFAULTS) -> Iterator[Path]:
 def settle(path: Path, scratch: Path, options: WriteOptions = DEFAULTS) -> os.stat_result:
     """Prepare an edited copy to replace `path`, and return the status that the new file will have.
 
-    Only its ctime (when the status last changed) still changes, as the copy replaces `path`.
+    Only the ctime (time of the last status change) still changes, when the copy replaces `path`.
     """
     wanted = path.stat()
     mode = stat.S_IMODE(wanted.st_mode)
@@ -137,7 +137,7 @@ def sync(path: Path) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    # The change is made and journalled; some network file systems cannot fsync a folder.
+    # Ignored: some network file systems cannot fsync a folder, and the change is already made.
     with suppress(OSError):
         sync(folder)
 
@@ -154,13 +154,13 @@ def _scratch_file(target: Path, mode: int) -> Iterator[Path]:
     try:
         yield scratch
     except BaseException:
-        # The error that led here says more than an error about the copy would.
+        # The original error says more than an error about the copy would.
         with suppress(OSError):
             scratch.unlink()
         raise
     finally:
         if lock is not None:
-            # Whatever a disk reports this late, `sync` has already reported.
+            # `sync` has already reported any error of the disk.
             with suppress(OSError):
                 os.close(lock)
 
@@ -182,13 +182,13 @@ def _create(target: Path, mode: int) -> tuple[Path, int | None]:
 def _lock(handle: int, scratch: Path) -> bool:
     """Lock a new scratch file until `handle` is closed; false if `clear_scratch` was faster.
 
-    Also false where files cannot be locked, or where a lock would keep the editor from writing.
+    Also false if files cannot be locked, or if a lock would prevent writing.
     """
     if sys.platform == "win32":
         return False
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        # Over SMB, Linux turns it into a lock against every other descriptor, even the editor's.
+        # Over SMB, Linux makes it a lock against every other descriptor, even that of the writer.
         # This detects that, and also whether the name still exists.
         with scratch.open("r+b", buffering=0) as other:
             other.write(b"\0")
@@ -203,7 +203,7 @@ def _remove_unlocked(scratch: str) -> bool:
         return False
     with suppress(OSError):
         # Shared and for reading: the file may be replacing its target right now, and must not seem
-        # to be open for writing. The flags guard against what the name may have become.
+        # to be open for writing. The flags are for a name that is now a link or a pipe.
         handle = os.open(scratch, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         try:
             fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -261,7 +261,7 @@ def _version(status: os.stat_result) -> tuple[int, ...]:
 
 
 def _check_unused(path: Path) -> None:
-    """Raise `TagError` if another program has the file open for writing, where that can be seen.
+    """Raise `TagError` if another program has the file open for writing, if that can be seen.
 
     Linux grants a read lease only on a file that nobody has open for writing.
     """
@@ -287,7 +287,7 @@ def _check_unused(path: Path) -> None:
 
 
 def _file_system(handle: int) -> str:
-    """The type of the file system that holds an open file; "" where it cannot be found out."""
+    """The type of the file system that holds an open file; "" if it cannot be found out."""
     device = os.fstat(handle).st_dev
     device_number = f" {os.major(device)}:{os.minor(device)} "
     with suppress(OSError):

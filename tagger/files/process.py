@@ -1,8 +1,8 @@
 """A child process for the libraries that parse untrusted files, most of them in C.
 
-A file may crash such a library, keep it busy forever, or make it allocate all memory. Here that
-costs one answer: the process is killed and replaced. This contains faults, but not an attacker who
-takes over the process, since it has the rights of the user.
+A file may crash such a library, keep it busy forever, or make it allocate all memory. In a child
+process that costs one answer: the process is killed and replaced. This contains faults, but not an
+attacker who takes over the process, since it has the rights of the user.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ from tagger.files.worker import Answer
 
 T = TypeVar("T")
 
-NOISE_BYTES = 2000  # kept of what libraries print during a call
+NOISE_BYTES = 2000  # kept of the output of libraries during a call
 ATTEMPTS = 2  # the process may have been killed from outside
-# Signals of a system short of memory, or of a person.
+# Signals from a system that is short of memory, or from a person.
 FROM_OUTSIDE = ("SIGKILL", "SIGTERM", "SIGINT", "SIGHUP")
 PIPE_BYTES = 1 << 20  # capacity of the pipe for answers; Linux only
 SECONDS = 120.0  # for one call of `run_isolated`
-WAIT_STEP = 0.5  # s; of the time during which this process is stopped, at most this much counts
+WAIT_STEP = 0.5  # s; while this process is stopped, at most this much of the time counts
 
 log = logging.getLogger(__name__)
 _lock = threading.Lock()
@@ -44,11 +44,11 @@ _lock = threading.Lock()
 class Child:
     """A process that calls functions, one at a time; `start` or the first call starts it.
 
-    It imports `modules` at once, so that the first call need not wait for them.
+    It imports `modules` when it starts, so that the first call need not wait for them.
     """
 
     def __init__(self, modules: Sequence[str] = ()) -> None:
-        self.noise = ""  # what libraries printed during the last call
+        self.noise = ""  # the output of libraries during the last call
         self._process: subprocess.Popen[bytes] | None = None
         self._answers: SimpleQueue[Answer | None] = SimpleQueue()
         self._modules = modules
@@ -67,10 +67,10 @@ class Child:
             self._start()
 
     def call(self, seconds: float, function: Callable[..., T], *arguments: object) -> T:
-        """Return what `function(*arguments)` returns there, or raise the error that it raises.
+        """Call `function(*arguments)` there; return its result, or raise its error.
 
         The function must be importable by its name. Raises `TooLong` if there is no answer after
-        that many seconds, and `Crashed` if the process ended twice, or ran out of memory.
+        `seconds`, and `Crashed` if the process ended twice or ran out of memory.
         """
         request = pickle.dumps((function, arguments), pickle.HIGHEST_PROTOCOL)
         how = ""
@@ -110,7 +110,7 @@ class Child:
         except Empty:
             self._kill()
             raise TooLong(f"it took longer than {seconds:g} s") from None
-        except BaseException:  # Ctrl-C; this answer must not be taken for that of the next call
+        except BaseException:  # Ctrl-C; the next call must not receive this call's answer
             self._kill()
             raise
         if answer is None:
@@ -141,7 +141,7 @@ class Child:
                 stdout=subprocess.PIPE,
                 stderr=self._printed or subprocess.DEVNULL,
                 env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
-                # Ctrl-C reaches all processes of a terminal; only the parent decides how to end.
+                # Ctrl-C reaches all processes of a terminal; only the parent handles it.
                 start_new_session=True,
             )
         except OSError as error:
@@ -184,7 +184,7 @@ class Child:
 
 
 def run_isolated(seconds: float, function: Callable[..., T], path: Path, *others: object) -> T:
-    """Return what `function(path, *others)` returns in a child process that all callers share."""
+    """Return the result of `function(path, *others)` in a child process shared by all callers."""
     with _lock:
         child = _shared_child()
         try:
@@ -207,7 +207,7 @@ class _Ended(Exception):
 
 def _describe_exit(code: int | None) -> str:
     if code is None:
-        return "it does not exit"
+        return "it did not exit"
     with suppress(ValueError):
         return signal.Signals(-code).name
     return f"exit code {code}"
@@ -220,15 +220,15 @@ def _absolute(folders: Iterable[str]) -> Iterator[str]:
 
 
 def _widen(stream: IO[bytes] | None) -> None:
-    """Enlarge a pipe, where the system can.
+    """Enlarge a pipe, if the system can.
 
     The reading thread needs Python's global lock after each chunk, and may wait for it while the
-    main thread computes: 80 times for 5 MB with the 64 kB that a pipe holds by default.
+    main thread computes: with a pipe of 64 kB, the default, 80 times for 5 MB.
     """
     if sys.platform == "linux" and stream is not None:
         import fcntl
 
-        with suppress(OSError):  # the pipes of one user may hold only so much together
+        with suppress(OSError):  # the total size of one user's pipes is limited
             fcntl.fcntl(stream, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
 
 

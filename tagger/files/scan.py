@@ -1,4 +1,4 @@
-"""Which files under the given paths are tracks, in a stable order, each once."""
+"""Find the tracks under the given paths, in a stable order, each once."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SUFFIXES = frozenset([
 ])
 # fmt: on
 NO_SUCH_PATH = "no such file or folder"
-LEADS_OUT = "a link that leads out of the library (--follow-links follows it)"
+LEADS_OUT = "a link to a place outside the library (--follow-links follows it)"
 # Folders that servers and systems keep beside the music; hidden folders are skipped anyway.
 NOT_MUSIC = frozenset(
     ["@eaDir", "#recycle", "$RECYCLE.BIN", "System Volume Information", "lost+found"]
@@ -33,11 +33,11 @@ NOT_MUSIC = frozenset(
 def find_tracks(paths: Iterable[Path], *, follow_links: bool = False) -> Iterator[Track | Failure]:
     """Every track under `paths`, sorted by name within a folder, subfolders among the files.
 
-    In folders, files are chosen by suffix and hidden files are skipped; a file that is given itself
-    is taken whatever its name. A given path that is a link is followed, and so are links from one
-    place under `paths` to another; links that lead elsewhere only with `follow_links`. Paths are
-    those of the real files, and a file reached twice counts once, with the spelling met first. A
-    path that cannot be read, or a link that is not followed, gives a `Failure` with that path.
+    In folders, files are chosen by suffix and hidden files are skipped; a file in `paths` is taken
+    whatever its name. Links in `paths`, and links from one place under `paths` to another, are
+    followed; other links only with `follow_links`. Paths are those of the real files, and a file
+    reached twice counts once, with the spelling that comes first. A path that cannot be read, or a
+    link that is not followed, gives a `Failure` with that path.
     """
     given = [os.path.abspath(path) for path in paths]
     scan = _Scan(None if follow_links else given)
@@ -79,7 +79,7 @@ class _Scan:
         except RecursionError:
             return Failure(Path(path), "a link that leads through too many others", lasting=False)
         except OSError as error:
-            # Nothing shows what a loop, or a broken link without a suffix, was meant to be.
+            # A loop, or a broken link without a suffix, may have been meant as music.
             unknown = error.errno == errno.ELOOP or not os.path.splitext(path)[1]
             wanted = is_music or is_real or unknown
             return Failure(Path(path), _reason(path, error), lasting=False) if wanted else None
@@ -97,7 +97,7 @@ class _Scan:
         return _list_folder(real) if is_folder else _as_track(real, status)
 
     def _is_within(self, real: str) -> bool:
-        """Whether links to there are followed.
+        """Whether links to this path are followed.
 
         Folders are compared by identity: a link may spell a folder's name in another case.
         """
@@ -108,9 +108,9 @@ class _Scan:
 
 
 def _is_real(item: str | os.DirEntry[str]) -> bool:
-    """Whether a path needs no resolving: an entry of a real folder that is not a link itself.
+    """Whether a path needs no resolving: an entry of a real folder that is not itself a link.
 
-    False for every entry on Windows, where a junction does not say that it is a link.
+    False for every entry on Windows, where a junction does not look like a link.
     """
     return not isinstance(item, str) and not item.is_symlink() and os.name != "nt"
 
@@ -138,9 +138,9 @@ def _as_track(real: str, status: os.stat_result) -> Track | Failure:
 def _key(real: str, status: os.stat_result) -> bytes:
     """Equal for two paths of one file that differ only in case or in Unicode normalisation.
 
-    Where those are different files, the inode differs. Hard links share the inode and may be in one
-    folder, so for them the spelling counts; folders have no hard links, though their link count is
-    high. It is a short digest because one is kept for each file of a scan.
+    If those are different files, the inode differs. Hard links share the inode and may be in one
+    folder, so the spelling counts for them; folders have no hard links, despite their high link
+    count. It is a short digest because one is kept for each file of a scan.
     """
     folded = unicodedata.normalize("NFC", real.casefold())
     linked = status.st_nlink > 1 and not stat.S_ISDIR(status.st_mode)

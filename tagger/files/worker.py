@@ -1,6 +1,6 @@
-"""What runs inside the child process of `process.py`: it receives requests and sends answers.
+"""The code inside the child process of `process.py`: it receives requests and sends answers.
 
-It imports little, because every child has to start before it can answer.
+It imports little, so that a child starts quickly.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from tagger.errors import Crashed
 Answer = tuple[bool, Any, bool]
 
 MEMORY_LIMIT = 2 << 30  # bytes of data that the process may allocate; Linux only
-FILE_LIMIT = 16 << 20  # bytes that it may write to a file, such as what its libraries print
+FILE_LIMIT = 16 << 20  # bytes that it may write to a file, such as the output of its libraries
 WORN_OUT = 512 << 20  # bytes; a process that holds more is replaced, because libraries leak
 
 
 def serve(modules: Iterable[str] = ()) -> None:
-    """Answer requests until there are no more, or the parent has gone."""
+    """Answer requests until there are no more, or the parent process ends."""
     _end_with(int(sys.argv[-1]))
     _limit()
     requests = os.fdopen(os.dup(0), "rb")
@@ -62,7 +62,7 @@ def _answer(function: Callable[..., Any], arguments: tuple[object, ...]) -> Answ
 def _is_worn_out() -> bool:
     if sys.platform != "linux":
         return False
-    # Not the peak that getrusage reports: that starts with what the parent had.
+    # Not the peak from getrusage, which starts with the memory that the parent had.
     with open("/proc/self/statm", "rb") as file:
         pages = int(file.read().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") > WORN_OUT
@@ -78,7 +78,7 @@ def _end_with(parent: int) -> None:
 
 
 def _limit() -> None:
-    """Limit what this process and those that it starts may use, where the system can."""
+    """Limit the resources of this process and those that it starts, if the system can."""
     if sys.platform == "win32":
         return
     import resource

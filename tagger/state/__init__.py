@@ -1,6 +1,6 @@
-"""What is remembered between runs, in one SQLite file.
+"""What is stored between runs, in one SQLite file.
 
-Here are: the file itself, its tables and migrations (`database.py`); the journal of tag changes,
-which makes undo possible (`journal.py`); and predictions, failures and tags as they were read
-(`store.py`). May use `types` and `errors` only. Start reading in `store.py`.
+`database.py` opens the file and has its tables and migrations; `journal.py` keeps the journal of
+tag changes, which makes undo possible; `store.py` keeps predictions, failures and tags as they
+were read. May use `types` and `errors` only. Start reading in `store.py`.
 """

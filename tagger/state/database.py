@@ -23,10 +23,10 @@ Self = TypeVar("Self", bound="Database")
 APPLICATION = 0x74616767  # "tagg": marks our databases among those of other programs
 MAGIC = b"SQLite format 3\0"
 APPLICATION_AT = 68  # byte of the header: https://www.sqlite.org/fileformat.html
-COMPANIONS = ("-journal", "-wal", "-shm")  # what SQLite keeps next to a database
+COMPANIONS = ("-journal", "-wal", "-shm")  # files that SQLite keeps next to a database
 POLL_SECONDS, WAIT_SECONDS = 0.5, 60
 # Writes outside a transaction do not wait for the disk, which may take longer than predicting a
-# track. A kill loses none of them, and a power failure only what can be computed again.
+# track. A kill loses none of them, a power failure only those that can be computed again.
 NO_SYNC = "PRAGMA synchronous = NORMAL"
 
 # Paths are stored as bytes, because file names need not be text.
@@ -59,8 +59,8 @@ CREATE INDEX journal_by_path ON journal (path);
 CREATE INDEX journal_by_run ON journal (run)
 """
 # The content of tags is remembered; an undo names the change that it reverts, and can be undone.
-# Undos of version 1 do not record which genres they left ('null'). One that was killed before it
-# marked the change it reverted is found by its old size and time, which are that change's new ones.
+# Undos of version 1 do not record which genres they left ('null'). If one was killed before it
+# marked the change it reverted, its old size and time match that change's new ones.
 TAGS_AND_REVERTS = """
 ALTER TABLE models ADD COLUMN multi_label INTEGER NOT NULL DEFAULT 0;
 CREATE TABLE tags (
@@ -85,8 +85,8 @@ VERSION = len(MIGRATIONS)
 class Database:
     """An open state file; a context manager.
 
-    `ours` says that a file at this place is ours whatever it contains. Raises `DamagedState` for a
-    damaged file of ours, and `StateError` for one that cannot be used; both leave it as it is.
+    `ours` says that a file at this path is ours whatever it contains. Raises `DamagedState` for a
+    damaged file of ours, and `StateError` for one that cannot be used; neither changes the file.
     """
 
     def __init__(self, path: Path, *, ours: bool = False) -> None:
@@ -129,7 +129,7 @@ class Database:
         if version > VERSION:
             raise StateError(
                 f"a newer version of tag-genres made {self.path}; "
-                "upgrade, or name another file by --state"
+                "upgrade, or name another file with --state"
             )
         if (found := self.do("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
             raise DamagedState(self._advice(found.splitlines()[-1]))
@@ -137,7 +137,7 @@ class Database:
         self.do(NO_SYNC)
         if version < VERSION:
             self._migrate()
-        with self.transaction():  # a read-only place is reported now, not after an hour
+        with self.transaction():  # report a read-only file now, not after an hour
             pass
 
     def _keep_wal(self) -> None:
@@ -227,8 +227,8 @@ class Database:
 def locked(path: Path, notify: Callable[[str], None]) -> Iterator[None]:
     """Let one run at a time work with a state file, so that two never do the same work.
 
-    The lock is SQLite's own, on an empty file beside the state, and ends with the process. If there
-    is another run to wait for, `notify` is called with a message.
+    The lock is SQLite's own, on an empty file beside the state, and ends with the process. If
+    another run holds it, `notify` is called with a message.
     """
     try:
         with closing(
@@ -244,7 +244,7 @@ def locked(path: Path, notify: Callable[[str], None]) -> Iterator[None]:
 
 
 def _acquire(lock: sqlite3.Connection) -> bool:
-    """Take the lock if nobody has it, and return whether it is ours."""
+    """Take the lock if it is free, and return whether it is ours."""
     try:
         lock.execute("BEGIN EXCLUSIVE")
     except sqlite3.OperationalError as error:
@@ -255,11 +255,11 @@ def _acquire(lock: sqlite3.Connection) -> bool:
 
 
 def _advice(path: Path, error: Exception | str) -> str:
-    return f"the state file {path} cannot be used ({error}); name another by --state"
+    return f"the state file {path} cannot be used ({error}); name another with --state"
 
 
 def set_aside(path: Path) -> Path:
-    """Rename a damaged state file and what SQLite keeps beside it; return its new path."""
+    """Rename a damaged state file and SQLite's files beside it; return its new path."""
     now = datetime.now().strftime("%Y%m%d-%H%M%S")
     numbered = chain([""], (f"-{number}" for number in count(2)))
     names = (path.with_name(f"{path.name}.damaged-{now}{number}") for number in numbered)
@@ -272,7 +272,7 @@ def set_aside(path: Path) -> Path:
     except OSError as error:
         raise StateError(
             f"the state file {path} is damaged and cannot be moved aside ({error.strerror}); "
-            "name another by --state"
+            "name another with --state"
         ) from error
     return aside
 

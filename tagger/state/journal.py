@@ -1,7 +1,7 @@
-"""The journal of tag changes: what each run wrote, what was there before, and what was undone.
+"""The journal of tag changes: what each run wrote, the previous value, and what was undone.
 
-An entry is on disk before its file is replaced. It is never deleted once the change was made: an
-undo is a change too, which `reverts` another one and can be undone itself.
+An entry is on disk before its file is replaced. It is never deleted once the change is made: an
+undo is a change too, which `reverts` another one and can itself be undone.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Change:
     old: Track
     new: Track
     before: GenreFields
-    after: tuple[str, ...] | None  # the genres that it has since; None if they are not known
+    after: tuple[str, ...] | None  # the genres after it; None if they are not known
     undone_by: int | None = None  # a run
 
 
@@ -48,7 +48,7 @@ class Run:
     started: str  # ISO 8601, UTC
     source: str  # the model, the edited report, or for an undo the runs that it reverted
     files: int  # how many it changed
-    standing: int  # how many of these changes are not undone
+    remaining: int  # how many of these changes are not undone
 
 
 class Journal(Database):
@@ -66,7 +66,7 @@ class Journal(Database):
     ) -> int:  # fmt: skip
         """Journal a change of a file, old to new, that is about to be made; return its number.
 
-        From here on, predictions for the old file hold for the new one: only its tag differs.
+        From here on, predictions for the old file apply to the new one: only its tag differs.
         """
         old, new = change
         fields = json.dumps({"values": dict(before.values), "has_tags": before.has_tags})
@@ -97,7 +97,7 @@ class Journal(Database):
     # --- what can be undone -----------------------------------------------------------------------
 
     def runs(self) -> list[Run]:
-        """Every run that changed something, oldest first."""
+        """Every run that changed a file, oldest first."""
         rows = self.do(
             "SELECT runs.id, kind, started, iif(kind = 'undo', 'of run ' || group_concat(DISTINCT "
             "reverted.run), model), count(*), sum(journal.undone_by IS NULL) "
@@ -108,11 +108,11 @@ class Journal(Database):
         return [Run(*row) for row in rows]
 
     def has_run(self, run: int) -> bool:
-        """Whether there was such a run."""
+        """Whether a run has this number."""
         return self.do("SELECT 1 FROM runs WHERE id = ?", (run,)).fetchone() is not None
 
     def last_run(self) -> int | None:
-        """The latest run, other than an undo, that has something left to undo."""
+        """The latest run, other than an undo, with changes left to undo."""
         run: int | None = self.do(
             "SELECT max(run) FROM journal JOIN runs ON runs.id = run "
             "WHERE kind != 'undo' AND undone_by IS NULL"
@@ -145,7 +145,7 @@ class Journal(Database):
         return change if change is not None and change.undone_by is None else None
 
     def refreshed(self, change: Change) -> Change:
-        """The same entry as it is now: undoing a later change updates what this one left."""
+        """The same entry as it is now: undoing a later change updates the new size and time."""
         row = self.do(f"SELECT {COLUMNS} FROM journal WHERE id = ?", (change.id,)).fetchone()
         return _change(row)
 
@@ -189,10 +189,10 @@ class Journal(Database):
     def mark_undone(self, change: Change, by: int | None, now: Track) -> None:
         """Note that run `by` undid a change and left the file as `now`; None: in a rehearsal."""
         with self.transaction():
-            self._set_standing(change.id, REHEARSAL if by is None else by, now)
+            self._set_undone(change.id, REHEARSAL if by is None else by, now)
 
-    def _set_standing(self, entry: int, undone_by: int | None, now: Track) -> None:
-        """Mark an entry as undone or standing; the change that it reverts becomes the opposite."""
+    def _set_undone(self, entry: int, undone_by: int | None, now: Track) -> None:
+        """Mark an entry as undone, or as not if None; the opposite for the change that it reverts."""
         run, reverts, *states = self.do(
             "SELECT run, reverts, old_size, old_mtime_ns, new_size, new_mtime_ns "
             "FROM journal WHERE id = ?",
@@ -208,13 +208,13 @@ class Journal(Database):
         was_by = self.do("SELECT undone_by FROM journal WHERE id = ?", (reverts,)).fetchone()[0]
         # An undo that was killed before it replaced the file never marked what it meant to revert.
         if undone_by is None or was_by == run:
-            self._set_standing(reverts, run if undone_by is None else None, now)
+            self._set_undone(reverts, run if undone_by is None else None, now)
 
     def relocate(self, moves: Mapping[Path, Track]) -> None:
-        """Files were moved: everything known about an old path holds for the new one.
+        """Transfer everything known about the old path of each moved file to the new one.
 
-        Where only the size is known, the file's present time is taken over, since a copy may have
-        lost it. Whether the file of that size is the right one, its content has to show.
+        If only the size matches, the file's present time is stored, since a copy may have lost the
+        old one. Later checks of the content show whether it is the right file.
         """
         with self.transaction():
             for old, now in moves.items():
@@ -238,9 +238,9 @@ class Journal(Database):
         return row is not None
 
     def rehearse(self) -> None:
-        """Work on a copy of the journal from now on, which is dropped when the state is closed.
+        """From now on, work on a copy of the journal that is dropped when the state is closed.
 
-        Predictions, failures and tags are hidden meanwhile.
+        Until then, predictions, failures and tags are hidden.
         """
         for table in ("journal", "predictions", "failures", "tags"):
             rows = "" if table == "journal" else " WHERE false"

@@ -1,7 +1,7 @@
-"""What outlives a run, in one SQLite file: predictions, failures, tags as read, the journal.
+"""What is stored between runs, in one SQLite file: predictions, failures, tags, the journal.
 
-A prediction belongs to (path, checkpoint fingerprint, plan) and counts while the file keeps its
-size and mtime. What a tag holds counts while it keeps its ctime as well, which no editor puts back.
+A prediction belongs to (path, checkpoint fingerprint, plan) and is valid while the file keeps its
+size and mtime. A stored tag is valid while the file also keeps its ctime, which no editor restores.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ class State(Journal):
     def add_model(
         self, fingerprint: str, name: str, labels: tuple[str, ...], *, multi_label: bool = False
     ) -> None:
-        """Record what the probabilities of a checkpoint stand for."""
+        """Record the labels that the probabilities of a checkpoint belong to."""
         row = (fingerprint, name, json.dumps(labels), multi_label)
         self.do("INSERT OR REPLACE INTO models VALUES (?, ?, ?, ?)", row)
 
     def save_prediction(self, prediction: Prediction, fingerprint: str, plan: str) -> None:
-        """Store a prediction, in place of an older one with the same path, checkpoint and plan."""
+        """Store a prediction; it replaces an older one with the same path, checkpoint and plan."""
         track = prediction.track
         row = (
             os.fsencode(track.path), fingerprint, plan, track.size, track.mtime_ns,
@@ -52,13 +52,13 @@ class State(Journal):
         return bool(found) and (track.size, track.mtime_ns) not in found
 
     def save_tag(self, track: Track, tag: TagInfo) -> None:
-        """Store what the tag of a file holds."""
+        """Store the content of a file's tag."""
         row = (os.fsencode(track.path), track.size, track.mtime_ns, track.ctime_ns)
         info = json.dumps(asdict(tag))
         self.do("INSERT OR REPLACE INTO tags VALUES (?, ?, ?, ?, ?)", (*row, info))
 
     def find_tag(self, track: Track) -> TagInfo | None:
-        """What the tag of a file held when it was last read, if the file is still the same."""
+        """The content of a file's tag when it was last read, if the file is still the same."""
         row = self.do(
             "SELECT info FROM tags WHERE path = ? AND size = ? AND mtime_ns = ? AND ctime_ns = ?",
             (os.fsencode(track.path), track.size, track.mtime_ns, track.ctime_ns),
@@ -97,6 +97,6 @@ def _start_over(path: Path, notify: Callable[[str], None], *, ours: bool) -> Sta
         aside = set_aside(path)
     notify(
         f"the state file {path} is damaged; it is kept as {aside}, and a new one is started: "
-        "everything is predicted again, and what earlier runs wrote cannot be undone from it"
+        "every track is predicted again, and the changes of earlier runs can no longer be undone"
     )
     return State(path, ours=ours)

@@ -107,7 +107,7 @@ def test_what_cannot_be_done_is_one_line_and_exit_code_1(
         (LIBRARY, "--model", bert): "not an AST audio classifier",
         (LIBRARY, "--model", "someone/some-model"): "give a folder",
         (LIBRARY, "--model", tiny_model, "--state", newer): "upgrade",
-        (LIBRARY, "--model", tiny_model, "--state", damaged): "name another by --state",
+        (LIBRARY, "--model", tiny_model, "--state", damaged): "name another with --state",
         (LIBRARY, "--model", tiny_model, "--csv", empty / "no" / "genres.csv"): "--csv",
         (LIBRARY, "--model", tiny_model, "--device", "cuda"): "use --device cpu",
         ("undo",): "nothing to undo",

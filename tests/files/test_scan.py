@@ -224,7 +224,7 @@ def test_two_links_to_a_folder_count_once(root, elsewhere):
 
 
 def test_the_reason_names_the_option():
-    assert LEADS_OUT == "a link that leads out of the library (--follow-links follows it)"
+    assert LEADS_OUT == "a link to a place outside the library (--follow-links follows it)"
 
 
 @pytest.mark.parametrize("name", ["cover.jpg", ".hidden.mp3", "@eaDir"])

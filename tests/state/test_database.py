@@ -168,7 +168,7 @@ def decoders_of(folder: Path) -> str:
 def test_a_state_of_version_1_keeps_its_runs_and_what_they_changed(tmp_path, file):
     old = OldRun(tmp_path, file)
     with State(file) as opened:
-        assert [(run.kind, run.files, run.standing) for run in opened.runs()] == [
+        assert [(run.kind, run.files, run.remaining) for run in opened.runs()] == [
             ("tag", 1, 0),
             ("undo", 1, 1),
         ]

@@ -125,7 +125,7 @@ def test_a_run_predicts_nothing_again(library, file, tmp_path):
 
 def test_its_runs_are_listed(file):
     with State(file) as state:
-        runs = [(run.kind, run.source, run.files, run.standing) for run in state.runs()]
+        runs = [(run.kind, run.source, run.files, run.remaining) for run in state.runs()]
     assert runs == [
         ("tag", "gtzan-small", 3, 2),
         ("apply", "e.csv", 1, 1),

@@ -430,7 +430,7 @@ def test_a_killed_undo_of_several_files_goes_on_where_it_stopped(home, file):
 
 
 def counts(file: Path) -> list[tuple[str, int, int]]:
-    return [(run.kind, run.files, run.standing) for run in undo_command.list_runs(file)]
+    return [(run.kind, run.files, run.remaining) for run in undo_command.list_runs(file)]
 
 
 def test_the_list_counts_what_each_run_changed_and_what_of_it_stands(home, file):
