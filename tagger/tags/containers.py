@@ -1,6 +1,6 @@
-"""Where a file keeps its ID3v2 tag and its RIFF INFO list, found and replaced as bytes.
+"""Find and replace the ID3v2 tag and the RIFF INFO list of a file, as bytes.
 
-An ID3v2 tag is at the start (MP3, TTA), at the end (DSF) or in a chunk (WAV, AIFF, DSDIFF). For the
+An ID3v2 tag is at the start (MP3, TTA), at the end (DSF) or in a chunk (WAV, AIFF, DSDIFF). For
 other tags at the end of a file see `trailers`.
 """
 
@@ -35,7 +35,7 @@ Place = str | ChunkLayout
 
 
 def read_id3(file: IO[bytes], place: Place) -> bytes:
-    """The ID3v2 tag; empty where there is none."""
+    """The ID3v2 tag; empty if there is none."""
     return read_part(file, *find_id3(file, place))
 
 
@@ -61,7 +61,7 @@ def put_id3(file: IO[bytes], place: Place, new: bytes) -> None:
     start, stop = find_id3(file, place)
     if start == stop and place == DSF and start != file.seek(0, 2):
         raise TagError(
-            "its header points at no ID3 tag and not at the end of the file, so a new tag would "
+            "its header points at neither an ID3 tag nor the end of the file, so a new tag would "
             "damage it; fix that pointer (bytes 20 to 27; 0 means none) first"
         )
     splice(file, start, stop, new)
@@ -81,7 +81,7 @@ def chunks(
 ) -> Iterator[tuple[bytes, int, int]]:
     """Id, offset of the header and offset after the data of each chunk of a file.
 
-    Stops at `end`, by default where the container's header says that it ends.
+    Stops at `end`; by default, at the end that the container's header states.
     """
     head = 4 + struct.calcsize(layout.size)
     at, end = head + 4, _end(file, layout) if end is None else end
@@ -111,7 +111,7 @@ def _put_chunk(file: IO[bytes], layout: ChunkLayout, new: bytes) -> None:
     length = file.seek(0, 2)
     head = 4 + struct.calcsize(layout.size)
     sound = next((stop - at - head for name, at, stop in found if name in AUDIO), 0)
-    # Readers take an audio chunk without a size to reach the end: they would play a tag.
+    # Readers assume that an audio chunk without a size reaches the end: they would play the tag.
     if not found or found[-1][2] > length or not sound:
         raise TagError(
             "the file is cut off, or its header does not say where the audio ends; "
@@ -138,7 +138,7 @@ def _put_chunk(file: IO[bytes], layout: ChunkLayout, new: bytes) -> None:
 
 
 def _check_end(file: IO[bytes], layout: ChunkLayout) -> None:
-    """Refuse tags after the end of the container: many readers find them only until a new one."""
+    """Refuse tags after the end of the container: a new tag would hide them from many readers."""
     end, length = _end(file, layout), file.seek(0, 2)
     behind = [name for name, at, _ in chunks(file, layout, length) if at >= end]
     if any(is_id3(name) or name == b"LIST" for name in behind):

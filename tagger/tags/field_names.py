@@ -1,4 +1,4 @@
-"""What each kind of tag calls the fields that are read besides the genre, and their texts."""
+"""The names and texts of the fields that are read besides the genre, for each kind of tag."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _mutagen: Any = mutagen  # half of it is untyped
 
 @dataclass(frozen=True, slots=True)
 class FieldNames:
-    """Names of fields in one kind of tag, as mutagen spells them; the first that is set counts."""
+    """Names of fields in one kind of tag, in mutagen's spelling; the first that is set counts."""
 
     note: str  # our own field
     album: tuple[str, ...]
@@ -55,13 +55,13 @@ def texts(tags: Any, key: str) -> tuple[str, ...]:
 
 
 def first_text(tags: Any, keys: tuple[str, ...]) -> str:
-    """The first value, stripped of blanks, of the first field that has one; else ""."""
+    """The first value, stripped, of the first field that has one; else ""."""
     firsts = ("".join(texts(tags, key)[:1]).strip() for key in keys)
     return next(filter(None, firsts), "")
 
 
 def is_set(tags: Any, keys: tuple[str, ...]) -> bool:
-    """Whether a field holds a yes: "1" or "true"."""
+    """Whether the field is true: "1" or "true"."""
     return first_text(tags, keys).casefold() in ("1", "true")
 
 

@@ -1,7 +1,7 @@
-"""The raw genre fields of a file, and our own field (the note) beside them: read and written.
+"""Read and write the raw genre fields of a file, and our own field (the note).
 
 mutagen reads everything, and writes Vorbis comments, MP4, ASF and APEv2. An ID3v2 tag is edited as
-bytes, see `id3v2`; so the tags after the audio (APEv2, Lyrics3, ID3v1) are not touched either.
+bytes (see `id3v2`), so the tags after the audio (APEv2, Lyrics3, ID3v1) are not touched.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def put_fields(
     *,
     keep_empty: bool = True,
 ) -> None:
-    """Set the fields, and remove those not given; without `keep_empty`, remove an empty tag."""
+    """Set these fields and remove the others; without `keep_empty`, remove an empty tag."""
     note = fields.get(NOTE)
     ape_alone = family.has_ape and is_ape_alone(file, family, read_ape(file))
     if "id3v1" in fields and trailers.read_v1(file):
@@ -99,7 +99,7 @@ def put_fields(
 
 
 def has_tags(file: IO[bytes], media: Any, family: Family) -> bool:
-    """Whether the tag that is written to exists and is not empty."""
+    """Whether the main tag exists and is not empty."""
     if family.id3 is not None:
         return bool(read_id3(file, family.id3))
     if family.has_ape:
@@ -130,7 +130,7 @@ def _put_id3(
 def _put_ape(
     file: IO[bytes], changes: Mapping[str, Values | None], made: Any, *, keep_empty: bool
 ) -> None:
-    """`made` is the tag that a file without one gets."""
+    """`made` is the new tag for a file without one."""
     (start, stop), tags = trailers.find_ape(file), read_ape(file)
     if all(values is None and key not in tags for key, values in changes.items()):
         return  # a tag without such a field keeps its bytes
@@ -138,8 +138,8 @@ def _put_ape(
     if raw is None or sorted(raw) != sorted(render_ape_items(tags)):
         raise TagError(
             "its APEv2 tag holds items that would be lost or changed (two with the same name, more "
-            "than it counts, or a read-only one); remove those, or the whole tag, in a tag editor "
-            "such as Kid3 or Mp3tag first"
+            "than it declares, or a read-only one); first remove those, or the whole tag, in a tag "
+            "editor such as Kid3 or Mp3tag"
         )
     if len(tags) == 0:
         tags.update(made)
@@ -218,8 +218,8 @@ def _check_flac_blocks(file: IO[bytes], known: Sequence[Any]) -> None:
         if raw != new and block.code != PADDING:
             raise TagError(
                 f"its FLAC block of type {block.code} would not keep its bytes (6 is a picture, "
-                "often with a description that is not UTF-8); remove it, or add it again, in a tag "
-                "editor such as Kid3 or Mp3tag first"
+                "often with a description that is not UTF-8); first remove it, or add it again, in "
+                "a tag editor such as Kid3 or Mp3tag"
             )
 
 

@@ -1,4 +1,4 @@
-"""Which tags each container has, a row per family, and what mutagen reads from them."""
+"""The tags of each container, a row per family, and mutagen's view of them."""
 
 from __future__ import annotations
 
@@ -46,8 +46,9 @@ _mutagen: Any = mutagen  # half of it is untyped
 class Family:
     """Where the containers of some of mutagen's types keep the genre.
 
-    `field` is the main genre field, `id3` the place of an ID3v2 tag. `older` are other tags, mostly
-    at the end of the file: their genre counts if the main field is missing, and is updated with it.
+    `field` is the main genre field, `id3` the place of an ID3v2 tag. `older` lists other tags,
+    mostly at the end of the file: their genre counts if the main field is missing, and is updated
+    with it.
     """
 
     types: tuple[Any, ...]
@@ -63,7 +64,7 @@ class Family:
 
 
 APE_GENRE = "ape:Genre"
-IGNR = "riff:IGNR"  # in a RIFF INFO list; where there is such a list, FFmpeg reads nothing else
+IGNR = "riff:IGNR"  # in a RIFF INFO list; if there is such a list, FFmpeg reads nothing else
 
 _m = _mutagen
 FAMILIES = (
@@ -81,7 +82,7 @@ FAMILIES = (
     Family((_m.mp4.MP4,), MP4, "©gen"),
     Family((_m.asf.ASF,), ASF, "WM/Genre"),
 )
-# Other types that mutagen knows; without them such a file could be taken for one of the above.
+# Other types that mutagen knows; without them, such a file could be mistaken for one of the above.
 _NO_FAMILY = (
     _m.aac.AAC,
     _m.ac3.AC3,
@@ -97,7 +98,7 @@ _FAMILY_OF: dict[Any, Family | None] = {
 
 
 def recognise(file: IO[bytes], path: Path) -> tuple[Any, Family | None]:
-    """The type that mutagen chooses by content and suffix, and its family; `None` if none fits."""
+    """The type that mutagen chooses by content and suffix, and its family; `None` for no match."""
     header = file.read(128)
     score, _, kind = max(
         (kind.score(str(path), file, header), kind.__name__, kind) for kind in _FAMILY_OF
@@ -107,13 +108,13 @@ def recognise(file: IO[bytes], path: Path) -> tuple[Any, Family | None]:
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """A file with an ID3v2 or APEv2 tag, as mutagen sees it without that tag."""
+    """Mutagen's view of a file with an ID3v2 or APEv2 tag, without that tag."""
 
     info: Any
 
 
 def load(file: IO[bytes], kind: Any, family: Family) -> Any:
-    """What mutagen reads from a file; for ID3v2 and APEv2 only the stream, see `read_tags`."""
+    """Mutagen's view of a file; for ID3v2 and APEv2 only the stream, see `read_tags`."""
     if family.names is MP4:
         mp4.check_atoms(file)
     if isinstance(family.id3, containers.ChunkLayout):
@@ -130,7 +131,7 @@ def load(file: IO[bytes], kind: Any, family: Family) -> Any:
     return media
 
 
-# mutagen's own loading of such a tag takes time quadratic in its size.
+# mutagen's own loading of an ID3v2 or APEv2 tag takes time quadratic in its size.
 _STREAMS = {
     _m.mp3.MP3: _m.mp3.MPEGInfo,
     _m.trueaudio.TrueAudio: _m.trueaudio.TrueAudioInfo,
@@ -147,7 +148,7 @@ _STREAMS = {
 
 @dataclass(frozen=True, slots=True)
 class Tags:
-    """What mutagen reads from the tags of a file; empty where there is none.
+    """Mutagen's view of the tags of a file; a missing tag is empty.
 
     Genre and note go to the main tag. `ape`, at the end of the file, may be the main one.
     """
@@ -182,7 +183,7 @@ def is_ape_alone(file: IO[bytes], family: Family, ape: Any) -> bool:
 
 
 def read_id3(file: IO[bytes], place: containers.Place) -> bytes:
-    """The ID3v2 tag; empty where there is none, or only empty frames, which hide nothing."""
+    """The ID3v2 tag; empty if there is none, or only one of empty frames, which hides nothing."""
     source = containers.read_id3(file, place)
     tag = id3v2.parse(source) if source else id3v2.Id3()
     head = 6 if tag.major == 2 else 10
@@ -191,14 +192,14 @@ def read_id3(file: IO[bytes], place: containers.Place) -> bytes:
 
 
 def parse_id3(file: IO[bytes], place: containers.Place) -> id3v2.Id3:
-    """The ID3v2 tag as bytes, or the new one that a file without one would get."""
+    """The ID3v2 tag as bytes, or a new one if the file has none."""
     if source := read_id3(file, place):
         return id3v2.parse(source)
     return new_id3(file, place)
 
 
 def new_id3(file: IO[bytes], place: containers.Place) -> id3v2.Id3:
-    """A new ID3v2 tag, with the texts of an ID3v1 or RIFF INFO, which it hides from many."""
+    """A new ID3v2 tag, with the texts of an ID3v1 or RIFF INFO, which it hides from readers."""
     if place == containers.WAV:
         return id3v2.from_texts(_info_texts(dict(containers.read_info(file))))
     if place == containers.FRONT:
@@ -256,10 +257,10 @@ def read_ape(file: IO[bytes]) -> Any:
     items, adds_up = trailers.split_ape(file)
     source = read_part(file, start, stop)
     if not adds_up and len(items) < int.from_bytes(source[-16:-12], "little"):
-        # mutagen reports the same, but only after a search for the end of a name at each byte.
+        # mutagen reports this too, but only after it searched for the end of a name at each byte.
         raise TagError("an item of the APEv2 tag has no name")
     try:
-        # mutagen seeks back to a header, which some tags only claim to have.
+        # mutagen seeks back to the header, which some tags claim to have but lack.
         return _mutagen.apev2.APEv2(BytesIO(bytes(trailers.APE_SIZE) + source))
     except _mutagen.apev2.APENoHeaderError:  # it has no items
         return _mutagen.apev2.APEv2()

@@ -1,8 +1,8 @@
-"""The genre of one file: read, write and restore it; nothing else in the file changes.
+"""Read, write and restore the genre of one file; nothing else in the file changes.
 
-Beside the genre is our own field, the note, see `genres.provenance`.
+Beside the genre there is our own field, the note, see `genres.provenance`.
 
-Files are edited in place: a caller passes a private copy, which is worthless after an error.
+Files are edited in place: a caller passes a private copy, and discards it after an error.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _V1_NUMBERS = {name.casefold(): number for number, name in enumerate(_V1_NAMES)}
 
 
 def read_genres(path: Path) -> tuple[str, ...]:
-    """Genre names as a user means them, in file order, each once; `()` if there are none.
+    """The names of the genres, in file order, each once; `()` if there are none.
 
     ID3 numbers are turned into names. Older tags count only if the main one has no genre: in an MP3
     the ID3v2 tag, then APEv2, then ID3v1; in a WAV the ID3 chunk, then RIFF INFO.
@@ -48,8 +48,8 @@ def read_genres(path: Path) -> tuple[str, ...]:
 def read_tag(path: Path) -> TagInfo:
     """Genres as in `read_genres`, and everything else that a run needs from a tag, in one read.
 
-    All but the genres comes from the main tag; the first of several values counts, and a value that
-    is not text counts as "". Raises the errors of `read_genres`.
+    Everything but the genres comes from the main tag; the first of several values counts, and a
+    value that is not text counts as "". Raises the errors of `read_genres`.
     """
     with _opened(path, "rb") as (file, media, family):
         tags = read_tags(file, media, family)
@@ -77,7 +77,7 @@ def write_genres(path: Path, genres: Sequence[str], note: str = "") -> None:
     """Store genres, best first, and the note in our own field, and read both back.
 
     Several genres stay separate values; in ID3v2.3 and 2.2 they are one value, joined with "; ". A
-    file without a tag, or with an empty one, gets a new one, which repeats the texts of an ID3v1
+    file without a tag, or with an empty one, gets a new one. This repeats the texts of an ID3v1
     block or a RIFF INFO list, since it would hide them; an MP3 with only an APEv2 tag gets its
     genre there. An older tag at the end is updated, never added. The note goes only to the main
     tag; "" removes it.
@@ -115,26 +115,27 @@ def write_genres(path: Path, genres: Sequence[str], note: str = "") -> None:
 
 
 def field_genres(fields: GenreFields) -> tuple[str, ...]:
-    """The names that raw fields stand for, as `read_genres` would return them."""
+    """The genres in raw fields, as `read_genres` would return them."""
     raw = ((field, values) for field, values in fields.values.items() if field != NOTE)
     names = (_names(field, values, joined=True) for field, values in raw)
     return next(filter(None, names), ())
 
 
 def restore_fields(path: Path, fields: GenreFields) -> None:
-    """Put back what `read_fields` returned; a tag that is new and now empty is removed."""
+    """Restore what `read_fields` returned; a tag that is new and now empty is removed."""
     with _opened(path, "r+b") as (file, media, family):
         put_fields(file, media, family, fields.values, keep_empty=fields.has_tags)
         file.seek(0)
         if family.id3 == containers.FRONT and recognise(file, path)[1] is not family:
-            # Only an ID3 tag without frames showed what kind of file it is: its suffix is wrong.
+            # The suffix is wrong, and only an ID3 tag without frames showed the type of the file.
             splice(file, 0, 0, id3v2.Id3().to_bytes())
 
 
 def other_tags(path: Path) -> dict[str, str]:
-    """Everything in the tags but genre and note, and the stream's figures: equal across a write.
+    """Everything in the tags but genre and note, and the properties of the stream.
 
-    Texts are kept, everything else becomes a digest. The audio itself is not compared here.
+    A write must not change the result. Texts are kept, everything else becomes a digest. The audio
+    itself is not included.
     """
     with _opened(path, "rb") as (file, media, family):
         return other_parts(file, media, family)
@@ -144,7 +145,7 @@ def other_tags(path: Path) -> dict[str, str]:
 
 
 def _names(field: str, values: Iterable[str], *, joined: bool) -> tuple[str, ...]:
-    """The names that the raw values of a field stand for."""
+    """The genres in the raw values of a field."""
     if field == "id3v1":
         values = [value for value in values if int(value) < len(_V1_NAMES)]
     if field in ("TCON", "id3v1"):
@@ -158,7 +159,7 @@ def _names(field: str, values: Iterable[str], *, joined: bool) -> tuple[str, ...
 
 def _check_name(name: str, path: Path) -> None:
     if name.isdecimal() or name.startswith("(") or name in ("RX", "CR"):
-        raise TagError(f"ID3 readers take {name!r} for a genre number; choose another name", path)
+        raise TagError(f"ID3 readers read {name!r} as a genre number; choose another name", path)
     if any(unicodedata.category(char) in ("Cc", "Cs") for char in name):
         raise TagError(f"the genre {name!r} contains control characters; choose another name", path)
 
@@ -192,14 +193,14 @@ def _opened(path: Path, mode: str) -> Iterator[tuple[IO[bytes], Any, Family]]:
     except OSError as error:
         raise TagError(f"cannot be read or written: {error.strerror or error}", path) from error
     # On damaged files mutagen's parsers raise IndexError, ValueError, KeyError, struct.error,
-    # ZeroDivisionError, AssertionError, MemoryError ...; our own parsers may do so as well.
+    # ZeroDivisionError, AssertionError, MemoryError ...; so may our own parsers.
     except Exception as error:
         reason = str(error) if len(str(error)) > len("error") else "it is cut off or broken"
         raise TagError(f"the file or its tag cannot be read: {reason}", path) from error
 
 
 def _is_adts(file: IO[bytes], family: Family) -> bool:
-    """Whether the audio is bare AAC, which mutagen takes for MP3 after an ID3 tag."""
+    """Whether the audio is bare AAC, which mutagen mistakes for MP3 after an ID3 tag."""
     if family.id3 != containers.FRONT:
         return False
     file.seek(containers.find_id3(file, containers.FRONT)[1])

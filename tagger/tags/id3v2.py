@@ -24,8 +24,8 @@ from tagger.tags.parts import check_count
 
 _mutagen: Any = mutagen  # half of it is untyped
 
-BLANK = " \t\n\v\f\r\0"  # what fills a field of fixed size; a no-break space is text
-NEW_PADDING = 1024  # free bytes in a tag that must grow, so that the next edit moves no audio
+BLANK = " \t\n\v\f\r\0"  # fills the rest of a field of fixed size; a no-break space is text
+NEW_PADDING = 1024  # spare bytes in a tag that must grow, so that the next edit moves no audio
 
 UNSYNCHRONISED, EXTENDED, EXPERIMENTAL = 0x80, 0x40, 0x20  # flags of a tag
 _NAME = {2: re.compile(rb"[A-Z0-9]{3}"), 3: re.compile(rb"[A-Z0-9]{3}[A-Z0-9 \0]")}
@@ -40,13 +40,13 @@ _READ = (b"TCON TXXX TALB TPE1 TPE2 TCMP TCO TXX TAL TP1 TP2 TCP").split()
 _LETTERS = rb"\0?".join(re.escape(bytes([letter])) for letter in FIELD.encode())  # UTF-16 too
 _NOTE = re.compile(rb".{6,19}%b" % _LETTERS, re.DOTALL)  # after header, encoding, byte order mark
 EXTENDED_SIZE = range(6, 16)  # bytes of an extended header
-_FALSE_SYNC = re.compile(rb"\xff([\xe0-\xff]|\Z)")  # what unsynchronisation prevents
+_FALSE_SYNC = re.compile(rb"\xff([\xe0-\xff]|\Z)")  # unsynchronisation prevents this
 
-MOST_TEXT = 1 << 16  # bytes of the frames that are read, inflated
+MOST_TEXT = 1 << 16  # bytes of the frames that are read, after decompression
 
 DAMAGED = (
     "the ID3 tag is damaged (its sizes do not fit its extended header or its unsynchronisation), "
-    "and most of it would be lost; save it again in a tag editor such as Kid3 or Mp3tag first"
+    "and most of it would be lost; first save it again in a tag editor such as Kid3 or Mp3tag"
 )
 
 
@@ -73,8 +73,8 @@ class Id3:
         return tuple(frame for frame in kept if not self._is_note(frame))
 
     def with_fields(self, genre: Sequence[str] | None, note: Sequence[str] | None) -> Id3:
-        """The tag with one frame of these raw values for each of the two; `None` for no frame."""
-        # In front: a reader that fails at another frame has then seen them already.
+        """The tag with one frame of these raw values for each of the two; `None`: no frame."""
+        # In front: a reader that fails at another frame has already seen these.
         new: list[bytes] = []
         if genre is not None:
             new.append(_text_frame(self, _GENRE_NAMES[self.major][0], genre))
@@ -84,7 +84,7 @@ class Id3:
         return replace(self, frames=(*new, *self.others), rest=rest)
 
     def _is_note(self, frame: bytes) -> bool:
-        """Whether mutagen reads a frame as our note, whatever its encoding and other flags."""
+        """Whether mutagen reads a frame as our note, regardless of encoding and other flags."""
         if not frame.startswith(b"TXX"):
             return False
         if self._is_compressed(frame) or not _NOTE.match(frame):
@@ -93,9 +93,9 @@ class Id3:
         return f"TXXX:{FIELD}" in _mutagen.id3.ID3(alone, translate=False, load_v1=False)
 
     def to_read(self) -> bytes:
-        """A tag of only those frames that are read, so that mutagen need not parse the others.
+        """A tag with only the frames that are read, so that mutagen need not parse the others.
 
-        Raises `TagError` if they hold more than it can parse in a few seconds.
+        Raises `TagError` if they hold more than mutagen can parse in a few seconds.
         """
         frames, size = [], 0
         for frame in self.frames:
@@ -116,7 +116,7 @@ class Id3:
         return self.major > 2 and bool(frame[9] & _COMPRESSED[self.major])
 
     def _length(self, frame: bytes) -> int:
-        """Bytes that a frame holds; inflated if compressed, up to just above what may be read."""
+        """Bytes in a frame, after decompression; stops counting just above `MOST_TEXT`."""
         if not self._is_compressed(frame):
             return len(frame)
         size, data, longest = frame[10:14], frame[14:], 0
@@ -128,7 +128,7 @@ class Id3:
         return longest
 
     def to_bytes(self) -> bytes:
-        """The whole tag, as long as the one that was read where possible."""
+        """The whole tag; if possible, with the length of the tag that was read."""
         body = b"".join(self.frames) + self.rest
         if not self.rest:  # an unreadable rest must not be taken for padding
             grown = len(body) > self.room
@@ -175,7 +175,7 @@ def parse(source: bytes) -> Id3:
         plain_frames, plain_rest = _split(body, major, synchsafe=False)
         if not plain_rest.strip(b"\0"):
             return Id3(major, kept, False, plain_frames, plain_rest, len(source) - 10)
-    # The frames were read at the wrong offsets, where some readers find the right ones.
+    # The frames were read at the wrong offsets; some readers find the right ones.
     is_cut = rest.strip(b"\0") or (major == 3 and any(frame[3] == 0 for frame in frames))
     if body != source[10 : 10 + size] and is_cut:
         raise TagError(DAMAGED)
@@ -194,7 +194,7 @@ def v1_texts(block: bytes) -> dict[bytes, str]:
 
 
 def from_texts(texts: Mapping[bytes, str]) -> Id3:
-    """A new tag with these text frames; texts are stripped of blanks, and empty ones left out.
+    """A new tag with these text frames; texts are stripped of `BLANK`, and empty ones left out.
 
     The name of a TXXX frame is followed by ":" and its description.
     """
@@ -227,7 +227,7 @@ def _with_synchsafe_size(frame: bytes) -> bytes:
 
 
 def _text_frame(tag: Id3, name: bytes, values: Sequence[str]) -> bytes:
-    """In Latin-1 if ASCII is enough, else in UTF-8, or in UTF-16 before ID3v2.4."""
+    """A text frame: in Latin-1 for ASCII, else in UTF-8, or in UTF-16 before ID3v2.4."""
     encoding, codec, mark, end = 3, "utf-8", b"", b"\0"
     if all(value.isascii() for value in values):
         encoding = 0

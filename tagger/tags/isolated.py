@@ -1,7 +1,7 @@
 """The functions that first read an untrusted tag, run in a child process: see `files.process`.
 
-Each calls the function of the same name elsewhere and raises the same errors. A file that crashes
-or hangs the process that reads it is an error of that file too.
+Each calls the function of the same name in another module and raises the same errors. If a file
+crashes or hangs the process that reads it, that is an error of the file too.
 """
 
 from __future__ import annotations

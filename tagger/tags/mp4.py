@@ -1,4 +1,4 @@
-"""The tag list (ilst) of an MP4 as bytes, in which only the genre and our note are ever replaced.
+"""The tag list (ilst) of an MP4 as bytes; only the genre and our note are ever replaced.
 
 mutagen's save rewrites every item: it relabels pictures, merges repeated items and forgets what it
 could not read. Here the other items keep their bytes; mutagen puts the list into the file and
@@ -21,10 +21,10 @@ from tagger.genres.provenance import FIELD
 
 GENRE = (b"\xa9gen", b"gnre")  # the name, and the number that old iTunes wrote
 MEAN = "com.apple.iTunes"  # the "mean" of a freeform item: who defines its name
-CONTAINERS = (b"moov udta trak mdia meta ilst stbl minf moof traf").split()  # that mutagen enters
+CONTAINERS = (b"moov udta trak mdia meta ilst stbl minf moof traf").split()  # mutagen enters these
 MOST_ATOMS, DEEPEST = 200_000, 64  # a long fragmented file: thousands of parts, ten atoms each
 UTF8 = 1  # type of a data atom
-# mutagen takes the first two atoms in it for "mean" and "name", whatever their names.
+# mutagen treats the first two atoms of an item as "mean" and "name", whatever their names.
 _NOTE = re.compile(
     rb".{4}----.{12}%b.{12}%b(.{4}data|\Z)" % (re.escape(MEAN.encode()), FIELD.encode()),
     re.DOTALL,
@@ -63,7 +63,7 @@ def items(file: IO[bytes]) -> Iterator[tuple[bytes, bytes]]:
         found = atoms.path(b"moov", b"udta", b"meta", b"ilst")[-1].children or []
     except KeyError:
         return
-    size = file.seek(0, 2)  # Python allocates all that it is asked to read
+    size = file.seek(0, 2)  # Python allocates as many bytes as it is asked to read
     for atom in found:
         file.seek(atom.offset)
         yield atom.name, file.read(min(atom.length, size))
@@ -75,7 +75,7 @@ def put_items(
     """Replace the genre and our note with these values, or remove them."""
     if any(atom.name in (b"moof", b"mfra") for atom in _mutagen.mp4.Atoms(file).atoms):
         raise TagError(
-            "a fragmented MP4, whose fragments could no longer be found once its tag grows; "
+            "a fragmented MP4: if its tag grows, its fragments can no longer be found; "
             "make it a plain one with: ffmpeg -i OLD -c copy -map_metadata 0 NEW.m4a"
         )
     found = list(items(file))

@@ -1,4 +1,4 @@
-"""Parts of a file as bytes: read, replaced, and refused where there are too many to be real."""
+"""Read and replace parts of a file as bytes, and refuse too many parts to be real."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import IO
 
 from tagger.errors import TagError
 
-# More than any real tag has. Beyond that, mutagen and others take minutes or gigabytes.
+# More than any real tag has. With more, mutagen and other libraries take minutes or gigabytes.
 MOST_PARTS = 10_000  # frames, items, comments or chunks
 
 
@@ -18,7 +18,7 @@ def check_count(count: int) -> None:
 
 def read_part(file: IO[bytes], start: int, stop: int) -> bytes:
     """The bytes from `start` to `stop`, or to the end of the file."""
-    stop = min(stop, file.seek(0, 2))  # Python allocates all that it is asked to read
+    stop = min(stop, file.seek(0, 2))  # Python allocates as many bytes as it is asked to read
     file.seek(start)
     return file.read(max(stop - start, 0))
 

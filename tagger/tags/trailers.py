@@ -23,7 +23,7 @@ def read_v1(file: IO[bytes]) -> bytes:
 
 
 def find_v1_start(file: IO[bytes]) -> int:
-    """Where ID3v1 starts, with what comes right before it (TAG+, Lyrics3); the end without one."""
+    """Where ID3v1 starts, or TAG+ or Lyrics3 right before it; the end of a file without ID3v1."""
 
     def before(count: int) -> bytes:
         file.seek(max(at - count, 0))

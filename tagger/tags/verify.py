@@ -1,6 +1,6 @@
-"""Proof that a write changed nothing else: what a file holds besides genre and note.
+"""Proof that a write changed only genre and note.
 
-Its other tags and its encoded audio, in a form that is equal before and after a write.
+The other tags and the encoded audio, in a form that is equal before and after a write.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _mutagen: Any = mutagen  # half of it is untyped
 
 
 def other_parts(file: IO[bytes], media: Any, family: Family) -> dict[str, str]:
-    """Everything in the tags besides the genre and our note, and the stream's figures."""
+    """Everything in the tags besides the genre and our note, and the properties of the stream."""
     found = {f"info:{name}": str(getattr(media.info, name, "")) for name in _INFO}
     if family.id3 == containers.FRONT:
         del found["info:length"]  # without a Xing header it is guessed from the file's size
@@ -43,7 +43,7 @@ def other_parts(file: IO[bytes], media: Any, family: Family) -> dict[str, str]:
     return found
 
 
-# Separate patterns, not those that choose what a write keeps: a fault there must show here.
+# These patterns are separate from those of a write, so that a fault in the latter shows here.
 _LETTERS = rb"\0?".join(re.escape(bytes([letter])) for letter in FIELD.encode())  # UTF-16 too
 _OWN_FRAME = re.compile(
     rb"TCON|TCO(?![A-Z])|(TXX.{3}|TXX.{7}(.{4})?)[\0-\3](\xff\0?\xfe|\xfe\xff)?\0?%b\0" % _LETTERS,
@@ -86,7 +86,7 @@ def _other_chunks(file: IO[bytes], layout: containers.ChunkLayout) -> dict[str, 
 
 
 def _other_trailers(file: IO[bytes], family: Family) -> dict[str, str]:
-    # As stored, not as mutagen reads them: what mutagen skips must show here.
+    # As stored, not as mutagen reads them: a change to items that mutagen skips must show here.
     items = trailers.read_ape_items(file)
     if items == [] and family.names is APE:
         items = render_ape_items(new_ape(file))
@@ -145,7 +145,7 @@ def digest_packets(path: Path) -> str | None:
 
 
 def _audio_end(path: Path) -> int | None:
-    """Where the tags at the end start, since FFmpeg takes some for audio; None if it has none."""
+    """Where the tags at the end start, since FFmpeg reads some as audio; None if it has none."""
     with path.open("rb") as file:
         family = recognise(file, path)[1]
         return trailers.find_audio_end(file) if family is not None and family.has_ape else None

@@ -117,7 +117,7 @@ def test_a_dsf_with_a_dangling_pointer_is_refused(tmp_path, place):
     data = path.read_bytes()
     data = data[:20] + struct.pack("<Q", place) + data[28:]
     path.write_bytes(data)
-    with pytest.raises(TagError, match="points at no ID3"):
+    with pytest.raises(TagError, match="points at neither an ID3"):
         write_genres(path, ["Jazz"])
     assert path.read_bytes() == data
 
