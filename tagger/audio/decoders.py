@@ -33,8 +33,8 @@ from tagger.errors import AudioError
 class Source(Protocol):
     """An open track: `length` samples in each of `channels` at `rate` Hz, as the file declares.
 
-    The numbers are not checked yet. `is_stated` says whether the container states the length, so
-    that a track which ends long before it was cut off; otherwise the length is a guess by the size
+    The numbers are not checked yet. `is_stated` says whether the container states the length: if
+    so, a track that ends long before it is truncated; if not, the length is guessed from the size
     of the file.
     """
 
@@ -52,10 +52,10 @@ class Source(Protocol):
         ...
 
 
-# In libsndfile's log, of a header that promises more bytes than the file has.
+# In libsndfile's log, for a header that declares more bytes than the file has.
 CUT_OFF = re.compile(r"(?:data|Data Size|SSND|riff) *: *(\d+) \(should be (\d+)\)", re.IGNORECASE)
 FULL_OPUS = 48_000  # Hz
-UNKNOWN_SIZE = 0x7FFFF000  # from here on sizes are placeholders, as in a WAV that came from a pipe
+UNKNOWN_SIZE = 0x7FFFF000  # larger sizes are placeholders, as in a WAV written to a pipe
 
 
 class SettledError(AudioError):
@@ -74,18 +74,18 @@ class SoundfileSource:
         try:
             self._file = soundfile.SoundFile(os.fsencode(path) if os.name != "nt" else str(path))
         except soundfile.LibsndfileError as error:
-            # What it says of an MP3 in which it finds no frame.
+            # The message for an MP3 in which it finds no frame.
             if "not a regular file" in error.error_string:
                 raise AudioError("Format not recognised") from None
             raise
-        # libsndfile returns a wrong length for such a file without an error; it ignores VBRI.
+        # Without a Xing header, libsndfile returns a wrong length and no error; it ignores VBRI.
         if self._file.format == "MP3" and length_header(path) not in (b"Xing", b"Info"):
             self._file.close()
             raise AudioError("an MP3 without a Xing header")
         if self._file.format == "MP3" and lacks_footer(path):
             self._file.close()
             raise AudioError("an MP3 whose ID3 tag states a footer that it lacks")
-        # At 48 kHz it takes three times as long as FFmpeg; at 16 kHz, for example, it does not.
+        # At 48 kHz libsndfile takes three times as long as FFmpeg; at 16 kHz, for example, not.
         if self._file.subtype == "OPUS" and self._file.samplerate == FULL_OPUS:
             self._file.close()
             raise AudioError("an Opus file of 48 kHz, which PyAV reads faster")
@@ -96,13 +96,13 @@ class SoundfileSource:
         self._refuse_cut_off()
 
     def _refuse_cut_off(self) -> None:
-        """Raise if the header promises more than the file has, which libsndfile accepts."""
+        """Raise if the header declares more than the file has, which libsndfile accepts."""
         for found in CUT_OFF.finditer(self._file.extra_info):
-            promised, there = int(found[1]), int(found[2])
-            if there < TRUNCATED * promised < UNKNOWN_SIZE:
+            declared, present = int(found[1]), int(found[2])
+            if present < TRUNCATED * declared < UNKNOWN_SIZE:
                 self._file.close()
                 raise SettledError(
-                    f"truncated: {there:,} of the {promised:,} bytes that its header promises"
+                    f"truncated: {present:,} of the {declared:,} bytes that its header declares"
                 )
 
     def read(self, start: int, count: int) -> Samples:
@@ -142,7 +142,7 @@ class PydubSource:
             raise AudioError("FFmpeg finds no audio in it")
         format_name = info["format"]["format_name"]
         if not {*format_name.split(",")} & {*FORMATS.split(",")}:
-            raise AudioError(f"FFmpeg takes it for {format_name}")
+            raise AudioError(f"FFmpeg identifies it as {format_name}")
         seconds = streams[0].get("duration") or info["format"].get("duration") or 0
         self.rate = int(streams[0].get("sample_rate", 0))
         self.channels = int(streams[0].get("channels", 0))
@@ -158,18 +158,18 @@ class PydubSource:
                 self._path, start_second=start / self.rate, duration=count / self.rate + 0.005
             )
         except _pydub().exceptions.CouldntDecodeError as error:
-            # The error holds all that FFmpeg printed; its last line is the reason.
+            # The error holds all of FFmpeg's output; the last line is the reason.
             raise AudioError(str(error).strip().rpartition("\n")[2]) from None
         scale = float(1 << (8 * segment.sample_width - 1))
         samples = np.array(segment.get_array_of_samples(), dtype=np.float32) / scale
         return mix_down(samples.reshape(-1, segment.channels).T)[:count]
 
     def close(self) -> None:
-        """Nothing is held open."""
+        """Do nothing: no file is open."""
 
 
 def decoder_versions() -> str:
-    """The installed decoders; a track that none could read is tried again when this changes."""
+    """The installed decoders; if this changes, tracks that none could read are tried again."""
     from importlib.metadata import version
 
     ffmpeg = shutil.which("ffmpeg") or "no ffmpeg"
@@ -178,7 +178,7 @@ def decoder_versions() -> str:
 
 def _pydub() -> Any:
     with warnings.catch_warnings():
-        # pydub warns about its own regular expressions, and about a missing FFmpeg, which we name.
+        # pydub warns about its own regular expressions, and about a missing FFmpeg, as we do.
         warnings.simplefilter("ignore")
         import pydub
         import pydub.exceptions

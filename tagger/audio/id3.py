@@ -1,4 +1,4 @@
-"""The ID3v2 tags in front of the audio: how long they are, which decides where the audio starts."""
+"""The length of the ID3v2 tags in front of the audio, which decides where the audio starts."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def id3_size(header: bytes) -> int:
     """Bytes of a whole ID3v2 tag that starts with these ten bytes; 0 if none does.
 
     Before 2.4 the flag of a footer has no meaning (id3.org, ID3v2.2 and 2.3 section 3.1, 2.4
-    section 3.4). FFmpeg and mutagen go by the version too; TagLib and libsndfile go by the flag
-    alone, and so would take ten bytes of audio for a footer.
+    section 3.4). FFmpeg and mutagen check the version too; TagLib and libsndfile check only the
+    flag, and so mistake ten bytes of audio for a footer.
     """
     if len(header) < HEADER or not header.startswith(b"ID3"):
         return 0
@@ -28,7 +28,7 @@ def id3_size(header: bytes) -> int:
 
 
 def from_synchsafe(data: bytes) -> int:
-    """A number of which each byte holds 7 bits."""
+    """A number stored with 7 bits per byte."""
     return sum((byte & 0x7F) << 7 * i for i, byte in enumerate(reversed(data)))
 
 
@@ -43,8 +43,8 @@ def skip_id3(file: BinaryIO) -> None:
 def lacks_footer(path: Path) -> bool:
     """Whether a tag at the start has the flag of a footer, but no footer follows it.
 
-    libsndfile then skips ten bytes of audio, and with them the frame that states the length: of a
-    12 s file of variable bit rate it read 3.7 s, with no error.
+    libsndfile then skips ten bytes of audio, and with them the frame that states the length: it
+    read 3.7 s of a 12 s file of variable bit rate, with no error.
     """
     with path.open("rb") as file:
         for start, header in _headers(file):

@@ -22,10 +22,9 @@ log = logging.getLogger(__name__)
 class DecoderPool(AbstractContextManager["DecoderPool"]):
     """`count` child processes, each of which decodes a chunk for at most `seconds`.
 
-    They start at once and end with the context. A thread for each waits for its answers, so the
-    process that computes never waits for a pipe. `patience` (s) is for whoever takes the results:
-    how long a chunk may keep those requested after it waiting. None keeps the order of the
-    requests, whatever the time.
+    They start at once and end with the context. A thread per process waits for its answers, so the
+    main thread never waits for a pipe. `patience` (s) is for the consumer of the results: how long
+    a chunk may delay those requested after it. None always keeps the order of the requests.
     """
 
     def __init__(self, count: int, seconds: float, patience: float | None = PATIENCE) -> None:
@@ -48,7 +47,7 @@ class DecoderPool(AbstractContextManager["DecoderPool"]):
         self._threads.shutdown(cancel_futures=True)
 
     def decode(self, path: Path, plan: WindowPlan, chunk: int) -> Future[Waveforms | Failure]:
-        """Start to decode one chunk of a track's windows, as soon as a process is idle."""
+        """Decode one chunk of a track's windows as soon as a process is idle."""
         return self._threads.submit(self._decode, path, plan, chunk)
 
     def _decode(self, path: Path, plan: WindowPlan, chunk: int) -> Waveforms | Failure:

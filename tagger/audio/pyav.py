@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 Samples = NDArray[np.float32]
 
 PREROLL = 0.25  # s decoded before a seek's target: MP3's bit reservoir, AAC's overlap
-KEPT = 0.1  # s kept of the last read, since the margins of consecutive windows overlap
+KEPT = 0.1  # s of the last read that are kept, since margins of consecutive windows overlap
 BLOCK = 1 << 20  # samples of all channels that are decoded at once
-TRUNCATED = 0.95  # share of the stated length that must exist
+TRUNCATED = 0.95  # share of the stated length that must be there
 
 # The formats that FFmpeg may recognise. Without this list, a playlist renamed to .mp3 could make it
-# open other files or addresses, and a picture or a text would count as a "video".
+# open other files or addresses, and a picture or a text would be a "video".
 FORMATS = (
     "aac,ac3,aiff,ape,asf,au,caf,dsf,dts,eac3,flac,iff,matroska,webm,mov,mp4,m4a,mp3,mpc,mpc8,mpeg,"
     "ogg,tak,tta,w64,wav,wv"
@@ -47,8 +47,8 @@ LENGTH_HEADER = re.compile(
 class AvSource:
     """AAC, ALAC, WMA, APE, WavPack, TTA, DSF ... through FFmpeg's libraries in PyAV's wheel.
 
-    It seeks in containers with an index. It reads a stream of bare frames from its start, but only
-    counts the packets up to the wanted place, without decoding: that is exact, and fast.
+    It seeks in containers with an index. It reads a stream of bare frames from the start, but only
+    counts the packets before the target, without decoding them, which is exact and fast.
     """
 
     def __init__(self, path: Path) -> None:
@@ -61,7 +61,7 @@ class AvSource:
         self.channels = int(self._stream.codec_context.channels or 0)
         self.length = self._find_length()
         self._frames: Iterator[AudioFrame] = iter(())
-        self._held = np.zeros(0, np.float32)  # the end of what was read last
+        self._held = np.zeros(0, np.float32)  # the end of the last read
         self._held_from = -1
 
     def _rewind(self) -> None:
@@ -88,7 +88,7 @@ class AvSource:
         self._container.close()
         self._container = open_container(self._path)
         self._rewind()
-        # An MP3 may have a header that states the length; with fewer samples, it was cut off.
+        # An MP3 may have a header that states the length; if there is less, it was cut off.
         has_header = self._format == "mp3" and bool(length_header(self._path))
         self.is_stated = has_header and counted < TRUNCATED * declared
         return declared if self.is_stated else counted
@@ -136,7 +136,7 @@ class AvSource:
                 frames = self._stream.codec_context.decode(packet)
             except (av.error.InvalidDataError, av.error.PermissionError):
                 # A damaged packet (AAC's decoder returns -1, which is PermissionError), or one
-                # whose predecessors were skipped.
+                # that depends on skipped packets.
                 continue
             for frame in frames:
                 if position is None:
@@ -148,7 +148,7 @@ class AvSource:
                     yield frame
 
     def _place(self, ticks: int) -> int:
-        """The sample that a time stamp of the stream stands for."""
+        """The sample at a time stamp of the stream."""
         return self._samples(ticks - (self._stream.start_time or 0))
 
     def _packets_from(self, target: int) -> Iterator[Any]:
@@ -160,7 +160,7 @@ class AvSource:
             ticks += self._stream.start_time or 0
             try:
                 self._container.seek(ticks, stream=self._stream, backward=True)
-            except av.error.PermissionError:  # FFmpeg's -1: a failure without a reason
+            except av.error.PermissionError:  # FFmpeg's -1: an error without a reason
                 raise Truncated(
                     f"truncated: nothing is found at {target / self.rate:.1f} s "
                     f"of the {self.length / self.rate:.1f} s it declares"
@@ -178,7 +178,7 @@ class AvSource:
 
     def close(self) -> None:
         """Close the file."""
-        # Both refer to this source, which would keep the decoder until the next collection.
+        # Both refer to this source, and would keep the decoder until the next garbage collection.
         self._frames = self._packets = iter(())
         self._container.close()
 
@@ -229,7 +229,7 @@ def _mono(frames: Iterable[AudioFrame]) -> Samples:
 
 
 def _join(name: str, channels: int, frames: Sequence[Any]) -> Samples:
-    """Frames of one format, mixed down; all at once, since there are thousands of short ones."""
+    """Frames of one format, mixed down all at once, since there are thousands of short ones."""
     from av.audio.frame import format_dtypes
 
     dtype, values = np.dtype(format_dtypes[name]), 1 if name.endswith("p") else channels

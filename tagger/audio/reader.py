@@ -1,7 +1,7 @@
-"""Read the windows of a track with the first decoder that can.
+"""Read the windows of a track with the first decoder that can read it.
 
 Placing windows, resampling, and repeating short tracks are the same for every decoder, so the same
-music gets the same prediction from any container.
+music gets the same prediction in any container.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from tagger.errors import AudioError, EmptyAudio, Truncated, one_line
 
 MARGIN = 0.025  # s read on both sides of a window, so that the resampler's edges fall outside it
 
-# What a file may declare: rates from below a telephone's to DSD1024 as FFmpeg decodes it, more
-# channels than any room has, and six weeks. Anything beyond is a mistake, or an attempt to take all
+# A file may declare rates from below a telephone's up to DSD1024 as FFmpeg decodes it, more
+# channels than any room has, and six weeks. Anything beyond is a mistake, or an attempt to use up
 # memory.
 RATES = range(1_000, 6_000_001)  # Hz
 CHANNELS = 64
@@ -34,7 +34,7 @@ SECONDS = 1_000 * 3600
 # A damaged MP3 may decode to 100,000 times full scale; far beyond that, the front end overflows.
 LOUDEST = 1e6
 SILENCE = 4 / 32768  # between the lowest and the highest sample: the range of 16-bit dither
-ZEROS = 1 << 20  # bytes; an MP3 may have fewer zeros in front of its first frame
+ZEROS = 1 << 20  # bytes; a good MP3 may have fewer zeros in front of its first frame
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,16 +44,16 @@ class Waveforms:
     windows: Samples
     total: int  # windows of the whole track; more than n where it has several chunks
     seconds: float  # decoded length of the track
-    # Known with the first chunk: its windows are silent, and so are, if the track has more, as many
-    # windows as a chunk holds that are spread over the track.
+    # Decided with the first chunk: its windows are silent, and in a longer track also
+    # `CHUNK_WINDOWS` windows spread over the whole track.
     is_silent: bool = False
 
 
 def read_windows(path: Path, plan: WindowPlan, chunk: int = 0) -> Waveforms:
-    """Decode one chunk of the planned windows, and nothing else where the container can seek.
+    """Decode one chunk of the planned windows, and nothing else if the container can seek.
 
-    `chunk` counts the chunks of `window_chunks` from 0. Raises `AudioError` with the reason of
-    every decoder if none can read the track, `OSError` if the file cannot be opened at all.
+    `chunk` counts the chunks of `window_chunks` from 0. Raises `AudioError` with the reasons of
+    all decoders if none can read the track, `OSError` if the file cannot be opened at all.
     """
     check_start(path)
     errors: dict[str, Exception] = {}
@@ -65,7 +65,7 @@ def read_windows(path: Path, plan: WindowPlan, chunk: int = 0) -> Waveforms:
         except SettledError as error:
             raise AudioError(str(error), path) from None
         except Exception as error:
-            # Decoders raise errors of every type, as their C libraries do; try the next one.
+            # Decoders and their C libraries raise errors of every type; try the next one.
             errors[name] = error
     raise AudioError(_summary(errors), path)
 
@@ -98,11 +98,11 @@ def _check_declared(source: Source) -> None:
 
 
 def _read_chunk(source: Source, plan: WindowPlan, chunk: int) -> Waveforms:
-    """Read one chunk of windows; place them again where the track ends before its stated length."""
+    """Read one chunk of windows; place them again if the track ends before its stated length."""
     declared = round(source.length * plan.rate / source.rate)
     while True:
         length = round(source.length * plan.rate / source.rate)
-        # Placed again, windows in spread order would not follow on from those of earlier chunks.
+        # Windows in spread order are not placed again: they must follow those of earlier chunks.
         is_placed = chunk > 0 and plan.count == AUTO
         starts = place_windows(declared if is_placed else length, plan)
         chunks = window_chunks(len(starts), plan)
@@ -134,18 +134,18 @@ def _read_chunk(source: Source, plan: WindowPlan, chunk: int) -> Waveforms:
 
 class _Window(NamedTuple):
     samples: Samples  # at the plan's rate
-    low: float  # the range of what was decoded for it
+    low: float  # the range of the decoded samples
     high: float
 
 
 def _read_in_order(source: Source, starts: list[int], plan: WindowPlan) -> Iterator[_Window]:
-    """The windows at `starts`, read from the front to the back, as some containers only can."""
+    """The windows at `starts`, read from front to back, since some containers cannot seek back."""
     read = {start: _read_window(source, start, plan) for start in sorted(starts)}
     return map(read.__getitem__, starts)
 
 
 def _look_at_end(source: Source, decoded: float) -> None:
-    """Raise `Truncated` for a file cut off behind its last window, which ends at `decoded` s."""
+    """Raise `Truncated` for a file cut off after its last window, which ends at `decoded` s."""
     place = int(TRUNCATED * source.length)
     if decoded * source.rate < place and not len(source.read(place, round(MARGIN * source.rate))):
         raise Truncated(
@@ -157,8 +157,8 @@ def _look_at_end(source: Source, decoded: float) -> None:
 def _is_silent(windows: list[_Window]) -> bool:
     """Whether all windows together are silent; a constant is silence too.
 
-    Either before resampling, which rings where a constant begins, or after it, which may filter out
-    most of the dither.
+    Before or after resampling: it rings where a constant begins, and may filter out most of the
+    dither.
     """
     decoded = max(window.high for window in windows) - min(window.low for window in windows)
     samples = np.stack([window.samples for window in windows])
@@ -179,7 +179,7 @@ def _read_window(source: Source, start: int, plan: WindowPlan) -> _Window:
     if not np.isfinite(decoded).all():
         raise SettledError("it holds samples that are not finite numbers")
     if np.abs(decoded).max(initial=0) > LOUDEST:
-        raise SettledError("it holds samples more than a million times as loud as they can be")
+        raise SettledError("it holds samples more than a million times full scale")
     samples = decoded
     if source.rate != plan.rate:
         import soxr
@@ -194,14 +194,14 @@ def _read_window(source: Source, start: int, plan: WindowPlan) -> _Window:
 
 
 class _EndsEarly(Exception):
-    """A source gave fewer samples than its length promised."""
+    """A source gave fewer samples than its declared length."""
 
     def __init__(self, length: int) -> None:
         self.length = length
 
 
 def _summary(errors: dict[str, Exception]) -> str:
-    """A message in plain words if there is one, else what each decoder reported."""
+    """A message in plain words if there is one, else the errors of all decoders."""
     plain = [str(error) for error in errors.values() if isinstance(error, EmptyAudio | Truncated)]
     if plain:
         return plain[0]

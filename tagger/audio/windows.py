@@ -16,22 +16,22 @@ CHUNK_WINDOWS = 32  # windows decoded at once; bounds the memory that a long tra
 FIRST = 3
 MORE = 2
 MOST = 32
-RULE = 1  # version of these numbers and of what settles a genre; raise it with any of them
+RULE = 1  # version of these numbers and of the rule in `stopping`; raise it with any change
 
 
 @dataclass(frozen=True, slots=True)
 class WindowPlan:
     """How a track is cut into windows.
 
-    `count=None` covers every sample; `AUTO` takes as many windows as it needs to settle which label
-    leads, among those in `columns`. Lengths are in samples at the model's rate.
+    `count=None` covers every sample; `AUTO` takes enough windows to settle which of the labels in
+    `columns` leads. Lengths are in samples at the model's rate.
     """
 
-    samples: int  # per window: what fills the frames of the model exactly
+    samples: int  # per window: exactly enough for the frames of the model
     rate: int  # Hz
     count: Count = 8
-    # Indices of the labels that count for `AUTO`; None is all. Where a model knows more than music,
-    # only genres count, since it is soon sure that it is music.
+    # Indices of the labels that count for `AUTO`; None is all. If a model knows more than music,
+    # only genres count, since it is soon certain that the track is music.
     columns: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
@@ -44,7 +44,7 @@ class WindowPlan:
 
     @property
     def key(self) -> str:
-        """The plan as the state file keeps it; plans with equal keys give equal predictions."""
+        """The plan in the state file; plans with equal keys give equal predictions."""
         genres = "" if self.columns is None else "g"  # the labels say which columns are genres
         count = f"{AUTO}{RULE}{genres}" if self.count == AUTO else self.count or "all"
         return f"{count}x{self.samples}@{self.rate}"
@@ -53,13 +53,13 @@ class WindowPlan:
 def place_windows(length: int, plan: WindowPlan) -> list[int]:
     """First sample of each window, in the order in which they are decoded; all lie in the track.
 
-    `count` windows are the centres of as many equal parts of the track, so that intros and outros
-    weigh least; they overlap where the track is too short for `count` separate windows. A track of
-    at most one window gives `[0]`, and the reader repeats it to fill the window. With `count=None`
-    each window follows the one before, and the last is shifted back to end with the track. Both
-    ascend. `AUTO` gives the windows of `None`, but at most `MOST`, in an order that spreads any
-    first few of them over the track. `length` is in samples at the plan's rate. Raises `EmptyAudio`
-    for a track without samples.
+    `count` windows lie at the centres of `count` equal parts of the track, so that intros and
+    outros have the least weight; they overlap if the track is too short for separate windows. A
+    track of at most one window gives `[0]`, and the reader repeats it to fill the window. With
+    `count=None` each window follows the one before, and the last is shifted back to end with the
+    track. Both ascend. `AUTO` gives the windows of `None`, but at most `MOST`, in an order in which
+    the first few are always spread over the track. `length` is in samples at the plan's rate.
+    Raises `EmptyAudio` for a track without samples.
     """
     if length < 1:
         raise EmptyAudio("it holds no audio samples")

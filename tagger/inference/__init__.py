@@ -1,6 +1,6 @@
 """From tracks to predictions.
 
-`schedule` decides what is decoded next, `batches` makes batches across tracks, `predict` scores
-them and averages the windows of each track. It may use `audio` and `models`. Begin reading in
-`predict.py`.
+`schedule` decides which chunk is decoded next, `batches` makes batches across tracks, `predict`
+scores them and averages the windows of each track. It may use `audio` and `models`. Start reading
+in `predict.py`.
 """

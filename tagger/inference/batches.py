@@ -1,10 +1,10 @@
 """Batches of windows across tracks, through torch's `DataLoader`.
 
-A `Schedule` decides what is decoded, a `DecoderPool` decodes it, a `WindowDataset` streams the
-decoded windows, and the loader puts them together to batches. Whoever takes the batches gives their
-scores to the schedule, at any time. A pass over the loader ends when nothing more can be decoded
-without further scores, or when nothing was decoded for a while: its last batch may then be small.
-The next pass continues, until the schedule is done. A pass must be taken to its end.
+A `Schedule` decides which chunk is decoded, a `DecoderPool` decodes it, a `WindowDataset` streams
+the decoded windows, and the loader combines them into batches. The consumer of the batches gives
+their scores to the schedule, at any time. A pass over the loader ends when nothing more can be
+decoded without further scores, or when nothing was decoded for a while: its last batch may then be
+small. The next pass continues, until the schedule is done. A pass must be consumed to its end.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from tagger.types import Failure
 
 AHEAD = 2  # chunks for each decoding process that may wait until their windows are needed
 
-Window = tuple[PendingTrack, NDArray[np.float32]]  # (samples,), and the track that it is of
+Window = tuple[PendingTrack, NDArray[np.float32]]  # its track, and (samples,)
 Request = tuple[PendingTrack, Future[Waveforms | Failure]]
 
 
@@ -35,15 +35,15 @@ Request = tuple[PendingTrack, Future[Waveforms | Failure]]
 class Batch:
     """Windows to score together."""
 
-    tracks: Sequence[PendingTrack]  # of each window, its track
+    tracks: Sequence[PendingTrack]  # the track of each window
     waveforms: Tensor  # (windows, samples), float32
 
 
 class WindowDataset(IterableDataset[Window]):
     """Iterable-style: the windows of the tracks of a schedule, one by one, as they are decoded.
 
-    Chunks are taken in the order of their requests, so that equal runs make equal batches, unless
-    one takes longer than the patience of the pool: then others overtake it.
+    Chunks are taken in the order of their requests, so that equal runs make equal batches. If one
+    takes longer than the pool's patience, others overtake it.
     """
 
     def __init__(self, schedule: Schedule, pool: DecoderPool) -> None:
@@ -64,10 +64,10 @@ class WindowDataset(IterableDataset[Window]):
                     yield pending, window
                 last = time.monotonic()
             elif patience is not None and time.monotonic() - last > patience:
-                return  # nothing but failures, which need not wait for a batch to fill
+                return  # only failures, which must not wait until a batch is full
 
     def _next_decoded(self) -> Request | None:
-        """The next request that is decoded; None where there is none, or all of them take long."""
+        """The next decoded request; None if there are no requests, or if all of them take long."""
         self._request_chunks()
         if not self._requests:
             return None
@@ -95,20 +95,20 @@ class WindowDataset(IterableDataset[Window]):
 def load_batches(
     schedule: Schedule, pool: DecoderPool, batch_size: int, *, pinned: bool = False
 ) -> Iterable[Batch]:
-    """A loader of batches of `batch_size` windows, the last of a pass at most as many.
+    """A loader of batches of `batch_size` windows; the last of a pass may have fewer.
 
-    `pinned` batches lie in memory from which a GPU copies on its own. The loader has no workers:
-    decoding happens in the processes of `pool`, which survive a file that crashes one of them,
-    where a loader would end with any of its workers; what is left for the loader is one copy.
+    A GPU copies `pinned` batches in the background. The loader has no workers: a loader ends if one
+    of its workers crashes, so files are decoded in the processes of `pool`, which survives that.
+    The loader only makes one copy.
     """
 
     def collate(windows: Sequence[Window]) -> Batch:
         samples = len(windows[0][1])
         waveforms = torch.empty((len(windows), samples), pin_memory=pinned)
-        # In one call: after each, the threads that wait for the pool may take Python's lock.
+        # In one call: after each call, threads that wait for the pool may take Python's lock.
         torch.stack([torch.from_numpy(window) for _, window in windows], out=waveforms)
         return Batch([pending for pending, _ in windows], waveforms)
 
-    # Its own generator: each pass draws a seed, which would change what others draw.
-    draw = torch.Generator()
-    return DataLoader(WindowDataset(schedule, pool), batch_size, collate_fn=collate, generator=draw)
+    # A separate generator: each pass draws a seed, which would change torch's global random state.
+    own = torch.Generator()
+    return DataLoader(WindowDataset(schedule, pool), batch_size, collate_fn=collate, generator=own)

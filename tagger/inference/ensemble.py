@@ -18,13 +18,13 @@ def combine(
 ) -> tuple[Prediction, str]:
     """One prediction of a track from the predictions of several models, and how they differ.
 
-    Its labels are the genres that the policy makes of the models' labels, in alphabetical order.
-    Labels that differ only in spelling are one (spelled as by the first model), and a whitelist
-    with a tree maps all models to the user's genres. The probability of a genre is the mean over
-    all models, where a model that does not know it counts as 0: a genre that every model ranks
-    first is first in the mean. The floor is the mean of the models' floors. `agreement` is the
-    share of the models whose best genre is the best of the mean, and `windows` the sum over the
-    models. The second value names each model's best genre, or is "" where they agree.
+    Its labels are the genres that the policy derives from the models' labels, in alphabetical
+    order. Labels that differ only in spelling are one (in the first model's spelling), and a
+    whitelist with a tree maps all models to the user's genres. The probability of a genre is the
+    mean over all models, where a model that does not know it counts as 0: a genre that every model
+    ranks first is first in the mean. The floor is the mean of the models' floors. `agreement` is
+    the share of the models whose best genre is the best of the mean, and `windows` the sum over the
+    models. The second value names each model's best genre, or is "" if they agree.
     """
     rankings = [rank_genres(prediction, policy) for prediction in predictions]
     shares: dict[str, list[float]] = {}
@@ -44,7 +44,7 @@ def combine(
         agreement=agreeing / count,
         windows=sum(prediction.windows for prediction in predictions),
         multi_label=all(prediction.multi_label for prediction in predictions),
-        # A model that recognises what is not music is not outvoted by models that know only genres.
+        # Models that know only genres must not outvote one that recognises other sounds.
         no_music=next(filter(None, (why_no_music(each, policy) for each in predictions)), ""),
         floor=sum(map(policy.floor, predictions)) / count,
     )
@@ -59,7 +59,7 @@ def combine(
 
 
 def combined_labels(models: Sequence[ModelInfo], policy: Policy) -> tuple[str, ...]:
-    """The labels of a prediction by these models together; with one model, its own labels."""
+    """The labels of the combined prediction of these models; with one model, its own labels."""
     if len(models) == 1:
         return models[0].labels
     empty = (

@@ -1,4 +1,4 @@
-"""From tracks to predictions: batches across tracks, and back to one prediction for each."""
+"""From tracks to predictions: scores of batches across tracks, then one mean for each track."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from tagger.models.device import PendingProbabilities, count_cores
 from tagger.models.model import GenreModel
 from tagger.types import Failure, Prediction, Track
 
-# Tracks that may be unfinished at a time, in batches of windows: a track that needs more windows
-# than others does not hold those up, and a row of failures does not pile up.
+# Tracks that may be unfinished at a time, in multiples of the batch size: a track that needs many
+# windows must not delay the others, and failures in a row must not pile up.
 UNFINISHED = 4
 
 
@@ -36,7 +36,7 @@ class Pace:
         return time.perf_counter() - self.started
 
     def watch(self, batches: Iterable[Batch]) -> Iterator[Batch]:
-        """Pass the batches on, and count the time that each takes to come."""
+        """Pass the batches on, and add up the time spent waiting for them."""
         asked = time.perf_counter()
         for batch in batches:
             self.waited += time.perf_counter() - asked
@@ -54,7 +54,7 @@ def predict_tracks(
 ) -> Iterator[tuple[int, Prediction | Failure]]:
     """One prediction or failure for each track, with the track's index, as soon as it is known.
 
-    Tracks finish in any order; few are held at a time. `pace` is kept up to date.
+    Tracks finish in any order; only a few are held at a time. `pace` is kept up to date.
     """
     labels, multi_label = model.info.labels, model.info.multi_label
     for scored in score_tracks(tracks, model, plan, pool, pace):
@@ -99,7 +99,7 @@ def average_windows(
 ) -> Prediction | Failure:
     """The mean probability of each label over the windows of one track, rounded to float32.
 
-    A silent track has probability 0 for every label: whatever a model makes of silence is no genre.
+    A silent track has probability 0 for every label, whatever the model predicts for silence.
     """
     track = scored.track
     if scored.failure:
@@ -120,9 +120,9 @@ def average_windows(
 
 
 def choose_workers(asked: int | None, tracks: int) -> int:
-    """How many processes decode: as many as there are cores, but no more than tracks.
+    """The number of decoding processes: one per core, but no more than tracks.
 
-    The model computes on all cores too, or on a GPU; while either waits for the other, its cores
-    are free.
+    The model also computes on all cores, or on a GPU; while decoders or model wait for the other,
+    their cores are free.
     """
     return max(1, min(asked or count_cores(), tracks))

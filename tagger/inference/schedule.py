@@ -14,12 +14,12 @@ from tagger.audio.windows import AUTO, WindowPlan, window_chunks
 from tagger.inference.stopping import is_settled
 from tagger.types import Failure, Track
 
-AT_ONCE = 2  # chunks of one track that are wanted at a time, so that a long one takes little memory
+AT_ONCE = 2  # chunks of one track decoded at a time, so that a long track takes little memory
 
 
 @dataclass(slots=True, eq=False)
 class PendingTrack:
-    """A track that is being predicted: what was decoded of it, and the scores of its windows."""
+    """A track that is being predicted: its progress, and the scores of its windows."""
 
     index: int  # of the track, in the order in which the tracks were given
     track: Track
@@ -30,7 +30,7 @@ class PendingTrack:
     scores: list[NDArray[np.float32]] = field(default_factory=list)  # (labels,) of each window
     is_finished: bool = False
     decoded: int = 0  # chunks
-    undecoded: int = 1  # chunks that are wanted or requested, and not decoded yet
+    undecoded: int = 1  # chunks that are wanted or requested, but not decoded yet
     unscored: int = 0  # windows that are decoded and have no scores yet
 
 
@@ -38,10 +38,10 @@ class Schedule:
     """Tracks on their way from the first chunk to the last score.
 
     `next_chunk` says what to decode, `add_decoded` and `add_scores` take the results in any order,
-    and `take_finished` hands over each track once, as soon as its last window has scores or it
-    failed. With a plan that is `AUTO`, the scores decide whether a track needs another chunk.
-    Further chunks of a started track come before new tracks. At most `limit` tracks are held: no
-    new one is started while as many are unfinished, or finished and not taken.
+    and `take_finished` returns each track once, as soon as its last window has scores or it has
+    failed. With an `AUTO` plan, the scores decide whether a track needs another chunk. Further
+    chunks of a started track come before new tracks. At most `limit` tracks are held: no new one is
+    started while that many are unfinished, or finished but not taken.
     """
 
     def __init__(self, tracks: Iterable[Track], plan: WindowPlan, limit: int) -> None:
@@ -61,7 +61,7 @@ class Schedule:
     def next_chunk(self) -> tuple[PendingTrack, int] | None:
         """A track and the number of its chunk to decode.
 
-        None while every track that may be held waits for chunks, for scores, or to be taken.
+        None while all tracks that may be held are waiting for chunks, for scores, or to be taken.
         """
         while self._wanted:
             pending, number = self._wanted.popleft()
@@ -75,7 +75,7 @@ class Schedule:
         return None
 
     def add_decoded(self, pending: PendingTrack, result: Waveforms | Failure) -> None:
-        """Note what became of a chunk; each of its windows is to get scores."""
+        """Record the result of a chunk; its windows then wait for scores."""
         pending.undecoded -= 1
         if pending.is_finished:  # another chunk of it has failed
             return
@@ -94,7 +94,7 @@ class Schedule:
         self._advance(pending)
 
     def add_scores(self, tracks: Sequence[PendingTrack], scores: NDArray[np.float32]) -> None:
-        """Note the scores `(n, labels)` of n windows, each of the track at its place."""
+        """Record the scores `(n, labels)` of n windows; `tracks` has the track of each."""
         for pending, score in zip(tracks, scores, strict=True):
             if pending.is_finished:  # it failed after this window was decoded
                 continue
@@ -103,7 +103,7 @@ class Schedule:
             self._advance(pending)
 
     def take_finished(self) -> Iterator[PendingTrack]:
-        """The tracks that have finished since the last call, in the order in which they did."""
+        """The tracks that have finished since the last call, in the order of finishing."""
         while self._finished:
             self._held -= 1
             yield self._finished.popleft()
@@ -114,7 +114,7 @@ class Schedule:
         pending.undecoded += count
 
     def _advance(self, pending: PendingTrack) -> None:
-        """Finish a track, or want more of it, once everything decoded of it has scores."""
+        """Once every decoded window of a track has scores, finish it or want another chunk."""
         if pending.undecoded or pending.unscored:
             return
         has_more = pending.decoded < self._chunks(pending) and not pending.is_silent

@@ -14,19 +14,19 @@ PRIOR = 0.3  # weight, in windows, of scores that differ as much as they can
 
 
 def is_settled(scores: NDArray[np.float32], total: int) -> bool:
-    """Whether the other windows can hardly change which label leads, nor any mean by much.
+    """Whether the other windows are unlikely to change which label leads, or any mean by much.
 
     `scores` is `(scored, labels)`: the probabilities of the windows scored so far. `total` is the
-    number of windows in the track; once all are scored, the answer is yes. Before that, take two
+    number of windows in the track; once all are scored, the result is true. Before that, take two
     labels with the means a and b. Their lead `d = a - b` has the standard error
     `sqrt(v / scored * (1 - scored / total))`, that of a sample without replacement (Cochran,
     Sampling Techniques, 1977, section 2.6). v is the variance of the lead over the scored windows;
     `PRIOR` windows of the largest variance that such means allow, `min(a + b, 2 - a - b) - d * d`,
     are added to it, so that a few windows that happen to agree do not count as certainty. The
-    leading label must lead every other by more than `SURE` errors, and the mean of no label may
-    have an error above `PRECISE`, where the largest variance is `a - a * a`.
+    leading label must lead every other by more than `SURE` errors, and no label's mean may have an
+    error above `PRECISE`, where the largest variance is `a - a * a`.
 
-    No before `FIRST` windows, and no if any score is not finite: the average will show that.
+    False before `FIRST` windows, and if any score is not finite: the average will show that.
     """
     scored = len(scores)
     if scored >= total:
@@ -48,7 +48,7 @@ def is_settled(scores: NDArray[np.float32], total: int) -> bool:
 def _standard_error(
     values: NDArray[np.float64], largest: NDArray[np.float64], total: int
 ) -> NDArray[np.float64]:
-    """Of the mean of each column; `largest` is the largest possible mean of its squares."""
+    """Standard error of the mean of each column; `largest` bounds the mean of its squares."""
     scored = len(values)
     mean = values.mean(axis=0)
     squares = ((values - mean) ** 2).sum(axis=0) + PRIOR * (largest - mean**2)

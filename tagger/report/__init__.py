@@ -1,6 +1,6 @@
 """The CSV report, and how untrusted text is shown.
 
-Here are: writing the report (`table.py`), reading a CSV that a person saved (`csv_reader.py`), and
-escaping text for spreadsheets, terminals and logs (`escape.py`). May use `files` and what is below
-it. Start reading in `table.py`.
+`table.py` writes the report, `csv_reader.py` reads a CSV that a person saved, and `escape.py`
+escapes text for spreadsheets, terminals and logs. May use `files`, `types` and `errors`. Start
+reading in `table.py`.
 """

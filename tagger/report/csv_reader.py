@@ -1,6 +1,6 @@
-"""Rows of a CSV as Excel, LibreOffice or an editor saves it: any of their encodings and separators.
+"""Read the rows of a CSV in any encoding and separator of Excel, LibreOffice or an editor.
 
-Reports that a person edited and the tables of training clips are read here.
+It is used for reports that a person edited, and for tables of training clips.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from pathlib import Path
 from tagger.errors import ReportError
 
 SEPARATORS = (",", ";", "\t")
-CELL_LIMIT = 1 << 24  # characters; columns of a person's own may hold lyrics or pictures
+CELL_LIMIT = 1 << 24  # characters; columns that a person added may hold lyrics or pictures
 WORKBOOKS = (b"PK\x03\x04", bytes.fromhex("d0cf11e0"))  # how .xlsx and .ods start, and .xls
 MARKS = {
     codecs.BOM_UTF8: "utf-8-sig",
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
-# A first line for Excel, which shows no row for it.
+# A first line that tells Excel the separator; Excel does not show it as a row.
 SEPARATOR_LINE = re.compile(r'\A"?sep=[,;\t]"?(?:\r\n|\r|\n)', re.IGNORECASE)
 LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
 
@@ -31,7 +31,7 @@ Names = Sequence[str]  # of one column, the preferred name first
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row below the header; a row may lack cells at its end."""
+    """One row below the header; cells at its end may be missing."""
 
     number: int  # as a spreadsheet counts: usually the header is row 1
     cells: dict[str, str]  # by the name of their column
@@ -39,7 +39,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class CsvFormat:
-    """What is accepted beyond UTF-8, UTF-16 with a byte order mark, and well-formed quotes."""
+    """What is accepted besides UTF-8, UTF-16 with a byte order mark, and well-formed quotes."""
 
     unmarked: tuple[str, ...] = ("utf-8",)  # encodings tried where there is no byte order mark
     strict: bool = True  # a misplaced quote is an error
@@ -48,8 +48,8 @@ class CsvFormat:
 def read_rows(path: Path, needed: Sequence[Names], form: CsvFormat) -> Iterator[Row]:
     """The rows below the header, empty ones included.
 
-    Names of columns are compared in lower case, blanks as "_"; of columns with one name the first
-    counts. Each of `needed` is a column under any of its names; its cells are found under the
+    Names of columns are compared in lower case, with spaces as "_"; of several columns with one
+    name, the first counts. Each of `needed` is a column under any of its names; its cells get the
     first name. Raises `ReportError` for a file that cannot be read as such a table.
     """
     text = _decode(path, form.unmarked)
@@ -61,7 +61,7 @@ def read_rows(path: Path, needed: Sequence[Names], form: CsvFormat) -> Iterator[
 
 
 def _decode(path: Path, unmarked: Sequence[str]) -> str:
-    """The text of the whole file, its line ends as they are."""
+    """The text of the whole file, with its line ends unchanged."""
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -78,7 +78,7 @@ def _decode(path: Path, unmarked: Sequence[str]) -> str:
         if "\0" not in text:
             return SEPARATOR_LINE.sub("", text)
     raise ReportError(
-        f"{path} is not a CSV, or its encoding is not one we know; save it as CSV in UTF-8", path
+        f"{path} is not a CSV, or its encoding is unknown; save it as CSV in UTF-8", path
     )
 
 
@@ -86,7 +86,7 @@ def _find_header(path: Path, text: str, needed: Sequence[Names]) -> tuple[str, d
     """The first separator that gives all needed columns, and the place of each column."""
     attempts: list[tuple[list[Names], list[str]]] = []
     for separator in SEPARATORS:
-        # Not strict: with a wrong separator, quotes stand in the middle of cells.
+        # Not strict: with the wrong separator, quotes are in the middle of cells.
         rows = (cells for _, cells in _parse(path, text, separator, strict=False))
         header = ["_".join(cell.casefold().split()) for cell in next(filter(_is_filled, rows), [])]
         lacking = [names for names in needed if not set(names) & set(header)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-LONGEST = 5000  # characters of a line on a terminal or in the log: any path fits
+LONGEST = 5000  # characters of a line on a terminal or in the log; any path fits
 # Control characters other than a newline, line separators, marks that change the direction of text,
 # invisible characters, and surrogates. The joiners U+200C and U+200D are not among them: Persian,
 # many Indian scripts and emoji are spelled with them.
@@ -19,7 +19,7 @@ UNSAFE = re.compile(
 STARTS = r"[=+\-@\uff1d\uff0b\uff0d\uff20]"
 FORMULA = re.compile(rf"'*\s*{STARTS}")
 # Where another reader may start a cell: a spreadsheet that expects semicolons ignores the quotes.
-# The character comes first in the pattern, since there are few to look behind.
+# The character comes before the lookbehind in the pattern, so that few lookbehinds are tried.
 INNER_FORMULA = re.compile(rf"{STARTS}(?:(?<=[;\n].)|(?<=[;\n] .))")
 ESCAPE = r"x[0-9a-f]{2}|u[0-9a-f]{4}"  # what follows the backslash of an escape
 BACKSLASH = re.compile(rf"\\(?={ESCAPE})")
@@ -27,7 +27,7 @@ BACKSLASH = re.compile(rf"\\(?={ESCAPE})")
 
 @lru_cache(maxsize=1024)  # genres and reasons recur
 def csv_text(text: str) -> str:
-    r"""Text that survives a CSV file and that a spreadsheet does not run; see `plain_text`.
+    r"""Text for a CSV file that no spreadsheet evaluates; `plain_text` is the inverse.
 
     Unprintable characters become `\xNN` below 0x80 and `\uNNNN` above; `\x80` to `\xff` are bytes
     of file names that are not UTF-8. A backslash that already looks like such an escape becomes
@@ -59,7 +59,7 @@ def printable(text: str, longest: int = LONGEST) -> str:
 
 def _escape(match: re.Match[str]) -> str:
     code = ord(match[0])
-    if 0xDC80 <= code <= 0xDCFF:  # how Python keeps a byte of a name that is not UTF-8
+    if 0xDC80 <= code <= 0xDCFF:  # Python's form of a byte in a name that is not UTF-8
         return f"\\x{code - 0xDC00:02x}"
     return f"\\x{code:02x}" if code < 0x80 else f"\\u{code:04x}"
 

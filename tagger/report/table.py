@@ -39,7 +39,7 @@ def write_csv(
 
     `labels` adds a column for the probability of each. Memory does not grow with the rows. An older
     report stays until the last row is written. If a person edited it, or it is not a report, it is
-    then renamed, and `notify` is called with a message. Raises `ReportError`.
+    then renamed instead of replaced, and `notify` is called with a message. Raises `ReportError`.
     """
     import pandas as pd
 
@@ -57,18 +57,18 @@ def check_target(target: Path) -> None:
     from tagger.files.scan import SUFFIXES  # loads what a scan needs; --help must not
 
     if target.suffix.lower() in SUFFIXES:
-        raise ReportError(f"{target} has the suffix of a music file; name another by --csv")
+        raise ReportError(f"{target} has the suffix of a music file; name another with --csv")
     if target != STDOUT and not os.access(target.absolute().parent, os.W_OK):
         raise ReportError(
             f"{target} cannot be written (no such folder, or a read-only one); "
-            "name another by --csv"
+            "name another with --csv"
         )
 
 
 def _row(outcome: Outcome, model: str, labels: Sequence[str]) -> list[Cell]:
     best: list[Cell] = []
     prediction = outcome.prediction
-    # A silent track has no predicted genre, but without a floor its first label was written.
+    # A silent track has no predicted genre, but if the floor is 0 its first label is written.
     has_genre = outcome.genres or not (prediction and prediction.is_silent)
     for name, share in outcome.ranked[:3] if has_genre else ():
         best += [csv_text(name), round(share, 4)]
@@ -95,9 +95,9 @@ def _is_as_written(path: Path) -> bool:
             rows = csv.reader(file, strict=True)
             if next(rows)[: len(COLUMNS)] != list(COLUMNS):
                 return False
-            genre, heard = COLUMNS.index("genre"), COLUMNS.index("heard")
+            genre, predicted = COLUMNS.index("genre"), COLUMNS.index("heard")
             for row in rows:
-                if row[genre] != row[heard]:
+                if row[genre] != row[predicted]:
                     return False
                 for share in filter(None, row[len(COLUMNS) :]):  # probabilities, if it is ours
                     float(share)
@@ -134,5 +134,5 @@ def _opened(target: Path, notify: Callable[[str], None]) -> Iterator[IO[str]]:
     except OSError as error:
         reason = error.strerror or error
         raise ReportError(
-            f"{target} cannot be written ({reason}); name another by --csv"
+            f"{target} cannot be written ({reason}); name another with --csv"
         ) from error

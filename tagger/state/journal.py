@@ -192,7 +192,7 @@ class Journal(Database):
             self._set_undone(change.id, REHEARSAL if by is None else by, now)
 
     def _set_undone(self, entry: int, undone_by: int | None, now: Track) -> None:
-        """Mark an entry as undone (None: as not), and the change that it reverts as the opposite."""
+        """Mark an entry as undone (None: not undone); the change that it reverts, the opposite."""
         run, reverts, *states = self.do(
             "SELECT run, reverts, old_size, old_mtime_ns, new_size, new_mtime_ns "
             "FROM journal WHERE id = ?",

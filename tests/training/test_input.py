@@ -44,7 +44,7 @@ def test_bad_input_stops_before_training_with_one_line(data: Path, tmp_path: Pat
         ("--data is missing", ()),
         ("no labelled clip", ("--data", empty)),
         ("only 'tone'", ("--data", one)),
-        ("there is one of 'tone'", ("--data", single)),
+        ("'tone' has only one", ("--data", single)),
         ("no clip of 'tone' can be decoded", ("--data", deaf)),
         ("none of the clips is in the lists", ("--data", data, "--split", "filtered")),
         ("clips are not in", ("--data", single.parent / "clips", "--teacher", teacher)),
