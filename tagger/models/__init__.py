@@ -1,7 +1,7 @@
 """From the name of a model to the probabilities of a batch of windows.
 
-`presets`, `hub`, `download` and `cache` get a checkpoint onto the disk; `find` and `checkpoint`
-check what its files say, without torch; `weights`, `dora` and `heads` load its network; `fbank`,
+`presets`, `hub`, `download` and `cache` download a checkpoint; `find` and `checkpoint` check the
+content of its JSON files, without torch; `weights`, `dora` and `heads` load its network; `fbank`,
 `network` and `device` compute. May import `genres`, `files` and the window plan of `audio`. Start
-reading in `find.py` for a name, in `model.py` for a window.
+reading in `find.py` for the name of a model, in `model.py` for the computation.
 """

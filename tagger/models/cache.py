@@ -1,7 +1,7 @@
 """The folders in which the Hugging Face hub's library caches models; other programs use them too.
 
-A model's folder has blobs, files named by the hash of their content, and snapshots: a folder for
-each commit, with links to blobs. A snapshot appears once all of its files are there.
+A model's folder has blobs (files named by the hash of their content) and snapshots (a folder for
+each commit, with links to blobs). A snapshot appears once all of its files are complete.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ SPARE = 1 << 20  # bytes that must stay free on the disk
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """What the hub says of a model: its commit, its licence, and the files to fetch."""
+    """The hub's entry for a model: its commit, its licence, and the files to fetch."""
 
     commit: str
-    licence: str  # "" where it names none
+    licence: str  # "" if the hub names none
     files: tuple[HubFile, ...]
 
 
 def cached(repo: str, revision: str | None = None) -> Path | None:
     """The folder of a complete checkpoint in the cache, named by its commit; None if there is none.
 
-    Without a revision it is the commit that `main` was at the last download. Sends no request.
+    Without a revision, it is the commit of `main` at the last download. Sends no request.
     """
     place = model_folder(repo)
     commit = revision or "main"
@@ -68,7 +68,7 @@ def cache_folder() -> Path:
 
 
 def model_folder(repo: str) -> Path:
-    """Where everything of a model is."""
+    """The folder of a model, for all its commits."""
     return cache_folder() / f"models--{repo.replace('/', '--')}"
 
 
@@ -79,7 +79,7 @@ def _is_whole(place: Path, commit: str) -> bool:
         return False
     folder = place / "snapshots" / commit
     names = {path.name for path in folder.glob("*") if path.is_file()}
-    # Another program may have downloaded a part of it; files that the commit lacks are marked.
+    # Another program may have downloaded only some files; those that the commit lacks are marked.
     absent = [name for name in CONFIGS if name not in names]
     marked = all((place / ABSENT / commit / name).is_file() for name in absent)
     settled = marked or constants.HF_HUB_OFFLINE  # offline, more cannot be found out
@@ -99,7 +99,7 @@ def weight_names(names: set[str]) -> list[str]:
 
 
 def check_space(place: Path, size: int, name: str) -> None:
-    """Raise `CheckpointError` where the disk of `place` has no room for `size` bytes of a model."""
+    """Raise `CheckpointError` if the disk of `place` has no room for `size` bytes of a model."""
     nearest = next(folder for folder in (place, *place.parents) if folder.is_dir())
     free = shutil.disk_usage(nearest).free
     started = sum(path.stat().st_size for path in place.glob("blobs/*.incomplete"))
@@ -111,7 +111,7 @@ def check_space(place: Path, size: int, name: str) -> None:
 
 
 def blob_path(place: Path, file: HubFile) -> Path:
-    """Where the content of a file is, below the model's folder `place`."""
+    """The path of a file's content, below the model's folder `place`."""
     return place / "blobs" / file.hash
 
 
@@ -127,7 +127,7 @@ def is_there(place: Path, file: HubFile) -> bool:
 
 
 def add_snapshot(place: Path, revision: str, listing: Listing) -> Path:
-    """Make a complete commit visible in the cache; gives its folder."""
+    """Make a complete commit visible in the cache; returns its folder."""
     folder = place / "snapshots" / listing.commit
     folder.mkdir(parents=True, exist_ok=True)
     for absent in {*CONFIGS} - {file.name for file in listing.files}:

@@ -1,4 +1,4 @@
-"""What the files of a checkpoint say, checked before anything is built from them.
+"""The configuration of a checkpoint, read and checked before anything is built from it.
 
 A checkpoint may come from anybody. Only the keys of its config that describe an AST are used: a
 config of transformers can also name code to run, other files to load, and ways to load them.
@@ -37,18 +37,18 @@ OTHERS = (
     "hidden_act", "hidden_dropout_prob", "attention_probs_dropout_prob", "initializer_range",
     "layer_norm_eps", "qkv_bias", "mlp_dropout",
 )  # fmt: skip
-# What preprocessor_config.json calls each kind of front end.
+# The name of each kind of front end in preprocessor_config.json.
 EXTRACTORS: dict[Literal["ast", "maest"], str] = {
     "ast": "ASTFeatureExtractor", "maest": "MAESTFeatureExtractor"
 }  # fmt: skip
-# Far above any front end and depth in use, and below what keeps a machine busy for minutes.
+# Far above any front end and depth in use, but too low to keep a machine busy for minutes.
 MAX_LAYERS, MAX_FRAMES, MAX_BINS, MAX_RATE = 200, 100_000, 1000, 1_000_000
 MAX_WHOLE = 1 << 31
 
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """What the files of a checkpoint say about it, before any weight is loaded."""
+    """What is known about a checkpoint from its files, before any weight is loaded."""
 
     name: str  # as the user gave it; id@commit for a hub model
     folder: Path
@@ -57,7 +57,7 @@ class ModelInfo:
     multi_label: bool  # a sigmoid for each label instead of a softmax over all
     fingerprint: str  # of the contents: equal files give equal predictions, wherever they are
     architecture: str = CLASSIFIERS[0]
-    temperature: float = 1.0  # what logits are divided by (Guo et al. 2017), positive
+    temperature: float = 1.0  # logits are divided by it (Guo et al. 2017); positive
 
     @property
     def is_bundled(self) -> bool:
@@ -66,7 +66,7 @@ class ModelInfo:
 
     @property
     def short_name(self) -> str:
-        """The name without its folder, which others who get a tagged file need not know."""
+        """The name without its folder, since a tagged file must not reveal the user's folders."""
         return self.folder.resolve().name if self.folder == Path(self.name) else self.name
 
     def plan(self, count: Count) -> WindowPlan:
@@ -82,7 +82,8 @@ def read_json(path: Path, name: str) -> dict[str, Any]:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode) or status.st_size > CONFIG_BYTES:
             raise CheckpointError(
-                f"{name} has a damaged {path.name}: no file of at most {CONFIG_BYTES >> 20} MB"
+                f"{name} has a damaged {path.name}: it is not a file of at most "
+                f"{CONFIG_BYTES >> 20} MB"
             )
         values = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -95,11 +96,11 @@ def read_json(path: Path, name: str) -> dict[str, Any]:
 
 
 def read_features(folder: Path, config: dict[str, Any], name: str) -> dict[str, Any]:
-    """The object in preprocessor_config.json, or AST's own values where there is no such file.
+    """The object in preprocessor_config.json, or AST's own values if there is no such file.
 
     Hand-written training code around AST does not save one: it uses the extractor of the checkpoint
-    that it started from. Raises `CheckpointError`, also where the file is missing and the features
-    of the config are not of AST's size.
+    that it started from. Raises `CheckpointError`, also if the file is missing and the features in
+    the config do not have AST's size.
     """
     usual = FrontEnd()
     sizes = tuple(config.get(key, SIZES[key]) for key in ("max_length", "num_mel_bins"))
@@ -110,12 +111,12 @@ def read_features(folder: Path, config: dict[str, Any], name: str) -> dict[str, 
 
 
 def config_files(folder: Path) -> list[Path]:
-    """Those of the JSON files we read that a checkpoint has."""
+    """The JSON files of a checkpoint that we read."""
     return [path for name in CONFIGS if os.path.lexists(path := folder / name)]
 
 
 def weight_files(folder: Path, name: str) -> list[Path]:
-    """The file of a checkpoint's weights, or its parts in order. Raises `CheckpointError`."""
+    """The file with a checkpoint's weights, or its parts in order. Raises `CheckpointError`."""
     files = [folder / file for file in weight_names(set(os.listdir(folder)))]
     if not files:
         raise CheckpointError(
@@ -193,9 +194,9 @@ def first_unusable(names: Iterable[str]) -> str | None:
 
 
 def temperature(config: dict[str, Any]) -> float:
-    """What logits are divided by; 1 unless the config has another. Raises `ValueError`."""
+    """The divisor of the logits; 1 unless the config has another. Raises `ValueError`."""
     value = config.get("temperature", 1.0)
-    # Exact types: JSON's true is a number to Python. A limit: JSON knows infinity and 1e400 too.
+    # Exact types, since JSON's true is a number in Python. A limit, since JSON allows 1e400.
     if type(value) not in (int, float) or not 0 < value <= sys.float_info.max:
         raise ValueError(f"temperature must be a positive finite number, not {value!r}")
     return float(value)
@@ -212,9 +213,9 @@ def settings(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def check_size(sizes: dict[str, Any], labels: int, weights: Iterable[Path], name: str) -> None:
-    """Raise `CheckpointError` if `settings` and labels make a network larger than its weights.
+    """Raise `CheckpointError` if `settings` and labels describe a network larger than its weights.
 
-    Without this check a file of a few bytes could make it take all memory.
+    Without this check a file of a few bytes could use up all memory.
     """
     needed, stored = _parameters(sizes, labels), sum(path.stat().st_size for path in weights)
     if needed > stored:  # a number takes at least one byte

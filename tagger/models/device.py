@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-CUDA_BATCH = 64  # windows; with AST base an H200 is no faster with more, and as fast with 16
+CUDA_BATCH = 64  # windows; with AST base, an H200 is no faster with more, and as fast with 16
 FREE_SHARE = 0.8  # of a GPU's free memory; the rest is for fragmentation and other programs
 # CPU time that a container may use in a period: "max 100000" or "150000 100000", microseconds.
 QUOTA_V2 = Path("/sys/fs/cgroup/cpu.max")
 QUOTA_V1 = Path("/sys/fs/cgroup/cpu/cpu.cfs_quota_us"), Path("/sys/fs/cgroup/cpu/cpu.cfs_period_us")
-# Where Linux shows an NVIDIA GPU that has a driver; elsewhere only nvidia-smi shows it.
+# Paths of an NVIDIA GPU with a driver on Linux; on other systems only nvidia-smi shows it.
 NVIDIA = ("/dev/nvidia[0-9]*", "/proc/driver/nvidia/gpus/*")
-HIDING = ("", "-1")  # values of CUDA_VISIBLE_DEVICES by which a user hides all GPUs
+HIDING = ("", "-1")  # values of CUDA_VISIBLE_DEVICES that hide all GPUs
 GET_TORCH = "https://pytorch.org/get-started/locally"
 CPU_TOKENS = 2048  # in a batch: the layers' activations stay in the processor's cache
 
@@ -35,8 +35,9 @@ CPU_TOKENS = 2048  # in a batch: the layers' activations stay in the processor's
 def choose_device(name: str, say: Callable[[str], None] = lambda message: None) -> torch.device:
     """`auto` is the first of cuda, mps and cpu that is available.
 
-    Raises `DeviceError` for any other that is not: a device that the user chose is never silently
-    replaced. Where `auto` passes over an NVIDIA GPU that torch cannot use, `say` gets the reason.
+    Raises `DeviceError` for any other device that is not available: a device that the user chose is
+    never silently replaced. If `auto` skips an NVIDIA GPU that torch cannot use, `say` gets the
+    reason.
     """
     import torch
 
@@ -60,7 +61,7 @@ def choose_device(name: str, say: Callable[[str], None] = lambda message: None) 
 def look_for_cuda() -> tuple[bool, str]:
     """Whether torch can use CUDA, and why not: "" if there is no NVIDIA GPU, or it is hidden.
 
-    It computes nothing, and so takes no memory of a GPU.
+    It computes nothing, so it uses no memory of a GPU.
     """
     import torch
 
@@ -71,7 +72,7 @@ def look_for_cuda() -> tuple[bool, str]:
             if torch.cuda.is_available():
                 return True, ""
             if evidence:
-                torch.cuda.init()  # type: ignore[no-untyped-call]  # says why, if no warning did
+                torch.cuda.init()  # type: ignore[no-untyped-call]  # its error may give the reason
         except Exception as error:  # whatever driver and libraries raise
             reason = first_line(error)
     if not evidence or os.environ.get("CUDA_VISIBLE_DEVICES") in HIDING:
@@ -81,8 +82,8 @@ def look_for_cuda() -> tuple[bool, str]:
     version = f"torch {torch.__version__}"
     if torch.version.cuda is None:
         return False, f"{evidence} is here, but {version} is built without CUDA (see {GET_TORCH})"
-    if evidence.startswith("/proc"):  # the host's, shown inside a container as well
-        reason = "there is no /dev/nvidia0; a container must be given it (docker: --gpus all)"
+    if evidence.startswith("/proc"):  # the host's, visible inside a container as well
+        reason = "there is no /dev/nvidia0; give the container access to it (docker: --gpus all)"
     return False, f"{evidence} is here, but {version} for CUDA {torch.version.cuda} says: {reason}"
 
 
@@ -93,7 +94,7 @@ def find_nvidia() -> str:
 
 
 def try_device(device: torch.device) -> None:
-    """Compute something tiny. Raises `DeviceError` if a device that torch sees cannot.
+    """Compute something tiny. Raises `DeviceError` if a device that torch finds cannot compute.
 
     A build of torch may have no code for a GPU. A GPU without free memory passes.
     """
@@ -111,7 +112,7 @@ def try_device(device: torch.device) -> None:
 
 
 def fast_bfloat16(device: torch.device) -> str:
-    """What multiplies bfloat16 fast on it: "AMX", "AVX512-BF16" or "the GPU"; "" for nothing."""
+    """What makes bfloat16 fast on it: "AMX", "AVX512-BF16" or "the GPU"; "" if nothing does."""
     import torch
 
     if device.type == "cuda":
@@ -141,8 +142,7 @@ def choose_precision(name: str, device: torch.device) -> torch.dtype:
 def choose_batch(device: torch.device, tokens: int, forward: Callable[[], object]) -> int:
     """How many windows of `tokens` tokens go through the network at once, at least one.
 
-    On a GPU it follows from the free memory and from the memory that `forward`, which runs one
-    window, takes.
+    On a GPU it depends on the free memory, and on the memory that `forward` uses for one window.
     """
     if device.type != "cuda":
         return max(1, round(CPU_TOKENS / tokens))
@@ -162,7 +162,7 @@ def windows_that_fit(free: int, cost: int) -> int:
 
 
 def out_of_memory() -> DeviceError:
-    """The error for a GPU that does not even hold the model and one window."""
+    """The error for a GPU without enough memory for the model and one window."""
     return DeviceError(
         "the GPU's free memory does not hold the model and one window: close other programs that "
         "use it, or use --device cpu"
@@ -174,8 +174,8 @@ def run_in_parts(
 ) -> tuple[list[Tensor], int]:
     """The results of `run` on a batch, `size` rows at a time, and the final size.
 
-    The size is halved as long as a GPU's memory does not hold that many rows. Raises `DeviceError`
-    if it does not hold one.
+    The size is halved while a GPU's memory cannot hold that many rows. Raises `DeviceError` if it
+    cannot hold one.
     """
     import torch
 
@@ -194,7 +194,7 @@ def run_in_parts(
 
 
 class Copies:
-    """Copies batches to a device; to a GPU while it computes."""
+    """Copies batches to a device; a GPU computes meanwhile."""
 
     def __init__(self, device: torch.device) -> None:
         import torch
@@ -205,7 +205,7 @@ class Copies:
             self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
 
     def send(self, batch: Tensor) -> Tensor:
-        """The batch on the device. For a GPU it must not change before its result is there."""
+        """The batch on the device. For a GPU it must not change before its result is ready."""
         if self._stream is None:
             return batch.to(self.device)
         import torch
@@ -227,7 +227,7 @@ class PendingProbabilities:
         self._done: torch.cuda.Event | None = None
         if scores.device.type == "cuda":
             computing = torch.cuda.current_stream(scores.device)
-            # Copied now: a later copy would wait for the batches that were started in between.
+            # Copy now: a later copy would wait for batches that are started in between.
             here = torch.empty(scores.shape, dtype=scores.dtype, pin_memory=True)
             scores = here.copy_(scores, non_blocking=True)
             self._done = torch.cuda.Event()  # type: ignore[no-untyped-call]
@@ -242,7 +242,7 @@ class PendingProbabilities:
 
 
 def count_cores() -> int:
-    """How many cores this process may use, by its affinity and by its container's quota."""
+    """How many cores this process may use, given its affinity and its container's quota."""
     allowed = getattr(os, "sched_getaffinity", None)  # not on macOS and Windows
     cores = len(allowed(0)) if allowed else os.cpu_count() or 1
     with suppress(OSError, ValueError, ZeroDivisionError):  # no container, or no quota ("max")

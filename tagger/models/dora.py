@@ -1,7 +1,7 @@
 """Fold DoRA's factors into the plain weights that they adapt.
 
 Hand-written DoRA saves its factors beside the weights of each adapted layer (Liu et al. 2024,
-https://arxiv.org/abs/2402.09353). Once they are folded, the network is like any other.
+https://arxiv.org/abs/2402.09353). With the factors folded in, the network is like any other.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 FACTOR = re.compile(r"(?P<layer>.+?)(?:\.lora)?\.(?P<part>[ABm])")
-INSIDE = ("", ".linear", ".base_layer")  # name of the adapted layer in the adapting one
+INSIDE = ("", ".linear", ".base_layer")  # name of the adapted layer inside its wrapper
 ALPHAS = ("dora_alpha", "lora_alpha", "alpha")
-# That of an AST fine-tuned on GTZAN whose code saves such factors without naming alpha in the
-# config. `training` uses it too.
+# The alpha of an AST fine-tuned on GTZAN, whose code saves such factors but no alpha in the config.
+# `training` uses it too.
 USUAL_ALPHA = 4.247
 
 
@@ -28,7 +28,7 @@ def has_dora(weights: Mapping[str, Tensor]) -> bool:
 
 
 def dora_alpha(config: Mapping[str, Any]) -> float:
-    """The alpha that a config gives as one of `ALPHAS`, else `USUAL_ALPHA`. Raises `ValueError`."""
+    """The config's alpha, under one of `ALPHAS`; else `USUAL_ALPHA`. Raises `ValueError`."""
     value = next((config[key] for key in ALPHAS if key in config), USUAL_ALPHA)
     if type(value) not in (int, float) or not math.isfinite(value):
         raise ValueError(f"alpha must be a finite number, not {value!r}")
@@ -40,7 +40,7 @@ def fold_dora(weights: Mapping[str, Tensor], alpha: float) -> dict[str, Tensor]:
 
     W is `(out, in)`, float32 when folded. For a layer with factors `LAYER.A` or `LAYER.lora.A` and
     so on, W is `LAYER.weight`, `LAYER.linear.weight` or `LAYER.base_layer.weight`, and becomes
-    `LAYER.weight`; likewise its bias. The shapes decide the rest:
+    `LAYER.weight`; likewise for its bias. The shapes decide the rest:
 
     - A `(in, r)` and B `(r, out)`: V = W + alpha (A B)^T;
     - A `(r, in)` and B `(out, r)`: V = W + alpha / r B A, as in peft;
@@ -71,7 +71,7 @@ def fold_dora(weights: Mapping[str, Tensor], alpha: float) -> dict[str, Tensor]:
 
 
 def _unwrap(weights: dict[str, Tensor], layer: str) -> None:
-    """Rename the adapted layer to the one that adapts it."""
+    """Give the weights of the adapted layer the name of its wrapper."""
     found = [place for place in INSIDE if f"{layer}{place}.weight" in weights]
     if len(found) != 1:
         raise ValueError(f"{layer} has DoRA's factors and {len(found)} weights for them to adapt")

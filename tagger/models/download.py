@@ -1,9 +1,9 @@
-"""Requests to the Hugging Face hub: waits are reported, downloads resume, failures say why.
+"""Requests to the Hugging Face hub: waits are reported, downloads resume, errors give a reason.
 
-huggingface_hub (2.4) restarts a download if its process ended, compares sizes alone, and waits as
-long as a server asks, though a model has hundreds of megabytes. Address, token, proxies and the
-folder of the cache are set as for that library: `HF_ENDPOINT`, `HF_TOKEN`, `HTTPS_PROXY`,
-`NO_PROXY`, `HF_HOME`.
+huggingface_hub (2.4) starts a download anew after a kill, though a model has hundreds of megabytes;
+it compares only sizes, and waits as long as a server asks. Address, token, proxies and the folder
+of the cache are set as for that library: `HF_ENDPOINT`, `HF_TOKEN`, `HTTPS_PROXY`, `NO_PROXY`,
+`HF_HOME`.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from typing import Any
 from tagger.errors import CheckpointError
 
 PAUSES = (1.0, 2.0, 4.0)  # seconds before each further attempt
-LONGEST_WAIT = 60  # seconds that a hub may ask us to wait; for more, give up and say so
+LONGEST_WAIT = 60  # seconds that a hub may ask us to wait; beyond that we give up with an error
 MAX_LISTING = 64 << 20  # bytes
 BLOCK = 1 << 20
-TEMPORARY = (408, 500, 502, 503, 504)  # statuses of a fault that may pass
+TEMPORARY = (408, 500, 502, 503, 504)  # statuses of temporary faults
 
 Say = Callable[[str], None]
 
@@ -39,18 +39,18 @@ class HubFile:
 
     name: str
     size: int
-    hash: str  # git's SHA-1 of a blob; of a large file SHA-256
+    hash: str  # git's SHA-1 of a blob, or SHA-256 for a large file
 
 
 @dataclass(frozen=True, slots=True)
 class Download:
-    """One file to download, for which model, and who is informed."""
+    """One file to download, its model, and how to report progress."""
 
     url: str
     file: HubFile
     model: str  # as the user named it
     say: Say
-    advance: Callable[[int], object]  # gets the bytes that came; negative: they come again
+    advance: Callable[[int], object]  # gets the number of new bytes; negative: they come again
 
 
 @contextmanager
@@ -87,7 +87,8 @@ def read_listing(url: str, name: str, say: Say) -> dict[str, Any]:
         listing = None
     if not isinstance(listing, dict):
         raise CheckpointError(
-            f"{name} could not be downloaded: {_host()} is no Hugging Face hub; check HF_ENDPOINT"
+            f"{name} could not be downloaded: {_host()} is not a Hugging Face hub; "
+            "check HF_ENDPOINT"
         )
     return listing
 
@@ -95,8 +96,8 @@ def read_listing(url: str, name: str, say: Say) -> dict[str, Any]:
 def download_file(download: Download, blob: Path) -> None:
     """Download a file to the path `blob`, complete and with its hash checked, or not at all.
 
-    What an earlier attempt left in `BLOB.incomplete` is resumed. Raises `CheckpointError`, and what
-    `plain_errors` turns into one.
+    It continues `BLOB.incomplete` from an earlier attempt. Raises `CheckpointError`, and errors
+    that `plain_errors` turns into one.
     """
     file = download.file
     blob.parent.mkdir(parents=True, exist_ok=True)
@@ -106,8 +107,7 @@ def download_file(download: Download, blob: Path) -> None:
         scratch.unlink()
         raise CheckpointError(
             f"{download.model}: the content of {file.name} does not match the hash that the hub "
-            "lists, and was removed; try again, and if it happens again, the hub or a proxy is "
-            "broken"
+            "lists, and was removed; try again; if this happens again, the hub or a proxy is broken"
         )
     scratch.replace(blob)
 
@@ -124,7 +124,7 @@ def content_hash(path: Path, like: str) -> str:
 
 
 def _save(download: Download, path: Path) -> None:
-    """Append to `path` until it has the file's size; the pauses restart whenever bytes came."""
+    """Append to `path` until it has the file's size; progress resets the pauses."""
     size, name = download.file.size, f"{download.file.name} of {download.model}"
     http_error, _ = _http_errors()
     pauses = iter(PAUSES)
@@ -153,7 +153,7 @@ def _save(download: Download, path: Path) -> None:
 
 
 def _append(download: Download, path: Path) -> None:
-    """One request for the bytes that `path` lacks; for all of them where a server has no ranges."""
+    """Request the bytes that `path` lacks, or all bytes if the server does not support ranges."""
     have, name = path.stat().st_size, f"{download.file.name} of {download.model}"
     with (
         _response(download.url, name, download.say, start=have) as response,
@@ -181,7 +181,7 @@ def _blocks(response: Any, limit: int) -> Iterator[bytes]:
 
 @contextmanager
 def _response(url: str, name: str, say: Say, start: int = 0) -> Iterator[Any]:
-    """The response of a hub, its body not yet read; from byte `start` on if the hub can."""
+    """The response of a hub, with its body unread; it starts at byte `start` if the hub can."""
     from huggingface_hub import constants, get_session
 
     headers = _headers()
@@ -214,14 +214,14 @@ def _headers() -> dict[str, str]:
 
     headers = {"User-Agent": "tag-genres", "Accept-Encoding": "identity"}
     token = None if constants.HF_HUB_DISABLE_IMPLICIT_TOKEN else get_token()
-    # The HTTP library would repeat it, escaped, in its error.
+    # The error of the HTTP library would contain it, escaped.
     if token and not re.fullmatch("[!-~]+", token):
         raise CheckpointError("HF_TOKEN holds characters that no token has; copy it again")
     return headers | ({"Authorization": f"Bearer {token}"} if token else {})
 
 
 def _retry_after(headers: Any) -> float | None:
-    """Seconds that a hub asks us to wait, by either header that it uses."""
+    """Seconds that a hub asks us to wait, from either of the headers it uses."""
     if match := re.search(r"r=0\s*;\s*t=(\d{1,9})", headers.get("ratelimit", "")):
         return float(match[1])
     value = headers.get("retry-after", "").strip()
@@ -254,7 +254,7 @@ def _refusal(response: Any, asked: float | None) -> str:
 
 
 def _http_errors() -> tuple[type[Exception], type[Exception]]:
-    """The HTTP library's errors for a failed request and an invalid URL; it is httpx or httpx2."""
+    """The errors of the HTTP library (httpx or httpx2) for a failed request and an invalid URL."""
     from huggingface_hub.errors import HTTPError
 
     library = sys.modules[HTTPError.__module__.partition(".")[0]]
@@ -268,7 +268,7 @@ def _host() -> str:
 
 
 def _printable(error: BaseException) -> str:
-    """What an error says, on one short line and without secrets."""
+    """The message of an error, on one short line and without secrets."""
     text = _without_secrets(" ".join(str(error).split())) or type(error).__name__
     return text if len(text) <= 200 else f"{text[:200]}..."
 

@@ -1,9 +1,9 @@
 """Log-mel filter banks in torch, in batches, on the device that the waveforms are on.
 
-There are two kinds. AST's numbers are those of transformers' `ASTFeatureExtractor`, which follows
+There are two kinds. AST's values equal those of transformers' `ASTFeatureExtractor`, which follows
 Kaldi's `compute-fbank-feats` (https://kaldi-asr.org/doc/feat.html) without its scaling to 16 bits.
-MAEST's (Alonso-Jiménez et al. 2023, https://arxiv.org/abs/2309.16418) are those of the extractor
-that its authors publish with it: the mel bands of Slaney's Auditory Toolbox.
+MAEST's (Alonso-Jiménez et al. 2023, https://arxiv.org/abs/2309.16418) equal those of its authors'
+extractor, with the mel bands of Slaney's Auditory Toolbox.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""From what a user types after `--model` to a checkpoint on disk."""
+"""From the value of `--model` to a checkpoint on disk."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ def find_model(
 ) -> ModelInfo:
     """Find and check a checkpoint; a hub model is downloaded if it is not in the cache.
 
-    `name` is a preset, a bundled model, a folder, a hub id, or `id@revision`; a folder that has the
-    name of a preset is written `./name`. `say` gets a line before anything is downloaded; `quiet`:
-    no progress bar. Raises `CheckpointError`, which says what to do.
+    `name` is a preset, a bundled model, a folder, a hub id, or `id@revision`; a folder with the
+    name of a preset is written `./name`. `say` gets a line before anything is downloaded; `quiet`
+    hides the progress bar. Raises `CheckpointError`, which says what to do.
     """
     name, folder = _find_folder(name, say, quiet)
     config = checkpoint.read_json(folder / "config.json", name)
@@ -71,7 +71,7 @@ def _find_folder(name: str, say: Callable[[str], None], quiet: bool) -> tuple[st
     if name == "bundled" or name in bundled:
         name = DEFAULT_MODEL if name == "bundled" else name
         return name, BUNDLED / name
-    # A preset comes first: what a name means must not depend on the folder one is in.
+    # A preset comes first: the meaning of a name must not depend on the current folder.
     if name not in PRESETS and os.path.isdir(name):  # no error for a name too long for a path
         return name, Path(name)
     if want := hub.wanted(name):

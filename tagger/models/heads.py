@@ -19,9 +19,9 @@ LAST = ("classifier.dense.weight", "classifier.dense.4.weight")  # (labels, hidd
 class ASTWithMlpHead(ASTForAudioClassification):
     """AST with one hidden layer between the pooled output and the labels.
 
-    The config gives `mlp_hidden` (width) and `mlp_dropout` (two rates); where they are missing it
-    uses, and saves, the values that were found for AST on GTZAN: 200, 0.05 and 0.1. The layer norm
-    in front of the head stays AST's own.
+    The config gives `mlp_hidden` (width) and `mlp_dropout` (two rates); if they are missing, it
+    uses and saves the values that were found for AST on GTZAN: 200, 0.05 and 0.1. The layer norm in
+    front of the head is AST's own.
     """
 
     def __init__(self, config: ASTConfig) -> None:
@@ -40,7 +40,7 @@ class ASTWithMlpHead(ASTForAudioClassification):
 
 
 def classifier_class(config: ASTConfig) -> type[ASTForAudioClassification]:
-    """The class of a network: with a head of two layers where the config has `mlp_hidden`."""
+    """The class of a network: with a two-layer head if the config has `mlp_hidden`."""
     return ASTWithMlpHead if hasattr(config, "mlp_hidden") else ASTForAudioClassification
 
 
@@ -50,5 +50,5 @@ def mlp_hidden(weights: Mapping[str, Tensor]) -> int | None:
 
 
 def outputs(weights: Mapping[str, Tensor]) -> int | None:
-    """How many outputs a head of either kind has; None where its last layer is missing."""
+    """How many outputs a head of either kind has; None if its last layer is missing."""
     return next((len(weights[name]) for name in LAST if name in weights), None)

@@ -1,4 +1,4 @@
-"""Checkpoints from the Hugging Face hub, downloaded into the cache that its own library uses.
+"""Checkpoints from the Hugging Face hub, downloaded into the cache of the hub's own library.
 
 Only what a checkpoint needs is downloaded. Each file is checked against the hash that the hub
 lists, and a commit appears in the cache once it is complete. An interrupted download is resumed.
@@ -35,7 +35,7 @@ MAX_SIZE = 1 << 50  # bytes of a file
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A model on the hub, as far as it is known before any request."""
+    """What is known about a model on the hub before any request."""
 
     name: str  # as the user gave it
     repo: str
@@ -44,7 +44,7 @@ class Wanted:
 
 
 def wanted(name: str) -> Wanted | None:
-    """The hub model that a preset's name, a hub id or `id@revision` means, if it means any."""
+    """The hub model for a preset's name, a hub id or `id@revision`; None if it is none of these."""
     repo, at, revision = name.partition("@")
     preset = find_preset(name) or find_preset(repo if "/" in repo else "")
     if preset and preset.repo:
@@ -67,8 +67,8 @@ def page(repo: str) -> str:
 def fetch(want: Wanted, say: Say, *, accepted: bool = False, quiet: bool = False) -> Path:
     """The folder of a checkpoint in the cache, downloaded if it is not there yet.
 
-    `accepted`: the user agrees to a licence for non-commercial use; else such a model is refused.
-    `quiet`: no progress bar. Raises `CheckpointError`, which says what to do.
+    `accepted`: the user agrees to a licence for non-commercial use; otherwise such a model is
+    refused. `quiet` hides the progress bar. Raises `CheckpointError`, which says what to do.
     """
     if found := cache.cached(want.repo, want.revision):
         return found
@@ -122,7 +122,7 @@ def _check_licence(want: Wanted, licence: str, accepted: bool) -> None:
 
 
 def _read_listing(want: Wanted, say: Say) -> Listing:
-    """What the hub says of a model, checked. Raises `CheckpointError`."""
+    """The hub's entry for a model, checked. Raises `CheckpointError`."""
     from huggingface_hub import constants
 
     revision = want.revision or "main"
@@ -135,7 +135,7 @@ def _read_listing(want: Wanted, say: Say) -> Listing:
         if not weights or "config.json" not in files:
             lacks = "safetensors or pytorch_model.bin" if not weights else "config.json"
             raise CheckpointError(f"{want.name} cannot be used as a model: it has no {lacks}")
-        # The config comes last: once it is there, everything is.
+        # The config comes last: once it is there, the download is complete.
         names = [*weights, *(name for name in reversed(CONFIGS) if name in files)]
         chosen = [_hub_file(name, files[name]) for name in names]
         card, tags = about.get("cardData") or {}, about.get("tags") or ()
@@ -153,7 +153,7 @@ def _licences(tags: Iterable[str]) -> Iterator[str]:
 
 
 def _hub_file(name: str, entry: Mapping[str, Any]) -> HubFile:
-    """Raises `KeyError`, `TypeError` or `ValueError` where size or hash are unusable."""
+    """Raises `KeyError`, `TypeError` or `ValueError` if size or hash are unusable."""
     large = entry.get("lfs") or {}
     size, known = int(large.get("size", entry["size"])), large.get("sha256") or entry["blobId"]
     if not 0 <= size <= MAX_SIZE or not HASH.fullmatch(known):  # it becomes the name of a file

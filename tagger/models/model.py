@@ -1,7 +1,7 @@
 """A checkpoint on a device: waveforms in, probabilities out.
 
-`find.find_model` reads only JSON files and needs no torch, so that a run with nothing to predict
-never imports it; `load_model` brings the weights onto a device.
+`find.find_model` reads only JSON files and needs no torch, so a run with nothing to predict never
+imports it; `load_model` loads the weights onto a device.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 class GenreModel:
     """An AST classifier on a device: waveforms in, probabilities out.
 
-    `batch_size` is how many windows go through the network at once; by default it suits the device.
-    It is halved when a GPU's memory does not hold that many, and `say` gets a line about it.
+    `batch_size` is how many windows go through the network at once; the default depends on the
+    device. It is halved when a GPU's memory cannot hold that many, and `say` gets a line about it.
     """
 
     def __init__(
@@ -67,23 +67,23 @@ class GenreModel:
     def probabilities(self, waveforms: NDArray[np.float32] | Tensor) -> NDArray[np.float32]:
         """`(batch, samples)` at the model's rate to `(batch, labels)`, float32.
 
-        Softmax over the labels, or a sigmoid for each of a multi-label checkpoint, of the logits
-        divided by the checkpoint's temperature (Guo et al. 2017). Raises as `start` does.
+        The logits, divided by the checkpoint's temperature (Guo et al. 2017), go through a softmax
+        over the labels, or a sigmoid each if the checkpoint is multi-label. Raises as `start` does.
         """
         return self.start(waveforms).result()
 
     def start(self, waveforms: NDArray[np.float32] | Tensor) -> PendingProbabilities:
-        """As `probabilities`, but without waiting for a GPU; a CPU is done when this returns.
+        """Like `probabilities`, but without waiting for a GPU; a CPU is done when this returns.
 
         A GPU copies pinned memory in the background: a pinned tensor must not change before the
-        result is there. Raises `DeviceError` if not even one window fits in a GPU's memory.
+        result is ready. Raises `DeviceError` if not even one window fits in a GPU's memory.
         """
         import torch
 
         parts, size = run_in_parts(self._score, torch.as_tensor(waveforms), self.batch_size)
         if size < self.batch_size:
             self._say(
-                f"the memory of {self.device} does not hold {self.batch_size} windows at once; "
+                f"the memory of {self.device} cannot hold {self.batch_size} windows at once; "
                 f"continuing with {size}"
             )
             self.batch_size = size
@@ -110,16 +110,16 @@ def load_model(
     options: PredictOptions,
     say: Callable[[str], None] = lambda message: None,
 ) -> GenreModel:
-    """Bring a checkpoint onto the device, and into the precision, of the options.
+    """Load a checkpoint onto the device and in the precision of the options.
 
-    Raises `CheckpointError` for weights that are damaged or do not fit, `DeviceError` where device,
+    Raises `CheckpointError` for weights that are damaged or do not fit, `DeviceError` if device,
     precision or memory are not available.
     """
     import torch
 
     device = choose_device(options.device, say)
     try_device(device)
-    # Torch takes all cores of the machine, also those that a container may not use.
+    # By default torch uses all cores of the machine, even those that a container may not use.
     torch.set_num_threads(min(torch.get_num_threads(), count_cores()))
     try:
         precision = choose_precision(options.precision, device)

@@ -1,8 +1,8 @@
 """The forward pass of AST for inference, on the weights of transformers' own module.
 
-The same numbers as `ASTForAudioClassification` up to rounding, with less work: the patches are one
-matrix product, queries, keys and values another, and the last layer computes only the two tokens
-that the head uses (Gong et al. 2021, https://arxiv.org/abs/2104.01778).
+The results equal those of `ASTForAudioClassification` up to rounding, with less work: the patches
+are one matrix product, queries, keys and values another, and the last layer computes only the two
+tokens that the head uses (Gong et al. 2021, https://arxiv.org/abs/2104.01778).
 """
 
 from __future__ import annotations
@@ -61,9 +61,9 @@ class Layer(nn.Module):
 
 
 class Network(nn.Module):
-    """Features to logits; `source` is an `ASTForAudioClassification`, or one with another head.
+    """Features to logits; `source` is an `ASTForAudioClassification`, perhaps with another head.
 
-    It takes over the modules of `source`, which must not be used afterwards.
+    It reuses the modules of `source`, which must not be used afterwards.
     """
 
     def __init__(self, source: Any) -> None:

@@ -1,4 +1,4 @@
-"""Models with a short name; their table is `presets.toml`."""
+"""Models with a short name, listed in `presets.toml`."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ class Preset:
     megabytes: int  # of its weights, in units of 10^6 bytes
     weights: str  # "safetensors" or "pickle"
     labels: int
-    window: float  # seconds of sound that it sees at once
+    window: float  # seconds of audio in one window
     front_end: str  # "ast" or "maest"
     vocabulary: str  # what its labels are, and which of them are genres
     accuracy: str  # as published
     source: str  # of the accuracy
     repo: str = ""  # its id on the Hugging Face hub; "" for the bundled model
-    revision: str | None = None  # the commit that is downloaded; None: the one of `main`
+    revision: str | None = None  # the commit to download; None: that of `main`
 
     @property
     def non_commercial(self) -> bool:
@@ -40,7 +40,7 @@ def is_non_commercial(licence: str) -> bool:
 
 
 def find_preset(name: str) -> Preset | None:
-    """The preset of a short name, or of a hub id in any case, which hubs ignore."""
+    """The preset for a short name, or for a hub id, whose case is ignored as on the hub."""
     by_repo = (preset for preset in PRESETS.values() if preset.repo.lower() == name.lower())
     return PRESETS.get(name) or (next(by_repo, None) if name else None)
 

@@ -1,4 +1,4 @@
-"""The weights of a checkpoint, read without running code, and the network they make."""
+"""Read the weights of a checkpoint without running code, and build its network."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from torch import Tensor
     from transformers import ASTConfig, ASTForAudioClassification
 
-# All that a pickled dict of tensors calls. Torch's own list for `weights_only` is longer, and what
-# it allows beyond lets a few bytes ask for all memory.
+# Everything that a pickled dict of tensors calls. Torch's own list for `weights_only` is longer,
+# and its other entries let a few bytes allocate all memory.
 ALLOWED_CALLS = re.compile(
     r"collections OrderedDict|torch \w+Storage|torch\._utils _rebuild_(tensor_v2|parameter)"
 )
@@ -31,8 +31,8 @@ ADVICE = "ask for the weights as model.safetensors"
 def network_config(info: ModelInfo, weights: dict[str, Tensor]) -> ASTConfig:
     """The config of a checkpoint's network for transformers, built from checked values.
 
-    The weights show whether the head has two layers: hand-written training code names plain AST in
-    the config all the same. Raises `CheckpointError` or `ValueError`.
+    The weights show whether the head has two layers, since hand-written training code names plain
+    AST in the config in either case. Raises `CheckpointError` or `ValueError`.
     """
     from transformers import ASTConfig
 
@@ -50,7 +50,7 @@ def network_config(info: ModelInfo, weights: dict[str, Tensor]) -> ASTConfig:
 def read_weights(info: ModelInfo) -> dict[str, Tensor]:
     """All tensors of a checkpoint, by their names in its files, with DoRA's factors folded in.
 
-    Raises `CheckpointError`, also where the head's outputs and the labels differ in number.
+    Raises `CheckpointError`, also if the head's outputs and the labels differ in number.
     """
     from safetensors.torch import load_file
 
@@ -73,7 +73,7 @@ def read_weights(info: ModelInfo) -> dict[str, Tensor]:
 
 
 def load_network(info: ModelInfo) -> ASTForAudioClassification:
-    """The float32 network, with every weight from the file: none newly drawn, none left over.
+    """The float32 network, with every weight from the file: none drawn at random, none left over.
 
     Raises `CheckpointError` for weights that are damaged, do not fit, or are not finite.
     """
@@ -95,15 +95,15 @@ def build_network(
 ) -> tuple[ASTForAudioClassification, str]:
     """A float32 network of a class with these weights, and which of them do not fit ("": all do).
 
-    What is missing or of another shape is drawn at random. Raises what transformers raises.
+    Weights that are missing or of another shape are drawn at random. Raises transformers' errors.
     """
     import torch
     import transformers
 
     hide_progress_bars()
-    # It would print a table of the tensors that do not fit; that is up to the caller.
+    # It would print a table of the tensors that do not fit, which the caller reports.
     transformers.utils.logging.set_verbosity_error()
-    # Without a folder: from one it would also load adapters, and files that the config names.
+    # No folder: from a folder it would also load adapters, and files that the config names.
     network, loading = kind.from_pretrained(
         None,
         config=config,
@@ -122,7 +122,7 @@ def build_network(
 
 
 def hide_progress_bars() -> None:
-    """Keep transformers from showing a bar for loading and saving, which takes a second."""
+    """Hide transformers' bars for loading and saving, which take only a second."""
     import transformers
 
     transformers.utils.logging.disable_progress_bar()
@@ -144,7 +144,7 @@ def _read_pickle(path: Path) -> dict[str, Tensor]:
     """The flat dict of tensors that `torch.save` wrote. Raises `ValueError`, and torch's errors.
 
     Torch does not run a pickle's code either (`weights_only`). It maps the file into memory, as
-    safetensors does: nothing outside of the file can be read.
+    safetensors does: nothing outside the file can be read.
     """
     import torch
 
@@ -164,7 +164,7 @@ def _check_pickle(path: Path) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
-            # Torch does not compress, so that a file takes no more memory than its size.
+            # Torch does not compress, so a file takes no more memory than its size.
             if any(member.compress_type != zipfile.ZIP_STORED for member in members):
                 raise ValueError(f"{path.name} is compressed, and was not opened; {ADVICE}")
             if sum(member.file_size for member in members) > path.stat().st_size:
@@ -186,8 +186,8 @@ def _check_pickle(path: Path) -> None:
 def _calls(program: bytes) -> Iterator[str]:
     """What a pickle would call, as "module name"; nothing is run.
 
-    Raises `ValueError` if it reuses a tuple, which torch never does: hashing a key of tuples that
-    each hold the previous one twice never ends.
+    Raises `ValueError` if it reuses a tuple, which torch never does: if each of many tuples holds
+    the previous one twice, hashing the last one never ends.
     """
     tuples, previous = set(), ""
     for operation, argument, _ in pickletools.genops(program):

@@ -311,7 +311,7 @@ def test_an_endpoint_that_is_no_hub_is_named(
     hub: Hub, answer: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Handler, "do_GET", lambda self: self.send(200, answer))
-    assert f"{hub.address} is no Hugging Face hub; check HF_ENDPOINT" in refused("someone/tiny")
+    assert f"{hub.address} is not a Hugging Face hub; check HF_ENDPOINT" in refused("someone/tiny")
 
 
 @pytest.mark.parametrize(

@@ -305,7 +305,7 @@ def test_a_batch_that_the_memory_does_not_hold_is_halved_for_good(
     assert model.batch_size == 3
     assert sizes == [12, 6, 3, 3, 3, 3, 1]
     assert len(said) == 1
-    assert "does not hold 12 windows at once; continuing with 3" in said[0]
+    assert "cannot hold 12 windows at once; continuing with 3" in said[0]
     sizes.clear()
     np.testing.assert_allclose(model.probabilities(noise(info, 13)), expected, atol=1e-6)
     assert sizes == [3, 3, 3, 3, 1]
