@@ -97,6 +97,6 @@ def _start_over(path: Path, notify: Callable[[str], None], *, ours: bool) -> Sta
         aside = set_aside(path)
     notify(
         f"the state file {path} is damaged; it is kept as {aside}, and a new one is started: "
-        "every track is predicted again, and the changes of earlier runs can no longer be undone"
+        "every track is predicted again, and the changes of earlier runs cannot be undone with it"
     )
     return State(path, ours=ours)
