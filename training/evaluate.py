@@ -1,7 +1,7 @@
 """Measure a checkpoint on labelled clips: `python training/evaluate.py --data DIR [--model NAME]`.
 
-The clips go through the tagger's own decoding and network, window by window, so that the figures
-are those of `tag-genres`. In float32, the default here, they are the same on every run.
+The clips go through the tagger's own decoding and network, window by window, so the figures are
+those of `tag-genres`. In float32, the default here, they are the same in every run.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ DEFAULTS = EvaluateOptions(data=Path())
     "--part",
     type=click.Choice([*PARTS, "all"]),
     default=DEFAULTS.part,
-    help="The part of the split to measure on.",
+    help="Part of the split to measure on.",
 )
 @clip_options
 @click.option("--seed", type=SEED, default=DEFAULTS.seed, help="Seed of a random split.")

@@ -1,8 +1,8 @@
 """Train a classifier: `python training/finetune.py --data DIR --out DIR`.
 
-Reads and checks everything first, and stops with one line if something is wrong; then trains, and
-leaves a checkpoint that `tag-genres --model DIR` opens, with its metrics and curves beside it. A
-run that was killed continues with `--resume`.
+It reads and checks everything first, and stops with one line if something is wrong. Then it trains,
+and writes a checkpoint for `tag-genres --model DIR`, with metrics and curves beside it. A killed
+run continues with `--resume`.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def resumed(asked: FinetuneOptions, explicit: Collection[str]) -> FinetuneOption
 
 
 def command_line(arguments: Sequence[str]) -> str:
-    """The command for the card, which gets public: only the last two parts of absolute paths."""
+    """The command for the card, which is public: only the last two parts of absolute paths."""
     words = [word for argument in arguments for word in argument.split("=", 1)]
     shown = ["/".join(Path(w).parts[-2:]) if Path(w).is_absolute() else w for w in words]
     return printable(shlex.join(["python", "training/finetune.py", *shown]))
@@ -74,7 +74,7 @@ def kinds_of_augmentation(
     names = () if value == "none" else tuple(value.split(","))
     unknown = set(names) - set(AUGMENTATION)
     if unknown:
-        raise click.BadParameter(f"{min(unknown)!r} is none of {', '.join(AUGMENTATION)}")
+        raise click.BadParameter(f"{min(unknown)!r} is not one of {', '.join(AUGMENTATION)}")
     if "mix" in names:
         try:
             WaveformAugmenter([name for name in names if name in KINDS], FrontEnd().rate)
@@ -98,22 +98,22 @@ WHAT = "; ".join(f"{name}: {method.what}" for name, method in METHODS.items())
     "soft_labels",
     type=FILE,
     multiple=True,
-    help="Soft labels to learn from as well: an .npz with an array of frames per clip.",
+    help="Also learn from these soft labels: an .npz with an array of frames per clip.",
 )
 @click.option(
     "--teacher-embedding",
     "embeddings",
     type=FILE,
     multiple=True,
-    help="A teacher's embeddings to learn from as well: an .npz too.",
+    help="Also learn from a teacher's embeddings: an .npz too.",
 )
-@click.option("--unlabelled", type=FOLDER, help="More music, to learn from a teacher alone.")
+@click.option("--unlabelled", type=FOLDER, help="More music, to learn from only with a teacher.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Checkpoint to write.")
 @click.option(
     "--method",
     type=click.Choice(tuple(METHODS)),
     default=DEFAULTS.method,
-    help=f"What is trained. {WHAT}.",
+    help=f"What to train. {WHAT}.",
 )
 @click.option(
     "--model", default=DEFAULTS.model, help="Checkpoint to start from: name, folder or hub id."
@@ -129,20 +129,22 @@ WHAT = "; ".join(f"{name}: {method.what}" for name, method in METHODS.items())
 @click.option("--epochs", type=POSITIVE, show_default=OWN, help="Passes through the train part.")
 @click.option("--steps", type=COUNT, help="Batches, instead of epochs.")
 @click.option("--batch-size", type=COUNT, show_default=OWN, help="Windows per step.")
-@click.option("--learning-rate", type=POSITIVE, show_default=OWN, help="After the warm-up.")
+@click.option(
+    "--learning-rate", type=POSITIVE, show_default=OWN, help="Its maximum, after the warm-up."
+)
 @click.option("--weight-decay", type=click.FloatRange(min=0), show_default=OWN, help="Per step.")
 @click.option(
     "--augment",
     callback=kinds_of_augmentation,
     metavar="KIND,...",
     show_default=OWN,
-    help=f"How crops are changed: none, or some of {', '.join(AUGMENTATION)}.",
+    help=f"How to change crops: none, or some of {', '.join(AUGMENTATION)}.",
 )
 @click.option(
     "--keep",
     type=click.Choice(KEEP),
     default=DEFAULTS.keep,
-    help="Which weights: those best on the valid part, or the last.",
+    help="Which weights to keep: the best on the valid part, or the last.",
 )
 @click.option(
     "--logistic-head",
@@ -152,14 +154,14 @@ WHAT = "; ".join(f"{name}: {method.what}" for name, method in METHODS.items())
 @click.option(
     "--refit",
     is_flag=True,
-    help="Finally train again on train and valid together, for as many steps as were kept.",
+    help="Finally train again on train and valid together, for the same number of steps.",
 )
 @click.option(
     "--search",
     type=click.IntRange(min=0),
     default=DEFAULTS.search,
     metavar="TRIALS",
-    help="Try as many sets of learning rate, weight decay, batch size and, unless only the head "
+    help="Try this many sets of learning rate, weight decay, batch size and, unless only the head "
     "learns, augmentation; then train with the best on the valid part. Given options stay fixed.",
 )
 @click.option("--resume", is_flag=True, help="Continue the unfinished run in --out.")

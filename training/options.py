@@ -1,6 +1,6 @@
 """The options of both commands, and the defaults of each training method.
 
-An option of a command line is a field of `FinetuneOptions` or `EvaluateOptions`.
+Each command-line option is a field of `FinetuneOptions` or `EvaluateOptions`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ SEED_AUGMENTATION = ("faster", "slower", "highpass", "lowpass", "echo", "mix")
 FEATURE_AUGMENTATION = ("speed", "colour", "specaugment", "mixup", "patchout")
 KEEP = ("best", "last")
 HEADS = ("linear", "mlp")
-# A folder in that of the checkpoint: what the run resumes from, and TensorBoard's curves.
+# A folder inside the checkpoint's: the files that the run resumes from, and TensorBoard's curves.
 RUN = "run"
 # Files in that folder: the options, until the run is finished; the trials of a search; and the
 # outputs of a frozen network for the train and for the valid part.
@@ -32,7 +32,7 @@ VALID_FEATURES = "judged-features.safetensors"
 # Sizes of a network that is trained from scratch.
 SHAPES: dict[str, dict[str, int]] = {
     # 3.3 M parameters on 16 x 8 patches of 2.575 s: fits in a wheel, trains on 2 cores. Wide and
-    # shallow: as good as 6 layers of 192 after as many steps, and each step is a tenth faster.
+    # shallow: after the same number of steps as good as 6 layers of 192, and 10 % faster per step.
     "small": {
         "hidden_size": 256,
         "num_hidden_layers": 4,
@@ -45,17 +45,17 @@ SHAPES: dict[str, dict[str, int]] = {
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """A way to train, with the defaults of what the command line may override."""
+    """A way to train, with defaults that the command line may override."""
 
     what: str  # for --help and the model card
     epochs: float
-    learning_rate: float  # its maximum, after the warm-up
+    learning_rate: float  # the maximum, after the warm-up
     weight_decay: float = 0.05
     warmup: float = 0.05  # share of the steps
     batch_size: int = 32
     head: str = "linear"
     augment: tuple[str, ...] = ()
-    average: float = 0.0  # decay of the average of the weights, per step; 0 keeps the last ones
+    average: float = 0.0  # decay of the average of the weights, per step; 0 keeps the last weights
     frozen: bool = False  # only the head learns, on features that are computed once
     muon: bool = False  # for the matrices of the layers; AdamW for the rest
 
@@ -114,7 +114,7 @@ class ClipOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluateOptions(ClipOptions):
-    """What is evaluated, on which clips, and where the metrics go besides stdout."""
+    """What to evaluate, on which clips, and where to write the metrics besides stdout."""
 
     model: str = DEFAULT_MODEL
     part: str = "valid"  # one of `training.clips.splits.PARTS`, or "all"
@@ -127,7 +127,7 @@ class EvaluateOptions(ClipOptions):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FinetuneOptions(ClipOptions):
-    """Everything that decides the outcome of a run. None takes the method's own default."""
+    """Everything that decides the outcome of a run. None means the method's own default."""
 
     out: Path
     method: str = "linear"
@@ -135,13 +135,13 @@ class FinetuneOptions(ClipOptions):
     shape: str = "small"  # of a network from scratch
     head: str | None = None
     new_head: bool = False  # if the labels are not those of the model
-    epochs: float | None = None  # one epoch draws as many windows as the clips hold
+    epochs: float | None = None  # an epoch draws as many windows as the clips hold
     steps: int | None = None  # instead of epochs
     batch_size: int | None = None
     learning_rate: float | None = None
     weight_decay: float | None = None
     augment: tuple[str, ...] | None = None
-    balance: float = 0.7  # 1 draws all labels equally often, 0 all seconds
+    balance: float = 0.7  # 1 draws all labels equally often, 0 all seconds of music
     keep: str = "best"
     logistic_head: bool = False
     refit: bool = False

@@ -1,4 +1,4 @@
-"""A search for hyperparameters: Optuna's trials, each a run that is scored on the valid part."""
+"""A search for hyperparameters by Optuna; each trial is a run that is scored on the valid part."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ from training.options import METHODS, SEED_AUGMENTATION, STUDY, FinetuneOptions
 LEARNING_RATES = 5.0  # times the method's own, up and down
 WEIGHT_DECAYS = (1e-3, 0.3)
 BATCH_SIZES = (16, 32, 64)
-UNPRUNED = 5  # trials that always run to their end
+UNPRUNED = 5  # trials that always run to the end
 WARM_UP = 0.25  # share of a run before which it is not pruned
 
-# Trains by options in a folder, and stops when its third argument says so.
+# Trains with options in a folder, and stops when the third argument returns true.
 Train = Callable[[FinetuneOptions, Path, ShouldStop], object]
 
 
@@ -45,7 +45,7 @@ class SearchResult:
 
 @dataclass(slots=True)
 class TrialReporter:
-    """Reports a trial's accuracies to Optuna, and stops it if most others were better by then."""
+    """Reports a trial's accuracies to Optuna, and stops it if most others were better so far."""
 
     trial: optuna.Trial
     accuracies: list[float] = field(default_factory=list)
@@ -53,7 +53,7 @@ class TrialReporter:
 
     def __call__(self, share: float, accuracy: float) -> bool:
         """Report one validation at a share of the run; true stops the run."""
-        # By their number, not by step: trials with different batch sizes have different steps.
+        # By the number of the validation, not by step: steps depend on the batch size.
         self.trial.report(accuracy, len(self.accuracies))
         self.accuracies.append(accuracy)
         self.pruned = WARM_UP <= share < 1 and self.trial.should_prune()
@@ -61,13 +61,13 @@ class TrialReporter:
 
 
 def check_search(options: FinetuneOptions, split: Split) -> None:
-    """Raise `TrainingError` if a search was asked for that is not possible."""
+    """Raise `TrainingError` if the requested search is not possible."""
     if not options.search:
         return
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise TrainingError("--search runs in one process: leave out torchrun")
     if not split.valid:
-        raise TrainingError(f"--search needs a valid part, the {options.split} split has none")
+        raise TrainingError(f"--search needs a valid part, but the {options.split} split has none")
     if not search_space(options):
         raise TrainingError("--search has nothing to vary: all its options were given")
 
@@ -77,9 +77,9 @@ def run_trials(
 ) -> SearchResult:
     """The best of `options.search` trials; `folder` keeps the study.
 
-    Each trial trains in a folder that is removed afterwards. A killed search resumes with the trial
-    that it was in; a finished one is not repeated. Raises `TrainingError` if the study cannot be
-    read.
+    Each trial trains in a folder that is removed afterwards. A killed search resumes with the
+    interrupted trial; finished trials are not repeated. Raises `TrainingError` if the study cannot
+    be read.
     """
     with opened_study(folder / STUDY, options.method) as study:
         for killed in study.get_trials(states=[TrialState.RUNNING]):
@@ -106,20 +106,21 @@ def run_trials(
 def run_trial(
     study: optuna.Study, options: FinetuneOptions, train: Train, folder: Path, number: int
 ) -> str:
-    """Train with what Optuna proposes, store the accuracy, and return the outcome in words.
+    """Train with the parameters that Optuna proposes, store the accuracy, return the outcome.
 
-    `KeyboardInterrupt`, or whatever else stops a run, passes; the trial then stays unfinished.
+    `KeyboardInterrupt`, and any other error that stops a run, is raised; the trial stays
+    unfinished. The outcome is in words.
     """
     space = search_space(options)
-    # Seeded by its number: after a kill the same trial is proposed again, and then those that
-    # would have followed, not the first ones again.
+    # Seeded by the trial's number: after a kill the same trial is proposed again, and then the
+    # same ones as without the kill.
     seed = Random(f"{options.seed} {number}").getrandbits(32)
     study.sampler = optuna.samplers.TPESampler(seed=seed)
     if number == 1:
         own = as_params(options)
         study.enqueue_trial({name: own[name] for name in space})
     trial = study.ask(space)
-    # The last weights: a trial is deleted when it ends, and needs no checkpoint of its best ones.
+    # "last": a trial is deleted when it ends, and needs no checkpoint of its best weights.
     chosen = replace(with_params(options, as_options(trial.params)), keep="last")
     reporter = TrialReporter(trial)
     failed = ""
@@ -174,9 +175,9 @@ def finished(study: optuna.Study) -> list[FrozenTrial]:
 
 
 def best_trial(study: optuna.Study) -> tuple[int, float]:
-    """The number, from 1, and accuracy of the best trial that was not pruned; the first of equals.
+    """The number (from 1) and accuracy of the best trial that was not pruned; of equals, the first.
 
-    There always is one, because the first trials are not pruned.
+    There is always one, because the first trials are not pruned.
     """
     complete = {
         number: float(trial.value or 0.0)
@@ -188,7 +189,7 @@ def best_trial(study: optuna.Study) -> tuple[int, float]:
 
 
 def search_space(options: FinetuneOptions) -> dict[str, BaseDistribution]:
-    """The ranges of what is varied: only options that are left to the method."""
+    """The ranges of the options that vary: those that the user did not give."""
     method = METHODS[options.method]
     own = method.learning_rate
     sets = [names(kinds) for kinds in ((), method.augment, SEED_AUGMENTATION)]
@@ -228,7 +229,7 @@ def as_options(params: dict[str, Any]) -> dict[str, Any]:
 
 
 def with_params(options: FinetuneOptions, params: Mapping[str, Any]) -> FinetuneOptions:
-    """The options with a trial's parameters, which `as_options` has made fields of them."""
+    """The options with a trial's parameters, in the form of `as_options`."""
     return replace(
         options,
         learning_rate=params.get("learning_rate", options.learning_rate),

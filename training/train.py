@@ -1,4 +1,4 @@
-"""One training run: from decoded clips to a network whose weights are final."""
+"""One training run: from decoded clips to a trained network."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ from training.networks.methods import (
 from training.networks.student import HeadStudent, Student
 from training.options import FEATURE_AUGMENTATION, FEATURES, VALID_FEATURES, FinetuneOptions
 
-# Changes of features on their way into the network; "speed" changes the waveform.
+# Changes of features before they enter the network; "speed" changes the waveform.
 FEATURES_ONLY = frozenset(FEATURE_AUGMENTATION) - {"speed"}
 
 
@@ -82,10 +82,10 @@ class TrainingData:
 
 @dataclass(frozen=True, slots=True)
 class RunControl:
-    """Where a training keeps what it resumes from, what it prints with, and when it ends.
+    """Where a training stores the files it resumes from, how it prints, and when it ends.
 
-    A run with `should_stop` is one of several on the same features, which are kept in the folder
-    above; it writes no checkpoints.
+    A run with `should_stop` is one of several on the same features, which are stored in the parent
+    folder; it writes no checkpoints.
     """
 
     folder: Path
@@ -99,16 +99,16 @@ def make_initial_model(
 ) -> InitialModel:
     """The model before training; equal for equal seeds.
 
-    Raises `TrainingError` if a head that is to be trained further has other labels, or if the head
-    cannot be fitted as asked.
+    Raises `TrainingError` if a head to train further has other labels, or if the head cannot be
+    fitted as requested.
     """
     if options.logistic_head and options.trained_by.head != "linear":
-        raise TrainingError("--logistic-head fits a linear head, not that of --head mlp")
+        raise TrainingError("--logistic-head fits a linear head, not the one of --head mlp")
     without_effect = set(options.trained_by.augment) & FEATURES_ONLY
     if options.trained_by.frozen and without_effect:
         raise TrainingError(
-            f"--augment {min(without_effect)} changes features on their way into the network, "
-            f"which --method {options.method} computes once: leave it out"
+            f"--augment {min(without_effect)} changes features before they enter the network, but "
+            f"--method {options.method} runs the network only once: leave it out"
         )
     set_seed(options.seed)
     if options.method == "scratch":
@@ -134,14 +134,14 @@ def _on_device(options: FinetuneOptions, initial: InitialModel) -> InitialModel:
     if device.type == "cuda" and "LOCAL_RANK" in os.environ:
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))  # else all processes use the first
     if device.type == "cpu" and not options.trained_by.frozen:
-        # On a CPU the backward pass of fused attention takes half of a step: 0.9 s against 0.6 s
-        # for 64 windows on 2 cores.
+        # On a CPU the backward pass of fused attention is slow: with it a step takes 0.9 s instead
+        # of 0.6 s, for 64 windows on 2 cores.
         initial.network.set_attn_implementation("eager")
     return initial
 
 
 def check_head(info: ModelInfo, labels: tuple[str, ...], options: FinetuneOptions) -> None:
-    """Raise `TrainingError` if a head for other labels would be replaced without being asked."""
+    """Raise `TrainingError` if a head for other labels would be replaced without a request."""
     if options.makes_new_head or set(info.labels) == set(labels):
         return
     unknown = sorted(set(labels) - set(info.labels)) or sorted(set(info.labels) - set(labels))
@@ -154,7 +154,7 @@ def check_head(info: ModelInfo, labels: tuple[str, ...], options: FinetuneOption
 def train_network(
     options: FinetuneOptions, initial: InitialModel, data: TrainingData, control: RunControl
 ) -> tuple[ASTForAudioClassification, TrainingResult]:
-    """Train by the options' method, from where an earlier call in the same folder was stopped."""
+    """Train by the options' method; continue where an earlier call in the folder was stopped."""
     set_seed(options.seed)
     source = crop_source(options, initial, data)
     valid = replace(source, clips=data.valid)
@@ -173,7 +173,7 @@ def train_network(
 
 
 def crop_source(options: FinetuneOptions, initial: InitialModel, data: TrainingData) -> CropSource:
-    """What crops are cut from, with the changes of waveforms that the options ask for."""
+    """The source of crops, with the augmentation of waveforms in the options."""
     kinds = [kind for kind in options.trained_by.augment if kind in KINDS]
     return CropSource(
         data.train,
@@ -191,9 +191,9 @@ def head_task(
     sources: tuple[CropSource, CropSource],
     folder: Path,
 ) -> Task:
-    """Train a head alone, on the frozen network's output for every window.
+    """Train only a head, on the frozen network's output for every window.
 
-    The outputs for both sources, the train and the valid part, are computed once and kept in
+    The outputs for both sources, the train and the valid part, are computed once and stored in
     `folder`.
     """
     source, valid = sources
@@ -228,7 +228,7 @@ def head_task(
 def whole_task(
     options: FinetuneOptions, initial: InitialModel, source: CropSource, valid: CropSource
 ) -> Task:
-    """Train the whole network, or what DoRA adapts of it, on random crops."""
+    """Train the whole network, or DoRA's adapters and the head, on random crops."""
     augmentation = augmentation_of(options.trained_by.augment)
     network = with_dora(initial.network) if options.method == "dora" else initial.network
     return Task(
@@ -258,7 +258,7 @@ def fit_logistic_head(options: FinetuneOptions, model: InitialModel, data: Train
 def loop_settings(
     options: FinetuneOptions, epoch_windows: int, control: RunControl
 ) -> LoopSettings:
-    """How long a run goes, and with which numbers."""
+    """The settings of the training loop."""
     method = options.trained_by
     device = choose_device(options.device)
     processes = int(os.environ.get("WORLD_SIZE", "1"))  # set by torchrun and accelerate

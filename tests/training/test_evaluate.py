@@ -84,7 +84,7 @@ def test_evaluate_prints_the_scores_of_the_taggers_predictions(
         windows = np.stack([waveform[start : start + size] for start in starts])
         right += FOUR[model.probabilities(windows).mean(axis=0).argmax()] == clip.label
     assert f"clips              8\naccuracy           {right / 8:.3f}" in result.stdout
-    assert f"model              {folder}, all windows a clip, float32 on cpu\n" in result.stdout
+    assert f"model              {folder}, all windows per clip, float32 on cpu\n" in result.stdout
     assert "part               all\n" in result.stdout
     assert "true / predicted" in result.stdout
 
@@ -262,7 +262,7 @@ def test_a_file_that_cannot_be_written_is_named_before_the_work(data: Path, tmp_
 def test_evaluate_names_what_is_missing(tmp_path: Path) -> None:
     data = write_clips(tmp_path / "data", per_label=1)
     result = run("--data", data, "--split", "random", "--part", "test")
-    assert result.exit_code == 1 and "no clip of the test part" in result.output
+    assert result.exit_code == 1 and "has no clip of the test part" in result.output
     with pytest.raises(TrainingError, match="nowhere"):
         find_clips(tmp_path / "nowhere")
 

@@ -96,12 +96,14 @@ def test_a_label_that_is_only_judged_stops_before_training(data: Path, tmp_path:
         how = ("--data", table, *TINY, "--split", "kfold", "--folds", 2, "--fold", fold)
         result = run_finetune("--out", tmp_path / str(fold), *how, "--steps", 1)
         lines.append(result.output.splitlines()[-1])
-    assert sum("the train part has no clip of 'rare', another part has" in of for of in lines) == 1
+    assert (
+        sum("the train part has no clip of 'rare', but another part has" in of for of in lines) == 1
+    )
 
 
 @pytest.mark.parametrize(
     ("kinds", "says"),
-    [("speed,reverb", "'reverb' is none of"), ("mix", "needs two kinds that go together")],
+    [("speed,reverb", "'reverb' is not one of"), ("mix", "needs two kinds that go together")],
 )
 def test_augmentation_that_cannot_be_is_wrong_usage(
     data: Path, tmp_path: Path, kinds: str, says: str

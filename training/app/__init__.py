@@ -1,4 +1,4 @@
-"""One module a command: `finetune.py` and `evaluate.py`, where the other packages meet.
+"""One module per command: `finetune.py` and `evaluate.py` combine the other packages.
 
-Uses every other package of `training`; only the two scripts use it. Begin reading in `finetune.py`.
+Uses every other package of `training`; only the two scripts use it. Start reading in `finetune.py`.
 """

@@ -10,7 +10,7 @@ from tagger.report.escape import printable
 
 
 def say(message: str) -> None:
-    """Print a line on stderr; of several processes only the first one does."""
+    """Print a line on stderr; with several processes, only the first one does."""
     if is_first():
         click.echo(printable(message), err=True)
 

@@ -1,4 +1,4 @@
-"""The clips of a run: which there are, whether a model can learn from them, and their audio."""
+"""The clips of a run: find and split them, check that a model can learn from them, decode them."""
 
 from __future__ import annotations
 
@@ -31,28 +31,30 @@ def choose_clips(options: FinetuneOptions) -> Split:
 def check_labels(split: Split) -> tuple[str, ...]:
     """The labels of the train part, in alphabetical order.
 
-    Raises `TrainingError` if there is only one label, a label has a single clip, another part has a
-    label that the train part lacks, or a label could not be written into a tag.
+    Raises `TrainingError` if there is only one label, if a label has a single clip, if another part
+    has a label that the train part lacks, or if a label could not be written into a tag.
     """
     counts = Counter(clip.label for clip in split.train)
     if len(counts) < 2:
         found = f"only {next(iter(counts))!r}" if counts else "none"
-        raise TrainingError(f"two labels are needed to learn from, the train part has {found}")
+        raise TrainingError(f"at least two labels are needed, but the train part has {found}")
     if unusable := first_unusable(counts):
         raise TrainingError(
             f"{unusable!r} holds control characters and cannot be a label; rename it"
         )
     single = sorted(label for label, count in counts.items() if count < 2)
     if single:
-        raise TrainingError(f"two clips of each label are needed, there is one of {single[0]!r}")
+        raise TrainingError(
+            f"at least two clips of each label are needed, but {single[0]!r} has only one"
+        )
     others = {clip.label for clip in (*split.valid, *split.test)} - counts.keys()
     if others:
-        raise TrainingError(f"the train part has no clip of {min(others)!r}, another part has")
+        raise TrainingError(f"the train part has no clip of {min(others)!r}, but another part has")
     return tuple(sorted(counts))
 
 
 def load_data(options: FinetuneOptions, split: Split, initial: InitialModel) -> TrainingData:
-    """Decode the clips of the train and valid part. Raises `TrainingError` if a label is lost."""
+    """Decode the clips of the train and valid part. Raises `TrainingError` for a lost label."""
     clips = list(split.train)
     if options.unlabelled is not None:
         if not (options.soft_labels or options.embeddings):
@@ -81,7 +83,7 @@ def unlabelled_clips(folder: Path, split: Split) -> list[Clip]:
 
 
 def read_teachers(options: FinetuneOptions, clips: Sequence[Clip]) -> Teachers:
-    """The teachers of the options. Raises `TrainingError` for a frozen network, which has none."""
+    """The teachers of the options. Raises `TrainingError` for a frozen network, which uses none."""
     soft, embeddings = options.soft_labels, options.embeddings
     if (soft or embeddings) and options.trained_by.frozen:
         raise TrainingError(f"--method {options.method} trains only a head, without teachers")

@@ -24,12 +24,12 @@ from training.options import EvaluateOptions
 
 
 def evaluate(options: EvaluateOptions) -> None:
-    """Measure, print, and write the files that were asked for. Raises `TaggerError`."""
+    """Measure, print, and write the requested files. Raises `TaggerError`."""
     check_outputs(options)
     every = find_clips(options.data, options.artists)
     clips, note = choose_clips(every, options)
     if not clips:
-        raise TrainingError(f"no clip of the {options.part} part is in {options.data}")
+        raise TrainingError(f"{options.data} has no clip of the {options.part} part")
     info = find_model(options.model, say)
     warning = leakage_warning(info, every, clips, options.draw)
     if warning:
@@ -55,10 +55,10 @@ def choose_clips(every: Sequence[Clip], options: EvaluateOptions) -> tuple[Seque
 def head_lines(
     options: EvaluateOptions, model: GenreModel, evaluation: Evaluation, note: str
 ) -> list[str]:
-    """The model, the clips, and the labels to choose among if they are not all of the model's."""
+    """The model, the clips, and the labels to choose from if they are not all of the model's."""
     windows = options.windows or "all"
     lines = [
-        f"model              {options.model}, {windows} windows a clip, "
+        f"model              {options.model}, {windows} windows per clip, "
         f"{model.precision} on {model.device.type}",
         f"part               {part_name(options)}",
     ]
@@ -82,7 +82,7 @@ def part_name(options: EvaluateOptions) -> str:
 
 
 def check_outputs(options: EvaluateOptions) -> None:
-    """Raise `TrainingError` for what would otherwise fail after a long run."""
+    """Raise `TrainingError` now if writing would fail after a long run."""
     for path in (options.confusion, options.figures):
         if path is not None and not path.absolute().parent.is_dir():
             raise TrainingError(f"{path} cannot be written: its folder is missing", path)
@@ -94,7 +94,7 @@ def check_outputs(options: EvaluateOptions) -> None:
 
 
 def write_outputs(options: EvaluateOptions, model: GenreModel, evaluation: Evaluation) -> None:
-    """Write the picture and the JSON file that were asked for. Raises `TrainingError`."""
+    """Write the picture and the JSON file, if requested. Raises `TrainingError`."""
     try:
         if options.confusion is not None:
             from training.evaluation.plots import confusion_png

@@ -35,20 +35,20 @@ from training.train import (
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a finished run says about its checkpoint."""
+    """What a finished run knows about its checkpoint."""
 
     command: str  # that started the run
     learned: tuple[str, ...]  # parts of the split
-    warning: str  # that clips it is measured on were learned from before; else empty
+    warning: str  # if the initial network had learned from clips it is measured on; else empty
     metrics: PartMetrics
-    training: TrainingResult  # the one that the metrics belong to
+    training: TrainingResult  # of the weights that were measured
     search: SearchResult | None
 
 
 def finetune(options: FinetuneOptions, command: str) -> None:
     """Train by the options, and write the checkpoint, its card, metrics and pictures.
 
-    The card quotes `command` as what made the checkpoint. Raises `TaggerError`.
+    The card quotes `command` as the command that made the checkpoint. Raises `TaggerError`.
     """
     split = choose_clips(options)
     check_search(options, split)
@@ -89,7 +89,7 @@ def finetune(options: FinetuneOptions, command: str) -> None:
 def train_once(
     options: FinetuneOptions, initial: InitialModel, data: TrainingData, run: RunControl
 ) -> tuple[ASTForAudioClassification, TrainingResult]:
-    """Train a network by the options, and then fit its head if they ask for it."""
+    """Train a network by the options, and then fit its head if requested."""
     network, training = train_network(options, initial, data, run)
     if options.logistic_head:
         say("fitting the head by logistic regression")
@@ -113,7 +113,7 @@ def search(
     """The best of `options.search` trials, each trained from a copy of the same network."""
 
     def train(chosen: FinetuneOptions, place: Path, should_stop: ShouldStop) -> None:
-        gc.collect()  # the trial before: a Trainer is part of reference cycles
+        gc.collect()  # frees the previous trial: a Trainer is part of reference cycles
         fresh = replace(initial, network=copy.deepcopy(initial.network))
         run = RunControl(place, lambda _: None, should_stop=should_stop)
         train_network(chosen, fresh, data, run)
@@ -143,7 +143,7 @@ def report_size(initial: InitialModel, data: TrainingData) -> None:
 
 
 def report_metrics(measured: PartMetrics) -> None:
-    """Print one line for each part."""
+    """Print one line per part."""
     for name, metrics in (("valid", measured.valid), ("test", measured.test)):
         if metrics is not None:
             low, high = metrics.interval
@@ -160,7 +160,7 @@ def describe_checkpoint(
     initial: InitialModel,
     metrics: PartMetrics,
 ) -> None:
-    """Write into config.json what the network learned from, and the fitted temperature."""
+    """Write to config.json which parts the network learned from, and the fitted temperature."""
     own = {"split": options.split, "parts": list(learned), **options.draw}
     # The network still knows the clips that its checkpoint learned from.
     rows = [*(row for row in initial.learned_from if row != own), own]
@@ -173,7 +173,7 @@ def describe_checkpoint(
 def write_outcome(
     options: FinetuneOptions, split: Split, initial: InitialModel, outcome: Outcome
 ) -> None:
-    """Write metrics, pictures and card; then delete the checkpoints that the run resumed from."""
+    """Write metrics, pictures and card; then delete the checkpoints for `--resume`."""
     values: dict[str, Any] = {
         "command": outcome.command,
         "method": options.method,

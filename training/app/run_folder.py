@@ -1,4 +1,4 @@
-"""The folder of a run: what must not be lost in it, and what `--resume` needs."""
+"""The folder of a run: protect the files in it, and store what `--resume` needs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def check_output(options: FinetuneOptions) -> None:
         raise TrainingError(f"{folder} is not UTF-8, or holds control characters", folder)
     foreign = {path.name for path in folder.glob("*")} - CHECKPOINT_FILES - RESULT_FILES - {RUN}
     if foreign:
-        raise TrainingError(f"{folder} holds {min(foreign)}; give a new or an empty folder", folder)
+        raise TrainingError(f"{folder} holds {min(foreign)}; name a new or an empty folder", folder)
     run = folder / RUN
     searching = (run / STUDY).exists() and (run / OPTIONS).exists()
     if searching or any(run.glob("**/checkpoint-*")):
@@ -36,8 +36,8 @@ def check_output(options: FinetuneOptions) -> None:
 
 
 def clear_run(folder: Path) -> None:
-    """Remove what an earlier run left, except features: the next one may need the same."""
-    for path in sorted(folder.glob("**/*"), reverse=True):  # the content of a folder before it
+    """Remove the files of an earlier run, except features, which the next run may reuse."""
+    for path in sorted(folder.glob("**/*"), reverse=True):  # the content of a folder comes first
         if not path.is_dir():
             if path.name not in (FEATURES, VALID_FEATURES):
                 path.unlink()
@@ -49,7 +49,7 @@ def clear_run(folder: Path) -> None:
 def start_run(options: FinetuneOptions, command: str) -> str:
     """Store the command and the options of a new run; return the command that started the run.
 
-    That of a `--resume` does not say how the checkpoint was made.
+    The command of a `--resume` is not stored, since it does not say how the checkpoint was made.
     """
     folder = options.out / RUN
     folder.mkdir(parents=True, exist_ok=True)

@@ -12,13 +12,13 @@ from training.clips.splits import SPLIT_HELP, SPLITS
 from training.options import ClipOptions
 
 DEFAULTS = ClipOptions(data=Path())
-DATA_HELP = "A folder of clips per label, an archive of one, or a CSV that lists clips."
+DATA_HELP = "A folder with one folder of clips per label, an archive of it, or a CSV of clips."
 DATA = click.Path(exists=True, path_type=Path)
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 SEED = click.IntRange(0, 2**32 - 1)
 
 artists_option = click.option(
-    "--artists", type=FILE, help="A CSV of who plays on each clip, for --split artist or kfold."
+    "--artists", type=FILE, help="A CSV with the artist of each clip, for --split artist or kfold."
 )
 split_option = click.option(
     "--split", type=click.Choice(SPLITS), default=DEFAULTS.split, help=SPLIT_HELP
@@ -33,7 +33,7 @@ fold_option = click.option(
     "--fold",
     type=click.IntRange(min=0),
     default=DEFAULTS.fold,
-    help="The fold to validate on, counted from 0, for --split kfold.",
+    help="Fold to validate on, counted from 0, for --split kfold.",
 )
 
 

@@ -1,4 +1,4 @@
 """Augmentation: random changes of the music that a network learns from.
 
-May use the tagger only. Begin reading in `waveforms.py`.
+May use the tagger only. Start reading in `waveforms.py`.
 """

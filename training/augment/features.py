@@ -1,8 +1,8 @@
-"""Augmentation of log-mel features, and the change of speed.
+"""Augmentation of log-mel features, and changes of speed.
 
-On features a gain is a sum, an equaliser a curve over the bins, and a mix of two crops a sum of
-powers: far cheaper than on waveforms. Only the change of speed is made on the waveform. MAEST's
-features are not the logarithm of a power, and are converted to it and back.
+On features, a gain is a sum, an equaliser a curve over the bins, and a mix of two crops a sum of
+powers: far cheaper than on waveforms. Only the speed is changed on the waveform. MAEST's features
+are not the logarithm of a power, so they are converted to it and back.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ NEPERS = math.log(10) / 10  # one decibel, in the natural logarithm of a power
 
 @dataclass(frozen=True, slots=True)
 class Augmentation:
-    """How far each change goes; zero turns it off."""
+    """The strength of each change; zero turns it off."""
 
     speed: float = 0.15  # share by which music is played faster or slower, with its pitch
     gain: float = 6.0  # dB, standard deviation
@@ -34,12 +34,12 @@ class Augmentation:
     equaliser_points: int = 6  # along the mel scale
     noise: float = 0.3  # share of crops that get a faint noise floor
     mixup: float = 0.3  # both parameters of the Beta distribution of the shares in a mix
-    patch_drop: float = 0.5  # share of the patches that the network does not see; saves time, too
+    patch_drop: float = 0.5  # share of the patches hidden from the network; saves time, too
     mel_mask: int = 16  # bins, at most, under each of two masks
     time_mask: float = 0.1  # share of the frames, at most, under each of two masks
 
 
-# The names on the command line, and the fields that each switches on.
+# Names on the command line, and the fields that each turns on.
 FEATURE_KINDS = {
     "speed": ("speed",),
     "colour": ("gain", "equaliser", "noise"),
@@ -104,7 +104,7 @@ class FeatureAugmenter:
         )
         curve = interpolate(points, bins, mode="linear", align_corners=True)  # (batch, 1, bins)
         powers = self.log_powers(features) + (gain + curve) * NEPERS  # (batch, frames, bins)
-        # Codecs leave holes of digital silence, uncompressed music does not: the floor hides that.
+        # Codecs leave gaps of digital silence, uncompressed music does not: the floor hides that.
         floor = torch.empty(batch, 1, 1, device=device).uniform_(-14.0, -8.0)
         floor[torch.rand(batch, device=device) >= self.augmentation.noise] = -30.0
         powers = torch.logaddexp(powers, floor.expand_as(powers))

@@ -1,7 +1,7 @@
 """Augmentation of waveforms: another tempo, a filter, an echo, a gain.
 
-These are changes that cannot be made on features, or that the seed project made on waveforms; what
-is cheaper on features is in `features`. All but the echo come from audiomentations.
+These are changes that cannot be made on features, or that the seed project made on waveforms;
+`features` has those that are cheaper on features. All but the echo come from audiomentations.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ RANGES = {
     "echo": (0.08, 0.35),  # s from one repeat to the next
     "gain": (-6.0, 6.0),  # dB
 }
-# A mix takes at most one of each row, in this order: two tempi would undo each other, and little is
-# left between the two filters. The tempo comes first because it decides how much input is read.
+# A mix uses at most one of each row, in this order: two tempi would undo each other, and the two
+# filters together leave little. The tempo comes first because it decides how much input is read.
 ROWS = (("faster", "slower"), ("highpass", "lowpass"), ("echo",), ("gain",))
 ROLLOFF = 12  # dB per octave; the seed project's slope is not known
 ECHO_REPEATS = (2, 4)
@@ -34,7 +34,7 @@ ECHO_DECAY = (0.3, 0.6)  # amplitude of a repeat relative to the one before it
 
 
 class WaveformAugmenter:
-    """Changes some crops in one of the ways in `kinds`; a "mix" applies two or three of them.
+    """Applies one of `kinds` to some crops; a "mix" applies two or three of them.
 
     A kind that is left out is not used in a mix either; without kinds, crops stay unchanged.
     Raises `ValueError` for an unknown kind, a mix of kinds that cannot go together, a probability
@@ -65,11 +65,11 @@ class WaveformAugmenter:
     def __call__(
         self, waveform: NDArray[np.float32], samples: int, draw: np.random.Generator
     ) -> NDArray[np.float32]:
-        """`waveform` `(any,)` from its start, changed or not, as `(samples,)`.
+        """The start of `waveform` `(any,)`, changed or not, as `(samples,)`.
 
-        A waveform that is too short is repeated; it is never written to, and the result may be a
-        view of it. A changed crop whose peak exceeds 1 is scaled down to 1, not clipped; an
-        unchanged one stays as the tagger decodes it. All randomness comes from `draw`: equal
+        A waveform that is too short is repeated; it is never modified, and the result may be a view
+        of it. If the peak of a changed crop exceeds 1, it is scaled down to 1, not clipped; an
+        unchanged crop stays as the tagger decodes it. All randomness comes from `draw`: equal
         generators give equal bytes. Raises `ValueError` for an empty waveform or crop.
         """
         if not len(waveform) or samples < 1:
@@ -110,9 +110,9 @@ class WaveformAugmenter:
 def echo(
     waveform: NDArray[np.float32], delay: int, amplitudes: Sequence[float]
 ) -> NDArray[np.float32]:
-    """`waveform` `(samples,)` plus itself `i * delay` samples later, `amplitudes[i]` as loud.
+    """`waveform` `(samples,)` plus copies `i * delay` samples later, scaled by `amplitudes[i]`.
 
-    Repeats are cut off at the end. `amplitudes[0]` is that of the original.
+    Repeats are cut off at the end. `amplitudes[0]` scales the original.
     """
     # Own code: audiomentations has no plain echo. Its RoomSimulator needs pyroomacoustics, one more
     # dependency for one effect, and its ApplyImpulseResponse needs recordings of rooms.
@@ -130,7 +130,7 @@ def _fill(waveform: NDArray[np.float32], samples: int) -> NDArray[np.float32]:
 
 def _make_transforms() -> dict[str, tuple[BaseWaveformTransform, str]]:
     """The transform of each kind, and the name of the parameter that takes the drawn value."""
-    # Importing takes a second, most of it SciPy: only runs with augmentation wait.
+    # Importing takes a second, mostly for SciPy: only runs with augmentation must wait.
     from audiomentations import Gain, HighPassFilter, LowPassFilter, TimeStretch
 
     # Its default method, signalsmith_stretch, keeps the pitch and starts without a gap. It draws
@@ -145,7 +145,7 @@ def _make_transforms() -> dict[str, tuple[BaseWaveformTransform, str]]:
     }
     for transform, _ in transforms.values():
         # By default it draws from the global generators of Python and NumPy, which are shared with
-        # other code and inherited by the workers of a DataLoader. Frozen, it draws nothing.
+        # other code and inherited by the workers of a DataLoader. If frozen, it draws nothing.
         transform.parameters = {"should_apply": True, "rolloff": ROLLOFF}
         transform.freeze_parameters()
     return transforms

@@ -1,4 +1,4 @@
 """Labelled clips: where they are, how they are split into parts, and their decoded audio.
 
-May use `options`, `errors` and the tagger. Begin reading in `find.py`.
+May use `options`, `errors` and the tagger. Start reading in `find.py`.
 """

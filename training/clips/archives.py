@@ -1,7 +1,7 @@
 """The audio files of an archive, unpacked once into the user's cache.
 
 An archive from the net is untrusted: only regular audio files are unpacked, and nothing at all if
-one of them would land outside the folder, is a link, or would fill the disk.
+a file would land outside the folder, is a link, or would fill the disk.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz
 ARCHIVE_SUFFIXES = (".zip", *TAR_SUFFIXES)
 BLOCK = 1 << 20  # bytes read at once to the end of a tar
 
-# What the standard library raises for an archive that is damaged, encrypted or compressed in an
+# Errors of the standard library for an archive that is damaged, encrypted or compressed in an
 # unknown way.
 DAMAGED = (
     tarfile.TarError,
@@ -50,7 +50,7 @@ class Member:
 
 
 def is_archive(path: Path) -> bool:
-    """Whether a file's suffix is that of an archive this module unpacks."""
+    """Whether a file has the suffix of an archive that this module unpacks."""
     return path.name.lower().endswith(ARCHIVE_SUFFIXES)
 
 
@@ -60,7 +60,7 @@ def unpack(archive: Path) -> Path:
     An archive is recognised by absolute path, size and modification time: a new one under an old
     name is unpacked again. The folder gets its name only when it is complete. Raises
     `TrainingError`, and leaves nothing behind, if the archive is damaged, holds no audio, names a
-    file outside of itself or a link, or unpacks to more than the disk has free.
+    link or a file outside itself, or unpacks to more than the disk has free.
     """
     cache = cache_folder()
     try:
@@ -84,7 +84,7 @@ def unpack(archive: Path) -> Path:
 
 
 def cache_folder() -> Path:
-    """Where archives are unpacked; each has a folder that may be deleted at any time."""
+    """Where archives are unpacked; the folder of each may be deleted at any time."""
     import platformdirs
 
     return platformdirs.user_cache_path("tag-genres") / "archives"
@@ -125,7 +125,7 @@ def _unpack_into(archive: Path, folder: Path) -> None:
 
 
 def _choose(archive: Path, folder: Path, members: Iterable[Member]) -> set[str]:
-    """Names of the audio files to unpack. Raises `TrainingError` where one is not safe."""
+    """Names of the audio files to unpack. Raises `TrainingError` if one is not safe."""
     chosen: set[str] = set()
     size = 0
     free = shutil.disk_usage(folder).free
@@ -155,7 +155,7 @@ def _choose(archive: Path, folder: Path, members: Iterable[Member]) -> set[str]:
 
 
 def _zip_member(info: zipfile.ZipInfo) -> Member:
-    # The upper half holds the Unix mode, 0 if the archive was made elsewhere.
+    # The upper half holds the Unix mode, or 0 if the archive was made on another system.
     kind = stat.S_IFMT(info.external_attr >> 16)
     regular = kind in (0, stat.S_IFREG) and not info.is_dir()
     return Member(info.filename, info.file_size, regular)
@@ -168,7 +168,7 @@ def _tar_member(info: tarfile.TarInfo) -> Member:
 def _read_to_end(tar: tarfile.TarFile) -> None:
     """Raise `TarError` unless only zeros follow the last member.
 
-    tarfile takes an unreadable header for the end of the archive, and gzip's checksum is at the
+    tarfile treats an unreadable header as the end of the archive, and gzip's checksum is at the
     very end of the file.
     """
     if tar.fileobj is None:

@@ -21,9 +21,9 @@ SEGMENT_WINDOWS = 3  # long enough for crops to start in many places
 
 @dataclass(frozen=True, slots=True)
 class DecodedClip:
-    """What is kept of a clip: mono float32 at `rate` Hz, in segments `(samples,)`.
+    """The kept audio of a clip: mono float32 at `rate` Hz, in segments `(samples,)`.
 
-    A segment is at least one window long; `starts` has where each starts in the file, in seconds.
+    A segment is at least one window long; `starts` says where each starts in the file, in seconds.
     """
 
     clip: Clip
@@ -45,7 +45,7 @@ class DecodedClip:
 def decode_clips(
     clips: Sequence[Clip], plan: WindowPlan, report: Callable[[str], None]
 ) -> list[DecodedClip]:
-    """Decode each clip once; an unreadable one is left out, which `report` gets a line about."""
+    """Decode each clip once; an unreadable one is left out, and `report` gets a line about it."""
     decoded = []
     for clip in clips:
         try:
@@ -59,8 +59,8 @@ def decode_clip(clip: Clip, plan: WindowPlan) -> DecodedClip:
     """At most `KEPT_SECONDS` of a clip as the tagger decodes it, or one window if that is longer.
 
     Of a longer file, evenly spread segments of `SEGMENT_WINDOWS` windows are kept, where the tagger
-    would place as many windows of that length: as many as give `KEPT_SECONDS`, the last of them
-    whole. A shorter file is one segment, repeated to fill a window. Raises `AudioError`, and
+    would place windows of that length: just enough for `KEPT_SECONDS`, without cutting the last
+    one. A shorter file is one segment, repeated to fill a window. Raises `AudioError`, and
     `OSError` if the file cannot be opened.
     """
     whole = max(round(KEPT_SECONDS * plan.rate), plan.samples)
@@ -75,7 +75,7 @@ def decode_clip(clip: Clip, plan: WindowPlan) -> DecodedClip:
     rows, seconds = _read_all(clip.path, spread)  # (segments, samples)
     length = round(seconds * plan.rate)
     starts = place_windows(length, spread)
-    # Three very long windows may be more than the file, and then the reader repeats it.
+    # If three very long windows are longer than the file, the reader repeats it.
     segments = tuple(row[:length] for row in rows)
     return DecodedClip(
         clip, segments, tuple(start / plan.rate for start in starts), seconds, plan.rate
@@ -83,7 +83,7 @@ def decode_clip(clip: Clip, plan: WindowPlan) -> DecodedClip:
 
 
 def _read_all(path: Path, plan: WindowPlan) -> tuple[NDArray[np.float32], float]:
-    """All windows of a plan `(windows, samples)`, however many, and the file's seconds."""
+    """All windows of a plan `(windows, samples)`, from all chunks, and the file's seconds."""
     read = read_windows(path, plan)
     parts = [read.windows]
     for chunk in range(1, ceil(read.total / CHUNK_WINDOWS)):

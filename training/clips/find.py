@@ -36,19 +36,19 @@ class Clip:
 def find_clips(source: Path, artists: Path | None = None) -> list[Clip]:
     """The labelled clips of a folder, an archive or a CSV, ordered by label and name.
 
-    - Folder: only folders with audio somewhere below count. A folder is a wrapper while it has no
+    - Folder: only folders with audio somewhere below count. A folder is a wrapper if it has no
       audio file and just one subfolder, and that one is not a label (has no audio file itself). The
-      subfolders of the first other folder are the labels; files beside them have no label and are
-      not used. So `Data/genres_original/blues/blues.00000.wav` is a clip of blues, and
-      `Rock/Queen/Jazz/01.flac` of Rock, by Queen: below a label, the first folder is the artist.
-      In a deep tree of a single genre, that genre is mistaken for a wrapper.
+      subfolders of the first folder that is no wrapper are the labels; files beside them have no
+      label and are not used. So `Data/genres_original/blues/blues.00000.wav` is a clip of blues,
+      and `Rock/Queen/Jazz/01.flac` is a clip of Rock by Queen: the first folder below a label is
+      the artist. In a deep tree of a single genre, that genre is mistaken for a wrapper.
     - Archive (`ARCHIVE_SUFFIXES`): the same for its unpacked content.
     - CSV: columns `path` (or `file`; relative to the CSV), `label` (or `genre`), perhaps `artist`.
       A clip is named by its file, or by its path in the CSV if two clips of a label share that.
 
     `artists` is a CSV of artists for any of these, see `name_artists`. Hidden files in folders are
-    ignored. Raises `TrainingError` if there is no clip, a named one is missing, or two share a
-    label and a name: a split list could not distinguish them.
+    ignored. Raises `TrainingError` if there is no clip, if a named one is missing, or if two share
+    a label and a name, since a split list could not distinguish them.
     """
     clips = _clips_of(source)
     if not clips:
@@ -77,12 +77,12 @@ def find_unlabelled(folder: Path) -> list[Clip]:
 
 
 def name_artists(clips: Sequence[Clip], table: Path) -> list[Clip]:
-    """The clips with the artists that a CSV names; a clip that it does not name keeps its artist.
+    """The clips with the artists from a CSV; a clip that is not in it keeps its artist.
 
-    It has a column `artist` and one of `file`, `name` or `path`: the clip's path relative to the
-    CSV, its name, or its file's name, each with or without suffix. A name counts if only one clip
-    has it and the CSV gives it only one artist. Raises `TrainingError` if the CSV names none of the
-    clips.
+    The CSV has a column `artist` and one of `file`, `name` or `path`: the clip's path relative to
+    the CSV, its name, or its file's name, each with or without suffix. A name counts if only one
+    clip has it and the CSV gives it only one artist. Raises `TrainingError` if the CSV names none
+    of the clips.
     """
     artists_of: defaultdict[str, set[str]] = defaultdict(set)
     for row in read_table(table, CLIP, ARTIST):
@@ -131,7 +131,7 @@ def _tree_clips(folder: Path) -> list[Clip]:
 
 
 def _label_depth(files: Sequence[tuple[str, ...]]) -> int:
-    """How many wrapper folders enclose those of the labels; `files` are split at each `/`."""
+    """How many wrapper folders enclose the labels' folders; `files` are split at each `/`."""
     depth = 0
     # No file in the folder itself or in its only subfolder, and no second subfolder.
     while files and min(map(len, files)) > depth + 2 and len({parts[depth] for parts in files}) < 2:

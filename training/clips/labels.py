@@ -1,4 +1,4 @@
-"""The labels of a model matched with those of the data by their spelling."""
+"""Match the labels of a model with those of the data by their spelling."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from tagger.genres.labels import GTZAN_NAMES
 from training.errors import TrainingError
 
-# Names of one genre that differ by more than case, blanks, punctuation and a final "music", which
-# AudioSet adds to many; these of AudioSet's other names stand for a genre that data may have.
+# Names of one genre that differ by more than case, spaces, punctuation and a final "music", which
+# AudioSet adds to many; only AudioSet's names of genres that data may have are listed.
 ALIASES = {
     "heavymetal": "metal",
     "rhythmandblues": "rnb",
@@ -25,7 +25,7 @@ SHOWN = 12  # labels in a message
 
 @dataclass(frozen=True, slots=True)
 class LabelMatch:
-    """The outputs of a model to choose among, and their names in the data."""
+    """The outputs of a model to choose from, and their names in the data."""
 
     columns: tuple[int, ...]  # of the model's labels
     names: tuple[str, ...]  # of the columns: the data's name if it has one, else the model's
@@ -35,9 +35,9 @@ class LabelMatch:
 def match_labels(data: Iterable[str], model: Sequence[str], *, multi_label: bool) -> LabelMatch:
     """Match each label of the data with one of the model's: same name, spelling, or alias.
 
-    A model that has every label of the data under exactly that name chooses among all of its own
-    labels, as when it tags; except a multi-label model, which knows more than genres. Any other
-    model chooses among the matched labels only. Raises `TrainingError` if fewer than two match.
+    If a model has every label of the data under exactly that name, it chooses from all of its own
+    labels, as in tagging. Any other model, and a multi-label model, which knows more than genres,
+    chooses only from the matched labels. Raises `TrainingError` if fewer than two match.
     """
     wanted = sorted(set(data))
     if not multi_label and set(wanted) <= set(model):
@@ -59,13 +59,13 @@ def match_labels(data: Iterable[str], model: Sequence[str], *, multi_label: bool
 
 
 def plain_name(label: str) -> str:
-    """Letters and digits only, case folded: "Hip-Hop" and "hip hop" are "hiphop"."""
+    """Letters and digits only, case folded: "Hip-Hop" and "hip hop" become "hiphop"."""
     spelled = GTZAN_NAMES.get(label, label).casefold()
     return "".join(character for character in spelled if character.isalnum())
 
 
 def common_name(label: str) -> str:
-    """The name shared by spellings: "Hip hop music" is "hiphop", "Heavy metal" is "metal"."""
+    """The common name: "Hip hop music" becomes "hiphop", "Heavy metal" becomes "metal"."""
     plain = plain_name(label)
     short = plain.removesuffix("music") or plain
     return ALIASES.get(short, short)

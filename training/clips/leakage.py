@@ -11,7 +11,7 @@ from training.clips.find import Clip
 from training.clips.splits import PARTS, SPLITS, make_split
 from training.errors import TrainingError
 
-NUMBERS = ("seed", "folds", "fold")  # that decide a split, besides its name
+NUMBERS = ("seed", "folds", "fold")  # these decide a split, besides its name
 
 
 def leakage_warning(
@@ -20,8 +20,8 @@ def leakage_warning(
     """One line if `evaluated` holds clips that the model learned from, else None.
 
     `read_learned_from` gives the evidence. The splits that it names are made again from `every`
-    clip, and may differ from the split of `evaluated`; `drawn` has the numbers for what a
-    checkpoint leaves out. A checkpoint without usable evidence gives None.
+    clip, and may differ from the split of `evaluated`; `drawn` has the numbers that a checkpoint
+    does not state. A checkpoint without usable evidence gives None.
     """
     for row in read_learned_from(info):
         if row.get("split") not in SPLITS:
@@ -40,7 +40,7 @@ def leakage_warning(
 
 
 def read_learned_from(info: ModelInfo) -> list[dict[str, Any]]:
-    """What a checkpoint, and those that it started from, learned from.
+    """The parts of splits from which a checkpoint, and those that it started from, learned.
 
     `"learned_from": [{"split": "filtered", "parts": ["train", "valid"]}]` in its config.json; a row
     may also have `seed`, `folds` and `fold`.
@@ -54,7 +54,7 @@ def read_learned_from(info: ModelInfo) -> list[dict[str, Any]]:
 def _part(
     every: Sequence[Clip], row: Mapping[str, Any], part: str, drawn: Mapping[str, int]
 ) -> Sequence[Clip]:
-    """That part of these clips; empty if they cannot be split that way."""
+    """That part of these clips; empty if they cannot be split in this way."""
     numbers = {name: row[name] if type(row.get(name)) is int else drawn[name] for name in NUMBERS}
     try:
         return make_split(every, row["split"], **numbers).part(part)

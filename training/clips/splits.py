@@ -1,4 +1,4 @@
-"""The train, valid and test part of the clips; always decided before windows are cut."""
+"""Split clips into train, valid and test parts; this always happens before windows are cut."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ PARTS = ("train", "valid", "test")
 SPLITS = ("filtered", "random", "artist", "kfold")
 SPLIT_HELP = (
     "filtered: the published fault-filtered split of GTZAN. For any clips: artist, 8:1:1 with no "
-    "artist in two parts; random, 8:1:1, which flatters; kfold, one fold to validate on and the "
-    "others to learn from."
+    "artist in two parts; random, 8:1:1, which flatters the result; kfold, one fold to validate "
+    "on and the others to learn from."
 )
 FILTERED = Path(__file__).parent / "data" / "gtzan-filtered"
 SHARES = {"valid": 0.1, "test": 0.1}  # of the clips of each label in a random split
-TENTHS = 10  # folds of which an artist split takes one for each of valid and test
+TENTHS = 10  # folds of an artist split, which uses one for valid and one for test
 
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """The clips of each part; no clip is in two of them. `left_out` are in no part.
+    """The clips of each part; no clip is in two parts. Those `left_out` are in no part.
 
-    With `by_artist` no artist is in two parts either. `note` says in a few words what a reader of
-    the metrics should know about the split.
+    With `by_artist` no artist is in two parts either. `note` tells a reader of the metrics in a few
+    words what to know about the split.
     """
 
     train: tuple[Clip, ...]
@@ -64,7 +64,7 @@ class Split:
 def make_split(
     clips: Sequence[Clip], name: str, seed: int = 0, folds: int = 5, fold: int = 0
 ) -> Split:
-    """One of `SPLITS`; the same for the same clips in any order. Raises `TrainingError`.
+    """One of `SPLITS`; the order of the clips makes no difference. Raises `TrainingError`.
 
     `filtered` ignores `seed`; only `kfold` uses `folds` and `fold`, which counts from 0.
     """
@@ -102,9 +102,10 @@ def filtered_split(clips: Sequence[Clip], folder: Path = FILTERED) -> Split:
 def random_split(clips: Sequence[Clip], seed: int = 0) -> Split:
     """80, 10 and 10 % of the clips of each label, drawn with a seed.
 
-    It flatters: clips of one artist, album or even one recording fall into several parts, so that
-    the model is tested on what it has learned. Compare only with figures of the same protocol. A
-    label with fewer than ten clips gives each part one, as long as two are left to learn from.
+    It flatters the result: clips of one artist, album or even recording fall into several parts, so
+    the model is tested on music that it has learned. Compare only with figures of the same
+    protocol. A label with fewer than ten clips gives each part one, as long as two are left to
+    learn from.
     """
     by_label: dict[str, list[Clip]] = defaultdict(list)
     for clip in _ordered(clips):
@@ -126,16 +127,16 @@ def random_split(clips: Sequence[Clip], seed: int = 0) -> Split:
 def artist_split(clips: Sequence[Clip], seed: int = 0) -> Split:
     """About 80, 10 and 10 % of the clips, no artist in two parts, drawn with a seed.
 
-    Labels are balanced as well as that allows. Each has clips to learn from: if all of a label is
-    by one artist, it is in the train part only, with that artist's other clips, and `note` says so.
-    Raises `TrainingError` if a clip has no artist.
+    Labels are balanced as well as that allows. Each has clips to learn from: if one artist has all
+    clips of a label, they are in the train part only, with that artist's other clips, and `note`
+    says so. Raises `TrainingError` if a clip has no artist.
     """
     clips = _ordered(clips)
     if nameless := [clip for clip in clips if not artist_key(clip)]:
         raise TrainingError(
             f"{len(nameless)} of {len(clips)} clips have no artist, the first is "
-            f"{nameless[0].path}: give them with --artists FILE, in a column artist of the CSV, or "
-            "in folders like Genre/Artist/"
+            f"{nameless[0].path}: name artists with --artists FILE, in a column artist of the CSV, "
+            "or in folders like Genre/Artist/"
         )
     of_label = _artists_by_label(clips)
     tied = {next(iter(artists)) for artists in of_label.values() if len(artists) == 1}
@@ -154,13 +155,13 @@ def artist_split(clips: Sequence[Clip], seed: int = 0) -> Split:
 
 
 def kfold_split(clips: Sequence[Clip], folds: int = 5, fold: int = 0, seed: int = 0) -> Split:
-    """Fold number `fold` of `folds`, from 0, to validate on, the others to learn from; no test.
+    """Fold `fold` of `folds`, counted from 0, to validate on, the others to learn from; no test.
 
     Over all folds of one seed, each clip is validated on once. If every clip has an artist, no
-    artist is in two folds; otherwise clips are drawn one by one, which flatters as `random_split`
-    does, and `note` says which. A label whose clips are all in this fold cannot be learned; `note`
-    names it. Raises `TrainingError` if there are more folds than clips of any label, or than
-    artists.
+    artist is in two folds; otherwise clips are drawn one by one, which flatters the result as
+    `random_split` does, and `note` says which. A label whose clips are all in this fold cannot be
+    learned; `note` names it. Raises `TrainingError` if there are more folds than clips of any
+    label, or than artists.
     """
     if folds < 2 or not 0 <= fold < folds:
         raise TrainingError(f"no fold {fold} of {folds}: at least two folds, counted from 0")
@@ -178,7 +179,7 @@ def kfold_split(clips: Sequence[Clip], folds: int = 5, fold: int = 0, seed: int 
 
 
 def artist_key(clip: Clip) -> str:
-    """The clip's artist for comparison: without regard to case, blanks or Unicode form."""
+    """The clip's artist for comparison, regardless of case, whitespace and Unicode form."""
     return " ".join(unicodedata.normalize("NFKC", clip.artist).casefold().split())
 
 
@@ -200,9 +201,9 @@ def _artists_by_label(clips: Sequence[Clip]) -> dict[str, Counter[str]]:
 
 
 def _two_tenths(clips: Sequence[Clip], seed: int) -> dict[str, str]:
-    """The part, `test` or `valid`, of the artists of about a tenth of the clips each, by their key.
+    """The part, `test` or `valid`, of held-out artists by key; about a tenth of the clips each.
 
-    Few artists make larger shares. Empty with fewer than two artists.
+    With few artists the shares are larger. Empty with fewer than two artists.
     """
     labels = Counter(clip.label for clip in clips)
     artists = [artist_key(clip) for clip in clips]
@@ -217,7 +218,7 @@ def _two_tenths(clips: Sequence[Clip], seed: int) -> dict[str, str]:
         ]
         return len(labels) - len(set(chosen)), abs(len(chosen) - len(clips) / TENTHS)
 
-    # With few artists folds differ a lot: those with the most labels test the most.
+    # With few artists folds differ a lot; folds with more labels are better for testing.
     part_of = dict(zip(sorted(range(folds), key=fitness), ("test", "valid"), strict=False))
     of_clips = zip(artists, number, strict=True)
     return {artist: part_of[fold] for artist, fold in of_clips if fold in part_of}
@@ -232,7 +233,9 @@ def _draw_folds(clips: Sequence[Clip], folds: int, seed: int, *, by_artist: bool
     if folds > max(counts.values(), default=0):
         raise TrainingError(f"{folds} folds need at least {folds} clips of one label")
     if by_artist and folds > len(set(artists)):
-        raise TrainingError(f"{folds} folds need {folds} artists, there are {len(set(artists))}")
+        raise TrainingError(
+            f"{folds} folds need {folds} artists, but there are {len(set(artists))}"
+        )
     splitter = StratifiedGroupKFold if by_artist else StratifiedKFold
     place = {label: index for index, label in enumerate(sorted(counts))}
     labels = [place[clip.label] for clip in clips]

@@ -13,7 +13,7 @@ LENIENT = CsvFormat(strict=False)
 
 
 def read_table(path: Path, *needed: Sequence[str]) -> list[Row]:
-    """The rows of a CSV with a header; cells are stripped of blanks, and empty rows left out.
+    """The rows of a CSV with a header; cells are stripped, and empty rows left out.
 
     Each of `needed` has the names of one column, the preferred one first; its cells are stored
     under the first name, and are `""` if missing. Raises `TrainingError` if a column is missing,

@@ -9,18 +9,18 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize_scalar  # type: ignore[import-untyped]
 
-BINS = 15  # as Guo et al. have it
+BINS = 15  # as in Guo et al.
 TEMPERATURES = (1 / 4, 4.0)
 PRIOR = 0.3  # standard deviation of log T around log 1, before any clip is seen
 SMALLEST = float(np.finfo(np.float32).smallest_subnormal)
-GRID = 25  # temperatures tried before the search, so that it starts in the deepest valley
+GRID = 25  # temperatures tried first, so that the search starts in the deepest valley
 
 
 def expected_calibration_error(confidence: ArrayLike, right: ArrayLike, bins: int = BINS) -> float:
     """Mean distance between confidence and accuracy, over `bins` bins of equal width.
 
     `confidence` `(n,)` in [0, 1] is that of the best label, `right` `(n,)` whether it is the true
-    one. A bin excludes its lower edge, includes its upper edge, and weighs as much as it has
+    one. A bin excludes its lower edge, includes its upper edge, and is weighted by its number of
     items (Naeini et al. 2015; Guo et al. 2017, equation 3). Raises `ValueError` for n = 0.
     """
     stated = np.asarray(confidence, np.float64)
@@ -43,7 +43,7 @@ def clip_log_probabilities(
     without windows.
     """
     if not all(len(windows) for windows in log_probabilities) or not len(log_probabilities):
-        raise ValueError("there must be a clip, and each needs a window")
+        raise ValueError("at least one clip is needed, and each needs a window")
     counts = np.array([len(windows) for windows in log_probabilities])  # (clips,)
     scaled = np.concatenate(log_probabilities).astype(np.float64) / temperature
     scaled -= np.logaddexp.reduce(scaled, axis=1, keepdims=True)  # (all windows, labels)
@@ -55,10 +55,10 @@ def clip_log_probabilities(
 def without_temperature(
     probabilities: NDArray[np.floating], temperature: float
 ) -> NDArray[np.float64]:
-    """Log-probabilities at temperature 1 of a softmax `(windows, labels)` made at another.
+    """Log-probabilities at temperature 1, from a softmax `(windows, labels)` at another one.
 
-    log p is the logits over T up to a constant, so T log p, scaled to sum to one, undoes it. A 0 in
-    float32 counts as its smallest positive number.
+    log p is the logits divided by T, up to a constant, so T log p, normalised to sum to one, undoes
+    it. A 0 counts as the smallest positive number of float32.
     """
     logs = np.log(np.maximum(probabilities.astype(np.float64), SMALLEST)) * temperature
     scaled: NDArray[np.float64] = logs - np.logaddexp.reduce(logs, axis=1, keepdims=True)
@@ -80,18 +80,17 @@ def fit_temperature(
 ) -> float:
     """The temperature under which the clips' true labels are most likely, within `TEMPERATURES`.
 
-    Temperature scaling (Guo et al. 2017), but of the clip's probability, a mean over windows, as
-    the tagger reports it. Arguments are those of `negative_log_likelihood`. The result is 1 if no
-    other temperature is better. A few clips that all happen to be right would make it tiny, and
-    every tag certain: `PRIOR` weighs against that. Raises `ValueError`
-    without clips.
+    This is temperature scaling (Guo et al. 2017), but of the clip's probability, a mean over
+    windows, as the tagger reports it. Arguments are those of `negative_log_likelihood`. The result
+    is 1 if no other temperature is better. A few clips that all happen to be right would make it
+    tiny, and every tag certain: `PRIOR` prevents that. Raises `ValueError` without clips.
     """
 
     def loss(logarithm: float) -> float:
         unlikely = (logarithm / PRIOR) ** 2 / 2 / max(1, len(truth))
         return negative_log_likelihood(log_probabilities, truth, exp(logarithm)) + unlikely
 
-    # With a mean over windows the loss may have several valleys; the search finds one.
+    # With a mean over windows, the loss may have several valleys; the search finds only one.
     grid = np.linspace(log(TEMPERATURES[0]), log(TEMPERATURES[1]), GRID)
     deepest = int(np.argmin([loss(logarithm) for logarithm in grid]))
     bounds = (grid[max(0, deepest - 1)], grid[min(GRID - 1, deepest + 1)])

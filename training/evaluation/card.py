@@ -33,14 +33,14 @@ parameters. Made with `training/finetune.py` of tag-genres ({method}):
 
 {measured}
 """
-CHOSEN = "Its best epoch was chosen on these clips, which flatters. "
-FITTED = "Its temperature was fitted to them: log loss and calibration error flatter a little. "
+CHOSEN = "Its best epoch was chosen on these clips, which flatters the figures. "
+FITTED = "Its temperature was fitted to them: log loss and calibration error flatter it a little. "
 
 SEARCHED = "Its hyperparameters were chosen on these clips as the best of {trials} trials. "
 REFITTED = (
     "The figures are those of a twin that had not learned from these clips: the same training on "
-    "the train part alone, kept in run/measured. The weights here were then trained again, for as "
-    "many steps, on train and valid together. "
+    "the train part alone, kept in run/measured. The weights here were then trained again, for the "
+    "same number of steps, on train and valid together. "
 )
 
 
@@ -84,7 +84,7 @@ def write_card(
         notes += REFITTED if "valid" in facts.learned else ""
         sections.append(_section("On the validation part. " + notes, valid))
     if test is not None:
-        sections.append(_section("On the test part, by which nothing was chosen.", test))
+        sections.append(_section("On the test part, on which nothing was chosen.", test))
     text = TEMPLATE.format(
         title=_safe(facts.title),
         count=len(facts.labels),
@@ -101,7 +101,7 @@ def write_card(
 
 
 def _safe(text: str) -> str:
-    """A line of Markdown without HTML, whatever the labels are."""
+    """A line of Markdown without HTML, whatever the text contains."""
     return printable(text).replace("<", "&lt;")
 
 

@@ -1,4 +1,4 @@
-"""The tagger's predictions for labelled clips, and how good they are."""
+"""The tagger's predictions for labelled clips, and their metrics."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ class Evaluation:
 def measure(
     clips: Sequence[Clip], model: GenreModel, options: PredictOptions, labels: Sequence[str]
 ) -> Evaluation:
-    """Metrics of a loaded model on those clips whose label it has.
+    """Metrics of a loaded model on the clips whose label it has.
 
-    `labels` are those of all the data, of which `clips` may be a part: `match_labels` says which
-    labels the model chooses among. Raises `TrainingError` if nothing could be predicted.
+    `labels` are those of all the data, while `clips` may be a part of it: `match_labels` says which
+    labels the model chooses from. Raises `TrainingError` if nothing could be predicted.
     """
     info = model.info
     match = match_labels(labels, info.labels, multi_label=info.multi_label)
@@ -68,8 +68,9 @@ def predict_clips(
 ) -> tuple[list[PredictedClip], list[Failure]]:
     """The model's predictions for each window of each clip, and the clips that failed.
 
-    Log-probabilities at temperature 1, whatever the checkpoint stores, of exactly the windows that
-    the tagger averages; for a multi-label checkpoint the logarithms of its probabilities.
+    They are log-probabilities at temperature 1, whatever the checkpoint stores, for exactly the
+    windows that the tagger averages; for a multi-label checkpoint, the logarithms of its
+    probabilities.
     """
     info = model.info
     tracks = [Track(clip.path.absolute(), clip.path.stat().st_size, 0) for clip in clips]

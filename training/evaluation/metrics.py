@@ -1,4 +1,4 @@
-"""How good predictions are, as numbers and as the text that a model card quotes."""
+"""Metrics of predictions, as numbers and as the text in a model card."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Calibration:
 
 @dataclass(frozen=True, slots=True)
 class Metrics:
-    """How good `n` predictions are; each tuple is in the order of `labels`.
+    """The metrics of `n` predictions; each tuple is in the order of `labels`.
 
     `confusion[i][j]` counts clips of label i that were predicted as label j. Metrics that need more
     than the best label of each clip are None if only that is known.
@@ -100,9 +100,9 @@ def clip_metrics(
     """Metrics of clips from the predictions for their windows.
 
     Each item of `predicted` holds log-probabilities `(windows, labels)` at temperature 1, which are
-    scaled to `temperature` and averaged as the tagger does. With `temperature=None` they are the
+    scaled to `temperature` and averaged as in the tagger. With `temperature=None` they are the
     logarithms of independent probabilities, one per label, and averaged unscaled: such a checkpoint
-    (multi-label) ranks its labels, but their probabilities do not sum to one, so that it has no log
+    (multi-label) ranks its labels, but their probabilities do not sum to one, so there is no log
     loss and no calibration. Raises `ValueError` without clips, or for a true label that is not in
     `labels`.
     """

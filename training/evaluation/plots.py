@@ -37,8 +37,8 @@ CURVES = (
 def confusion_png(metrics: Metrics, path: Path, heading: str = "") -> None:
     """Draw the confusion matrix: counts in the cells, their share of the true label as colour.
 
-    `heading`, such as the model and the part, is above the figures. Labels without clips have a
-    grey row. Raises `OSError` if `path` cannot be written.
+    `heading`, such as the model and the part, is printed above the figures. Labels without clips
+    have a grey row. Raises `OSError` if `path` cannot be written.
     """
     counts = np.array(metrics.confusion)  # (true, predicted)
     support = counts.sum(axis=1, keepdims=True)  # (true, 1)
@@ -98,8 +98,8 @@ def curves_png(
 ) -> None:
     """Draw losses and validation accuracies per epoch, the best epoch marked.
 
-    Each row has "epoch" and the values measured then, named as in `CURVES`; any may be absent.
-    Best is the first with the highest `best_by`, or the lowest if that is a loss. Raises
+    Each row has "epoch" and the values measured then, named as in `CURVES`; any may be absent. The
+    best epoch is the first with the highest `best_by`, or the lowest if that is a loss. Raises
     `ValueError` for an empty history, `OSError` if `path` cannot be written.
     """
     if not history:
@@ -166,7 +166,7 @@ def _best(history: Sequence[Mapping[str, float]], name: str) -> Mapping[str, flo
 
 
 def _figure(width: float, height: float) -> Figure:
-    """A figure with its own canvas, in inches: pyplot would keep each, and need a display."""
+    """A figure with its own canvas, in inches; pyplot would keep each one, and need a display."""
     layout = ConstrainedLayoutEngine(w_pad=PAD, h_pad=PAD)
     figure = Figure(figsize=(width, height), dpi=DPI, layout=layout)
     FigureCanvasAgg(figure)
@@ -175,6 +175,6 @@ def _figure(width: float, height: float) -> Figure:
 
 def _save(figure: Figure, path: Path) -> None:
     with warnings.catch_warnings():
-        # A label in a script that the font lacks is drawn as boxes, and must not stop a run.
+        # A label in a script that the font lacks becomes boxes; the warning must not stop a run.
         warnings.filterwarnings("ignore", "Glyph .* missing from")
         figure.savefig(path, format="png")

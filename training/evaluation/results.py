@@ -1,4 +1,4 @@
-"""What a finished run saves beside its weights: a temperature, metrics and pictures."""
+"""The results that a finished run saves beside its weights: temperature, metrics and pictures."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from training.evaluation.measure import predict_clips
 from training.evaluation.metrics import Metrics, clip_metrics
 from training.evaluation.plots import confusion_png, curves_png
 
-# The default of `evaluate.py`: figures compare only with the same number of windows per clip.
+# The default of `evaluate.py`: figures are comparable only for the same number of windows per clip.
 OPTIONS = PredictOptions(windows=8)
 
 
@@ -32,7 +32,7 @@ class PartMetrics:
 def measure_parts(
     folder: Path, split: Split, device: str, say: Callable[[str], None]
 ) -> PartMetrics:
-    """Metrics of a checkpoint on the valid and test clips, predicted as the tagger does.
+    """Metrics of a checkpoint on the valid and test clips, predicted as by the tagger.
 
     The temperature is fitted to the valid part; the metrics use it, but it is not yet stored in the
     checkpoint.

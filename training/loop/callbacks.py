@@ -1,4 +1,4 @@
-"""When a run logs, validates and saves a checkpoint, and what a person sees of it."""
+"""When a run logs, validates and saves a checkpoint, and what it prints."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class RunCallback(TrainerCallback):
         self.bar: tqdm[Any] | None = None
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **rest: Any) -> None:
-        """Show a progress bar; a resumed run starts it where it stopped."""
+        """Show a progress bar; after a resume, it starts where the run stopped."""
         if state.is_world_process_zero:
             # disable=None: no bar without a terminal, as in a log file.
             self.bar = tqdm(
@@ -49,7 +49,7 @@ class RunCallback(TrainerCallback):
             )
 
     def on_step_end(self, args: Any, state: Any, control: Any, **rest: Any) -> Any:
-        """Update the average, and say what follows this step."""
+        """Update the average, and decide what follows this step."""
         self.average.update(rest["model"])
         step = state.global_step
         control.should_log = step in self.logged or step in self.validated
@@ -94,5 +94,5 @@ class RunCallback(TrainerCallback):
 
 
 def _spread(steps: int, times: int) -> set[int]:
-    """The steps after which something happens, evenly spread; the last one among them."""
+    """`times` evenly spread steps, including the last."""
     return {math.ceil(steps * time / times) for time in range(1, times + 1)}

@@ -1,7 +1,7 @@
-"""The crops of a training run, each decided by its number alone, and how often a clip is drawn.
+"""The crops of a training run, each determined by its number, and how often a clip is drawn.
 
-Crop n of a run is the same in any process, at any time. So a killed run resumes with the crops that
-it would have had, several processes share one run, and a seed decides everything.
+Crop n of a run is the same in any process, at any time. So a killed run resumes with the same crops
+as without the kill, several processes can share one run, and the seed decides everything.
 """
 
 from __future__ import annotations
@@ -32,20 +32,20 @@ class Teachers:
 
     @property
     def given(self) -> dict[str, Teacher]:
-        """Those that the run has, by the name of their targets."""
+        """The teachers of the run, by the name of their targets."""
         both = {"soft_labels": self.soft_labels, "embeddings": self.embeddings}
         return {name: teacher for name, teacher in both.items() if teacher is not None}
 
     @property
     def means(self) -> dict[str, Tensor]:
-        """Mean target `(width,)` of each."""
+        """Mean target `(width,)` of each teacher."""
         return {name: torch.from_numpy(teacher.mean()) for name, teacher in self.given.items()}
 
 
 class Draws:
-    """Which item each draw takes: draw n of a run is `draws[n]`.
+    """The item of each draw: draw n of a run is `draws[n]`.
 
-    In every epoch an item is drawn as often as its weight says, rounded up or down by chance
+    In every epoch an item is drawn in proportion to its weight, rounded up or down at random
     (systematic sampling), in a new order.
     """
 
@@ -70,7 +70,7 @@ class Draws:
 
 @dataclass(frozen=True, slots=True)
 class CropSource:
-    """What crops are cut from, and how they are changed."""
+    """The clips that crops are cut from, and how crops are changed."""
 
     clips: Sequence[DecodedClip]
     labels: tuple[str, ...]
@@ -111,8 +111,8 @@ class CropSource:
             "inputs": torch.from_numpy(np.array(crop, np.float32)),
             "labels": one_hot(decoded.clip.label, self.labels),
         }
-        # A clip shorter than the window is in it whole, and repeated. A changed tempo shifts the
-        # crop by less than a window: the teacher's targets stay those of the unchanged crop.
+        # A clip shorter than the window is repeated in it. A changed tempo shifts the crop by less
+        # than a window: the teacher's targets stay those of the unchanged crop.
         whole = decoded.seconds * self.plan.rate < samples
         start = decoded.starts[chosen] + begin / self.plan.rate
         times = (0.0, decoded.seconds) if whole else (start, start + taken / self.plan.rate)
@@ -148,8 +148,8 @@ def one_hot(label: str, labels: Sequence[str]) -> Tensor:
 def draw_weights(clips: Sequence[DecodedClip], balance: float) -> NDArray[np.float64]:
     """How often each clip is drawn, `(clips,)`: by its kept seconds, and by its label.
 
-    With a `balance` of 1 all labels are drawn equally often, with 0 all seconds are. Clips without
-    a label count as one more label.
+    With a `balance` of 1, all labels are drawn equally often; with 0, all seconds. Clips without a
+    label count as one more label.
     """
     seconds = np.array([decoded.kept_seconds for decoded in clips])
     of_label: defaultdict[str, float] = defaultdict(float)

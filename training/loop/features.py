@@ -1,4 +1,4 @@
-"""The outputs of a frozen network for each window, computed once and kept in a file."""
+"""The outputs of a frozen network for each window, computed once and stored in a file."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tagger.models.fbank import Fbank
 from tagger.types import FrontEnd
 from training.loop.crops import CropSource, Draws, draw_weights, one_hot
 
-AUGMENTED_PASSES = 2  # with augmentation: random crops beside each unchanged window
+AUGMENTED_PASSES = 2  # with augmentation: random crops for each unchanged window
 BATCH = 16
 
 
@@ -51,7 +51,7 @@ class FeatureDataset(Dataset[dict[str, Tensor]]):
 
 
 def all_windows(source: CropSource, passes: int, seed: int) -> Iterator[tuple[int, Tensor]]:
-    """Each clip's index with a window `(samples,)`: all unchanged ones, then random crops.
+    """Each clip's index with a window `(samples,)`: all unchanged windows, then random crops.
 
     `passes` is the number of random crops for each window.
     """
@@ -132,7 +132,7 @@ def digest_of(network: nn.Module) -> str:
 
 
 def features_key(source: CropSource, fingerprint: str, *settings: object) -> str:
-    """A digest of all that features depend on: the network, the decoded clips, and settings."""
+    """A digest of everything that affects features: the network, the decoded clips, settings."""
     digest = hashlib.sha256(repr((fingerprint, source.plan, settings)).encode())
     for decoded in source.clips:
         digest.update(str(decoded.clip.path).encode("utf-8", "surrogateescape"))

@@ -1,4 +1,4 @@
-"""What the training loop is given, and what it gives back."""
+"""The arguments and the result of the training loop."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from training.loop.features import FeatureDataset
 from training.options import Method
 
 AVERAGE = "average.safetensors"
-# Called after each validation with the share of the run that is done and the accuracy; true ends
-# the run.
+# Called after each validation with the finished share of the run and the accuracy; true ends the
+# run.
 ShouldStop = Callable[[float, float], bool]
 
 
 @dataclass(frozen=True, slots=True)
 class ValidationSet:
-    """What a run is validated on: windows, and the clip that each belongs to.
+    """The data to validate on: windows, and the clip of each.
 
     `inputs` is `(windows, samples)`, or `(windows, hidden)` of a frozen network; `clips`
     `(windows,)` counts from 0; `truth` `(clips,)` has the labels' indices.
@@ -36,24 +36,24 @@ class ValidationSet:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What a method trains, on what, and how that is validated."""
+    """What a method trains, on which data, and how it is validated."""
 
     student: nn.Module
     crops: CropDataset | FeatureDataset
     epoch_windows: int
     validation: ValidationSet | None
-    # How waveforms become features; None where the inputs are features already.
+    # How waveforms become features; None if the inputs are already features.
     features_from: tuple[FrontEnd, FeatureAugmenter] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class LoopSettings:
-    """How long a run goes, and with which numbers."""
+    """The length of a run, and its other settings."""
 
     method: Method
     steps: int
     epoch_steps: float  # steps in one epoch
-    batch: int  # windows in a step, of each process
+    batch: int  # windows per step and process
     processes: int
     seed: int
     device: torch.device
@@ -72,5 +72,5 @@ class TrainingResult:
     """The module with the weights to keep, and how training went."""
 
     module: nn.Module
-    steps: int  # after which the weights were taken
+    steps: int  # before the weights were taken
     history: list[dict[str, float]]  # the rows of `training.evaluation.plots.curves_png`

@@ -1,4 +1,4 @@
-"""A teacher's predictions, frame by frame: targets beyond the one label of a clip."""
+"""A teacher's predictions, frame by frame: targets in addition to the label of a clip."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Decode = Callable[[NDArray[np.integer[Any]], NDArray[np.float32]], NDArray[np.fl
 class Teacher:
     """Targets of each clip, by its name: `(frames, width)`, float32.
 
-    Frame i covers 0.96 s from 0.48 i s.
+    Frame i covers 0.96 s, starting at 0.48 i s.
     """
 
     targets: dict[str, NDArray[np.float32]]
@@ -39,8 +39,8 @@ class Teacher:
     def half_whitened(self) -> Teacher:
         """Each component divided by the root of its standard deviation.
 
-        The strong components of an embedding keep most of the weight in a squared error, but no
-        longer all of it, and no output has to grow large to reach them.
+        The strong components of an embedding then have most of the weight in a squared error, but
+        not all of it, and no output has to grow large.
         """
         frames = np.concatenate(list(self.targets.values()))  # (frames, width)
         scale = np.sqrt(np.maximum(frames.std(axis=0), np.float32(1e-6)))  # (width,)
@@ -49,7 +49,7 @@ class Teacher:
     def between(self, name: str, begin: float, end: float) -> NDArray[np.float32]:
         """Mean target `(width,)` over the frames whose centre lies between two times, in seconds.
 
-        If there is none, the target of the nearest frame.
+        If there is no such frame, the target of the nearest one.
         """
         frames = self.targets[name]
         centres = np.arange(len(frames)) * HOP_SECONDS + FRAME_SECONDS / 2
@@ -85,7 +85,7 @@ def _teacher(paths: Sequence[Path], clips: Sequence[Clip], decode: Decode) -> Te
     if missing:
         raise TrainingError(
             f"{len(missing)} of {len(wanted)} clips are not in {', '.join(map(str, paths))}, "
-            f"{missing[0]} for one"
+            f"such as {missing[0]}"
         )
     widths = {frames.shape[1] for frames in targets.values()}
     if len(widths) != 1:

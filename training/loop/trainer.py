@@ -28,7 +28,7 @@ from training.networks.student import LossWeights, WeightAverage, student_losses
 
 CHECKPOINT = ("model.safetensors", "optimizer.pt", "scheduler.pt", "trainer_state.json")
 CROP_WORKERS = 4  # processes that cut crops for a GPU; a crop is the same in any process
-PATIENCE = 6 * 3600  # s that processes wait for the first one, which evaluates between trainings
+PATIENCE = 6 * 3600  # s that processes wait while the first one evaluates between trainings
 
 
 class RunTrainer(Trainer):
@@ -51,7 +51,7 @@ class RunTrainer(Trainer):
         self.losses: list[dict[str, Tensor]] = []  # of the steps since the last log
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
-        """AdamW, or Muon beside it."""
+        """AdamW, or Muon with AdamW."""
         method = self.settings.method
         self.optimizer: torch.optim.Optimizer = make_optimizer(
             self.model, method.learning_rate, method.weight_decay, muon=method.muon
@@ -66,7 +66,7 @@ class RunTrainer(Trainer):
         super().log(logs, start_time)
 
     def _get_train_sampler(self, train_dataset: Any = None) -> SequentialSampler:
-        # A crop's number decides everything about it, its place in the order included.
+        # A crop's number decides everything about it, including its place in the order.
         return SequentialSampler(self.train_dataset)
 
     def compute_loss(
@@ -96,7 +96,7 @@ class RunTrainer(Trainer):
 
     @torch.inference_mode()
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
-        """Validate the average weights: each clip by the mean probability over its windows."""
+        """Validate the average weights by the mean probability over the windows of each clip."""
         validation = self.validation
         if validation is None:
             raise ValueError("there is no validation set")
@@ -123,7 +123,7 @@ class RunTrainer(Trainer):
 
 
 def training_arguments(settings: LoopSettings) -> TrainingArguments:
-    """The Trainer's part of the options. `RunCallback` says when it logs, validates and saves."""
+    """The Trainer's own options. `RunCallback` decides when it logs, validates and saves."""
     never = 10**9
     method = settings.method
     arguments = TrainingArguments(
@@ -154,8 +154,8 @@ def training_arguments(settings: LoopSettings) -> TrainingArguments:
         ddp_find_unused_parameters=False,
         ddp_timeout=PATIENCE,
     )
-    # One process uses one GPU, even where it sees several: the Trainer would spread batches over
-    # all of them (DataParallel), and run out of crops. torchrun starts a process for each.
+    # One process uses one GPU, even if it sees several: the Trainer would spread batches over all
+    # of them (DataParallel), and run out of crops. torchrun starts a process for each GPU.
     arguments._n_gpu = min(arguments.n_gpu, 1)
     return arguments
 
@@ -166,7 +166,7 @@ def train(
     say: Callable[[str], None],
     should_stop: ShouldStop | None = None,
 ) -> TrainingResult:
-    """Train a student, from the run's last complete checkpoint if it has one.
+    """Train a student, starting from the run's last complete checkpoint if there is one.
 
     A run with `should_stop` writes no checkpoints.
     """
@@ -196,13 +196,13 @@ def train(
 def last_checkpoint(folder: Path) -> Path | None:
     """The newest complete checkpoint of a run."""
     found = [path.parent for path in folder.glob(f"checkpoint-*/{AVERAGE}")]
-    # A kill while an old one was being deleted may have left any of its files.
+    # A kill during the deletion of an old one may have left any of its files.
     complete = [path for path in found if all((path / name).exists() for name in CHECKPOINT)]
     return max(complete, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
 
 
 def history(logs: list[dict[str, float]], settings: LoopSettings) -> list[dict[str, float]]:
-    """A row for each validation: epoch, mean training loss since the last one, and the metrics."""
+    """A row per validation: epoch, mean training loss since the previous one, and the metrics."""
     rows: list[dict[str, float]] = []
     losses: list[float] = []
     for log in logs:

@@ -16,13 +16,13 @@ VALIDATION_WINDOWS = 4  # of each clip, during a run; the final figures use the 
 
 
 def validation_set(source: CropSource, inputs: Tensor, owners: Tensor) -> ValidationSet | None:
-    """The set of these windows of the source's clips; None without clips."""
+    """The validation set of these windows and the source's clips; None without clips."""
     truth = [source.labels.index(decoded.clip.label) for decoded in source.clips]
     return ValidationSet(inputs, owners, torch.tensor(truth)) if truth else None
 
 
 def spread_windows(clips: Sequence[DecodedClip], plan: WindowPlan) -> tuple[Tensor, Tensor]:
-    """At most `VALIDATION_WINDOWS` of each clip, `(n, samples)`, and whose each is, `(n,)`."""
+    """At most `VALIDATION_WINDOWS` of each clip, `(n, samples)`, and the clip of each, `(n,)`."""
     windows, owners = [], []
     for owner, decoded in enumerate(clips):
         every = [

@@ -1,4 +1,4 @@
-"""The networks that learn: what each method trains, heads, losses and the optimizer.
+"""The networks to train: the network of each method, heads, losses and the optimizer.
 
-May use `options`, `errors` and the tagger. Begin reading in `methods.py`.
+May use `options`, `errors` and the tagger. Start reading in `methods.py`.
 """

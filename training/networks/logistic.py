@@ -17,7 +17,7 @@ STRENGTH = 6.0
 
 
 def fit_head(network: ASTForAudioClassification, features: Tensor, labels: Tensor) -> None:
-    """Replace a network's linear head by one fitted to features `(rows, hidden)` of windows.
+    """Replace a network's linear head with one fitted to features `(rows, hidden)` of windows.
 
     `labels` `(rows,)` has the index of each row's label. A head that learns together with its
     network favours frequent labels, and adapts to the network's errors on its training clips;

@@ -1,4 +1,4 @@
-"""The network that each method trains, and the plain checkpoint that is saved."""
+"""Make the network that each method trains, and save it as a plain checkpoint."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from tagger.types import FrontEnd
 from training.errors import Diverged
 from training.options import SHAPES
 
-# Standard deviations of new weights. With AST's 0.02 a network this narrow gives its mean output
-# for hundreds of steps: after 90 of 32 windows its error is 0.98 of the variance, against 0.93.
+# Standard deviations of new weights. With AST's 0.02, a network this narrow outputs the mean for
+# hundreds of steps: after 90 steps of 32 windows its error is 0.98 of the variance, not 0.93.
 INITIAL_STD = 0.05
 INITIAL_POSITION_STD = 0.2
 
@@ -37,7 +37,7 @@ DORA_RANK = 2
 def scratch_network(
     shape: str, labels: tuple[str, ...], head: str = "linear"
 ) -> ASTForAudioClassification:
-    """A network of a named shape, randomly initialised; patches 16 x 16 side by side."""
+    """A network of a named shape, randomly initialised, with adjacent patches of 16 x 16."""
     sizes = SHAPES[shape]
     config = ASTConfig(
         **sizes,
@@ -51,7 +51,7 @@ def scratch_network(
         **label_maps(labels),
     )
     network: ASTForAudioClassification = head_class(head)(config)
-    # Transformers starts with all positions equal, but the pitch of a bin is half the information.
+    # Transformers starts with equal positions, but the pitch of a bin is half the information.
     torch.nn.init.normal_(
         network.audio_spectrogram_transformer.embeddings.position_embeddings,
         std=INITIAL_POSITION_STD,
@@ -69,8 +69,8 @@ def pretrained_network(
 ) -> ASTForAudioClassification:
     """The network of a checkpoint, in float32.
 
-    `head` is one of `training.options.HEADS`, or None for the checkpoint's kind. It is new if
-    `new_head` asks for it, the labels are not the checkpoint's, or its head is of the other kind.
+    `head` is one of `training.options.HEADS`, or None for the checkpoint's kind. The head is new if
+    `new_head` is set, or if the labels or the kind are not the checkpoint's.
     """
     weights = read_weights(info)
     config = network_config(info, weights)
@@ -81,7 +81,7 @@ def pretrained_network(
         config.id2label, config.label2id = label_maps(labels).values()
     if head == "linear" and had == "mlp":
         del config.mlp_hidden
-    # Only the weights of a head that is replaced do not fit.
+    # If weights do not fit, they are those of a head that is replaced.
     network, _ = build_network(head_class(head), config, weights)
     if new_head:
         reset_head(network)
@@ -101,7 +101,7 @@ def head_class(head: str) -> type[ASTForAudioClassification]:
 
 
 def with_dora(network: ASTForAudioClassification) -> torch.nn.Module:
-    """The network with DoRA (Liu et al. 2024) on `fc2` of its last layers, and its head free.
+    """The network with DoRA (Liu et al. 2024) on `fc2` of its last layers, and a trainable head.
 
     All other weights are frozen. Rank and alpha are the seed project's.
     """
@@ -124,7 +124,7 @@ def with_dora(network: ASTForAudioClassification) -> torch.nn.Module:
 
 
 def merged(network: Any) -> ASTForAudioClassification:
-    """The plain network, with adapters, if there are any, merged into the weights.
+    """The plain network; adapters, if any, are merged into the weights.
 
     Raises `Diverged` if a weight is not a finite number.
     """
@@ -162,8 +162,8 @@ def save_checkpoint(
 ) -> None:
     """Write config.json, model.safetensors and preprocessor_config.json.
 
-    `dtype` is that of the file; the checkpoint computes in float32. Extra attributes of the
-    network's config, such as `temperature`, are part of config.json.
+    `dtype` is the type in the file; the checkpoint computes in float32. Extra attributes of the
+    network's config, such as `temperature`, become part of config.json.
     """
     folder.mkdir(parents=True, exist_ok=True)
     hide_progress_bars()
@@ -171,7 +171,7 @@ def save_checkpoint(
     (folder / "model.safetensors").chmod(0o644)  # safetensors makes it private
     features = json.dumps(extractor_config(front_end), indent=2, sort_keys=True) + "\n"
     (folder / "preprocessor_config.json").write_text(features, encoding="utf-8")
-    # Set even for labels of checkpoints that have a sigmoid for each.
+    # Set even if the labels are those of multi-label checkpoints.
     edit_config(folder, {"dtype": "float32", "problem_type": "single_label_classification"})
 
 

@@ -10,14 +10,14 @@ from torch import nn
 from torch.optim import AdamW, Muon, Optimizer
 
 LAYERS = ".layers."  # part of the names of all weights in a transformer's layers
-ADAMW_SHARE = 0.5  # of Muon's learning rate: 1e-3 beside 2e-3 were chosen together
+ADAMW_SHARE = 0.5  # of Muon's learning rate: 1e-3 and 2e-3 were chosen together
 
 
 class MuonWithAdamW(Optimizer):
     """Muon (Jordan 2024) for the matrices of the layers, AdamW for all other weights.
 
-    Muon's updates are scaled to the size of AdamW's (Liu et al. 2025), so that one learning rate
-    fits both. The groups are those of the two optimizers; a scheduler may change them.
+    Muon's updates are scaled to the size of AdamW's (Liu et al. 2025), so one learning rate suits
+    both. The groups are those of the two optimizers; a scheduler may change them.
     """
 
     def __init__(self, module: nn.Module, learning_rate: float, weight_decay: float) -> None:
@@ -65,7 +65,7 @@ class MuonWithAdamW(Optimizer):
 def make_optimizer(
     module: nn.Module, learning_rate: float, weight_decay: float, *, muon: bool
 ) -> Optimizer:
-    """The optimizer of a run; vectors (biases, norms) are not decayed."""
+    """The optimizer of a run; vectors (biases, norms) have no weight decay."""
     if muon:
         return MuonWithAdamW(module, learning_rate, weight_decay)
     learned = [of for of in module.parameters() if of.requires_grad]

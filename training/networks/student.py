@@ -17,16 +17,16 @@ from tagger.models.network import SPECIAL_TOKENS
 
 @dataclass(frozen=True, slots=True)
 class LossWeights:
-    """How much each target counts beside the label's cross entropy."""
+    """The weights of the losses, and the label smoothing."""
 
-    labels: float = 0.3  # beside a teacher, more informative than a few artists' labels; else 1
+    labels: float = 0.3  # with a teacher, which says more than labels of a few artists; else 1
     soft_labels: float = 0.1  # of the sum over the classes
     embeddings: float = 3.0  # of the squared error, as a share of the variance
     smoothing: float = 0.1  # share of a label's probability spread over all labels
 
 
 class HeadStudent(nn.Module):
-    """A head alone, on precomputed features of a frozen network."""
+    """Only a head, on precomputed features of a frozen network."""
 
     def __init__(self, classifier: nn.Module) -> None:
         super().__init__()
@@ -62,8 +62,8 @@ class Student(nn.Module):
     def forward(self, features: Tensor) -> dict[str, Tensor]:
         """Features `(batch, frames, mel_bins)` to `logits` and an output for each teacher.
 
-        Teachers' heads read the pooled output and the mean of the patches, `(batch, 2, width)`:
-        their gradient reaches the patches without a detour through the class token.
+        Teachers' heads read the pooled output and the mean of the patches, `(batch, 2, width)`, so
+        that their gradient reaches the patches directly, not only through the class token.
         """
         transformer = self.network.audio_spectrogram_transformer
         drops = self.training and self.patch_drop
@@ -78,7 +78,7 @@ class Student(nn.Module):
         return {"logits": self.network.classifier(pooled).float(), **outputs}
 
     def _drop_patches(self, module: nn.Module, inputs: Any, tokens: Tensor) -> Tensor:
-        """Patchout (Koutini et al. 2022): leave a random share of the patches out of all layers."""
+        """Patchout (Koutini et al. 2022): drop a random share of the patches before all layers."""
         batch, count, hidden = tokens.shape
         patches = count - SPECIAL_TOKENS
         kept = round(patches * (1 - self.patch_drop))
@@ -90,7 +90,7 @@ class Student(nn.Module):
 def student_losses(
     outputs: dict[str, Tensor], targets: dict[str, Tensor], weights: LossWeights
 ) -> dict[str, Tensor]:
-    """Weighted losses of the label and each teacher; unlabelled crops count for teachers only."""
+    """Weighted losses of the label and each teacher; unlabelled crops count only for teachers."""
     labels = targets["labels"]  # (batch, labels), each row sums to the share that has a label
     mass = labels.sum(dim=-1, keepdim=True)  # (batch, 1)
     smooth = (1 - weights.smoothing) * labels + weights.smoothing * mass / labels.shape[-1]
@@ -112,9 +112,9 @@ def student_losses(
 
 
 class WeightAverage:
-    """An exponential moving average of a module's trained weights; this is what is saved.
+    """An exponential moving average of a module's trained weights, which is saved.
 
-    `decay` is per step; with 0 the average is the last weights themselves.
+    `decay` is per step; with 0 the average equals the last weights.
     """
 
     def __init__(self, module: nn.Module, decay: float) -> None:
@@ -125,7 +125,7 @@ class WeightAverage:
 
     @torch.no_grad()
     def update(self, module: nn.Module) -> None:
-        """Include the weights after one step; at first the average forgets faster."""
+        """Include the weights after one step; at first the decay is faster."""
         self.steps += 1
         decay = min(self.decay, (1 + self.steps) / (10 + self.steps))
         means, weights = (dict(of.named_parameters()) for of in (self.module, module))
