@@ -70,7 +70,7 @@ def test_bad_input_stops_before_training_with_one_line(data: Path, tmp_path: Pat
         if _rare(folds, at) < 2
     ]
     assert outputs and all(
-        "there is one of 'rare'" in result.output.splitlines()[-1] for result in outputs
+        "'rare' has only one" in result.output.splitlines()[-1] for result in outputs
     )
     assert not (tmp_path / "out").exists()
     assert [path.name for path in full.iterdir()] == ["holiday.jpg"]
