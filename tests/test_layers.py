@@ -114,3 +114,12 @@ def test_nothing_heavy_is_imported_before_it_is_needed(module):
 def test_files_stay_short(path):
     """About 300 lines: a file that grows beyond holds two things."""
     assert len((ROOT / path).read_text("utf-8").splitlines()) <= 300
+
+
+@pytest.mark.parametrize("path", FILES, ids=str)
+def test_functions_fit_on_a_screen(path):
+    """From `def` to the end; the options above a command are a table."""
+    tree = ast.parse((ROOT / path).read_text("utf-8"))
+    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+    long = {f.name: f.end_lineno - f.lineno + 1 for f in functions if f.end_lineno - f.lineno > 49}
+    assert not long

@@ -24,7 +24,14 @@ from tagger.app.diagnosis import Container, Device, Gpu, Package, StateFile
 from tagger.errors import TaggerError, library_message, one_line
 from tagger.files.process import Child
 from tagger.models.device import count_cores
-from tagger.state.database import APPLICATION, APPLICATION_AT, MAGIC, VERSION
+from tagger.state.database import (
+    APPLICATION,
+    APPLICATION_AT,
+    IDENTITY,
+    MAGIC,
+    VERSION,
+    is_foreign,
+)
 
 SAMPLES = Path(__file__).with_name("samples")  # examples/make_samples.py makes them
 TONE = 1000  # Hz, in each of them
@@ -273,11 +280,8 @@ def _check_open(found: StateFile, database: sqlite3.Connection) -> StateFile:
     check = database.execute("PRAGMA quick_check(1)").fetchone()[0].splitlines()[-1]
     if check != "ok":
         return replace(found, check=check)
-    owner, version, tables = database.execute(
-        "SELECT * FROM pragma_application_id, pragma_user_version, "
-        "(SELECT count(*) FROM sqlite_master)"
-    ).fetchone()
-    if owner != APPLICATION and (tables or owner):
+    owner, version, tables = database.execute(IDENTITY).fetchone()
+    if is_foreign(owner, tables):
         return replace(found, check="it is the database of another program", fatal=True)
     if version > VERSION:
         return replace(found, check="a newer version of tag-genres made it", fatal=True)

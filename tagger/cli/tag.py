@@ -102,9 +102,7 @@ def main(
     `tag-genres models` lists and downloads models that know more genres, and `tag-genres doctor`
     checks this machine.
     """
-    console = Console(change.quiet, change.verbose, diff=change.dry_run and str(csv) != "-")
-    if config := found_config():
-        console.say(f"config: {config}")
+    console = _console(change, csv)
     rules.check()
     from tagger.cli.logfile import logged
 
@@ -131,3 +129,10 @@ def main(
             end_explained(explain_library(request, console))
         summary = tag_library(request, console)
     end(console, summary, summary_lines(summary, request.csv))
+
+
+def _console(change: ChangeOptions, csv: Path) -> Console:
+    console = Console(change.quiet, change.verbose, diff=change.dry_run and str(csv) != "-")
+    if config := found_config():
+        console.say(f"config: {config}")
+    return console

@@ -29,6 +29,7 @@ SCRATCH_PREFIX = ".tag-genres-"
 UNLOCKED_PREFIX = f"{SCRATCH_PREFIX}unlocked-"
 SCRATCH = re.compile(re.escape(SCRATCH_PREFIX) + r"[0-9a-f]{16}(\.[^.]+)?")
 DEFAULTS = WriteOptions()
+CHANGED = "another program changed the file meanwhile; run again"
 # Other attributes belong to the system: a security label, for example, depends on the folder.
 KEPT_ATTRIBUTES = ("user.", "system.posix_acl_")
 # These also refuse a lease if they lack a delegation or oplock, which says nothing about writers.
@@ -74,7 +75,7 @@ def replacing(path: Path, options: WriteOptions = DEFAULTS) -> Iterator[Path]:
         settle(path, scratch, options)
         sync(scratch)
         if _version(path.stat()) != _version(before):
-            raise ChangedSince("another program changed the file meanwhile; run again", path)
+            raise ChangedSince(CHANGED, path)
         _check_unused(path)
         os.replace(scratch, path)
     _sync_folder(path.parent)

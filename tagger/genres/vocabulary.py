@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tagger.errors import ConfigError
+from tagger.errors import ConfigError, one_line
 from tagger.genres.labels import name_key
 
 if sys.version_info >= (3, 11):
@@ -198,7 +198,7 @@ def _read_beets_tree(path: Path) -> dict[str, str]:
             for genre, parent in _places(content, None)
         ]
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        reason = " ".join(str(error).split())
+        reason = one_line(error, 500)
         raise ConfigError(f"{path} is not valid YAML: {reason}; fix that line", path) from error
     first: dict[str, tuple[str, str | None]] = {}
     for genre, parent in places:

@@ -1,6 +1,6 @@
 """From tracks to predictions.
 
 `schedule` decides which chunk is decoded next, `batches` makes batches across tracks, `predict`
-scores them and averages the windows of each track. It may use `audio` and `models`. Start reading
-in `predict.py`.
+scores them and averages the windows of each track, `ensemble` averages several models. It may use
+`genres`, `audio` and `models`. Start reading in `predict.py`.
 """

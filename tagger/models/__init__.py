@@ -2,6 +2,6 @@
 
 `presets`, `hub`, `download` and `cache` download a checkpoint; `find` and `checkpoint` check the
 content of its JSON files, without torch; `weights`, `dora` and `heads` load its network; `fbank`,
-`network` and `device` compute. May import `genres`, `files` and the window plan of `audio`. Start
+`network` and `device` compute. It may use `genres` and the window plan of `audio`. Start
 reading in `find.py` for the name of a model, in `model.py` for the computation.
 """

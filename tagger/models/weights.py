@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tagger.errors import CheckpointError
+from tagger.errors import CheckpointError, one_line
 from tagger.models import checkpoint
 from tagger.models.checkpoint import ModelInfo
 from tagger.models.dora import dora_alpha, fold_dora, has_dora
@@ -136,8 +136,9 @@ def _named(name: str) -> Iterator[None]:
     except CheckpointError:
         raise
     except Exception as error:
-        reason = " ".join(str(error).split())[:200]
-        raise CheckpointError(f"the weights of {name} cannot be loaded: {reason}") from error
+        raise CheckpointError(
+            f"the weights of {name} cannot be loaded: {one_line(error)}"
+        ) from error
 
 
 def _read_pickle(path: Path) -> dict[str, Tensor]:

@@ -22,6 +22,10 @@ Self = TypeVar("Self", bound="Database")
 
 APPLICATION = 0x74616767  # "tagg": marks our databases among those of other programs
 MAGIC = b"SQLite format 3\0"
+# Of a database: its application, its version, and how many tables and indices it has.
+IDENTITY = (
+    "SELECT * FROM pragma_application_id, pragma_user_version, (SELECT count(*) FROM sqlite_master)"
+)
 APPLICATION_AT = 68  # byte of the header: https://www.sqlite.org/fileformat.html
 COMPANIONS = ("-journal", "-wal", "-shm")  # files that SQLite keeps next to a database
 POLL_SECONDS, WAIT_SECONDS = 0.5, 60
@@ -82,6 +86,11 @@ MIGRATIONS = (TABLES, TAGS_AND_REVERTS)  # the script from each version to the n
 VERSION = len(MIGRATIONS)
 
 
+def is_foreign(application: int, tables: int) -> bool:
+    """Whether a database belongs to another program; an empty one belongs to nobody."""
+    return application != APPLICATION and bool(tables or application)
+
+
 class Database:
     """An open state file; a context manager.
 
@@ -120,11 +129,8 @@ class Database:
 
     def _prepare(self) -> None:
         # All refusals come before the first write: it may be another program's file.
-        owner, version, tables = self.do(
-            "SELECT * FROM pragma_application_id, pragma_user_version, "
-            "(SELECT count(*) FROM sqlite_master)"
-        ).fetchone()
-        if owner != APPLICATION and (tables or owner):
+        owner, version, tables = self.do(IDENTITY).fetchone()
+        if is_foreign(owner, tables):
             raise StateError(self._advice("it is the database of another program"))
         if version > VERSION:
             raise StateError(

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import FrameType
 
 from tagger.errors import ChangedSince, TagError, UnsupportedFormat
-from tagger.files.atomic import check_replaceable, replacing, settle
+from tagger.files.atomic import CHANGED, check_replaceable, replacing, settle
 from tagger.genres.labels import name_key
 from tagger.genres.policy import Policy, decide, rank_genres, why_no_music
 from tagger.genres.provenance import is_own, make_note
@@ -233,12 +233,12 @@ def replace_tag(
     run, old, path = writer.run, original.track, original.track.path
     if run is None:
         raise ValueError(f"{path} was to be written in a dry run")
-    entry, new = 0, old
+    entry, new = None, old
     try:
         with replacing(path, writer.options) as scratch:
             now = identify(path)
             if (now, now.ctime_ns) != (old, old.ctime_ns):
-                raise ChangedSince("another program changed the file meanwhile; run again", path)
+                raise ChangedSince(CHANGED, path)
             edit(scratch)
             _compare("tag", original.others, other_tags(scratch), path)
             _compare("audio", original.packets, digest_packets(scratch), path)
@@ -247,7 +247,7 @@ def replace_tag(
                 run, original.fields, read_genres(scratch), (old, new), reverts
             )
     except BaseException:
-        if entry and not _was_replaced(path, new, old):
+        if entry is not None and not _was_replaced(path, new, old):
             writer.state.forget(entry, old, new)
         raise
     return identify(path)
@@ -288,6 +288,7 @@ def uninterrupted() -> Iterator[None]:
         yield
     finally:
         for number, handler in handlers.items():
-            signal.signal(number, handler)
+            if handler is not None:  # None: it was not set from Python, and cannot be put back
+                signal.signal(number, handler)
         if waiting:
             raise KeyboardInterrupt
