@@ -14,50 +14,42 @@ from tagger.audio.windows import Count
 from tagger.cli.command import Command
 from tagger.cli.values import window_count
 from tagger.errors import TaggerError
-from tagger.types import DEVICES, PRECISIONS
-from training.app.shared_options import DATA, DATA_HELP, SEED, clip_options
+from training.app.shared_options import ModelOptions, clip_options, model_options
 from training.clips.splits import PARTS
-from training.options import EvaluateOptions
+from training.options import ClipOptions, EvaluateOptions
 
 OUTPUT = click.Path(dir_okay=False, path_type=Path)
 DEFAULTS = EvaluateOptions(data=Path())
 
 
 @click.command(cls=Command, context_settings={"show_default": True})
-@click.option("--data", type=DATA, required=True, help=DATA_HELP)
-@click.option("--model", default=DEFAULTS.model, help="Model name, folder or hub id.")
+@clip_options(needs_data=True, seed_help="Seed of a random, artist or kfold split.")
+@model_options(DEFAULTS, model_help="Model name, folder or hub id.", verb="run")
 @click.option(
     "--part",
     type=click.Choice([*PARTS, "all"]),
     default=DEFAULTS.part,
-    help="Part of the split to measure on.",
+    help="Part of the split to evaluate on, or all clips.",
 )
-@clip_options
-@click.option("--seed", type=SEED, default=DEFAULTS.seed, help="Seed of a random split.")
 @click.option(
     "--windows",
     default=str(DEFAULTS.windows),
     callback=window_count,
     help="Windows per clip: a number, auto or all.",
 )
-@click.option("--confusion", type=OUTPUT, help="Draw the confusion matrix: a PNG.")
-@click.option("--json", "figures", type=OUTPUT, help="Write all metrics: a JSON file.")
-@click.option(
-    "--device", type=click.Choice(DEVICES), default=DEFAULTS.device, help="Device to run on."
-)
-@click.option("--precision", type=click.Choice(PRECISIONS), default=DEFAULTS.precision)
+@click.option("--confusion", type=OUTPUT, help="Draw the confusion matrix to this PNG file.")
+@click.option("--json", "figures", type=OUTPUT, help="Write all metrics to this JSON file.")
 def main(
-    *, data: Path, artists: Path | None, split: str, folds: int, fold: int, seed: int, model: str,
-    part: str, windows: Count, confusion: Path | None, figures: Path | None, device: str,
-    precision: str,
+    model: ModelOptions, clips: ClipOptions, /, *, part: str, windows: Count,
+    confusion: Path | None, figures: Path | None,
 ) -> None:  # fmt: skip
-    """Print the metrics of a checkpoint on one part of labelled clips, and its confusions."""
+    """Print the metrics and the confusion matrix of a checkpoint on one part of labelled clips."""
     from training.app.evaluate import evaluate  # torch takes seconds to import, --help must not
 
     options = EvaluateOptions(
-        data=data, artists=artists, split=split, folds=folds, fold=fold, seed=seed, model=model,
-        part=part, windows=windows, confusion=confusion, figures=figures, device=device,
-        precision=precision,
+        data=clips.data, artists=clips.artists, split=clips.split, folds=clips.folds,
+        fold=clips.fold, seed=clips.seed, model=model.model, part=part, windows=windows,
+        confusion=confusion, figures=figures, device=model.device, precision=model.precision,
     )  # fmt: skip
     try:
         evaluate(options)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,9 +19,9 @@ from click.core import ParameterSource
 from tagger.cli.command import Command
 from tagger.errors import TaggerError
 from tagger.report.escape import printable
-from tagger.types import DEVICES, PRECISIONS, FrontEnd
+from tagger.types import FrontEnd
 from training.app.run_folder import check_output
-from training.app.shared_options import DATA, DATA_HELP, FILE, SEED, clip_options
+from training.app.shared_options import FILE, ModelOptions, clip_options, model_options
 from training.augment.waveforms import KINDS, WaveformAugmenter
 from training.errors import TrainingError
 from training.options import (
@@ -32,8 +32,9 @@ from training.options import (
     OPTIONS,
     RUN,
     SHAPES,
+    ClipOptions,
     FinetuneOptions,
-    difference,
+    first_difference,
     load_options,
 )
 
@@ -41,21 +42,32 @@ DEFAULTS = FinetuneOptions(data=Path(), out=Path())
 AUGMENTATION = (*KINDS, *FEATURE_AUGMENTATION)
 
 
-def resumed(asked: FinetuneOptions, explicit: Collection[str]) -> FinetuneOptions:
-    """The options that the unfinished run in `asked.out` was started with.
+def resumed(context: click.Context, given: FinetuneOptions) -> FinetuneOptions:
+    """The options that the unfinished run in `given.out` was started with.
 
-    `explicit` names the options on the command line. Raises `TrainingError` if one of them differs
-    from the run's; only folder and device may.
+    Raises `TrainingError` if an option on the command line differs from the run's; only folder and
+    device may.
     """
-    path = asked.out / RUN / OPTIONS
+    path = given.out / RUN / OPTIONS
     if not path.exists():
-        raise TrainingError(f"{asked.out} holds no unfinished run to resume")
+        raise TrainingError(f"{given.out} holds no unfinished run to resume")
     stored = load_options(path)
-    if other := difference(stored, asked, explicit):
-        flag = next(option.opts[0] for option in main.params if option.name == other)
-        raise TrainingError(f"the run in {asked.out} was started with another {flag}")
-    device = asked.device if "device" in explicit else stored.device
-    return replace(stored, out=asked.out, device=device)
+    flags = typed_options(context)
+    names = flags.keys() - {"out", "device", "resume"}
+    if name := first_difference(stored, given, names):
+        raise TrainingError(f"the run in {given.out} was started with another {flags[name]}")
+    device = given.device if "device" in flags else stored.device
+    return replace(stored, out=given.out, device=device)
+
+
+def typed_options(context: click.Context) -> dict[str, str]:
+    """The options on the command line: name of the parameter, and its flag."""
+    return {
+        option.name: option.opts[0]
+        for option in context.command.params
+        if option.name is not None
+        and context.get_parameter_source(option.name) is ParameterSource.COMMANDLINE
+    }
 
 
 def command_line(arguments: Sequence[str]) -> str:
@@ -91,54 +103,71 @@ WHAT = "; ".join(f"{name}: {method.what}" for name, method in METHODS.items())
 
 
 @click.command(cls=Command, context_settings={"show_default": True})
-@click.option("--data", type=DATA, help=DATA_HELP)
-@clip_options
+@clip_options(needs_data=False, seed_help="Seed of the weights, the crops and the split.")
 @click.option(
     "--teacher",
     "soft_labels",
     type=FILE,
     multiple=True,
-    help="Also learn from these soft labels: an .npz with an array of frames per clip.",
+    help="Also learn from a teacher's soft labels: an .npz file with an array of frames for each "
+    "clip. May be repeated.",
 )
 @click.option(
     "--teacher-embedding",
     "embeddings",
     type=FILE,
     multiple=True,
-    help="Also learn from a teacher's embeddings: an .npz too.",
+    help="Also learn from a teacher's embeddings, in the same form. May be repeated.",
 )
-@click.option("--unlabelled", type=FOLDER, help="More music, to learn from only with a teacher.")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Checkpoint to write.")
+@click.option("--unlabelled", type=FOLDER, help="More music, without labels; needs a teacher.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), required=True, help="Folder for the checkpoint."
+)
 @click.option(
     "--method",
     type=click.Choice(tuple(METHODS)),
     default=DEFAULTS.method,
     help=f"What to train. {WHAT}.",
 )
-@click.option(
-    "--model", default=DEFAULTS.model, help="Checkpoint to start from: name, folder or hub id."
+@model_options(
+    DEFAULTS, model_help="Checkpoint to start from: name, folder or hub id.", verb="train"
 )
 @click.option(
     "--shape",
     type=click.Choice(sorted(SHAPES)),
     default=DEFAULTS.shape,
-    help="Size of a network from scratch.",
+    help="Size of a network trained from scratch.",
 )
-@click.option("--head", type=click.Choice(HEADS), show_default=OWN, help="Layers of the head.")
-@click.option("--new-head", is_flag=True, help="With full: train a new head, for other labels.")
-@click.option("--epochs", type=POSITIVE, show_default=OWN, help="Passes through the train part.")
-@click.option("--steps", type=COUNT, help="Batches, instead of epochs.")
+@click.option(
+    "--head",
+    type=click.Choice(HEADS),
+    show_default=OWN,
+    help="Layers of the head: one (linear) or two (mlp).",
+)
+@click.option(
+    "--new-head", is_flag=True, help="With --method full: train a new head, for other labels."
+)
+@click.option("--epochs", type=POSITIVE, show_default=OWN, help="Passes over the train part.")
+@click.option("--steps", type=COUNT, help="Batches to train on, instead of --epochs.")
 @click.option("--batch-size", type=COUNT, show_default=OWN, help="Windows per step.")
 @click.option(
-    "--learning-rate", type=POSITIVE, show_default=OWN, help="Its maximum, after the warm-up."
+    "--learning-rate",
+    type=POSITIVE,
+    show_default=OWN,
+    help="Peak learning rate, after the warm-up.",
 )
-@click.option("--weight-decay", type=click.FloatRange(min=0), show_default=OWN, help="Per step.")
+@click.option(
+    "--weight-decay",
+    type=click.FloatRange(min=0),
+    show_default=OWN,
+    help="Decay of the weights per step.",
+)
 @click.option(
     "--augment",
     callback=kinds_of_augmentation,
     metavar="KIND,...",
     show_default=OWN,
-    help=f"How to change crops: none, or some of {', '.join(AUGMENTATION)}.",
+    help=f"Augmentation of the crops: none, or any of {', '.join(AUGMENTATION)}.",
 )
 @click.option(
     "--keep",
@@ -149,59 +178,50 @@ WHAT = "; ".join(f"{name}: {method.what}" for name, method in METHODS.items())
 @click.option(
     "--logistic-head",
     is_flag=True,
-    help="Finally fit the linear head by logistic regression, with equal weight for all labels.",
+    help="After training, fit the linear head by logistic regression, with equal weight for all "
+    "labels.",
 )
 @click.option(
     "--refit",
     is_flag=True,
-    help="Finally train again on train and valid together, for the same number of steps.",
+    help="After training, train again on the train and valid parts together, for the same number "
+    "of steps.",
 )
 @click.option(
     "--search",
     type=click.IntRange(min=0),
     default=DEFAULTS.search,
     metavar="TRIALS",
-    help="Try this many sets of learning rate, weight decay, batch size and, unless only the head "
-    "learns, augmentation; then train with the best on the valid part. Given options stay fixed.",
+    help="Try this many combinations of learning rate, weight decay, batch size and, unless only "
+    "the head is trained, augmentation; then train with the one that is best on the valid part. "
+    "Options that you give stay fixed.",
 )
 @click.option("--resume", is_flag=True, help="Continue the unfinished run in --out.")
-@click.option("--seed", type=SEED, default=DEFAULTS.seed, help="Seed of weights, crops and split.")
-@click.option(
-    "--device", type=click.Choice(DEVICES), default=DEFAULTS.device, help="Device to train on."
-)
-@click.option(
-    "--precision",
-    type=click.Choice(PRECISIONS),
-    default=DEFAULTS.precision,
-    help="Precision to train in.",
-)
 @click.pass_context
 def main(
-    context: click.Context, /, *, data: Path | None, artists: Path | None, split: str, folds: int,
-    fold: int, seed: int, out: Path, method: str, model: str, shape: str, head: str | None,
-    new_head: bool, epochs: float | None, steps: int | None, batch_size: int | None,
-    learning_rate: float | None, weight_decay: float | None, augment: tuple[str, ...] | None,
-    keep: str, logistic_head: bool, refit: bool, search: int, soft_labels: tuple[Path, ...],
-    embeddings: tuple[Path, ...], unlabelled: Path | None, device: str, precision: str,
+    context: click.Context, model: ModelOptions, clips: ClipOptions, /, *, out: Path, method: str,
+    shape: str, head: str | None, new_head: bool, epochs: float | None, steps: int | None,
+    batch_size: int | None, learning_rate: float | None, weight_decay: float | None,
+    augment: tuple[str, ...] | None, keep: str, logistic_head: bool, refit: bool, search: int,
+    soft_labels: tuple[Path, ...], embeddings: tuple[Path, ...], unlabelled: Path | None,
     resume: bool,
 ) -> None:  # fmt: skip
     """Train an AST genre classifier on labelled music."""
     from training.app.finetune import finetune  # torch takes seconds to import, --help must not
 
     options = FinetuneOptions(
-        data=data or Path(), artists=artists, split=split, folds=folds, fold=fold, seed=seed,
-        out=out, method=method, model=model, shape=shape, head=head, new_head=new_head,
-        epochs=epochs, steps=steps, batch_size=batch_size, learning_rate=learning_rate,
-        weight_decay=weight_decay, augment=augment, keep=keep, logistic_head=logistic_head,
-        refit=refit, search=search, soft_labels=soft_labels, embeddings=embeddings,
-        unlabelled=unlabelled, device=device, precision=precision,
+        data=clips.data, artists=clips.artists, split=clips.split, folds=clips.folds,
+        fold=clips.fold, seed=clips.seed, out=out, method=method, model=model.model, shape=shape,
+        head=head, new_head=new_head, epochs=epochs, steps=steps, batch_size=batch_size,
+        learning_rate=learning_rate, weight_decay=weight_decay, augment=augment, keep=keep,
+        logistic_head=logistic_head, refit=refit, search=search, soft_labels=soft_labels,
+        embeddings=embeddings, unlabelled=unlabelled, device=model.device,
+        precision=model.precision,
     )  # fmt: skip
     try:
         if resume:
-            source = context.get_parameter_source
-            typed = {name for name in context.params if source(name) is ParameterSource.COMMANDLINE}
-            options = resumed(options, typed)
-        elif data is None:
+            options = resumed(context, options)
+        elif "data" not in typed_options(context):
             raise TrainingError("--data is missing: a folder of clips per label, an archive, a CSV")
         else:
             check_output(options)

@@ -96,20 +96,32 @@ METHODS = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Draw:
+    """The numbers that decide a split, besides its name."""
+
+    seed: int = 0  # `filtered` ignores it
+    folds: int = 5  # only for `kfold`, like `fold`
+    fold: int = 0  # counted from 0
+
+
+DRAW = Draw()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ClipOptions:
     """Which clips a command uses, and how they are split into parts."""
 
     data: Path
     artists: Path | None = None
     split: str = "filtered"  # one of `training.clips.splits.SPLITS`
-    folds: int = 5
-    fold: int = 0
-    seed: int = 0
+    folds: int = DRAW.folds
+    fold: int = DRAW.fold
+    seed: int = DRAW.seed
 
     @property
-    def draw(self) -> dict[str, int]:
+    def draw(self) -> Draw:
         """The numbers that decide a split, besides its name."""
-        return {"seed": self.seed, "folds": self.folds, "fold": self.fold}
+        return Draw(seed=self.seed, folds=self.folds, fold=self.fold)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,12 +170,12 @@ class FinetuneOptions(ClipOptions):
         method = METHODS[self.method]
         return replace(
             method,
-            head=_given(self.head, method.head),
-            epochs=_given(self.epochs, method.epochs),
-            batch_size=_given(self.batch_size, method.batch_size),
-            learning_rate=_given(self.learning_rate, method.learning_rate),
-            weight_decay=_given(self.weight_decay, method.weight_decay),
-            augment=_given(self.augment, method.augment),
+            head=value_or(self.head, method.head),
+            epochs=value_or(self.epochs, method.epochs),
+            batch_size=value_or(self.batch_size, method.batch_size),
+            learning_rate=value_or(self.learning_rate, method.learning_rate),
+            weight_decay=value_or(self.weight_decay, method.weight_decay),
+            augment=value_or(self.augment, method.augment),
         )
 
     @property
@@ -176,7 +188,8 @@ class FinetuneOptions(ClipOptions):
         path.write_text(json.dumps(asdict(self), default=str, indent=2) + "\n", encoding="utf-8")
 
 
-def _given(value: T | None, default: T) -> T:
+def value_or(value: T | None, default: T) -> T:
+    """The value, or the default for None; 0 and an empty tuple are values."""
     return default if value is None else value
 
 
@@ -195,10 +208,17 @@ def load_options(path: Path) -> FinetuneOptions:
         raise TrainingError(f"the options of the run cannot be read: {path}: {error}") from error
 
 
-def difference(one: FinetuneOptions, other: FinetuneOptions, names: Collection[str]) -> str | None:
-    """The first of the named options in which two runs differ; folder and device may."""
-    for field in fields(FinetuneOptions):
-        compared = field.name in names and field.name not in ("out", "device")
-        if compared and getattr(one, field.name) != getattr(other, field.name):
-            return field.name
+def first_difference(
+    one: FinetuneOptions, other: FinetuneOptions, names: Collection[str]
+) -> str | None:
+    """The first of the named fields in which two runs differ.
+
+    Raises `ValueError` if a name is not that of a field: its option would not be compared.
+    """
+    known = [field.name for field in fields(FinetuneOptions)]
+    if unknown := set(names) - set(known):
+        raise ValueError(f"FinetuneOptions has no field {min(unknown)!r}")
+    for name in known:
+        if name in names and getattr(one, name) != getattr(other, name):
+            return name
     return None

@@ -6,7 +6,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -21,7 +21,14 @@ from tagger.errors import first_line
 from training.clips.splits import Split
 from training.errors import Diverged, TrainingError
 from training.loop.plan import ShouldStop
-from training.options import METHODS, SEED_AUGMENTATION, STUDY, FinetuneOptions
+from training.options import (
+    METHODS,
+    SEED_AUGMENTATION,
+    STUDY,
+    FinetuneOptions,
+    Method,
+    value_or,
+)
 
 LEARNING_RATES = 5.0  # times the method's own, up and down
 WEIGHT_DECAYS = (1e-3, 0.3)
@@ -33,14 +40,39 @@ WARM_UP = 0.25  # share of a run before which it is not pruned
 Train = Callable[[FinetuneOptions, Path, ShouldStop], object]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hyperparameters:
+    """Values of the options that a search can vary; None for an option that does not vary."""
+
+    learning_rate: float | None = None
+    weight_decay: float | None = None
+    batch_size: int | None = None
+    augment: tuple[str, ...] | None = None
+
+    def replace_in(self, options: FinetuneOptions) -> FinetuneOptions:
+        """The options with these values; None leaves an option as it is."""
+        return replace(
+            options,
+            learning_rate=value_or(self.learning_rate, options.learning_rate),
+            weight_decay=value_or(self.weight_decay, options.weight_decay),
+            batch_size=value_or(self.batch_size, options.batch_size),
+            augment=value_or(self.augment, options.augment),
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class SearchResult:
-    """The outcome of a search, as in metrics.json."""
+    """The outcome of a search."""
 
     trials: int
-    best: dict[str, Any]  # values for fields of `FinetuneOptions`
+    best: Hyperparameters
     value: float  # the best trial's accuracy on the valid part
     pruned: int
+
+    def as_json(self) -> dict[str, object]:
+        """For metrics.json; `best` holds only the options that varied."""
+        best = {name: value for name, value in asdict(self.best).items() if value is not None}
+        return asdict(self) | {"best": best}
 
 
 @dataclass(slots=True)
@@ -89,18 +121,18 @@ def run_trials(
             say(f"resuming the search: {done} of {options.search} trials are done")
         for number in range(done + 1, options.search + 1):
             outcome = run_trial(study, options, train, folder / f"trial-{number}", number)
-            params = finished(study)[-1].params
+            tried = from_params(finished(study)[-1].params)
             best, value = best_trial(study)
             say(
-                f"trial {number}/{options.search}: {outcome}, {in_words(params)} "
+                f"trial {number}/{options.search}: {outcome}, {in_words(tried)} "
                 f"(best so far {value:.3f}, trial {best})"
             )
         best, value = best_trial(study)
         trials = finished(study)
-        found = trials[best - 1].params
+        found = from_params(trials[best - 1].params)
         say(f"of {len(trials)} trials the best is trial {best}: {in_words(found)}")
         pruned = sum(trial.state == TrialState.PRUNED for trial in trials)
-        return SearchResult(len(trials), as_options(found), value, pruned)
+        return SearchResult(len(trials), found, value, pruned)
 
 
 def run_trial(
@@ -117,11 +149,11 @@ def run_trial(
     seed = Random(f"{options.seed} {number}").getrandbits(32)
     study.sampler = optuna.samplers.TPESampler(seed=seed)
     if number == 1:
-        own = as_params(options)
+        own = as_params(method_values(METHODS[options.method]))
         study.enqueue_trial({name: own[name] for name in space})
     trial = study.ask(space)
     # "last": a trial is deleted when it ends, and needs no checkpoint of its best weights.
-    chosen = replace(with_params(options, as_options(trial.params)), keep="last")
+    chosen = replace(from_params(trial.params).replace_in(options), keep="last")
     reporter = TrialReporter(trial)
     failed = ""
     try:
@@ -200,43 +232,53 @@ def search_space(options: FinetuneOptions) -> dict[str, BaseDistribution]:
     }
     if not method.frozen:
         space["augment"] = CategoricalDistribution(tuple(dict.fromkeys(sets)))
-    given = {
-        "learning_rate": options.learning_rate,
-        "weight_decay": options.weight_decay,
-        "batch_size": options.batch_size,
-        "augment": options.augment,
-    }
-    return {name: values for name, values in space.items() if given[name] is None}
-
-
-def as_params(options: FinetuneOptions) -> dict[str, Any]:
-    """The method's own defaults, as Optuna stores them."""
-    method = METHODS[options.method]
-    return {
-        "learning_rate": method.learning_rate,
-        "weight_decay": method.weight_decay,
-        "batch_size": method.batch_size,
-        "augment": names(method.augment),
-    }
-
-
-def as_options(params: dict[str, Any]) -> dict[str, Any]:
-    """A trial's parameters as fields of `FinetuneOptions`."""
-    if "augment" not in params:
-        return dict(params)
-    kinds = params["augment"]
-    return params | {"augment": () if kinds == names(()) else tuple(kinds.split(","))}
-
-
-def with_params(options: FinetuneOptions, params: Mapping[str, Any]) -> FinetuneOptions:
-    """The options with a trial's parameters, in the form of `as_options`."""
-    return replace(
-        options,
-        learning_rate=params.get("learning_rate", options.learning_rate),
-        weight_decay=params.get("weight_decay", options.weight_decay),
-        batch_size=params.get("batch_size", options.batch_size),
-        augment=params.get("augment", options.augment),
+    given = as_params(
+        Hyperparameters(
+            learning_rate=options.learning_rate,
+            weight_decay=options.weight_decay,
+            batch_size=options.batch_size,
+            augment=options.augment,
+        )
     )
+    return {name: values for name, values in space.items() if name not in given}
+
+
+def method_values(method: Method) -> Hyperparameters:
+    """The method's own defaults."""
+    return Hyperparameters(
+        learning_rate=method.learning_rate,
+        weight_decay=method.weight_decay,
+        batch_size=method.batch_size,
+        augment=method.augment,
+    )
+
+
+def as_params(values: Hyperparameters) -> dict[str, float | int | str]:
+    """The values that are not None, as Optuna stores them."""
+    params = {
+        "learning_rate": values.learning_rate,
+        "weight_decay": values.weight_decay,
+        "batch_size": values.batch_size,
+        "augment": None if values.augment is None else names(values.augment),
+    }
+    return {name: value for name, value in params.items() if value is not None}
+
+
+def from_params(params: Mapping[str, Any]) -> Hyperparameters:
+    """The inverse of `as_params`. Raises `TrainingError` for an unknown parameter."""
+    left = dict(params)
+    kinds = left.pop("augment", None)
+    if kinds is not None:
+        kinds = () if kinds == names(()) else tuple(kinds.split(","))
+    values = Hyperparameters(
+        learning_rate=left.pop("learning_rate", None),
+        weight_decay=left.pop("weight_decay", None),
+        batch_size=left.pop("batch_size", None),
+        augment=kinds,
+    )
+    if left:
+        raise TrainingError(f"the search has an unknown parameter: {min(left)}")
+    return values
 
 
 def names(kinds: tuple[str, ...]) -> str:
@@ -244,11 +286,11 @@ def names(kinds: tuple[str, ...]) -> str:
     return ",".join(kinds) or "none"
 
 
-def in_words(params: dict[str, Any]) -> str:
-    """A trial's parameters for a line on the terminal."""
+def in_words(values: Hyperparameters) -> str:
+    """The values for a line on the terminal."""
     return ", ".join(
         f"{name.replace('_', ' ')} {value:.2g}"
         if isinstance(value, float)
         else f"{name.replace('_', ' ')} {value}"
-        for name, value in params.items()
+        for name, value in as_params(values).items()
     )

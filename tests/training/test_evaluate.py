@@ -27,6 +27,7 @@ from training.clips.splits import make_split
 from training.errors import TrainingError
 from training.evaluation import measure
 from training.evaluation.metrics import Metrics
+from training.options import Draw
 
 FLOAT32 = PredictOptions(windows=None, workers=0, device="cpu", precision="float32")
 Edit = Callable[..., Path]
@@ -244,7 +245,7 @@ def test_figures_and_confusions_are_written(data: Path, checkpoint: Edit, tmp_pa
     )
     assert picture.read_bytes().startswith(b"\x89PNG")
     written = json.loads((tmp_path / "figures.json").read_text())
-    clips = make_split(find_clips(data), "kfold", folds=2, fold=1).valid
+    clips = make_split(find_clips(data), "kfold", Draw(folds=2, fold=1)).valid
     scores, _ = evaluated(clips, folder, PredictOptions(8, 16, 0, "cpu", "float32"))
     assert len(clips) == written["n"] == 4
     for name, value in json.loads(json.dumps(asdict(scores))).items():

@@ -12,6 +12,7 @@ from helpers.runs import TINY, run_finetune, write_teacher
 
 from training.clips.find import find_clips
 from training.clips.splits import make_split
+from training.options import Draw
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +78,7 @@ def test_bad_input_stops_before_training_with_one_line(data: Path, tmp_path: Pat
 
 
 def _rare(folder: Path, fold: int) -> int:
-    split = make_split(find_clips(folder), "kfold", 0, 4, fold)
+    split = make_split(find_clips(folder), "kfold", Draw(folds=4, fold=fold))
     return sum(clip.label == "rare" for clip in split.train)
 
 

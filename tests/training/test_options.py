@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
@@ -14,7 +15,14 @@ from click.testing import CliRunner
 from training import evaluate, finetune
 from training.app import evaluate as evaluating
 from training.app import finetune as training
-from training.options import EvaluateOptions, FinetuneOptions, load_options
+from training.options import (
+    OPTIONS,
+    RUN,
+    EvaluateOptions,
+    FinetuneOptions,
+    first_difference,
+    load_options,
+)
 
 FILES = ("other.csv", "soft.npz", "embedding.npz")
 FOLDERS = ("data", "more", "music")
@@ -119,3 +127,65 @@ def test_options_are_read_as_they_were_written(ask: Ask, tmp_path: Path) -> None
     options = ask("finetune", *every)
     options.dump(tmp_path / "options.json")
     assert load_options(tmp_path / "options.json") == options
+
+
+# Resumed
+
+# Of a run that an earlier version started and that was stopped before its first step.
+EARLIER = Path(__file__).parent / "options-0.1.0.json"
+FREE = {"out", "device"}  # the options that may differ from the run's
+
+
+@pytest.fixture
+def unfinished(tmp_path: Path) -> Path:
+    """The folder of an unfinished run of an earlier version."""
+    run = tmp_path / "unfinished" / RUN
+    run.mkdir(parents=True)
+    shutil.copy(EARLIER, run / OPTIONS)
+    return tmp_path / "unfinished"
+
+
+def test_a_run_of_an_earlier_version_is_resumed_with_its_options(
+    ask: Ask, unfinished: Path
+) -> None:
+    assert ask("finetune", "--out", str(unfinished), "--resume") == FinetuneOptions(
+        data=Path("data"),
+        out=unfinished,
+        split="random",
+        seed=3,
+        method="scratch",
+        shape="tiny",
+        steps=7,
+        batch_size=4,
+        learning_rate=0.001,
+        augment=("speed", "echo"),
+        refit=True,
+        device="cpu",
+        precision="float32",
+    )
+
+
+@pytest.mark.parametrize("name", sorted(CASES["finetune"].keys() - FREE))
+def test_a_run_is_not_resumed_with_another_option(ask: Ask, name: str) -> None:
+    run = Path("out") / RUN
+    run.mkdir(parents=True)
+    FinetuneOptions(data=Path("data"), out=Path("out")).dump(run / OPTIONS)
+    arguments, _ = CASES["finetune"][name]
+    words = [*NEEDED["finetune"], "--resume", *arguments]
+    result = CliRunner().invoke(finetune.main, words)
+    assert result.exit_code == 1
+    assert result.output == f"Error: the run in out was started with another {arguments[0]}\n"
+
+
+def test_a_run_is_resumed_in_a_moved_folder_and_on_another_device(
+    ask: Ask, unfinished: Path, tmp_path: Path
+) -> None:
+    moved = unfinished.rename(tmp_path / "moved")
+    options = ask("finetune", "--out", str(moved), "--resume", "--device", "auto")
+    assert (options.out, options.device, options.precision) == (moved, "auto", "float32")
+
+
+def test_an_option_without_a_field_cannot_be_compared() -> None:
+    options = FinetuneOptions(data=Path("data"), out=Path("out"))
+    with pytest.raises(ValueError, match="no field 'teacher'"):
+        first_difference(options, options, {"seed", "teacher"})

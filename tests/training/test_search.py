@@ -26,10 +26,13 @@ from training.search import (
     BATCH_SIZES,
     LEARNING_RATES,
     UNPRUNED,
+    Hyperparameters,
     SearchResult,
     Train,
+    as_params,
     check_search,
     finished,
+    from_params,
     opened_study,
     run_trials,
     search_space,
@@ -82,12 +85,12 @@ def search_simulated(
 def test_the_first_trial_has_the_method_s_own_figures(tmp_path: Path) -> None:
     found, _ = search_simulated(tmp_path, 1, method="full")
     method = METHODS["full"]
-    assert found.best == {
-        "learning_rate": method.learning_rate,
-        "weight_decay": method.weight_decay,
-        "batch_size": method.batch_size,
-        "augment": method.augment,
-    }
+    assert found.best == Hyperparameters(
+        learning_rate=method.learning_rate,
+        weight_decay=method.weight_decay,
+        batch_size=method.batch_size,
+        augment=method.augment,
+    )
 
 
 def test_what_is_varied_stays_near_the_method_s_own(tmp_path: Path) -> None:
@@ -122,6 +125,27 @@ def test_augmentation_is_varied_only_where_it_is_not_computed_beforehand(tmp_pat
     )
 
 
+@pytest.mark.parametrize("kinds", [None, (), ("speed",), METHODS["full"].augment])
+def test_optunas_parameters_give_the_values_back(kinds: tuple[str, ...] | None) -> None:
+    values = Hyperparameters(learning_rate=0.5, batch_size=16, augment=kinds)
+    assert from_params(as_params(values)) == values
+
+
+def test_an_unknown_parameter_is_an_error() -> None:
+    with pytest.raises(TrainingError, match="unknown parameter: learnig_rate"):
+        from_params({"learnig_rate": 0.5})
+
+
+def test_metrics_json_names_only_the_best_values_that_varied() -> None:
+    best = Hyperparameters(learning_rate=0.5, augment=())
+    assert SearchResult(3, best, 0.75, 1).as_json() == {
+        "trials": 3,
+        "best": {"learning_rate": 0.5, "augment": ()},
+        "value": 0.75,
+        "pruned": 1,
+    }
+
+
 def test_a_seed_decides_the_trials(tmp_path: Path) -> None:
     def params(name: str, seed: int) -> list[dict[str, Any]]:
         search_simulated(tmp_path / name, 3, seed=seed)
@@ -138,12 +162,12 @@ def test_a_seed_decides_the_trials(tmp_path: Path) -> None:
 def test_the_best_trial_wins_and_the_first_of_equals(tmp_path: Path) -> None:
     found, lines = search_simulated(tmp_path, 6)
     params = finished_params(tmp_path)
-    assert found.best["learning_rate"] == max(of["learning_rate"] for of in params)
-    assert found.value == pytest.approx(found.best["learning_rate"]) and found.trials == 6
-    best = params.index(found.best) + 1
+    assert found.best.learning_rate == max(of["learning_rate"] for of in params)
+    assert found.value == pytest.approx(found.best.learning_rate) and found.trials == 6
+    best = params.index(as_params(found.best)) + 1
     assert lines[-1].startswith(f"of 6 trials the best is trial {best}: learning rate 0.00")
     found, _ = search_simulated(tmp_path / "equal", 3, simulated(lambda _: 0.5))
-    assert found.best == finished_params(tmp_path / "equal")[0]
+    assert as_params(found.best) == finished_params(tmp_path / "equal")[0]
 
 
 @pytest.mark.parametrize(("keep", "value"), [("best", 0.9), ("last", 0.4)])
@@ -183,7 +207,7 @@ def test_a_trial_that_diverges_is_worth_nothing_and_ends_nothing(tmp_path: Path)
             raise Diverged("not finite")
 
     found, lines = search_simulated(tmp_path, 2, train)
-    assert found.best == finished_params(tmp_path)[1] and found.value == 0.9
+    assert as_params(found.best) == finished_params(tmp_path)[1] and found.value == 0.9
     assert lines[0].startswith("trial 1/2: diverged, ")
 
 

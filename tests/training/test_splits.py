@@ -26,6 +26,7 @@ from training.clips.splits import (
     read_list,
 )
 from training.errors import TrainingError
+from training.options import Draw
 
 TRACKS = DATA / "gtzan" / "tracks.csv"
 needs_gtzan = pytest.mark.skipif(
@@ -112,9 +113,9 @@ def test_folds_cover_every_clip_exactly_once(clips: list[Clip], named: bool, see
     folds = min(4, most, len({clip.artist for clip in clips}) if named else most)
     if folds < 2:
         with pytest.raises(TrainingError):
-            kfold_split(clips, 2, 0, seed)
+            kfold_split(clips, Draw(seed=seed, folds=2))
         return
-    splits = [kfold_split(clips, folds, fold, seed) for fold in range(folds)]
+    splits = [kfold_split(clips, Draw(seed=seed, folds=folds, fold=fold)) for fold in range(folds)]
     validated = [clip for split in splits for clip in split.valid]
     assert sorted(validated, key=str) == sorted(clips, key=str)
     for split in splits:
@@ -129,9 +130,9 @@ def test_a_split_is_the_same_for_the_same_seed_in_any_order(name: str) -> None:
         Clip(clip.path, clip.label, clip.name, f"{clip.label} {index % 25}")
         for index, clip in enumerate(all_of_gtzan())
     ]
-    one, two = make_split(clips, name, seed=1), make_split(clips[::-1], name, seed=1)
+    one, two = (make_split(some, name, Draw(seed=1)) for some in (clips, clips[::-1]))
     assert [names(one.part(part)) for part in PARTS] == [names(two.part(part)) for part in PARTS]
-    other = make_split(clips, name, seed=2)
+    other = make_split(clips, name, Draw(seed=2))
     assert (names(other.valid) == names(one.valid)) == (name == "filtered")
 
 
@@ -167,12 +168,12 @@ def test_clips_without_an_artist_stop_an_artist_split_with_what_to_do() -> None:
 @pytest.mark.parametrize(("folds", "fold"), [(1, 0), (3, 3), (3, -1), (40, 0)])
 def test_folds_that_cannot_be_are_refused(folds: int, fold: int) -> None:
     with pytest.raises(TrainingError, match="fold"):
-        make_split(of_artists(a={"x": 9, "y": 9}), "kfold", 0, folds, fold)
+        make_split(of_artists(a={"x": 9, "y": 9}), "kfold", Draw(folds=folds, fold=fold))
 
 
 def test_a_fold_with_all_of_a_label_says_so() -> None:
     clips = of_artists(polka={"Frankie": 6}, rock={"x": 3, "y": 3})
-    notes = [kfold_split(clips, 3, fold).note for fold in range(3)]
+    notes = [kfold_split(clips, Draw(folds=3, fold=fold)).note for fold in range(3)]
     assert sum("nothing to learn from of polka" in note for note in notes) == 1
 
 
@@ -191,7 +192,7 @@ def test_a_split_that_leaks_cannot_be_made() -> None:
 @pytest.mark.parametrize("name", SPLITS)
 def test_no_clip_and_no_artist_of_gtzan_is_in_two_parts(name: str) -> None:
     clips = [clip for clip in find_clips(TRACKS) if clip.artist]
-    split = make_split(clips, name, seed=5)
+    split = make_split(clips, name, Draw(seed=5))
     files = [path for part in PARTS for path in {clip.path.resolve() for clip in split.part(part)}]
     assert len(files) == len(set(files)) == 426
     if name != "random":

@@ -21,7 +21,7 @@ from training.train import InitialModel, TrainingData
 def choose_clips(options: FinetuneOptions) -> Split:
     """The split of the clips, reported in one line."""
     clips = find_clips(options.data, options.artists)
-    split = make_split(clips, options.split, options.seed, options.folds, options.fold)
+    split = make_split(clips, options.split, options.draw)
     sizes = [f"{part} {len(split.part(part))}" for part in PARTS]
     note = f" ({split.note})" if split.note else ""
     say(f"clips: {', '.join(sizes)}, left out {len(split.left_out)}{note}")

@@ -48,7 +48,7 @@ def choose_clips(every: Sequence[Clip], options: EvaluateOptions) -> tuple[Seque
     """The clips to evaluate on, and the note of their split."""
     if options.part == "all":
         return every, ""
-    split = make_split(every, options.split, **options.draw)
+    split = make_split(every, options.split, options.draw)
     return split.part(options.part), split.note
 
 
@@ -119,7 +119,7 @@ def as_figures(
         "fingerprint": model.info.fingerprint,
         "split": options.split,
         "part": options.part,
-        **options.draw,
+        **asdict(options.draw),
         "windows_per_clip": options.windows,
         "dtype": model.precision,  # not "precision", which is a metric of each label
         "device": model.device.type,

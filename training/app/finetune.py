@@ -22,7 +22,7 @@ from training.evaluation.results import PartMetrics, measure_parts, write_result
 from training.loop.plan import ShouldStop, TrainingResult
 from training.networks.methods import edit_config, save_checkpoint
 from training.options import OPTIONS, RUN, FinetuneOptions
-from training.search import SearchResult, check_search, run_trials, with_params
+from training.search import SearchResult, check_search, run_trials
 from training.train import (
     InitialModel,
     RunControl,
@@ -64,7 +64,7 @@ def finetune(options: FinetuneOptions, command: str) -> None:
     found = None
     if options.search:
         found = search(options, initial, data, run.folder)
-        options = with_params(options, found.best)
+        options = found.best.replace_in(options)
 
     network, training = train_once(options, initial, data, run)
     learned: tuple[str, ...] = ("train",)
@@ -161,7 +161,7 @@ def describe_checkpoint(
     metrics: PartMetrics,
 ) -> None:
     """Write to config.json which parts the network learned from, and the fitted temperature."""
-    own = {"split": options.split, "parts": list(learned), **options.draw}
+    own = {"split": options.split, "parts": list(learned), **asdict(options.draw)}
     # The network still knows the clips that its checkpoint learned from.
     rows = [*(row for row in initial.learned_from if row != own), own]
     values: dict[str, Any] = {"learned_from": rows}
@@ -183,7 +183,7 @@ def write_outcome(
         "warning": outcome.warning,
     }
     if outcome.search is not None:
-        values["search"] = asdict(outcome.search)
+        values["search"] = outcome.search.as_json()
     history = outcome.training.history
     write_results(options.out, outcome.metrics, history, values)
     facts = CardFacts(

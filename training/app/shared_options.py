@@ -1,44 +1,104 @@
-"""Options that both commands share: which clips are used, and how they are split."""
+"""Options that both commands share: the clips and their split, the model, and where it runs."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Concatenate, ParamSpec, TypeVar
 
 import click
 
+from tagger.cli.options import option_group
+from tagger.types import DEVICES, PRECISIONS
 from training.clips.splits import SPLIT_HELP, SPLITS
-from training.options import ClipOptions
+from training.options import ClipOptions, EvaluateOptions, FinetuneOptions
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 DEFAULTS = ClipOptions(data=Path())
-DATA_HELP = "A folder with one folder of clips per label, an archive of it, or a CSV of clips."
-DATA = click.Path(exists=True, path_type=Path)
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-SEED = click.IntRange(0, 2**32 - 1)
-
-artists_option = click.option(
-    "--artists", type=FILE, help="A CSV with the artist of each clip, for --split artist or kfold."
-)
-split_option = click.option(
-    "--split", type=click.Choice(SPLITS), default=DEFAULTS.split, help=SPLIT_HELP
-)
-folds_option = click.option(
-    "--folds",
-    type=click.IntRange(min=2),
-    default=DEFAULTS.folds,
-    help="Number of folds, for --split kfold.",
-)
-fold_option = click.option(
-    "--fold",
-    type=click.IntRange(min=0),
-    default=DEFAULTS.fold,
-    help="Fold to validate on, counted from 0, for --split kfold.",
-)
 
 
-def clip_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options of `ClipOptions`, except `--data` and `--seed`, which differ."""
-    for option in (fold_option, folds_option, split_option, artists_option):
-        command = option(command)
-    return command
+def clip_options(
+    *, needs_data: bool, seed_help: str
+) -> Callable[[Callable[Concatenate[ClipOptions, P], R]], Callable[P, R]]:
+    """For a command that uses labelled clips: it takes `ClipOptions`.
+
+    Without `needs_data`, `--data` may be missing, and `data` is then the current folder.
+    """
+
+    @option_group(
+        click.option(
+            "--data",
+            type=click.Path(exists=True, path_type=Path),
+            required=needs_data,
+            help="A folder with one folder of clips per label, an archive of such a folder, or a "
+            "CSV of clips.",
+        ),
+        click.option(
+            "--artists",
+            type=FILE,
+            help="A CSV with the artist of each clip, for --split artist or kfold.",
+        ),
+        click.option("--split", type=click.Choice(SPLITS), default=DEFAULTS.split, help=SPLIT_HELP),
+        click.option(
+            "--folds",
+            type=click.IntRange(min=2),
+            default=DEFAULTS.folds,
+            help="Number of folds, for --split kfold.",
+        ),
+        click.option(
+            "--fold",
+            type=click.IntRange(min=0),
+            default=DEFAULTS.fold,
+            help="Fold to validate on, counted from 0, for --split kfold.",
+        ),
+        click.option(
+            "--seed", type=click.IntRange(0, 2**32 - 1), default=DEFAULTS.seed, help=seed_help
+        ),
+    )
+    def build(
+        *, data: Path | None, artists: Path | None, split: str, folds: int, fold: int, seed: int
+    ) -> ClipOptions:
+        return ClipOptions(
+            data=data or Path(), artists=artists, split=split, folds=folds, fold=fold, seed=seed
+        )
+
+    return build
+
+
+@dataclass(frozen=True, slots=True)
+class ModelOptions:
+    """A model, and how it is run."""
+
+    model: str
+    device: str
+    precision: str
+
+
+def model_options(
+    defaults: EvaluateOptions | FinetuneOptions, *, model_help: str, verb: str
+) -> Callable[[Callable[Concatenate[ModelOptions, P], R]], Callable[P, R]]:
+    """For a command that runs a model: it takes `ModelOptions`. `verb` says what for."""
+
+    @option_group(
+        click.option("--model", default=defaults.model, help=model_help),
+        click.option(
+            "--device",
+            type=click.Choice(DEVICES),
+            default=defaults.device,
+            help=f"Device to {verb} on; auto uses a GPU if there is one.",
+        ),
+        click.option(
+            "--precision",
+            type=click.Choice(PRECISIONS),
+            default=defaults.precision,
+            help=f"Number format to {verb} in; auto uses bfloat16 where it is fast.",
+        ),
+    )
+    def build(*, model: str, device: str, precision: str) -> ModelOptions:
+        return ModelOptions(model, device, precision)
+
+    return build

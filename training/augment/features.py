@@ -8,9 +8,8 @@ are not the logarithm of a power, so they are converted to it and back.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Collection
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -39,22 +38,19 @@ class Augmentation:
     time_mask: float = 0.1  # share of the frames, at most, under each of two masks
 
 
-# Names on the command line, and the fields that each turns on.
-FEATURE_KINDS = {
-    "speed": ("speed",),
-    "colour": ("gain", "equaliser", "noise"),
-    "specaugment": ("mel_mask", "time_mask"),
-    "mixup": ("mixup",),
-    "patchout": ("patch_drop",),
-}
-
-
-def augmentation_of(kinds: Sequence[str]) -> Augmentation:
-    """The default values of the given kinds, and zero for all others."""
-    every = {name for names in FEATURE_KINDS.values() for name in names}
-    kept = {name for kind in kinds for name in FEATURE_KINDS.get(kind, ())}
-    off: dict[str, Any] = dict.fromkeys(every - kept, 0)
-    return replace(Augmentation(), **off)
+def augmentation_of(kinds: Collection[str]) -> Augmentation:
+    """The default strength of the given kinds, see `FEATURE_AUGMENTATION`; zero for all others."""
+    default = Augmentation()
+    return Augmentation(
+        speed=default.speed if "speed" in kinds else 0,
+        gain=default.gain if "colour" in kinds else 0,
+        equaliser=default.equaliser if "colour" in kinds else 0,
+        noise=default.noise if "colour" in kinds else 0,
+        mel_mask=default.mel_mask if "specaugment" in kinds else 0,
+        time_mask=default.time_mask if "specaugment" in kinds else 0,
+        mixup=default.mixup if "mixup" in kinds else 0,
+        patch_drop=default.patch_drop if "patchout" in kinds else 0,
+    )
 
 
 def change_speed(waveform: NDArray[np.float32], samples: int) -> NDArray[np.float32]:

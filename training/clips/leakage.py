@@ -10,17 +10,16 @@ from tagger.models.checkpoint import ModelInfo
 from training.clips.find import Clip
 from training.clips.splits import PARTS, SPLITS, make_split
 from training.errors import TrainingError
-
-NUMBERS = ("seed", "folds", "fold")  # these decide a split, besides its name
+from training.options import Draw
 
 
 def leakage_warning(
-    info: ModelInfo, every: Sequence[Clip], evaluated: Sequence[Clip], drawn: Mapping[str, int]
+    info: ModelInfo, every: Sequence[Clip], evaluated: Sequence[Clip], draw: Draw
 ) -> str | None:
     """One line if `evaluated` holds clips that the model learned from, else None.
 
     `read_learned_from` gives the evidence. The splits that it names are made again from `every`
-    clip, and may differ from the split of `evaluated`; `drawn` has the numbers that a checkpoint
+    clip, and may differ from the split of `evaluated`; `draw` has the numbers that a checkpoint
     does not state. A checkpoint without usable evidence gives None.
     """
     for row in read_learned_from(info):
@@ -28,7 +27,7 @@ def leakage_warning(
             continue
         named = row.get("parts")
         parts = [part for part in PARTS if isinstance(named, list) and part in named]
-        shared = [part for part in parts if _shares(_part(every, row, part, drawn), evaluated)]
+        shared = [part for part in parts if _shares(_part(every, row, part, draw), evaluated)]
         if shared:
             noun = "part" if len(shared) == 1 else "parts"
             return (
@@ -52,14 +51,22 @@ def read_learned_from(info: ModelInfo) -> list[dict[str, Any]]:
 
 
 def _part(
-    every: Sequence[Clip], row: Mapping[str, Any], part: str, drawn: Mapping[str, int]
+    every: Sequence[Clip], row: Mapping[str, Any], part: str, default: Draw
 ) -> Sequence[Clip]:
     """That part of these clips; empty if they cannot be split in this way."""
-    numbers = {name: row[name] if type(row.get(name)) is int else drawn[name] for name in NUMBERS}
+    draw = Draw(
+        seed=_integer_or(row.get("seed"), default.seed),
+        folds=_integer_or(row.get("folds"), default.folds),
+        fold=_integer_or(row.get("fold"), default.fold),
+    )
     try:
-        return make_split(every, row["split"], **numbers).part(part)
+        return make_split(every, row["split"], draw).part(part)
     except (TrainingError, ValueError):
         return ()
+
+
+def _integer_or(value: object, default: int) -> int:
+    return value if type(value) is int else default
 
 
 def _shares(some: Sequence[Clip], others: Sequence[Clip]) -> bool:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from training.clips.find import Clip
 from training.errors import TrainingError
+from training.options import DRAW, Draw
 
 PARTS = ("train", "valid", "test")
 SPLITS = ("filtered", "random", "artist", "kfold")
@@ -45,7 +46,7 @@ class Split:
         clips = [clip.path for part in self._all for clip in part]
         if len(set(clips)) < len(clips):
             twice, count = Counter(clips).most_common(1)[0]
-            raise ValueError(f"{twice} is {count} times in the parts of a split")
+            raise ValueError(f"{twice} appears {count} times in a split")
         if self.by_artist:
             artists = [{artist_key(clip) for clip in part} for part in self._all[:3]]
             for one, two in combinations(artists, 2):
@@ -61,21 +62,16 @@ class Split:
         return {"train": self.train, "valid": self.valid, "test": self.test}[name]
 
 
-def make_split(
-    clips: Sequence[Clip], name: str, seed: int = 0, folds: int = 5, fold: int = 0
-) -> Split:
-    """One of `SPLITS`; the order of the clips makes no difference. Raises `TrainingError`.
-
-    `filtered` ignores `seed`; only `kfold` uses `folds` and `fold`, which counts from 0.
-    """
+def make_split(clips: Sequence[Clip], name: str, draw: Draw = DRAW) -> Split:
+    """One of `SPLITS`; the order of the clips makes no difference. Raises `TrainingError`."""
     if name == "filtered":
         return filtered_split(clips)
     if name == "random":
-        return random_split(clips, seed)
+        return random_split(clips, draw.seed)
     if name == "artist":
-        return artist_split(clips, seed)
+        return artist_split(clips, draw.seed)
     if name == "kfold":
-        return kfold_split(clips, folds, fold, seed)
+        return kfold_split(clips, draw)
     raise ValueError(f"unknown split {name!r}")
 
 
@@ -154,8 +150,8 @@ def artist_split(clips: Sequence[Clip], seed: int = 0) -> Split:
     return Split(train, valid, test, by_artist=True, note=note)
 
 
-def kfold_split(clips: Sequence[Clip], folds: int = 5, fold: int = 0, seed: int = 0) -> Split:
-    """Fold `fold` of `folds`, counted from 0, to validate on, the others to learn from; no test.
+def kfold_split(clips: Sequence[Clip], draw: Draw = DRAW) -> Split:
+    """Fold `draw.fold` of `draw.folds` to validate on, the others to learn from; no test.
 
     Over all folds of one seed, each clip is validated on once. If every clip has an artist, no
     artist is in two folds; otherwise clips are drawn one by one, which flatters the result as
@@ -163,12 +159,13 @@ def kfold_split(clips: Sequence[Clip], folds: int = 5, fold: int = 0, seed: int 
     learned; `note` names it. Raises `TrainingError` if there are more folds than clips of any
     label, or than artists.
     """
+    folds, fold = draw.folds, draw.fold
     if folds < 2 or not 0 <= fold < folds:
         raise TrainingError(f"no fold {fold} of {folds}: at least two folds, counted from 0")
     clips = _ordered(clips)
     nameless = sum(not artist_key(clip) for clip in clips)
     by_artist = nameless == 0
-    number = _draw_folds(clips, folds, seed, by_artist=by_artist)
+    number = _draw_folds(clips, folds, draw.seed, by_artist=by_artist)
     valid = tuple(clip for clip, of_clip in zip(clips, number, strict=True) if of_clip == fold)
     train = tuple(clip for clip, of_clip in zip(clips, number, strict=True) if of_clip != fold)
     of_artists = f"artists may be in two folds ({nameless} of {len(clips)} clips have none)"

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from tagger.models.find import find_model
-from tagger.models.model import load_model
+from tagger.models.model import GenreModel, load_model
 from tagger.types import PredictOptions
+from training.clips.find import Clip
 from training.clips.splits import Split
 from training.evaluation.calibration import fit_temperature
-from training.evaluation.measure import predict_clips
+from training.evaluation.measure import PredictedClip, predict_clips
 from training.evaluation.metrics import Metrics, clip_metrics
 from training.evaluation.plots import confusion_png, curves_png
 
@@ -40,22 +41,34 @@ def measure_parts(
     model = load_model(
         find_model(str(folder.absolute())), PredictOptions(device=device, precision="float32")
     )
+    valid, test = (_predicted(split.part(part), model, say) for part in ("valid", "test"))
     temperature = 1.0
-    metrics: dict[str, Metrics] = {}
-    for part in ("valid", "test"):
-        clips = split.part(part)
-        predicted, failures = predict_clips(clips, model, OPTIONS) if clips else ([], [])
-        for failure in failures:
-            say(f"left out: {failure.path}: {failure.reason}")
-        if not predicted:
-            continue
-        windows = [of.log_probabilities for of in predicted]
-        labels = [of.clip.label for of in predicted]
-        if part == "valid":
-            truth = [model.info.labels.index(label) for label in labels]
-            temperature = round(fit_temperature(windows, truth), 4)
-        metrics[part] = clip_metrics(labels, windows, model.info.labels, temperature)
-    return PartMetrics(**metrics)
+    if valid:
+        truth = [model.info.labels.index(of.clip.label) for of in valid]
+        windows = [of.log_probabilities for of in valid]
+        temperature = round(fit_temperature(windows, truth), 4)
+    return PartMetrics(
+        valid=_metrics(valid, model, temperature), test=_metrics(test, model, temperature)
+    )
+
+
+def _predicted(
+    clips: Sequence[Clip], model: GenreModel, say: Callable[[str], None]
+) -> list[PredictedClip]:
+    predicted, failures = predict_clips(clips, model, OPTIONS) if clips else ([], [])
+    for failure in failures:
+        say(f"left out: {failure.path}: {failure.reason}")
+    return predicted
+
+
+def _metrics(
+    predicted: Sequence[PredictedClip], model: GenreModel, temperature: float
+) -> Metrics | None:
+    if not predicted:
+        return None
+    labels = [of.clip.label for of in predicted]
+    windows = [of.log_probabilities for of in predicted]
+    return clip_metrics(labels, windows, model.info.labels, temperature)
 
 
 def write_results(
