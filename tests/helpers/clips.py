@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from training.clips.find import Clip
+from training.clips.find import Clip, find_clips
 
 RATE = 16_000
 LABELS = ("noise", "tone")
@@ -52,3 +52,16 @@ def all_of_gtzan() -> list[Clip]:
 
 def names(clips: Iterable[Clip]) -> set[str]:
     return {clip.name for clip in clips}
+
+
+def touch(folder: Path, *names: str) -> Path:
+    """The folder, with these empty files in it."""
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+    return folder
+
+
+def found(source: Path) -> list[tuple[str, str]]:
+    """Label and name of each clip that is found."""
+    return [(clip.label, clip.name) for clip in find_clips(source)]

@@ -34,7 +34,7 @@ CLIPS: dict[str, tuple[list[str], object]] = {
     "fold": (["--fold", "2"], 2),
     "seed": (["--seed", "9"], 9),
 }
-# What each option is given, and the value of its field then.
+# The arguments for each option, and the value that its field then has.
 CASES: dict[str, dict[str, tuple[list[str], object]]] = {
     "finetune": {
         **CLIPS,

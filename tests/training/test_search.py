@@ -171,7 +171,7 @@ def test_the_best_trial_wins_and_the_first_of_equals(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("keep", "value"), [("best", 0.9), ("last", 0.4)])
-def test_a_trial_is_worth_the_validation_that_would_be_kept(
+def test_a_trial_scores_the_validation_whose_weights_would_be_kept(
     tmp_path: Path, keep: str, value: float
 ) -> None:
     def train(chosen: FinetuneOptions, folder: Path, should_stop: ShouldStop) -> None:
@@ -200,7 +200,7 @@ def test_a_trial_worse_than_most_is_pruned_and_cannot_win(tmp_path: Path) -> Non
     assert lines[-2].endswith("(best so far 0.500, trial 1)")
 
 
-def test_a_trial_that_diverges_is_worth_nothing_and_ends_nothing(tmp_path: Path) -> None:
+def test_a_diverged_trial_scores_zero_and_does_not_stop_the_search(tmp_path: Path) -> None:
     def train(chosen: FinetuneOptions, folder: Path, should_stop: ShouldStop) -> None:
         should_stop(1, 0.9)
         if chosen.learning_rate == METHODS["linear"].learning_rate:
@@ -219,7 +219,7 @@ def test_trials_leave_no_folder(tmp_path: Path) -> None:
 # Killed and resumed
 
 
-def test_a_search_that_was_stopped_goes_on_as_if_it_had_not_been(tmp_path: Path) -> None:
+def test_a_stopped_search_continues_as_if_it_had_not_been_stopped(tmp_path: Path) -> None:
     calls: list[float] = []
 
     def stopped_twice(chosen: FinetuneOptions, folder: Path, should_stop: ShouldStop) -> None:
@@ -239,7 +239,7 @@ def test_a_search_that_was_stopped_goes_on_as_if_it_had_not_been(tmp_path: Path)
     assert finished_params(tmp_path / "stopped") == finished_params(tmp_path / "whole")
 
 
-def test_a_search_that_is_over_is_not_repeated(tmp_path: Path) -> None:
+def test_a_finished_search_is_not_repeated(tmp_path: Path) -> None:
     def train(chosen: FinetuneOptions, folder: Path, should_stop: ShouldStop) -> None:
         raise AssertionError
 
@@ -247,7 +247,7 @@ def test_a_search_that_is_over_is_not_repeated(tmp_path: Path) -> None:
     assert search_simulated(tmp_path, 3, train)[0] == found
 
 
-def test_a_study_can_lie_in_a_folder_of_any_name_but_must_be_one(tmp_path: Path) -> None:
+def test_a_study_may_be_in_a_folder_of_any_name_but_must_be_a_database(tmp_path: Path) -> None:
     folder = tmp_path / "what? 100% {yes} #1 é"
     search_simulated(folder, 1)
     assert (folder / STUDY).exists()
@@ -262,10 +262,10 @@ def test_a_study_can_lie_in_a_folder_of_any_name_but_must_be_one(tmp_path: Path)
 def test_a_search_needs_one_process_a_valid_part_and_something_to_vary(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    nobody = Split((), (), ())
-    check_search(options(tmp_path, 0), nobody)
+    empty = Split((), (), ())
+    check_search(options(tmp_path, 0), empty)
     with pytest.raises(TrainingError, match="the random split has none"):
-        check_search(options(tmp_path, 1), nobody)
+        check_search(options(tmp_path, 1), empty)
     valid = Split((), (Clip(tmp_path, "a", "a.0"),), ())
     check_search(options(tmp_path, 1), valid)
     given = {"learning_rate": 1e-3, "weight_decay": 0.1, "batch_size": 4}
@@ -361,7 +361,7 @@ def test_a_network_that_learns_starts_each_trial_from_the_same_weights(
     assert len(sums) == 3 and len(set(sums)) == 1
 
 
-def test_a_killed_search_is_kept_and_goes_on(
+def test_a_killed_search_is_kept_and_continues(
     arguments: list[str], tmp_path: Path, batches: list[int]
 ) -> None:
     second_trial = Moment("training.app.finetune:train_network", time=2)

@@ -36,8 +36,8 @@ def test_bad_input_stops_before_training_with_one_line(data: Path, tmp_path: Pat
     for index in range(2):
         shutil.copy(data / "noise" / "noise.00000.wav", folds / "rare" / f"{index}.wav")
     fold = ("--split", "kfold", "--folds", 4)
-    deaf = write_clips(tmp_path / "deaf")
-    for path in (deaf / "tone").iterdir():
+    undecodable = write_clips(tmp_path / "undecodable")
+    for path in (undecodable / "tone").iterdir():
         path.write_bytes(b"RIFF")
     known = ("--data", data, "--teacher", write_teacher(tmp_path / "known.npz", data))
     linear = ("--method", "linear", "--model", save_ast(tmp_path / "ast", LABELS, layers=1))
@@ -46,7 +46,7 @@ def test_bad_input_stops_before_training_with_one_line(data: Path, tmp_path: Pat
         ("no labelled clip", ("--data", empty)),
         ("only 'tone'", ("--data", one)),
         ("'tone' has only one", ("--data", single)),
-        ("no clip of 'tone' can be decoded", ("--data", deaf)),
+        ("no clip of 'tone' can be decoded", ("--data", undecodable)),
         ("none of the clips is in the lists", ("--data", data, "--split", "filtered")),
         ("clips are not in", ("--data", single.parent / "clips", "--teacher", teacher)),
         ("trains only a head", ("--data", data, *linear, "--teacher", teacher)),
@@ -64,7 +64,7 @@ def test_bad_input_stops_before_training_with_one_line(data: Path, tmp_path: Pat
         assert result.exit_code == 1, (expected, result.output)
         last = result.output.splitlines()[-1]
         assert last.startswith("Error: ") and expected in last
-    # Two clips of a label in four folds: both are to be learned from in two of them only.
+    # Two clips of a label in four folds: only two folds have both in the train part.
     outputs = [
         run_finetune("--out", tmp_path / "out", *TINY, "--data", folds, *fold, "--fold", at)
         for at in range(4)
@@ -82,7 +82,7 @@ def _rare(folder: Path, fold: int) -> int:
     return sum(clip.label == "rare" for clip in split.train)
 
 
-def test_a_label_that_is_only_judged_stops_before_training(data: Path, tmp_path: Path) -> None:
+def test_a_label_that_is_only_validated_stops_before_training(data: Path, tmp_path: Path) -> None:
     # One artist has all of a label, and so a fold has it too.
     rows = [f"{clip.path},{clip.label},{clip.name}\n" for clip in find_clips(data)]
     rare = [tmp_path / f"rare{index}.wav" for index in range(2)]
@@ -103,14 +103,14 @@ def test_a_label_that_is_only_judged_stops_before_training(data: Path, tmp_path:
 
 
 @pytest.mark.parametrize(
-    ("kinds", "says"),
+    ("kinds", "message"),
     [("speed,reverb", "'reverb' is not one of"), ("mix", "needs two kinds that go together")],
 )
-def test_augmentation_that_cannot_be_is_wrong_usage(
-    data: Path, tmp_path: Path, kinds: str, says: str
+def test_impossible_augmentation_is_a_usage_error(
+    data: Path, tmp_path: Path, kinds: str, message: str
 ) -> None:
     result = run_finetune("--data", data, "--out", tmp_path / "out", *TINY, "--augment", kinds)
-    assert result.exit_code == 2 and says in result.output and not (tmp_path / "out").exists()
+    assert result.exit_code == 2 and message in result.output and not (tmp_path / "out").exists()
 
 
 def test_clips_of_the_valid_part_that_are_all_damaged_stop_before_training(

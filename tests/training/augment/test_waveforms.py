@@ -103,7 +103,7 @@ def test_a_filter_is_a_butterworth_of_12_decibels_an_octave(
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_an_echo_repeats_an_impulse_ever_softer(seed: int) -> None:
+def test_an_echo_repeats_an_impulse_more_softly_each_time(seed: int) -> None:
     impulse = np.zeros(2 * RATE, np.float32)
     impulse[0] = 0.5
     result = augment("echo", impulse, len(impulse), seed)
@@ -179,7 +179,7 @@ def test_any_crop_of_any_sound_is_filled(length: int, samples: int, seed: int) -
 
 @settings(max_examples=30, deadline=None)
 @given(samples=st.integers(1, 20_000), seed=st.integers(0, 2**32 - 1))
-def test_nothing_after_what_is_needed_is_read(samples: int, seed: int) -> None:
+def test_no_sample_after_the_needed_ones_is_read(samples: int, seed: int) -> None:
     sound = noise(ALL.needed(samples))
     longer = np.concatenate([sound, np.full(100, np.nan, np.float32)])
     crops = [ALL(one, samples, np.random.default_rng(seed)) for one in (sound, longer)]
@@ -215,7 +215,7 @@ def test_equal_generators_give_equal_bytes_in_another_process_too() -> None:
     assert there.stdout.strip() == here["found"]
 
 
-def test_global_generators_are_neither_read_nor_moved() -> None:
+def test_global_generators_are_neither_read_nor_advanced() -> None:
     def crops() -> list[bytes]:
         return [ALL(noise(RATE), 8000, np.random.default_rng(seed)).tobytes() for seed in range(40)]
 
@@ -245,7 +245,7 @@ def test_as_many_crops_change_as_the_probability_says(probability: float) -> Non
 
 
 def test_without_kinds_crops_pass_unchanged() -> None:
-    loud = noise(100) * np.float32(20)  # above 1: what tagging would hear is left as it is
+    loud = noise(100) * np.float32(20)  # above 1: without a kind nothing is scaled down
     np.testing.assert_array_equal(
         WaveformAugmenter([], RATE, 1.0)(loud, 100, np.random.default_rng(0)), loud
     )
@@ -283,7 +283,9 @@ def test_a_mix_takes_two_or_three_that_go_together() -> None:
         (["gain"], 3000, 0.5, "3000"),
     ],
 )
-def test_nonsense_is_refused(kinds: list[str], rate: int, probability: float, says: str) -> None:
+def test_invalid_settings_are_refused(
+    kinds: list[str], rate: int, probability: float, says: str
+) -> None:
     with pytest.raises(ValueError, match=says):
         WaveformAugmenter(kinds, rate, probability)
 

@@ -166,7 +166,7 @@ def test_clips_without_an_artist_stop_an_artist_split_with_what_to_do() -> None:
 
 
 @pytest.mark.parametrize(("folds", "fold"), [(1, 0), (3, 3), (3, -1), (40, 0)])
-def test_folds_that_cannot_be_are_refused(folds: int, fold: int) -> None:
+def test_impossible_folds_are_refused(folds: int, fold: int) -> None:
     with pytest.raises(TrainingError, match="fold"):
         make_split(of_artists(a={"x": 9, "y": 9}), "kfold", Draw(folds=folds, fold=fold))
 

@@ -150,7 +150,7 @@ def _same(actual: dict[str, bytes], expected: dict[str, bytes]) -> bool:
     return [name for name in expected if actual[name] != expected[name]] == []
 
 
-def test_a_run_that_is_killed_from_outside_goes_on_from_its_last_checkpoint(
+def test_a_run_that_is_killed_from_outside_continues_from_its_last_checkpoint(
     folder: Path, undisturbed: dict[str, Path]
 ) -> None:
     out = folder / "outside" / "scratch" / "out"
@@ -195,7 +195,7 @@ def test_another_seed_gives_other_weights(folder: Path, undisturbed: dict[str, P
 # Trained again on two parts
 
 
-def test_a_refit_says_what_it_knows_and_shows_the_figures_of_its_twin(
+def test_a_refit_states_what_it_learned_from_and_the_figures_of_its_twin(
     folder: Path, undisturbed: dict[str, Path]
 ) -> None:
     out = undisturbed["scratch"]
@@ -260,7 +260,7 @@ def test_two_processes_share_the_crops_of_one_run(folder: Path, method: str) -> 
 
 
 @pytest.mark.slow
-def test_torchrun_starts_them(folder: Path) -> None:
+def test_torchrun_starts_two_processes(folder: Path) -> None:
     out = folder / "torchrun" / "out"
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node"]
     arguments = ["2", "training/finetune.py", "--out", str(out), *how(folder, "scratch")]
