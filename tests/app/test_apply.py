@@ -1,4 +1,4 @@
-"""A report that a person edited is followed, and what cannot be followed is said."""
+"""`apply` writes what a person edited in a report, and reports the rows that it cannot follow."""
 
 from __future__ import annotations
 
@@ -10,13 +10,12 @@ from pathlib import Path
 import pytest
 from helpers.containers import make, sound
 from helpers.known import Recorder
+from helpers.reports import Row, report, run, save, song, undo
 
 from tagger.app import apply
 from tagger.app import undo as undo_command
 from tagger.app.apply import ApplyRequest
-from tagger.app.summary import Summary
-from tagger.app.undo import UndoRequest
-from tagger.errors import ReportError, StateError
+from tagger.errors import ReportError
 from tagger.genres.provenance import make_note
 from tagger.report.table import write_csv
 from tagger.state.store import State
@@ -24,66 +23,17 @@ from tagger.tags.genre_tag import (
     read_fields,
     read_genres,
     read_tag,
-    restore_fields,
     write_genres,
 )
-from tagger.types import Action, GenreFields, Outcome, Prediction, Track, WriteOptions
-from tagger.writing import undo as writing_undo
+from tagger.types import Action, Outcome, Prediction, Track, WriteOptions
 from tagger.writing import writer
 
 NOTE = make_note(["Jazz"], model="small", fingerprint="print", confidence=0.5)
-Row = dict[str, str]
-
-
-@pytest.fixture
-def home(tmp_path):
-    (tmp_path / "music").mkdir()
-    return tmp_path
-
-
-def song(home: Path, *genres: str, name: str = "a.flac", note: str = "") -> Path:
-    path = home / "music" / name
-    path.write_bytes(sound("flac"))
-    if genres:
-        write_genres(path, genres, note)
-    return path
-
-
-def report(home: Path, *paths: Path, predicted: str = "Jazz") -> list[Row]:
-    """The rows of a report with the same predicted genre for every file, none written."""
-    outcomes = []
-    for path in paths:
-        existing = read_genres(path) if path.suffix == ".flac" else ()
-        ranked = ((predicted, 0.5),)
-        outcomes.append(Outcome(path, Action.PREDICTED, existing=existing, ranked=ranked))
-    write_csv(outcomes, home / "genres.csv", model="small")
-    with (home / "genres.csv").open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def save(home: Path, rows: list[Row]) -> Path:
-    with (home / "genres.csv").open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, rows[0].keys())
-        writer.writeheader()
-        writer.writerows(rows)
-    return home / "genres.csv"
-
-
-def run(home: Path, rows: list[Row], **asked: object) -> tuple[Summary, Recorder]:
-    progress = Recorder()
-    asked = {"state": home / "state.db", **asked}
-    return apply.apply_csv(ApplyRequest(save(home, rows), **asked), progress), progress
 
 
 def applied(home: Path, rows: list[Row], **asked: object) -> list[tuple[Action, str]]:
     _, progress = run(home, rows, **asked)
     return [(outcome.action, outcome.reason) for outcome in progress.outcomes]
-
-
-def undo(home: Path) -> list[Action]:
-    progress = Recorder()
-    undo_command.undo_tags(UndoRequest(state=home / "state.db"), progress)
-    return [outcome.action for outcome in progress.outcomes]
 
 
 def bits(path: Path) -> tuple[bytes, int]:
@@ -142,7 +92,7 @@ def test_a_second_time_there_is_nothing_to_write(home):
     assert bits(path) == before
 
 
-def test_a_case_that_was_mended_is_written(home):
+def test_a_corrected_case_is_written(home):
     path = song(home, "polka")
     rows = report(home, path)
     rows[0]["genre"] = "Polka"
@@ -273,14 +223,14 @@ def test_audio_that_changed_since_the_prediction_is_reported(home):
     assert applied(home, rows) == [(Action.WRITTEN, reason)]
 
 
-def test_what_is_no_report_is_refused_before_a_run_begins(home):
+def test_what_is_no_report_is_refused_before_a_run_starts(home):
     (home / "genres.csv").write_text("file,genre\n")
     with pytest.raises(ReportError):
         apply.apply_csv(ApplyRequest(home / "genres.csv", state=home / "state.db"), Recorder())
     assert not (home / "state.db").exists()
 
 
-# --- what becomes of it ---------------------------------------------------------------------------
+# --- dry run, undo and notes ----------------------------------------------------------------------
 
 
 def test_a_dry_run_says_what_would_be_written_and_writes_nothing(home):
@@ -370,42 +320,3 @@ def test_an_interrupt_before_anything_was_written_says_nothing(home, monkeypatch
     with pytest.raises(KeyboardInterrupt):
         apply.apply_csv(ApplyRequest(save(home, rows), state=home / "state.db"), progress)
     assert progress.said == []
-
-
-@pytest.mark.parametrize("nth", [1, 2])
-def test_an_interrupted_undo_says_how_to_undo_what_it_has_put_back(home, nth, monkeypatch):
-    paths = [song(home, "Ska", name=f"{number}.flac") for number in range(3)]
-    run(home, [{**row, "genre": "Polka"} for row in report(home, *paths)])
-    restored, progress = [], Recorder()
-
-    def interrupted(path: Path, fields: GenreFields) -> None:
-        restored.append(path)
-        if len(restored) == nth:
-            signal.raise_signal(signal.SIGINT)
-        restore_fields(path, fields)
-
-    monkeypatch.setattr(writing_undo, "restore_fields", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        undo_command.undo_tags(UndoRequest(state=home / "state.db"), progress)
-    assert [read_genres(path) for path in paths] == [("Polka",)] * (3 - nth) + [("Ska",)] * nth
-    assert progress.said == [f"undo with: tag-genres undo --run 2 --state {home / 'state.db'}"]
-    undo_command.undo_tags(UndoRequest(runs=[2], state=home / "state.db"), Recorder())
-    assert {read_genres(path) for path in paths} == {("Polka",)}
-
-
-# --- undo where there is nothing ------------------------------------------------------------------
-
-
-def test_without_a_state_there_is_nothing_to_undo_and_none_is_made(home):
-    with pytest.raises(StateError, match="no run has written tags"):
-        undo(home)
-    assert not (home / "state.db").exists()
-
-
-def test_a_damaged_state_stays_where_it_is_when_something_is_to_be_undone(home, monkeypatch):
-    path = home / "state.db"
-    path.write_bytes(b"garbage" * 100)
-    monkeypatch.setattr(undo_command, "default_state", lambda: path)
-    with pytest.raises(StateError):
-        undo_command.undo_tags(UndoRequest(), Recorder())
-    assert [entry.name for entry in home.iterdir() if entry.is_file()] == ["state.db"]
