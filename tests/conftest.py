@@ -1,8 +1,9 @@
-"""What several tests need: a tiny model, the command line, and a place for state of its own."""
+"""What several tests need: a tiny model, the command line, and what is no file."""
 
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 from pathlib import Path
 
@@ -43,3 +44,20 @@ def run(tmp_path: Path) -> Run:
         return run_command(*arguments, cwd=home, env=env)
 
     return run
+
+
+@pytest.fixture
+def no_file(request, tmp_path, monkeypatch) -> Path:
+    """A path at which something else stands now; a music file may have been there before."""
+    path = tmp_path / "x.mp3"
+    if request.param == "pipe":
+        os.mkfifo(path)
+    elif request.param == "folder":
+        path.mkdir()
+    elif request.param == "device":
+        path.symlink_to("/dev/zero")
+    else:
+        monkeypatch.chdir(tmp_path)  # the address of a socket must be short
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind("x.mp3")
+    return path

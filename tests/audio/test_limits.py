@@ -9,11 +9,9 @@ import csv
 import io
 import os
 import shutil
-import socket
 import struct
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -27,9 +25,7 @@ from tagger.audio.decoders import DECODERS
 from tagger.audio.reader import read_windows
 from tagger.audio.windows import WindowPlan
 from tagger.errors import AudioError
-from tagger.files.scan import LEADS_OUT, find_tracks
 from tagger.tags.verify import digest_packets
-from tagger.types import Failure, Track
 
 PLAN = WindowPlan(samples=8_000, rate=16_000, count=4)
 ALL = WindowPlan(samples=8_000, rate=16_000, count=None)
@@ -178,24 +174,6 @@ def test_more_hours_than_any_music_has_are_named(plan, tmp_path, noise):
 
 # --- what is no file, or hardly one ---------------------------------------------------------------
 
-
-@pytest.fixture
-def no_file(request, tmp_path, monkeypatch) -> Path:
-    """A path at which something else stands now; a music file may have been there before."""
-    path = tmp_path / "x.mp3"
-    if request.param == "pipe":
-        os.mkfifo(path)
-    elif request.param == "folder":
-        path.mkdir()
-    elif request.param == "device":
-        path.symlink_to("/dev/zero")
-    else:
-        monkeypatch.chdir(tmp_path)  # the address of a socket must be short
-        with socket.socket(socket.AF_UNIX) as listener:
-            listener.bind("x.mp3")
-    return path
-
-
 EVERY = pytest.mark.parametrize("no_file", ["pipe", "folder", "device", "socket"], indirect=True)
 
 
@@ -210,19 +188,6 @@ def test_what_has_taken_the_place_of_a_file_is_an_error_that_may_pass(no_file):
 @EVERY
 def test_what_has_taken_the_place_of_a_file_has_no_digest(no_file):
     assert digest_packets(no_file) is None
-
-
-@PIPES
-@pytest.mark.parametrize("no_file", ["pipe", "socket", "device"], indirect=True)
-def test_pipes_sockets_and_devices_in_a_library_are_failures(no_file):
-    given = [no_file.parent]
-    assert [item.reason for item in find_tracks(given, follow_links=True)] == ["not a regular file"]
-
-
-@PIPES
-@pytest.mark.parametrize("no_file", ["device"], indirect=True)
-def test_a_link_to_a_device_leads_out(no_file):
-    assert [item.reason for item in find_tracks([no_file.parent])] == [LEADS_OUT]
 
 
 TAG = b"ID3\4\0\0\0\0\0\x0a" + bytes(10)
@@ -261,54 +226,6 @@ def test_of_a_few_bytes_the_reason_does_not_say_that_they_are_no_file(suffix, co
     message = reason(path)
     assert message.startswith(("no decoder can read it (", "it holds no audio samples"))
     assert "regular file" not in message
-
-
-# --- names and numbers of files -------------------------------------------------------------------
-
-
-def test_a_scan_resolves_no_path_but_the_given_one_where_there_are_no_links(tmp_path, monkeypatch):
-    for album in range(20):
-        folder = tmp_path / f"{album}"
-        folder.mkdir()
-        for track in range(20):
-            (folder / f"{track}.mp3").touch()
-    asked = []
-    resolve = os.path.realpath
-
-    def counted(path: str, *, strict: bool = False) -> str:
-        asked.append(path)
-        return resolve(path, strict=strict)
-
-    monkeypatch.setattr(os.path, "realpath", counted)
-    assert len(list(find_tracks([tmp_path]))) == 400
-    assert asked == [str(tmp_path)]
-
-
-def test_a_hundred_thousand_files_in_one_folder_are_found_in_order(tmp_path):
-    with tempfile.TemporaryDirectory(dir=tmp_path) as folder:  # pytest would keep them
-        for number in range(100_000):
-            os.mknod(f"{folder}/{number:05}.mp3")
-        found = [item.path.name for item in find_tracks([Path(folder)])]
-    assert found == [f"{number:05}.mp3" for number in range(100_000)]
-
-
-@pytest.mark.skipif(os.open not in os.supports_dir_fd, reason="no such paths can be made here")
-def test_paths_longer_than_the_system_takes_are_failures_and_the_rest_is_found(tmp_path):
-    (tmp_path / "a.mp3").touch()
-    name, handle = "Vol." + "9" * 200, os.open(tmp_path, os.O_RDONLY)
-    for _ in range(30):
-        os.mkdir(name, dir_fd=handle)
-        inner = os.open(name, os.O_RDONLY, dir_fd=handle)
-        os.close(handle)
-        handle = inner
-        os.close(os.open("b.mp3", os.O_CREAT | os.O_WRONLY, dir_fd=handle))
-    os.close(handle)
-    found = list(find_tracks([tmp_path]))
-    failures = [item for item in found if isinstance(item, Failure)]
-    assert {failure.reason for failure in failures} == {"its path is too long for this system"}
-    assert name in {failure.path.name for failure in failures}
-    assert len(failures) <= 2
-    assert sum(isinstance(item, Track) for item in found) > 15
 
 
 # --- samples that are no music --------------------------------------------------------------------

@@ -1,12 +1,6 @@
 from __future__ import annotations
 
-import gc
 import os
-import shutil
-import struct
-import sys
-import weakref
-from contextlib import closing
 from pathlib import Path
 
 import mutagen
@@ -14,21 +8,18 @@ import numpy as np
 import pytest
 import soundfile
 from helpers import sounds
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from tagger.audio import decoders, pyav, reader, windows
-from tagger.audio.decoders import DECODERS, PydubSource, SoundfileSource
+from tagger.audio import decoders, reader, windows
+from tagger.audio.decoders import DECODERS, SoundfileSource
 from tagger.audio.pyav import AvSource
 from tagger.audio.reader import CHUNK_WINDOWS, read_windows
 from tagger.audio.windows import WindowPlan, place_windows
 from tagger.errors import AudioError
-from tagger.files.process import Child
 from tagger.tags.verify import digest_packets
 
 CORPUS = Path(__file__).parents[3] / "shared" / "data" / "tag-corpus"
 PLAN = WindowPlan(samples=8_000, rate=16_000, count=4)
-TOLD_BY_HEADER = (
+LENGTH_IN_HEADER = (
     "flac", "alac", "wavpack", "tta", "aac in m4a", "aac in m4b", "aac in mka", "mp3, constant",
     "mp3, variable", "wav", "wav of 24 bits", "wav of floats", "aiff", "au", "w64",
 )  # fmt: skip
@@ -37,34 +28,10 @@ AS_LONG_AS_THE_FILE = (
     "mp3, constant, no Xing", "mp3, variable, no Xing",
 )  # fmt: skip
 
-READ_BY_SOUNDFILE = (
-    "wav", "wav of 24 bits", "wav of 8 bits", "wav of floats", "aiff", "flac", "vorbis", "opus",
-    "mp3, constant", "mp3, variable",
-)  # fmt: skip
-
 
 @pytest.fixture(params=sounds.FFMPEG)
 def kind(request):
     return request.param
-
-
-def assert_is_music(read: reader.Waveforms, kind: str, plan: WindowPlan = PLAN) -> None:
-    """Every window is what the formula gives at its place: in time, in shape, and as loud."""
-    starts = place_windows(round(read.seconds * plan.rate), plan)
-    for window, start in zip(read.windows, starts, strict=True):
-        late, likeness, gain = sounds.compare(window, start)
-        assert abs(late) <= (0.001 if kind in sounds.IN_TIME else 0.05)
-        assert likeness > 0.98
-        # LAME turns constant bit rates down to 95 %.
-        assert gain == pytest.approx(1, abs=0.06)
-        if kind in sounds.LOSSLESS:
-            assert late == 0
-            expected = sounds.sound_at((start + np.arange(plan.samples)) / plan.rate).mean(axis=1)
-            np.testing.assert_allclose(window, expected, atol=1e-3)
-
-
-def only(monkeypatch, name: str) -> None:
-    monkeypatch.setattr(reader, "DECODERS", {name: DECODERS[name]})
 
 
 # --- what is decoded ------------------------------------------------------------------------------
@@ -74,7 +41,7 @@ def test_windows_of_every_container_are_the_music(kind, tmp_path):
     read = read_windows(sounds.make(kind, tmp_path), PLAN)
     assert read.windows.shape == (4, 8_000)
     assert read.windows.dtype == np.float32
-    assert_is_music(read, kind)
+    sounds.assert_is_music(read, kind, PLAN)
 
 
 def test_every_container_has_its_full_length(kind, tmp_path):
@@ -82,20 +49,6 @@ def test_every_container_has_its_full_length(kind, tmp_path):
     seconds = read_windows(sounds.make(kind, tmp_path), plan).seconds
     padding = 0 if kind in sounds.LOSSLESS | {"vorbis", "opus"} else 0.06
     assert 0 <= seconds - sounds.SECONDS <= padding
-
-
-@pytest.mark.parametrize("kind", READ_BY_SOUNDFILE)
-def test_pyav_alone_hears_the_same(kind, tmp_path, monkeypatch):
-    only(monkeypatch, "PyAV")
-    assert_is_music(read_windows(sounds.make(kind, tmp_path), PLAN), kind)
-
-
-@pytest.mark.skipif(not shutil.which("ffprobe"), reason="pydub needs ffmpeg and ffprobe")
-@pytest.mark.parametrize("kind", ["flac", "aac in m4a"])
-def test_pydub_alone_hears_the_same(kind, tmp_path, monkeypatch):
-    only(monkeypatch, "pydub")
-    plan = WindowPlan(16_000, 16_000, 2)
-    assert_is_music(read_windows(sounds.make(kind, tmp_path), plan), kind, plan)
 
 
 @pytest.mark.parametrize("name", ["empty.ape", "empty.mpc", "full.dsf"])
@@ -151,38 +104,7 @@ def test_a_short_track_is_repeated_until_it_fills_a_window(tmp_path):
     assert read.seconds == 700 / 16_000
 
 
-LENGTH = round(sounds.SECONDS * sounds.RATE)
-READS = st.lists(
-    st.tuples(st.integers(0, LENGTH - 1), st.integers(1, 50_000)), min_size=1, max_size=5
-)
-
-
-@pytest.mark.parametrize("kind", ["alac", "wavpack", "tta"])
-def test_reads_of_pyav_from_anywhere_in_any_order_are_right(kind, tmp_path):
-    path, music = sounds.make(kind, tmp_path), sounds.music().mean(axis=1)
-
-    @settings(max_examples=10, deadline=None)
-    @given(reads=READS)
-    def check(reads):
-        with closing(AvSource(path)) as source:
-            for start, count in reads:
-                read = source.read(start, count)
-                np.testing.assert_allclose(read, music[start : start + count], atol=1e-3)
-
-    check()
-
-
 # --- MP3 without a length -------------------------------------------------------------------------
-
-
-def test_a_vbri_header_is_not_taken_for_a_length_that_libsndfile_knows(tmp_path):
-    plain = sounds.make("mp3, variable, no Xing", tmp_path).read_bytes()
-    frames = round(sounds.SECONDS * sounds.RATE / 1152)
-    vbri = struct.pack(">4sHHHIIHHHH", b"VBRI", 1, 0, 75, len(plain), frames, 0, 1, 2, 1)
-    header = bytes([0xFF, 0xFB, 0x90, 0x44])  # MPEG 1, layer 3, 128 kbit/s, 44.1 kHz: 417 bytes
-    path = tmp_path / "vbri.mp3"
-    path.write_bytes((header + bytes(32) + vbri).ljust(417, b"\0") + plain)
-    assert read_windows(path, PLAN).seconds == pytest.approx(sounds.SECONDS, abs=0.1)
 
 
 @pytest.mark.parametrize("kind", ["mp3, variable", "mp3, variable, no Xing"])
@@ -190,7 +112,7 @@ def test_two_id3_tags_do_not_hide_the_first_frame(kind, tmp_path):
     path = sounds.make(kind, tmp_path)
     tag = b"ID3\4\0\0" + bytes([0, 0, 39, 16]) + bytes(5008)
     path.write_bytes(tag + tag + path.read_bytes())
-    assert_is_music(read_windows(path, PLAN), kind)
+    sounds.assert_is_music(read_windows(path, PLAN), kind, PLAN)
 
 
 # --- what cannot be read --------------------------------------------------------------------------
@@ -211,7 +133,7 @@ def test_a_decoder_that_fails_hands_over_to_the_next(tmp_path, monkeypatch):
         raise RuntimeError("a C library says no")
 
     monkeypatch.setattr(reader, "DECODERS", {"broken": broken, "PyAV": AvSource})
-    assert_is_music(read_windows(sounds.make("flac", tmp_path), PLAN), "flac")
+    sounds.assert_is_music(read_windows(sounds.make("flac", tmp_path), PLAN), "flac", PLAN)
 
 
 def test_a_decoder_that_fails_in_the_middle_hands_over_too(tmp_path, monkeypatch):
@@ -219,10 +141,10 @@ def test_a_decoder_that_fails_in_the_middle_hands_over_too(tmp_path, monkeypatch
         raise RuntimeError("a C library says no")
 
     monkeypatch.setattr(SoundfileSource, "read", read)
-    assert_is_music(read_windows(sounds.make("flac", tmp_path), PLAN), "flac")
+    sounds.assert_is_music(read_windows(sounds.make("flac", tmp_path), PLAN), "flac", PLAN)
 
 
-@pytest.mark.parametrize("kind", TOLD_BY_HEADER)
+@pytest.mark.parametrize("kind", LENGTH_IN_HEADER)
 def test_a_file_that_was_cut_off_fails_with_that_reason(kind, tmp_path):
     path = sounds.make(kind, tmp_path)
     os.truncate(path, path.stat().st_size * 6 // 10)
@@ -236,7 +158,7 @@ def test_a_file_whose_header_states_no_length_is_decoded_to_its_end(kind, tmp_pa
     os.truncate(path, path.stat().st_size * 6 // 10)
     read = read_windows(path, PLAN)
     assert 5.9 < read.seconds < 7.4
-    assert_is_music(read, "lossy" if kind == "ogg-flac" else kind)
+    sounds.assert_is_music(read, "lossy" if kind == "ogg-flac" else kind, PLAN)
 
 
 @pytest.mark.parametrize("kind", ["flac", "aac in m4b", "mp3, constant", "wma"])
@@ -246,7 +168,7 @@ def test_a_track_that_lacks_its_last_instants_is_decoded(kind, tmp_path):
     plan = WindowPlan(16_000, 16_000, None)
     read = read_windows(path, plan)
     assert 11.4 < read.seconds <= 12
-    assert_is_music(read, "lossy", plan)
+    sounds.assert_is_music(read, "lossy", plan)
 
 
 def test_an_empty_file_fails(tmp_path):
@@ -300,13 +222,7 @@ def test_samples_that_are_no_numbers_fail(value, suffix, tmp_path):
 def test_names_may_hold_anything(kind, name, tmp_path):
     path = sounds.make(kind, tmp_path)
     path = path.rename(tmp_path / (os.fsdecode(name) + path.suffix))
-    assert_is_music(read_windows(path, PLAN), kind)
-
-
-@pytest.mark.skipif(not shutil.which("ffprobe"), reason="pydub needs ffmpeg and ffprobe")
-def test_pydub_reads_names_that_are_not_utf8(tmp_path):
-    path = sounds.make("opus", tmp_path).rename(tmp_path / os.fsdecode(b"\xff.opus"))
-    assert PydubSource(path).read(48_000, 4_800).shape == (4_800,)
+    sounds.assert_is_music(read_windows(path, PLAN), kind, PLAN)
 
 
 def test_an_unreadable_name_ends_in_an_error_that_can_be_printed(tmp_path):
@@ -348,65 +264,7 @@ def test_a_track_that_is_shorter_than_declared_has_no_window_twice(tmp_path, mon
 # --- what a decoder keeps -------------------------------------------------------------------------
 
 
-def threads_after_reading(path: Path) -> int:
-    with closing(AvSource(path)) as source:
-        source.read(0, source.length)
-        return len(os.listdir("/proc/self/task"))
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="process list of Linux")
-@pytest.mark.parametrize("kind", ["wavpack", "flac", "aac in m4a"])
-def test_decoding_begins_no_threads(kind, tmp_path):
-    path = sounds.make(kind, tmp_path)
-    with closing(Child(["numpy", "av"])) as child:
-        before = len(child.call(30, os.listdir, "/proc/self/task"))
-        assert child.call(30, threads_after_reading, path) == before
-
-
-@pytest.mark.parametrize("kind", ["wavpack", "aac in m4a"])
-def test_a_closed_source_lets_go_of_its_decoder(kind, tmp_path):
-    source = AvSource(sounds.make(kind, tmp_path))
-    source.read(0, 1_000)
-    kept = weakref.ref(source)
-    gc.disable()
-    try:
-        source.close()
-        del source
-        assert kept() is None
-    finally:
-        gc.enable()
-
-
 # --- how much is read -----------------------------------------------------------------------------
-
-
-def test_soundfile_reads_only_the_planned_windows(tmp_path, monkeypatch):
-    counts = []
-    read = SoundfileSource.read
-
-    def counted(self, start: int, count: int) -> np.ndarray:
-        counts.append(count)
-        return read(self, start, count)
-
-    monkeypatch.setattr(SoundfileSource, "read", counted)
-    read_windows(sounds.make("flac", tmp_path), WindowPlan(16_000, 16_000, 2))
-    assert len(counts) == 3  # and a look at the end of the file
-    assert sum(counts) < 2 * 1.1 * sounds.RATE
-
-
-@pytest.mark.parametrize("kind", ["aac in m4a", "alac", "mp3, constant, no Xing", "adts"])
-def test_pyav_decodes_little_more_than_the_planned_windows(kind, tmp_path, monkeypatch):
-    counts = []
-    mono = pyav._mono
-
-    def counted(frames):
-        samples = mono(frames)
-        counts.append(len(samples))
-        return samples
-
-    monkeypatch.setattr(pyav, "_mono", counted)
-    read_windows(sounds.make(kind, tmp_path), WindowPlan(16_000, 16_000, 2))
-    assert sum(counts) < 2 * 1.6 * sounds.RATE
 
 
 def test_parts_of_a_long_track_are_those_of_the_whole(tmp_path, monkeypatch):

@@ -19,6 +19,8 @@ from tagger.files import scan as library
 from tagger.files.scan import LEADS_OUT, SUFFIXES, find_tracks
 from tagger.types import Failure, Track
 
+PIPES = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+
 
 @pytest.fixture
 def root(tmp_path):
@@ -319,7 +321,7 @@ def test_a_folder_may_be_called_like_a_file(root):
     assert names(root) == ["album.mp3/a.mp3"]
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+@PIPES
 def test_a_pipe_is_a_failure_and_nobody_waits_for_it(root):
     os.mkfifo(root / "pipe.mp3")
     assert failures(root) == [(root / "pipe.mp3", "not a regular file")]
@@ -392,3 +394,62 @@ def test_a_link_through_thousands_of_others_is_a_failure(tmp_path):
     (tmp_path / "last.mp3").symlink_to(target)
     (found,) = find_tracks([tmp_path / "last.mp3"])
     assert isinstance(found, Failure) and "link" in found.reason
+
+
+@PIPES
+@pytest.mark.parametrize("no_file", ["pipe", "socket", "device"], indirect=True)
+def test_pipes_sockets_and_devices_in_a_library_are_failures(no_file):
+    given = [no_file.parent]
+    assert [item.reason for item in find_tracks(given, follow_links=True)] == ["not a regular file"]
+
+
+@PIPES
+@pytest.mark.parametrize("no_file", ["device"], indirect=True)
+def test_a_link_to_a_device_leads_out(no_file):
+    assert [item.reason for item in find_tracks([no_file.parent])] == [LEADS_OUT]
+
+
+def test_a_scan_resolves_no_path_but_the_given_one_where_there_are_no_links(tmp_path, monkeypatch):
+    for album in range(20):
+        folder = tmp_path / f"{album}"
+        folder.mkdir()
+        for track in range(20):
+            (folder / f"{track}.mp3").touch()
+    asked = []
+    resolve = os.path.realpath
+
+    def counted(path: str, *, strict: bool = False) -> str:
+        asked.append(path)
+        return resolve(path, strict=strict)
+
+    monkeypatch.setattr(os.path, "realpath", counted)
+    assert len(list(find_tracks([tmp_path]))) == 400
+    assert asked == [str(tmp_path)]
+
+
+@pytest.mark.parametrize("count", [2_000, pytest.param(100_000, marks=pytest.mark.slow)])
+def test_many_files_in_one_folder_are_found_in_order(tmp_path, count):
+    with tempfile.TemporaryDirectory(dir=tmp_path) as folder:  # pytest would keep them
+        for number in range(count):
+            os.mknod(f"{folder}/{number:05}.mp3")
+        found = [item.path.name for item in find_tracks([Path(folder)])]
+    assert found == [f"{number:05}.mp3" for number in range(count)]
+
+
+@pytest.mark.skipif(os.open not in os.supports_dir_fd, reason="no such paths can be made here")
+def test_paths_longer_than_the_system_takes_are_failures_and_the_rest_is_found(tmp_path):
+    (tmp_path / "a.mp3").touch()
+    name, handle = "Vol." + "9" * 200, os.open(tmp_path, os.O_RDONLY)
+    for _ in range(30):
+        os.mkdir(name, dir_fd=handle)
+        inner = os.open(name, os.O_RDONLY, dir_fd=handle)
+        os.close(handle)
+        handle = inner
+        os.close(os.open("b.mp3", os.O_CREAT | os.O_WRONLY, dir_fd=handle))
+    os.close(handle)
+    found = list(find_tracks([tmp_path]))
+    failures = [item for item in found if isinstance(item, Failure)]
+    assert {failure.reason for failure in failures} == {"its path is too long for this system"}
+    assert name in {failure.path.name for failure in failures}
+    assert len(failures) <= 2
+    assert sum(isinstance(item, Track) for item in found) > 15

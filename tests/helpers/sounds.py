@@ -15,6 +15,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tagger.audio.reader import Waveforms
+from tagger.audio.windows import WindowPlan, place_windows
+
 NOTE = 0.25  # s
 SECONDS = 12.0
 RATE = 44_100
@@ -132,3 +135,18 @@ MUXERS = {
     ".m4a": "ipod", ".wv": "wv", ".tta": "tta", ".ogg": "ogg", ".opus": "opus", ".mka": "matroska",
     ".aac": "adts", ".wma": "asf", ".ac3": "ac3", ".mp2": "mp2", ".mp3": "mp3",
 }  # fmt: skip
+
+
+def assert_is_music(read: Waveforms, kind: str, plan: WindowPlan) -> None:
+    """Every window is what the formula gives at its place: in time, in shape, and as loud."""
+    starts = place_windows(round(read.seconds * plan.rate), plan)
+    for window, start in zip(read.windows, starts, strict=True):
+        late, likeness, gain = compare(window, start)
+        assert abs(late) <= (0.001 if kind in IN_TIME else 0.05)
+        assert likeness > 0.98
+        # LAME turns constant bit rates down to 95 %.
+        assert gain == pytest.approx(1, abs=0.06)
+        if kind in LOSSLESS:
+            assert late == 0
+            expected = sound_at((start + np.arange(plan.samples)) / plan.rate).mean(axis=1)
+            np.testing.assert_allclose(window, expected, atol=1e-3)

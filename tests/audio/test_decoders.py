@@ -1,0 +1,56 @@
+"""libsndfile decodes only what is needed, and pydub decodes through a system FFmpeg."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import struct
+
+import numpy as np
+import pytest
+from helpers import sounds
+
+from tagger.audio import reader
+from tagger.audio.decoders import DECODERS, PydubSource, SoundfileSource
+from tagger.audio.reader import read_windows
+from tagger.audio.windows import WindowPlan
+
+PLAN = WindowPlan(samples=8_000, rate=16_000, count=4)
+
+
+@pytest.mark.skipif(not shutil.which("ffprobe"), reason="pydub needs ffmpeg and ffprobe")
+@pytest.mark.parametrize("kind", ["flac", "aac in m4a"])
+def test_pydub_alone_decodes_the_same(kind, tmp_path, monkeypatch):
+    monkeypatch.setattr(reader, "DECODERS", {"pydub": DECODERS["pydub"]})
+    plan = WindowPlan(16_000, 16_000, 2)
+    sounds.assert_is_music(read_windows(sounds.make(kind, tmp_path), plan), kind, plan)
+
+
+def test_a_vbri_header_is_not_taken_for_a_length_that_libsndfile_knows(tmp_path):
+    plain = sounds.make("mp3, variable, no Xing", tmp_path).read_bytes()
+    frames = round(sounds.SECONDS * sounds.RATE / 1152)
+    vbri = struct.pack(">4sHHHIIHHHH", b"VBRI", 1, 0, 75, len(plain), frames, 0, 1, 2, 1)
+    header = bytes([0xFF, 0xFB, 0x90, 0x44])  # MPEG 1, layer 3, 128 kbit/s, 44.1 kHz: 417 bytes
+    path = tmp_path / "vbri.mp3"
+    path.write_bytes((header + bytes(32) + vbri).ljust(417, b"\0") + plain)
+    assert read_windows(path, PLAN).seconds == pytest.approx(sounds.SECONDS, abs=0.1)
+
+
+@pytest.mark.skipif(not shutil.which("ffprobe"), reason="pydub needs ffmpeg and ffprobe")
+def test_pydub_reads_names_that_are_not_utf8(tmp_path):
+    path = sounds.make("opus", tmp_path).rename(tmp_path / os.fsdecode(b"\xff.opus"))
+    assert PydubSource(path).read(48_000, 4_800).shape == (4_800,)
+
+
+def test_soundfile_reads_only_the_planned_windows(tmp_path, monkeypatch):
+    counts = []
+    read = SoundfileSource.read
+
+    def counted(self, start: int, count: int) -> np.ndarray:
+        counts.append(count)
+        return read(self, start, count)
+
+    monkeypatch.setattr(SoundfileSource, "read", counted)
+    read_windows(sounds.make("flac", tmp_path), WindowPlan(16_000, 16_000, 2))
+    assert len(counts) == 3  # and a look at the end of the file
+    assert sum(counts) < 2 * 1.1 * sounds.RATE
