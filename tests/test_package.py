@@ -14,7 +14,7 @@ from helpers.command import ROOT
 
 BUILD = "from setuptools import build_meta; build_meta.build_{}('dist')"
 PACKAGES = ("tagger", "training")
-FROM_A_CLONE = "training/checkpoints"  # for figures that are measured anew
+FROM_A_CLONE = "training/checkpoints"  # for figures that are measured again
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
-import torch
 from click.testing import CliRunner, Result
 from helpers.cards import TOO_OLD, break_cuda
 from helpers.command import LIBRARY, ROOT, environment, run_command, run_script
@@ -63,6 +62,8 @@ def reported(*arguments: object) -> dict[str, Any]:
 def test_everything_is_found_here_and_text_and_json_agree(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    import torch
+
     for name, value in environment(tmp_path).items():
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("TAG_GENRES_MODEL", raising=False)
@@ -237,7 +238,7 @@ def test_a_device_that_computes_nothing_is_broken(
     def fail(*size: int, **where: object) -> None:
         raise RuntimeError("CUDA error: no kernel image is available\nmore")
 
-    monkeypatch.setattr(torch, "ones", fail)
+    monkeypatch.setattr("torch.ones", fail)
     found = probes.look_at_device()
     assert "cannot compute (CUDA error: no kernel image is available)" in found.error
     monkeypatch.setattr(probes, "try_device", lambda: found)
@@ -253,6 +254,8 @@ def test_a_device_that_does_not_answer_is_broken() -> None:
 def test_a_run_names_a_gpu_that_it_does_not_use(
     tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    import torch
+
     if torch.cuda.is_available():
         pytest.skip("torch can use the GPU")
     program = tmp_path / "nvidia-smi"

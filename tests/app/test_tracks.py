@@ -10,7 +10,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import torch
 from helpers.known import JAZZ, ROCK, Recorder, bundled, know, rows_of, song, state_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -70,7 +69,7 @@ KINDS = ["unknown", "predicted", "failed", "both", "changed", "unreadable"]
     suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=40
 )
 @given(kinds=st.lists(st.sampled_from(KINDS), max_size=12), tagged=st.sets(st.integers(0, 11)))
-def test_a_page_tells_what_one_question_for_each_track_would(tmp_path_factory, kinds, tagged):
+def test_a_page_gives_what_a_query_for_each_track_would(tmp_path_factory, kinds, tagged):
     info = bundled()
     with State(tmp_path_factory.mktemp("state") / "state.db") as state:
         state.add_model(info.fingerprint, info.name, info.labels)
@@ -205,6 +204,8 @@ class Model:
     """Predicts without decoding, from the name of a track, and remembers which it was given."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        import torch
+
         self.given: list[str] = []
         stub = SimpleNamespace(device=torch.device("cpu"), precision="float32")
         monkeypatch.setattr(pending, "load_model", lambda *arguments: stub)
@@ -315,7 +316,7 @@ def test_what_is_known_already_is_shown_with_only_missing(shelf: Path, model: Mo
     assert any("1 known from earlier runs, 1 left out" in line for line in progress.said)
 
 
-def test_without_only_missing_the_next_run_hears_what_was_left_out(shelf: Path, model: Model):
+def test_without_only_missing_the_next_run_predicts_what_was_left_out(shelf: Path, model: Model):
     tagged(shelf, only_missing=True)
     model.given.clear()
     _, rows, _ = tagged(shelf)

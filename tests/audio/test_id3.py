@@ -25,7 +25,7 @@ def header(major: int, flags: int, size: int = len(BODY)) -> bytes:
 
 
 def test_only_2_4_has_a_footer_whatever_the_flags():
-    # The flags of 2.4 as its specification prints them: %abcd0000, of which d stands for a footer.
+    # The flags of 2.4 as its specification prints them: %abcd0000, where d stands for a footer.
     kinds = [(major, flags) for major in range(256) for flags in range(256)]
     footers = [10 if major == 4 and f"{flags:08b}"[3] == "1" else 0 for major, flags in kinds]
     assert [id3_size(header(*kind)) for kind in kinds] == [
@@ -83,5 +83,5 @@ def test_the_music_after_a_tag_with_the_footer_flag_is_decoded(major, footer, ki
     starts = place_windows(round(read.seconds * PLAN.rate), PLAN)
     for window, start in zip(read.windows, starts, strict=True):
         late, likeness, _ = sounds.compare(window, start)
-        assert abs(late) <= 0.06  # FFmpeg misses the frame that tells the delay, after odd footers
+        assert abs(late) <= 0.06  # FFmpeg misses the frame that states the delay, after odd footers
         assert likeness > 0.98

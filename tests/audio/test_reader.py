@@ -3,7 +3,6 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import mutagen
 import numpy as np
 import pytest
 import soundfile
@@ -15,7 +14,6 @@ from tagger.audio.pyav import AvSource
 from tagger.audio.reader import CHUNK_WINDOWS, read_windows
 from tagger.audio.windows import WindowPlan, place_windows
 from tagger.errors import AudioError
-from tagger.tags.verify import digest_packets
 
 CORPUS = Path(__file__).parents[3] / "shared" / "data" / "tag-corpus"
 PLAN = WindowPlan(samples=8_000, rate=16_000, count=4)
@@ -130,7 +128,7 @@ def test_the_error_says_what_it_means_and_then_the_reason_of_every_decoder(tmp_p
 
 def test_a_decoder_that_fails_hands_over_to_the_next(tmp_path, monkeypatch):
     def broken(path: Path) -> decoders.Source:
-        raise RuntimeError("a C library says no")
+        raise RuntimeError("a C library failed")
 
     monkeypatch.setattr(reader, "DECODERS", {"broken": broken, "PyAV": AvSource})
     sounds.assert_is_music(read_windows(sounds.make("flac", tmp_path), PLAN), "flac", PLAN)
@@ -138,7 +136,7 @@ def test_a_decoder_that_fails_hands_over_to_the_next(tmp_path, monkeypatch):
 
 def test_a_decoder_that_fails_in_the_middle_hands_over_too(tmp_path, monkeypatch):
     def read(self, start: int, count: int) -> np.ndarray:
-        raise RuntimeError("a C library says no")
+        raise RuntimeError("a C library failed")
 
     monkeypatch.setattr(SoundfileSource, "read", read)
     sounds.assert_is_music(read_windows(sounds.make("flac", tmp_path), PLAN), "flac", PLAN)
@@ -289,42 +287,6 @@ def test_a_last_part_that_turns_out_empty_is_no_failure(tmp_path, monkeypatch):
 
 
 # --- the digest of what is stored -----------------------------------------------------------------
-
-TAGGABLE = ("wav", "aiff", "flac", "ogg-flac", "alac", "wavpack", "tta", "vorbis", "opus", "wma")
-TAGGABLE += ("aac in m4a", "mp3, variable", "mp3, constant, no Xing")
-
-
-@pytest.mark.parametrize("kind", TAGGABLE)
-def test_the_digest_is_blind_to_tags(kind, tmp_path):
-    path = sounds.make(kind, tmp_path)
-    before = digest_packets(path)
-    file = mutagen.File(path, easy=True)
-    if file.tags is None:
-        file.add_tags()
-    if hasattr(file.tags, "RegisterTextKey") or kind in ("flac", "ogg-flac", "vorbis", "opus"):
-        file.tags["genre"] = ["Jazz " * 500]
-    elif kind in ("wav", "aiff", "tta"):
-        file.tags.add(mutagen.id3.TCON(text=["Jazz " * 500]))
-    else:
-        file.tags["WM/Genre" if kind == "wma" else "Genre"] = ["Jazz " * 500]
-    file.save()
-    assert digest_packets(path) == before is not None
-
-
-@pytest.mark.parametrize("kind", TAGGABLE)
-def test_the_digest_sees_a_change_of_the_sound(kind, tmp_path):
-    path = sounds.make(kind, tmp_path)
-    before = digest_packets(path)
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2 : len(data) // 2 + 8] = b"\x55" * 8
-    path.write_bytes(data)
-    assert digest_packets(path) != before
-
-
-def test_what_pyav_does_not_know_has_no_digest(tmp_path):
-    path = tmp_path / "x.mp3"
-    path.write_text("no music")
-    assert digest_packets(path) is None
 
 
 def test_a_wav_from_a_pipe_promises_nothing(tmp_path):

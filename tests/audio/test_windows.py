@@ -72,21 +72,21 @@ def test_a_track_of_at_most_one_window_gives_one_window(samples, count, data):
 
 
 @given(st.integers(1, 10**6), st.data())
-def test_auto_hears_the_windows_of_all_where_they_are_few(samples, data):
+def test_auto_has_the_windows_of_all_where_they_are_few(samples, data):
     length = data.draw(st.integers(1, MOST * samples))
     starts = place_windows(length, plan_of(samples, AUTO))
     assert sorted(starts) == place_windows(length, plan_of(samples, None))
 
 
 @given(SIZES, st.integers(1, 10**9))
-def test_auto_hears_as_many_as_it_may_of_a_long_track(samples, extra):
+def test_auto_has_as_many_windows_as_it_may_of_a_long_track(samples, extra):
     length = MOST * samples + extra
     starts = place_windows(length, plan_of(samples, AUTO))
     assert sorted(starts) == place_windows(length, plan_of(samples, MOST))
 
 
 @given(st.integers(1000, 200_000), st.integers(FIRST, 2 * MOST), st.floats(0, 1))
-def test_auto_hears_windows_from_all_over_the_track_whenever_it_stops(samples, windows, part):
+def test_auto_has_windows_from_all_over_the_track_whenever_it_stops(samples, windows, part):
     length = int((windows + part) * samples)
     starts = place_windows(length, plan_of(samples, AUTO))
     decoded = sorted(starts[:FIRST])
@@ -98,21 +98,21 @@ def test_auto_hears_windows_from_all_over_the_track_whenever_it_stops(samples, w
         assert max(gaps) <= 2 * length / (count + 1) + 3 * samples
 
 
-def test_auto_begins_with_the_middle_the_quarters_and_the_eighths():
+def test_auto_starts_with_the_middle_the_quarters_and_the_eighths():
     starts = place_windows(MOST * 1000, plan_of(1000, AUTO))
     eighths = [4, 2, 6, 1, 5, 3, 7]
     assert starts[: len(eighths)] == [MOST * 1000 * eighth // 8 for eighth in eighths]
 
 
 @given(st.integers(1, 5000), st.none() | st.just(AUTO) | COUNTS)
-def test_lots_hold_each_window_once_in_order(total, count):
+def test_chunks_hold_each_window_once_in_order(total, count):
     parts = window_chunks(total, plan_of(1000, count))
     assert [index for part in parts for index in part] == list(range(total))
     assert all(1 <= len(part) <= CHUNK_WINDOWS for part in parts)
 
 
 @given(st.integers(1, 5000))
-def test_the_first_lot_of_auto_is_small_and_of_others_as_large_as_may_be(total):
+def test_the_first_chunk_of_auto_is_small_and_that_of_others_as_large_as_allowed(total):
     assert window_chunks(total, plan_of(1000, AUTO))[0] == range(min(total, FIRST))
     assert window_chunks(total, plan_of(1000, None))[0] == range(min(total, CHUNK_WINDOWS))
 

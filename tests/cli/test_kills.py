@@ -79,7 +79,7 @@ class Place:
     seconds: float = 0.0  # that an undisturbed run takes
     kills: Counter[str] = field(default_factory=Counter)
 
-    def begin(self) -> None:
+    def start(self) -> None:
         """Forget all runs, and bring the library back as it was."""
         shutil.rmtree(self.root, ignore_errors=True)
         self.root.mkdir()
@@ -165,7 +165,7 @@ def test_after_kills_all_is_as_without(
 ) -> None:
     place = Place(tmp_path / "place", originals, (*PLAIN, "--model", str(tiny_model), *writing))
     for _ in range(2):  # the first takes longer
-        place.begin()
+        place.start()
         started = time.monotonic()
         place.run()
         place.seconds = time.monotonic() - started
@@ -173,7 +173,7 @@ def test_after_kills_all_is_as_without(
     wanted = place.outcome()
     chance = random.Random(f"kills {writing}")
     while place.kills["main"] < of_runs or place.kills.total() < kills:
-        place.begin()
+        place.start()
         place.run_killed(chance)
         # A track whose reader was killed twice is read by the next run, and by then all is done.
         place.run()

@@ -116,7 +116,7 @@ def test_further_genres_are_as_many_as_top_and_ratio_let_through(
     assert read_genres(shelf.plain) == genres
 
 
-def test_aliases_name_what_was_heard_and_what_is_there(shelf: Shelf) -> None:
+def test_aliases_rename_predicted_and_existing_genres(shelf: Shelf) -> None:
     aliases = shelf.file("aliases.toml", '"Hard Rock" = ["ROCK"]\nFolk = ["Polka", "/audio.*/"]\n')
     shelf.write("--aliases", aliases, "--on-existing", "append")
     assert shelf.genres() == (("Hard Rock",), ("Folk", "Hard Rock"), ("Folk", "Hard Rock"))
@@ -152,7 +152,7 @@ def test_what_is_not_on_the_whitelist_goes_up_the_tree(shelf: Shelf, name: str) 
 
 
 @pytest.mark.parametrize("name", TREES)
-def test_with_parents_the_genres_above_stand_behind(shelf: Shelf, name: str) -> None:
+def test_with_parents_the_genres_above_follow(shelf: Shelf, name: str) -> None:
     tree = shelf.file(name, TREES[name])
     shelf.write("--tree", tree, "--with-parents", "--top", 2)
     assert read_genres(shelf.plain) == ("Rock", "Metal", "Music")

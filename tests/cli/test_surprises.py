@@ -86,7 +86,7 @@ def test_apply_names_a_file_that_is_another_since(invoke: Run, music: Path, repo
     assert f"{music / 'a.flac'}: the file has changed since it was predicted" in done.stderr
 
 
-def test_explain_says_what_stands_in_the_way(invoke: Run, music: Path) -> None:
+def test_explain_says_what_prevents_a_write(invoke: Run, music: Path) -> None:
     os.link(music / "a.flac", music / "other name")
     done = invoke(music / "a.flac", "--explain")
     assert "  result: failed: hard-linked: " in done.stdout

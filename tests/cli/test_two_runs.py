@@ -157,7 +157,7 @@ def test_a_run_that_waits_goes_on_where_a_killed_one_stopped(
             first.kill()
             assert first.wait(SECONDS) == -signal.SIGKILL
             known = place.count("predictions")
-            # Else the kill came too late to tell anything.
+            # Otherwise the kill came too late to test anything.
             assert 0 < place.count(table) < TRACKS
             assert second.wait(SECONDS) == 0, place.said("second")
 

@@ -94,7 +94,7 @@ def test_the_page_has_each_side_and_what_it_was_measured_on(page: str) -> None:
 
 
 @pytest.mark.slow
-def test_all_sides_hear_the_same_windows_with_the_same_results(page: str) -> None:
+def test_all_sides_predict_from_the_same_windows_with_the_same_results(page: str) -> None:
     rows = {row[0]: row for row in tables(page)[0][2:]}
     command, script = rows["command, --windows 8"], rows["pipeline, one by one"]
     assert command[1:3] == script[1:3] and command[1] == "3"
@@ -202,7 +202,7 @@ def test_a_side_that_fails_has_a_fault_and_no_time(tiny_model: Path, tracks: lis
     assert "no result" in side_row(failing, {})
 
 
-def test_agreement_counts_what_auto_did_not_hear() -> None:
+def test_agreement_counts_the_windows_that_auto_left_out() -> None:
     pairs = [
         (
             {"genre": a, "windows": "3", "confidence": "0.5"},

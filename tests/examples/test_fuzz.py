@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from helpers.command import ROOT
 from helpers.containers import CORPUS, make
-from helpers.tag_blocks import frame, synchsafe
+from helpers.generated_id3 import frame, synchsafe
 
 from tagger.errors import TagError
 from tagger.files.process import Child
@@ -88,7 +88,7 @@ FAULTS = {
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_it_sees_a_write_that(fault: str, tmp_path: Path) -> None:
-    what, told = FAULTS[fault]
+    what, message = FAULTS[fault]
     (tmp_path / "broken.py").write_text(BROKEN.format(what=what), encoding="utf-8")
     script = tmp_path / "fuzz.py"
     text = FUZZ.read_text(encoding="utf-8").replace(", write_genres\n", "\n")
@@ -96,7 +96,7 @@ def test_it_sees_a_write_that(fault: str, tmp_path: Path) -> None:
     script.write_text(text, encoding="utf-8")
     done = fuzz(script, "--count", 8, "--seed", 1, make("flac", tmp_path))
     assert done.returncode == 1, done.stdout + done.stderr
-    assert told in done.stdout
+    assert message in done.stdout
 
 
 def test_a_round_can_be_repeated_and_its_file_kept(music: Path, tmp_path: Path) -> None:
@@ -291,7 +291,7 @@ def test_undo_brings_back_that_a_tag_held_an_empty_genre_alone(tmp_path: Path) -
 
 @pytest.mark.parametrize("suffix", [".ogg", ".aiff"])
 def test_undo_leaves_an_mp3_of_a_wrong_suffix_one(tmp_path: Path, suffix: str) -> None:
-    sound = mp3(tmp_path, id3() + bytes(200))  # as some encoders begin
+    sound = mp3(tmp_path, id3() + bytes(200))  # as some encoders start a file
     path = sound.rename(sound.with_suffix(suffix))
     fields = read_fields(path)
     write_genres(path, ["Ska"])

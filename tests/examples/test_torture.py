@@ -29,9 +29,9 @@ def torture(music: Path, *options: object) -> subprocess.Popen[str]:
 def test_kills_and_refusals_lose_nothing(music: Path, kills: int, faults: int) -> None:
     counts = ("--kills", kills, "--faults", faults)
     both = [torture(music, *counts, "--seed", seed) for seed in (1, 2)]
-    told = [process.communicate()[0] for process in both]
-    assert [process.returncode for process in both] == [0, 0], "\n".join(told)
-    for text in told:
+    outputs = [process.communicate()[0] for process in both]
+    assert [process.returncode for process in both] == [0, 0], "\n".join(outputs)
+    for text in outputs:
         assert "kills: seed" in text and "faults: seed" in text
         killed = re.findall(r"killed in (?:run|undo) (\d+)", text)
         assert sum(map(int, killed)) == kills, text

@@ -29,7 +29,7 @@ from tagger.files.atomic import (
 from tagger.types import WriteOptions
 
 ROOT = Path(__file__).parents[2]
-LINUX = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells")
+LINUX = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has this information")
 LOCKS = pytest.mark.skipif(sys.platform == "win32", reason="no file locks of this kind here")
 
 
@@ -70,7 +70,7 @@ def test_the_edited_copy_takes_the_place_of_the_file(file):
     assert scratches(file) == []
 
 
-def test_the_copy_begins_as_the_file_and_looks_like_one_of_its_kind(file):
+def test_the_copy_has_the_content_and_kind_of_the_file(file):
     with replacing(file) as scratch:
         assert scratch.read_bytes() == b"old"
         assert scratch.suffix == file.suffix
@@ -265,7 +265,7 @@ def test_what_the_disk_has_no_room_for_is_not_copied(file, monkeypatch):
 
 
 @pytest.mark.parametrize(("total", "free"), [(0, 0), (100, 3)])
-def test_a_copy_is_made_where_it_just_fits_and_where_the_disk_tells_nothing(
+def test_a_copy_is_made_where_it_just_fits_and_where_the_disk_reports_nothing(
     file, total, free, monkeypatch
 ):
     usage = SimpleNamespace(total=total, free=free)
@@ -457,7 +457,7 @@ def test_the_file_system_of_an_open_file_is_known():
 
 @LINUX
 @pytest.mark.parametrize("code", [errno.EINVAL, errno.EACCES, errno.ENOLCK])
-def test_a_system_that_cannot_tell_who_writes_is_no_obstacle(file, code, monkeypatch):
+def test_a_system_that_does_not_know_who_writes_is_no_obstacle(file, code, monkeypatch):
     import fcntl
 
     def refuse(*arguments: object) -> int:
@@ -632,7 +632,7 @@ def test_a_lock_that_keeps_the_editor_out_is_given_up_for_a_name_that_is_never_c
 
 
 @LOCKS
-def test_a_scratch_file_that_is_cleared_before_it_is_locked_is_made_anew(file, monkeypatch):
+def test_a_scratch_file_that_is_cleared_before_it_is_locked_is_made_again(file, monkeypatch):
     import fcntl
 
     lock = fcntl.flock

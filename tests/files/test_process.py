@@ -109,10 +109,10 @@ def test_a_crash_costs_one_answer(child, function, how):
 @pytest.mark.parametrize("function", [hostile.hang, hostile.spin])
 def test_a_hang_costs_one_answer_and_no_more_time_than_given(child, function):
     child.call(30, hostile.echo, 1)
-    began = time.monotonic()
+    start = time.monotonic()
     with pytest.raises(TooLong, match=r"longer than 0\.5 s"):
         child.call(0.5, function)
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - start < 10
     assert child.call(30, hostile.echo, 1) == 1
 
 
@@ -161,12 +161,12 @@ def test_endless_noise_fills_neither_disk_nor_memory(child):
     assert 0 < len(child.noise) <= NOISE_BYTES
 
 
-def test_a_program_that_a_decoder_begins_cannot_take_the_requests(child):
+def test_a_program_that_a_decoder_starts_cannot_take_the_requests(child):
     assert child.call(30, hostile.take_from_stdin) == b""
 
 
 @LINUX
-def test_programs_that_a_decoder_began_end_with_it(child, tmp_path):
+def test_programs_that_a_decoder_start_end_with_it(child, tmp_path):
     with pytest.raises(TooLong):
         child.call(2, hostile.start_a_program, str(tmp_path / "pid"))
     pid = int((tmp_path / "pid").read_text())

@@ -241,7 +241,7 @@ def test_a_link_that_leads_out_by_other_links_is_not_followed(root, elsewhere):
     assert failures(root) == [(root / "y.mp3", LEADS_OUT)]
 
 
-def test_a_link_to_a_folder_whose_name_begins_like_the_root_leads_out(root, tmp_path):
+def test_a_link_to_a_folder_whose_name_starts_like_the_root_leads_out(root, tmp_path):
     put(tmp_path, "music2/a.mp3")
     (root / "link").symlink_to(tmp_path / "music2")
     assert failures(root) == [(root / "link", LEADS_OUT)]

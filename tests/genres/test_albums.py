@@ -75,7 +75,7 @@ def test_discs_of_one_album_belong_together_by_their_tags(name):
     )
 
 
-def test_what_stands_behind_the_number_of_a_disc_in_brackets_still_counts():
+def test_what_follows_the_number_of_a_disc_in_brackets_still_counts():
     first = album(album="Live (Disc 1) [Remastered]", album_artist="Yes")
     assert first == album(album="Live [Remastered]", album_artist="Yes")
 

@@ -152,7 +152,7 @@ def test_two_labels_of_one_model_never_become_one_genre():
         ((), False, False),
     ],
 )
-def test_the_labels_tell_where_they_come_from(labels, audioset, discogs):
+def test_the_labels_show_where_they_come_from(labels, audioset, discogs):
     assert is_audioset(list(labels)) is audioset
     assert is_discogs(list(labels)) is discogs
     assert are_independent(labels) is (audioset or discogs)
@@ -555,7 +555,7 @@ def test_every_decision_says_why(prediction, tag, policy):
     assert decision.reason and decision.steps
 
 
-# --- what is there --------------------------------------------------------------------------------
+# --- existing genres ------------------------------------------------------------------------------
 
 
 def test_a_genre_that_is_there_is_kept_unless_asked_otherwise():
@@ -670,7 +670,7 @@ def test_a_further_genre_needs_a_share_of_the_best_confidence():
     )
 
 
-def test_parents_stand_behind_the_chosen_genres_and_are_not_counted():
+def test_parents_follow_the_chosen_genres_and_are_not_counted():
     policy = Policy(top=2, with_parents=True, vocabulary=TREE)
     assert decide(predicted(Punk=0.5, Swing=0.4), tagged(), policy).genres == (
         "Punk", "Swing", "Rock", "Jazz",

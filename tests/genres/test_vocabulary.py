@@ -291,7 +291,7 @@ def test_a_file_that_is_no_toml_is_named(tmp_path, load, text):
         load(path)
 
 
-def test_a_toml_file_may_begin_with_a_byte_order_mark(tmp_path):
+def test_a_toml_file_may_start_with_a_byte_order_mark(tmp_path):
     path = write(tmp_path, "rules.toml", 'Rock = ["Punk"]\r\n', "utf-8-sig")
     assert read_toml(path) == {"Rock": ["Punk"]}
 
@@ -305,6 +305,6 @@ def test_lists_of_yaml_that_hold_one_another_do_not_multiply(tmp_path):
 
 def test_a_name_that_is_absurdly_long_is_compared_at_once():
     accents = "Rock" + "\u0301\u0316" * 250_000
-    began = time.monotonic()
+    start = time.monotonic()
     assert name_key(accents) == name_key(accents.upper()) != name_key("Rock")
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - start < 5

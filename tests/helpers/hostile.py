@@ -101,12 +101,12 @@ def take_from_stdin() -> bytes:
 
 
 def start_a_program(file: str) -> None:
-    """Begin a program that says in a file who it is, and wait for it for ever."""
+    """Start a program that writes its process id to a file, and wait for it for ever."""
     os.system(f"echo $$ > '{file}'; exec sleep 3600")
 
 
 def once(file: str, function: str) -> str:
-    """Do what a function here does, but for the second time, when `file` tells of the first."""
+    """Do what a function here does, unless `file` shows that it was done before."""
     if not os.path.exists(file):
         Path(file).touch()
         globals()[function]()

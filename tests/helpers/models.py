@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -59,3 +60,9 @@ def save_ast(
     network.to(torch.float16 if half else torch.float32).save_pretrained(folder)
     save_extractor(folder)
     return folder
+
+
+def edit(folder: Path, name: str, **changes: object) -> None:
+    """Change values of a JSON file of a checkpoint."""
+    values = json.loads((folder / name).read_text())
+    (folder / name).write_text(json.dumps({**values, **changes}))

@@ -78,7 +78,7 @@ def music(rate: int = RATE, seconds: float = SECONDS) -> np.ndarray:
 
 
 def compare(window: np.ndarray, start: int, rate: int = 16_000) -> tuple[float, float, float]:
-    """How late (s) a mono window is that should begin at `start`; correlation and gain there.
+    """How late (s) a mono window is that should start at `start`; correlation and gain there.
 
     The mean of the channels is what it is compared with.
     """

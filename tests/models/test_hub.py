@@ -244,7 +244,7 @@ def test_a_download_that_stays_cut_off_is_not_used_and_goes_on_the_next_time(
     assert hub.fetched() == NEEDED
 
 
-def test_without_ranges_a_download_begins_again(hub: Hub, tiny_model: Path) -> None:
+def test_without_ranges_a_download_starts_again(hub: Hub, tiny_model: Path) -> None:
     hub.ranges = False
     hub.cuts = [1000]
     assert find_model("someone/tiny").fingerprint == find_model(str(tiny_model)).fingerprint
@@ -509,7 +509,7 @@ def test_a_licence_for_non_commercial_use_must_be_agreed_to(
         assert message.endswith(f"`tag-genres models get {asked} --accept-licence`")
     assert hub.asked == []
     list(get_model(name, print, accepted=True, quiet=True))
-    assert find_model(name).folder.name == hub.commit  # what is there is used
+    assert find_model(name).folder.name == hub.commit  # the files on disk are used
 
 
 @pytest.mark.parametrize("place", ["tags", "card"])

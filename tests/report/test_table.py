@@ -8,7 +8,6 @@ import stat
 import sys
 from pathlib import Path
 
-import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -118,7 +117,7 @@ def test_a_confidence_of_nothing_is_a_zero_and_no_empty_cell(tmp_path):
     assert (float(row["second_confidence"]), float(row["no"])) == (0, 0)
 
 
-def test_all_probabilities_stand_behind_the_other_columns_in_the_order_of_the_labels(tmp_path):
+def test_all_probabilities_follow_the_other_columns_in_the_order_of_the_labels(tmp_path):
     header, line = written(tmp_path, outcome(), labels=LABELS).splitlines()
     assert header.split(",") == [*COLUMNS, *LABELS]
     assert [float(cell) for cell in line.split(",")[-4:]] == [0.1, 0.2, 0.654321, 0.045679]
@@ -130,6 +129,8 @@ def test_no_track_at_all_is_a_header_alone(tmp_path):
 
 @pytest.mark.parametrize("name", ODD)
 def test_odd_text_comes_back_by_every_reader(name, tmp_path):
+    import pandas as pd
+
     text = written(
         tmp_path,
         outcome(f"x{name}", existing=(name,), reason=name),

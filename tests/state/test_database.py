@@ -658,7 +658,7 @@ def test_a_transaction_that_fails_leaves_nothing_and_the_next_one_works(file):
             assert opened.do("SELECT count(*) FROM failures").fetchone() == (0,)
 
 
-def test_every_way_to_ask_tells_what_to_do_about_an_error(file):
+def test_every_query_says_what_to_do_about_an_error(file):
     with Database(file) as opened:
         for ask in (opened.do, opened.rows, lambda query: opened.do_many(query, [()])):
             with pytest.raises(StateError, match=r"no such table: nowhere.*--state"):

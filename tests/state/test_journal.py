@@ -1,4 +1,4 @@
-"""What was written is taken back, and that in turn, whatever came in between."""
+"""A write is undone, and an undo is undone, whatever happened in between."""
 
 from __future__ import annotations
 
@@ -781,12 +781,12 @@ class Walk:
         return entry.undone_by is None
 
     def is_unsure(self, path: Path) -> bool:
-        """Whether an undo of the file was killed, and nobody can tell for certain what it did."""
+        """Whether an undo of the file was killed, so that nobody knows what it did."""
         killed = any(e.reverts and not e.is_made for e in self.entries if e.path == path)
         return killed or any(entry.path == path for entry in self.doubtful)
 
     def is_doubtful(self, entry: Entry) -> bool:
-        """Whether it may stand or not: an undo of it, or of what turned it, could not say so."""
+        """Whether it may stand or not: an undo of it, or of its undo, was not recorded."""
         turned = any(self.is_doubtful(e) for e in self.entries if e.reverts is entry)
         return turned or entry in self.doubtful
 

@@ -144,7 +144,7 @@ def test_a_tag_is_known_for_this_very_version_of_the_file_only(state, change):
     assert state.find_tag(replace(READ, **change)) is None
 
 
-def test_a_tag_that_was_read_anew_takes_the_place_of_the_older(state):
+def test_a_tag_that_was_read_again_replaces_the_older(state):
     state.save_tag(READ, TAG)
     state.save_tag(replace(READ, ctime_ns=1), TagInfo())
     assert state.find_tag(READ) is None

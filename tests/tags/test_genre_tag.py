@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import struct
 import subprocess
 from pathlib import Path
 
@@ -12,12 +13,21 @@ import mutagen
 import pytest
 from helpers import containers
 from helpers.containers import CORPUS, KINDS, make, packets
+from helpers.generated_files import INFO_KEYS, Made, files
+from helpers.generated_id3 import frame, synchsafe
+from helpers.generated_trailers import ape_tag
+from helpers.generated_values import GENRES as ANY_GENRES
 from helpers.properties import examples
-from helpers.tagged import (
-    GENRES,
-    prepare,
-    tag_with_mutagen,
+from helpers.readers import (
+    as_shown,
+    by_taglib,
+    changes,
+    needs_ffprobe,
+    other_than_genre,
+    placed,
+    seen_by_ffprobe,
 )
+from helpers.tagged import GENRES, prepare, tag_with_mutagen
 from hypothesis import given
 from hypothesis import strategies as st
 from mutagen import id3
@@ -209,3 +219,127 @@ def sound_of(path: Path) -> str | None:
         return containers.packets(path)
     except (av.FFmpegError, IndexError):
         return None
+
+
+# --- any tag that a format allows -----------------------------------------------------------------
+
+FEW, EACH = map(examples, (3, 30))  # with ffprobe; of each kind
+
+
+@EACH
+@given(data=st.data(), genres=ANY_GENRES)
+def test_taglib_sees_the_new_genres(tmp_path, kind, data, genres):
+    made = data.draw(files(kind, "TagLib"))
+    path = placed(tmp_path, made)
+    write_genres(path, genres)
+    assert by_taglib(path)["tag:GENRE"] == as_shown(made, genres)
+
+
+@EACH
+@given(data=st.data(), genres=ANY_GENRES)
+def test_a_second_write_changes_nothing(tmp_path, kind, data, genres):
+    path = placed(tmp_path, data.draw(files(kind, "TagLib")))
+    write_genres(path, genres)
+    once, fields = by_taglib(path), read_fields(path)
+    write_genres(path, genres)
+    assert (by_taglib(path), read_fields(path)) == (once, fields)
+
+
+@EACH
+@given(data=st.data(), genres=ANY_GENRES)
+def test_undo_gives_back_the_fields(tmp_path, kind, data, genres):
+    path = placed(tmp_path, data.draw(files(kind)))
+    fields = read_fields(path)
+    write_genres(path, genres)
+    restore_fields(path, fields)
+    assert read_fields(path) == fields
+
+
+@EACH
+@given(data=st.data(), genres=ANY_GENRES)
+def test_undo_shows_taglib_what_was_there(tmp_path, kind, data, genres):
+    path = placed(tmp_path, data.draw(files(kind, "TagLib")))
+    before, fields = by_taglib(path), read_fields(path)
+    write_genres(path, genres)
+    restore_fields(path, fields)
+    assert not changes(before, by_taglib(path))
+
+
+@needs_ffprobe
+@FEW
+@given(data=st.data(), genres=ANY_GENRES)
+def test_undo_shows_ffprobe_what_was_there(tmp_path, kind, data, genres):
+    made = data.draw(files(kind, "FFmpeg"))
+    path = placed(tmp_path, made)
+    fields = read_fields(path)
+    write_genres(path, genres)
+    restore_fields(path, fields)
+    if path.read_bytes() != made.data:
+        assert not seen_by_ffprobe(made, path)
+
+
+FRONT = b"ID3\4\0\0" + synchsafe(17) + frame(4, "TIT2", b"\0Title\0")
+
+
+def test_a_flac_whose_tag_is_an_id3v2_is_refused(tmp_path):
+    made = Made(".flac", FRONT, "flac", b"")
+    path = placed(tmp_path, made)
+    with pytest.raises(TagError, match="ffmpeg"):
+        write_genres(path, ["Jazz"])
+    assert path.read_bytes() == made.data
+
+
+# --- what an older tag says -----------------------------------------------------------------------
+
+V1 = b"TAG" + b"Title".ljust(30, b"\0") + b"Anna".ljust(94, b"\0") + b"\x11"
+GENRE_ITEM = ape_tag({"Title": (0, b"Title"), "Genre": (0, b"Rock")}, has_header=False)
+EMPTY_ID3 = b"ID3\4\0\0" + synchsafe(100) + bytes(100)
+NO_TITLE = ape_tag({"Comment": (0, b"Only here")}, has_header=True)
+HIDDEN = {
+    "ID3v1 by an empty ID3v2": Made(".mp3", EMPTY_ID3, "mpeg", V1),
+    "APEv2 by an empty ID3v2": Made(".mp3", EMPTY_ID3, "mpeg", GENRE_ITEM),
+    "APEv2 without a title by a new ID3v2": Made(".mp3", b"", "mpeg", NO_TITLE),
+    "ID3v1 by a new APEv2": Made(".wv", b"", "wavpack", V1),
+    "ID3v1 by an empty APEv2": Made(".wv", b"", "wavpack", ape_tag({}, has_header=True) + V1),
+}
+
+
+@pytest.mark.parametrize("made", HIDDEN.values(), ids=HIDDEN)
+def test_the_genre_hides_no_older_tag(tmp_path, made):
+    path = placed(tmp_path, made)
+    before = other_than_genre(by_taglib(path))
+    write_genres(path, ["Jazz"])
+    assert not changes(before, other_than_genre(by_taglib(path)))
+
+
+@pytest.mark.parametrize("made", HIDDEN.values(), ids=HIDDEN)
+def test_undo_removes_the_repeated_texts_of_an_older_tag(tmp_path, made):
+    path = placed(tmp_path, made)
+    fields = read_fields(path)
+    write_genres(path, ["Jazz"])
+    restore_fields(path, fields)
+    assert path.read_bytes().count(b"Title") == made.data.count(b"Title")
+
+
+def wav_with_info(folder: Path, key: str, text: bytes) -> Path:
+    info = b"INFO" + key.encode() + struct.pack("<I", len(text)) + text + b"\0" * (len(text) % 2)
+    data = containers.sound("wav") + b"LIST" + struct.pack("<I", len(info)) + info
+    path = folder / "sound.wav"
+    path.write_bytes(data[:4] + struct.pack("<I", len(data) - 8) + data[8:])
+    return path
+
+
+@pytest.mark.parametrize("key", INFO_KEYS)
+def test_a_new_id3_chunk_hides_no_riff_info(tmp_path, key):
+    path = wav_with_info(tmp_path, key, b"abc\0")
+    before = other_than_genre(by_taglib(path))
+    write_genres(path, ["Jazz"])
+    assert not changes(before, other_than_genre(by_taglib(path)))
+
+
+# TagLib does not show these in the INFO list, but other readers do.
+@pytest.mark.parametrize(("key", "shown"), [("ITRK", "TRACKNUMBER"), ("IKEY", "IKEY")])
+def test_riff_info_that_taglib_does_not_know_is_repeated_too(tmp_path, key, shown):
+    path = wav_with_info(tmp_path, key, b"abc\0")
+    write_genres(path, ["Jazz"])
+    assert by_taglib(path)[f"tag:{shown}"] == ["abc"]

@@ -121,14 +121,14 @@ def test_genres_are_separated_by_semicolons(cell, genres, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("genre", "heard", "edited"),
+    ("genre", "predicted", "edited"),
     [
         ("Rock", "Rock", False), ("rock", "Rock", True), (" Rock", "Rock", False),
         ("", "Rock", True), ("Rock", "", True), ("", "", False), ("Rock; Pop", "Rock", True),
     ],
 )  # fmt: skip
-def test_a_row_is_edited_where_its_genres_are_not_those_predicted(genre, heard, edited, tmp_path):
-    table = [["path", "genre", "heard"], ["/a.mp3", genre, heard]]
+def test_a_row_is_edited_where_its_genres_are_not_the_predicted(genre, predicted, edited, tmp_path):
+    table = [["path", "genre", "heard"], ["/a.mp3", genre, predicted]]
     assert one(tmp_path, save(table)).edited is edited
 
 
