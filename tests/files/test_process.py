@@ -166,7 +166,7 @@ def test_a_program_that_a_decoder_starts_cannot_take_the_requests(child):
 
 
 @LINUX
-def test_programs_that_a_decoder_start_end_with_it(child, tmp_path):
+def test_programs_that_a_decoder_started_end_with_it(child, tmp_path):
     with pytest.raises(TooLong):
         child.call(2, hostile.start_a_program, str(tmp_path / "pid"))
     pid = int((tmp_path / "pid").read_text())
