@@ -24,7 +24,7 @@ def torture(music: Path, *options: object) -> subprocess.Popen[str]:
 
 
 @pytest.mark.parametrize(
-    ("kills", "faults"), [(8, 4), pytest.param(150, 50, marks=pytest.mark.slow)]
+    ("kills", "faults"), [(4, 3), pytest.param(150, 50, marks=pytest.mark.slow)]
 )
 def test_kills_and_refusals_lose_nothing(music: Path, kills: int, faults: int) -> None:
     counts = ("--kills", kills, "--faults", faults)
@@ -61,16 +61,19 @@ tagger.files.atomic.os = System()
 """
 
 
-def test_it_sees_what_a_program_loses_that_writes_in_place(music: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("kills", "files"), [(4, 3), pytest.param(20, 5, marks=pytest.mark.slow)])
+def test_it_sees_what_a_program_loses_that_writes_in_place(
+    music: Path, kills: int, files: int, tmp_path: Path
+) -> None:
     few = tmp_path / "few"
     few.mkdir()
-    for path in sorted(music.iterdir())[:5]:
+    for path in sorted(music.iterdir())[:files]:
         shutil.copy(path, few)
     broken = tmp_path / "broken.py"
     start = 'if __name__ == "__main__":'
     text = TORTURE.read_text(encoding="utf-8").replace(start, IN_PLACE + start)
     broken.write_text(text, encoding="utf-8")
-    options = ("--kills", 8, "--faults", 0, "--files", 0, few)
+    options = ("--kills", kills, "--faults", 0, "--files", 0, few)
     command = map(str, (sys.executable, broken, *options))
     env = {**os.environ, "PYTHONPATH": str(TORTURE.parent)}
     run = subprocess.run(list(command), capture_output=True, text=True, env=env)

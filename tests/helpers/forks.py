@@ -1,6 +1,8 @@
-"""One fork server for all tests that start a process of our own code and kill it.
+"""One fork server for all tests that start a function of ours in a process and kill it.
 
 There is one for each process of pytest, whichever test comes first; so it imports for all of them.
+It is multiprocessing's own, which pickles the function and its arguments; what it cannot do is to
+give a process the environment, folder and streams of a command: `helpers/server.py` does.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """A process that has imported all that the command imports, and forks once for each command run.
 
-What takes a command longest is to import torch and transformers, and a test suite would do so
-hundreds of times. A fork has the folder, environment, arguments and streams that it is asked for,
-and none of the caller's. Nothing of the package is called before the fork, so that its caches are
-empty. `helpers/command.py` is the other end; the tests that are about the start, signals or imports
-use the real script.
+Importing torch and transformers takes longer than most commands do, and the tests run hundreds of
+commands. A fork has the folder, environment, arguments and streams of its request, and none of the
+caller's. Nothing of the package is called before the fork, so that its caches are empty.
+`helpers/command.py` is the other end; the tests that are about the start, signals or imports use
+the real script. Tests that run a function, and not the command, use `helpers/forks.py`.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def main() -> None:
     except BaseException:
         traceback.print_exc()
         status = 1
-    # To take down all that is imported takes longer than most commands do.
+    # The usual end of Python, which frees all that is imported, takes longer than most commands.
     atexit._run_exitfuncs()
     sys.stdout.flush()
     sys.stderr.flush()
