@@ -237,7 +237,9 @@ def test_evaluate_names_what_is_missing(tmp_path: Path) -> None:
         find_clips(tmp_path / "nowhere")
 
 
-def test_clips_that_are_all_damaged_are_named(checkpoint: Edit, tmp_path: Path) -> None:
+def test_an_evaluation_without_a_readable_clip_gives_a_one_line_error(
+    checkpoint: Edit, tmp_path: Path
+) -> None:
     data = write_clips(tmp_path / "data", per_label=1, seconds=0.1)
     for clip in find_clips(data):
         clip.path.write_bytes(b"no audio")

@@ -150,7 +150,7 @@ def test_tagger_and_transformers_agree_on_a_checkpoint(outcome: Path) -> None:
     np.testing.assert_allclose(actual, expected, atol=1e-3)
 
 
-def test_a_checkpoint_is_plain_and_of_its_sources_type(outcome: Path) -> None:
+def test_a_checkpoint_has_plain_weights_of_its_sources_type(outcome: Path) -> None:
     weights = load_file(outcome / "model.safetensors")
     assert not [name for name in weights if "lora" in name or "base_" in name or "save" in name]
     # Nothing is lost of a float32 source; a new network is saved in half of the space.
@@ -219,7 +219,7 @@ def test_full_changes_every_weight(outcomes: dict[str, Path], data: Path, tmp_pa
     assert changed_weights(before, out) | unseen == everything
 
 
-def test_full_replaces_a_head_for_other_labels_only_if_asked_to(
+def test_full_replaces_a_head_for_other_labels_only_on_request(
     data: Path, plain: Path, tmp_path: Path
 ) -> None:
     how = ("--data", data, "--out", tmp_path / "out", "--model", plain, *SMALL)
@@ -261,7 +261,7 @@ def test_features_are_computed_again_only_if_what_the_network_sees_changes(
 # Afterwards
 
 
-def test_a_finished_run_is_no_run_to_resume(outcomes: dict[str, Path]) -> None:
+def test_a_finished_run_cannot_be_resumed(outcomes: dict[str, Path]) -> None:
     before = (outcomes["full"] / "model.safetensors").read_bytes()
     result = run_finetune("--out", outcomes["full"], "--resume")
     assert result.exit_code == 1 and "no unfinished run" in result.output.splitlines()[-1]
@@ -269,7 +269,7 @@ def test_a_finished_run_is_no_run_to_resume(outcomes: dict[str, Path]) -> None:
     assert not (outcomes["full"] / RUN / OPTIONS).exists()
 
 
-def test_scripts_explain_themselves(tmp_path: Path) -> None:
+def test_scripts_have_help(tmp_path: Path) -> None:
     scripts = [
         subprocess.Popen(
             [sys.executable, f"training/{script}.py", "--help"],
@@ -316,7 +316,7 @@ def test_the_bundled_checkpoint_and_its_twin_say_what_they_learned_from() -> Non
     assert [row["parts"] for (row,) in rows] == [["train", "valid"], ["train"]]
 
 
-def test_the_card_does_not_show_where_the_data_lay() -> None:
+def test_the_card_does_not_show_where_the_data_was() -> None:
     shown = command_line(["--data=/home/me/music/gtzan", "--out", "/tmp/x/y", "--seed", "1"])
     assert "/home" not in shown and "/tmp" not in shown
     assert "--data music/gtzan --out x/y --seed 1" in shown

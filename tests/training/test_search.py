@@ -82,7 +82,7 @@ def search_simulated(
 # What is varied
 
 
-def test_the_first_trial_has_the_method_s_own_figures(tmp_path: Path) -> None:
+def test_the_first_trial_has_the_methods_own_values(tmp_path: Path) -> None:
     found, _ = search_simulated(tmp_path, 1, method="full")
     method = METHODS["full"]
     assert found.best == Hyperparameters(
@@ -93,7 +93,7 @@ def test_the_first_trial_has_the_method_s_own_figures(tmp_path: Path) -> None:
     )
 
 
-def test_what_is_varied_stays_near_the_method_s_own(tmp_path: Path) -> None:
+def test_values_stay_near_the_methods_own(tmp_path: Path) -> None:
     search_simulated(tmp_path, 6)
     own = METHODS["linear"].learning_rate
     for params in finished_params(tmp_path):
@@ -101,7 +101,7 @@ def test_what_is_varied_stays_near_the_method_s_own(tmp_path: Path) -> None:
         assert params["batch_size"] in BATCH_SIZES
 
 
-def test_what_was_given_is_not_varied(tmp_path: Path) -> None:
+def test_given_options_are_not_varied(tmp_path: Path) -> None:
     seen: list[FinetuneOptions] = []
 
     def train(chosen: FinetuneOptions, folder: Path, should_stop: ShouldStop) -> None:

@@ -19,6 +19,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
+from tagger.errors import one_line
 from tagger.files.scan import SUFFIXES
 from training.errors import TrainingError
 
@@ -93,7 +94,7 @@ def cache_folder() -> Path:
 def _reason(error: Exception) -> str:
     if isinstance(error, OSError) and error.errno is not None:  # gzip's and bz2's have no number
         return os.strerror(error.errno).lower()
-    return f"it is damaged or of an unknown kind ({' '.join(str(error).split())})"
+    return f"it is damaged or of an unknown kind ({one_line(error)})"
 
 
 def _take_name(partial: Path, folder: Path) -> None:

@@ -291,6 +291,6 @@ def test_invalid_settings_are_refused(
 
 
 @pytest.mark.parametrize(("length", "samples"), [(0, 10), (10, 0)])
-def test_nothing_cannot_be_cropped(length: int, samples: int) -> None:
+def test_an_empty_waveform_or_crop_is_refused(length: int, samples: int) -> None:
     with pytest.raises(ValueError, match="cannot make"):
         ALL(np.zeros(length, np.float32), samples, np.random.default_rng(0))

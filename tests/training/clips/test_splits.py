@@ -146,7 +146,7 @@ def test_artist_split_of_many_artists_is_8_1_1_of_each_label() -> None:
         assert Counter(clip.label for clip in split.part(part)) == {"a": count, "b": count}
 
 
-def test_a_label_by_one_artist_is_only_learned_and_the_note_says_so() -> None:
+def test_a_label_by_one_artist_is_in_the_train_part_only_and_the_note_says_so() -> None:
     many = {f"band {index}": 2 for index in range(20)}
     split = artist_split(of_artists(polka={"Frankie": 9}, rock={**many, "frankie": 1}))
     assert {clip.label for clip in (*split.valid, *split.test)} == {"rock"}
@@ -159,7 +159,7 @@ def test_artists_are_the_same_in_any_case_spacing_and_composition() -> None:
     assert len({artist_key(clip("pop", 0, artist)) for artist in spellings}) == 1
 
 
-def test_clips_without_an_artist_stop_an_artist_split_with_what_to_do() -> None:
+def test_clips_without_an_artist_stop_an_artist_split_with_advice() -> None:
     clips = [clip("a", 0, "x"), clip("a", 1), clip("b", 2, " ")]
     with pytest.raises(TrainingError, match=r"2 of 3 clips have no artist.*--artists FILE"):
         make_split(clips, "artist")
@@ -204,6 +204,6 @@ def test_no_clip_and_no_artist_of_gtzan_is_in_two_parts(name: str) -> None:
 
 
 @needs_gtzan
-def test_a_random_split_of_gtzan_shares_artists_which_is_why_the_others_exist() -> None:
+def test_a_random_split_of_gtzan_shares_artists() -> None:
     train, _, test = artists(random_split([clip for clip in find_clips(TRACKS) if clip.artist]))
     assert train & test
