@@ -101,7 +101,9 @@ def test_a_run_leaves_a_checkpoint_a_card_and_figures(outcome: Path, data: Path)
     assert not list((outcome / RUN).glob("**/checkpoint-*"))
 
 
-def test_a_checkpoint_says_what_it_learned_from_and_reads(outcome: Path, plain: Path) -> None:
+def test_a_checkpoint_states_what_it_learned_from_and_can_be_loaded(
+    outcome: Path, plain: Path
+) -> None:
     info, config = find_model(str(outcome)), config_of(outcome)
     assert info.labels == LABELS
     drawn = {"seed": 0, "folds": 5, "fold": 0}
