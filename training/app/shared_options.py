@@ -81,7 +81,10 @@ class ModelOptions:
 def model_options(
     defaults: EvaluateOptions | FinetuneOptions, *, model_help: str, verb: str
 ) -> Callable[[Callable[Concatenate[ModelOptions, P], R]], Callable[P, R]]:
-    """For a command that runs a model: it takes `ModelOptions`. `verb` says what for."""
+    """For a command that runs a model: it takes `ModelOptions`.
+
+    `verb` says in the help texts what the model is run for.
+    """
 
     @option_group(
         click.option("--model", default=defaults.model, help=model_help),

@@ -274,7 +274,7 @@ def test_a_mix_takes_two_or_three_that_go_together() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kinds", "rate", "probability", "says"),
+    ("kinds", "rate", "probability", "message"),
     [
         (["louder"], RATE, 0.5, "louder.*faster, slower, highpass, lowpass, echo, gain, mix"),
         (["mix"], RATE, 0.5, "two kinds"),
@@ -284,9 +284,9 @@ def test_a_mix_takes_two_or_three_that_go_together() -> None:
     ],
 )
 def test_invalid_settings_are_refused(
-    kinds: list[str], rate: int, probability: float, says: str
+    kinds: list[str], rate: int, probability: float, message: str
 ) -> None:
-    with pytest.raises(ValueError, match=says):
+    with pytest.raises(ValueError, match=message):
         WaveformAugmenter(kinds, rate, probability)
 
 
