@@ -1,4 +1,4 @@
-"""The forks that other tests run the command in do as the installed script does."""
+"""The command behaves in a fork, as other tests run it, as the installed script does."""
 
 from __future__ import annotations
 

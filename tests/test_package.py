@@ -1,4 +1,4 @@
-"""What is built to be installed holds all of the packages, and nothing else."""
+"""A built distribution holds all of the packages, and nothing else."""
 
 from __future__ import annotations
 

@@ -102,7 +102,7 @@ def test_everything_is_found_here_and_text_and_json_agree(
 
 
 def test_the_json_has_these_keys_in_this_order(home: Path) -> None:
-    """Scripts read them: an attribute that is renamed must not rename its key."""
+    """Scripts read them: renaming an attribute must not rename its key."""
     report = reported()
     assert list(report) == [
         "tag_genres", "python", "platform", "packages", "device", "cores", "containers",

@@ -1,4 +1,4 @@
-"""Work grows with the files that change: counted, as these machines are too noisy for clocks."""
+"""Work grows with the files that change; it is counted, because timings vary too much."""
 
 from __future__ import annotations
 

@@ -175,7 +175,7 @@ def test_another_program_can_write_between_two_tracks(state, walk: Callable[...,
     with closing(sqlite3.connect(state.path, timeout=0, isolation_level=None)) as other:
         for _ in walk(library):
             other.execute("INSERT INTO runs (kind, started, model) VALUES ('tag', '', '')")
-            # Not even a reader is in the way: the log is taken over into the file, all of it.
+            # Not even a reader blocks it: the whole log is copied into the file.
             assert other.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone() == (0, 0, 0)
 
 

@@ -122,7 +122,7 @@ def test_dsd512_is_decoded(tmp_path):
 
 
 def many_samples(flac: Path) -> None:
-    """Let its header declare all that its 36 bits can say."""
+    """Let its header declare as many samples as its 36 bits can."""
     data = bytearray(flac.read_bytes())
     data[21:26] = bytes([data[21] | 0x0F, *b"\xff\xff\xff\xff"])
     flac.write_bytes(data)

@@ -1,4 +1,4 @@
-"""The command in the process of the tests, for those that are about neither signals nor a pipe."""
+"""The command in the process of the tests, for tests of neither signals nor pipes."""
 
 from __future__ import annotations
 

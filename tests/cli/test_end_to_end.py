@@ -568,7 +568,7 @@ def test_a_hard_linked_file_is_written_if_asked_and_its_other_name_keeps_the_old
 
 @contextmanager
 def immutable(*paths: Path) -> Iterator[None]:
-    """Nobody, root included, may write to these; root sees through modes."""
+    """Files that nobody may write to, root included, for whom modes do not count."""
     command = ["chattr", "+i", *map(str, paths)]
     if shutil.which("chattr") is None or subprocess.run(command, capture_output=True).returncode:
         pytest.skip("chattr +i does not work here, and root may write to anything else")

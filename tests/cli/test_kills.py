@@ -1,4 +1,4 @@
-"""Whatever is killed, and whatever a decoder does: this run continues, or the next one does."""
+"""Whatever is killed and whatever a decoder does, this run continues or the next one does."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ PLAIN = ("--batch-size", "1", "--windows", "1", "--workers", "2", "--precision",
 
 
 def write_sound(path: Path, number: int) -> Path:
-    """A tone and some noise, other ones for each number."""
+    """A tone and some noise, different for each number."""
     time_ = np.arange(16_000) / 16_000
     noise = np.random.default_rng(number).normal(0, 0.02 * (1 + number % 5), len(time_))
     soundfile.write(path, 0.3 * np.sin(2 * np.pi * (150 + 61 * number) * time_) + noise, 16_000)
@@ -80,13 +80,13 @@ class Place:
     kills: Counter[str] = field(default_factory=Counter)
 
     def reset(self) -> None:
-        """Forget all runs, and bring the library back as it was."""
+        """Forget all runs and restore the library."""
         shutil.rmtree(self.root, ignore_errors=True)
         self.root.mkdir()
         shutil.copytree(self.originals, self.root / "music")
 
     def start(self) -> BaseProcess:
-        """The command, in a process forked off one that has imported all that is slow."""
+        """The command, in a fork of a process that has imported what is slow."""
         places = ("--csv", self.root / "genres.csv", "--state", self.root / "state.sqlite3")
         words = [str(word) for word in (self.root / "music", *places, *self.options)]
         process = fork_server().Process(target=work, args=(words, self.root / "log"))
@@ -100,7 +100,7 @@ class Place:
         self.check_end(process)
 
     def check_end(self, process: BaseProcess) -> None:
-        """Raise unless it ended as it must, where some tracks are broken."""
+        """Raise unless it ended with the exit code for some broken tracks."""
         assert process.exitcode == 3, (self.root / "log").read_text()
 
     def run_killed(self, chance: random.Random) -> None:
@@ -126,7 +126,7 @@ class Place:
                 return self.check_end(process)
 
     def outcome(self) -> dict[str, object]:
-        """All that is left of the runs, but for times and numbers of runs."""
+        """Everything that the runs left, except times and numbers of runs."""
         with closing(sqlite3.connect(self.root / "state.sqlite3")) as state:
             tables = {
                 "predictions": "path, size, probabilities, agreement, windows, seconds",
@@ -198,7 +198,7 @@ def predicted(paths: Sequence[Path], model: Path, timeout: float) -> list[Predic
 
 
 def rounded(results: Sequence[Prediction | Failure]) -> list[object]:
-    """The probabilities of each track but for rounding, or why there are none."""
+    """The rounded probabilities of each track, or why there are none."""
     return [
         result.reason if isinstance(result, Failure) else tuple(np.round(result.probabilities, 5))
         for result in results

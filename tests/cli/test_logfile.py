@@ -1,4 +1,4 @@
-"""The log beside the state file: what would only disturb on a terminal."""
+"""The log beside the state file holds what would only be in the way on a terminal."""
 
 from __future__ import annotations
 

@@ -116,7 +116,7 @@ PRINTED = {("tag-genres", "version"), ("doctor", "as_json")}
 
 
 class Called(Exception):
-    """A command came as far as its function in `app`."""
+    """A command reached its function in `app`."""
 
     def __init__(self, function: str, asked: dict[str, Any]) -> None:
         self.asked = {"command": function, **asked}
@@ -134,7 +134,7 @@ def flat(value: Any, name: str) -> Iterator[tuple[str, Any]]:
 
 @pytest.fixture(autouse=True)
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A folder with the files that options name, and functions of `app` that say what is asked."""
+    """A folder with the files that options name; functions of `app` only report their request."""
     files = {
         "aliases.toml": 'Rock = "rawk"',
         "list.txt": "Rock",

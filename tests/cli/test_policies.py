@@ -39,7 +39,7 @@ class Shelf:
         return rows_of(done.stdout)
 
     def genres(self) -> tuple[Genres, Genres, Genres]:
-        """Of the tracks that had no, one and two genres."""
+        """The genres of the tracks that had no, one and two genres."""
         return read_genres(self.plain), read_genres(self.polka), read_genres(self.book)
 
     def file(self, name: str, text: str) -> Path:
@@ -205,7 +205,7 @@ def test_a_wrong_rule_is_named_before_anything_is_done(
 
 
 def assert_refused(done: subprocess.CompletedProcess[str], message: str) -> None:
-    """Wrong usage: exit code 2, and below click's reminder of the usage one line that says why."""
+    """Wrong usage: exit code 2, and one line with the reason below click's usage line."""
     assert done.returncode == 2, done.stderr
     lines = done.stderr.splitlines()
     assert len([line for line in lines if line.startswith("Error: ")]) == 1
@@ -228,7 +228,7 @@ BOOK = {"Non-Music---Audiobook": 0.61, "Electronic---House": 0.6}
 
 @pytest.fixture(scope="module")
 def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """With random weights: the tests choose what they predicted."""
+    """Models with random weights: the tests choose their predictions."""
     root = tmp_path_factory.mktemp("models")
     return {
         "audioset": save_ast(root / "audioset", AUDIOSET, layers=1),

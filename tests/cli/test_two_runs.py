@@ -1,4 +1,4 @@
-"""Two runs at once over one library, with one state: the second waits, and then finds all done."""
+"""Of two runs at once over one library, with one state, the second waits and finds all done."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class Place:
             return list(csv.DictReader(file))
 
     def count(self, table: str, what: str = "*") -> int:
-        """Rows that the state has, read without waiting for anybody."""
+        """How many rows the state has, read without waiting for a lock."""
         try:
             with closing(sqlite3.connect(f"file:{self.state}?mode=ro", uri=True)) as database:
                 return int(database.execute(f"SELECT count({what}) FROM {table}").fetchone()[0])
@@ -84,7 +84,7 @@ class Place:
 
 
 def wait_until(happened: Callable[[], bool], *processes: subprocess.Popen[str]) -> None:
-    """Return as soon as something has happened; it must before the processes end."""
+    """Return as soon as a condition holds, which must be before the processes end."""
     end = time.monotonic() + SECONDS
     while not happened():
         assert all(process.poll() is None for process in processes), "it ended before"

@@ -1,4 +1,4 @@
-"""Whatever names, tags, labels and cells hold: a terminal obeys none of it, and a report keeps it.
+"""Whatever names, tags, labels and cells contain, no terminal obeys it, and a report keeps it.
 
 SECURITY.md says what is trusted and what is not.
 """
@@ -67,7 +67,7 @@ ANY_TEXT = st.text(st.characters(exclude_categories=()))
 
 
 def obeyed(output: str) -> set[str]:
-    """The characters that a terminal takes for more than text, by Unicode, not by our own list."""
+    """The characters that a terminal does not show as text, by Unicode, not by our own list."""
     return {
         character
         for character in set(output) - {"\n"}

@@ -1,4 +1,4 @@
-"""`examples/benchmark.py`: its page, its ratios, and what it says of a side that goes wrong."""
+"""`examples/benchmark.py`: its page, its ratios, and its report of a side that fails."""
 
 from __future__ import annotations
 

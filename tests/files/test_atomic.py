@@ -52,7 +52,7 @@ def rewrite(path: Path, content: bytes = b"new", options: WriteOptions = atomic.
 
 @contextmanager
 def python(code: str, *arguments: object) -> Iterator[subprocess.Popen[str]]:
-    """Another process that has said it is ready, and that ends with the block."""
+    """Another process that is ready, and that ends with the block."""
     command = [sys.executable, "-c", code, *map(str, arguments)]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, text=True) as process:
@@ -299,7 +299,7 @@ def test_a_hard_link_is_broken_on_request_and_the_other_name_keeps_the_old_conte
     ("closed", "reason"), [("file", "file is read-only"), ("folder", "its folder")]
 )
 def test_what_is_read_only_is_refused(file, closed, reason, monkeypatch):
-    # root may write everywhere, so the answer of the system is made up.
+    # root may write everywhere, so the system's answer is replaced.
     wanted = file if closed == "file" else file.parent
     monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != wanted)
     with pytest.raises(TagError, match=reason) as caught:
@@ -442,7 +442,7 @@ def test_a_program_that_reads_the_file_is_no_obstacle(file):
 @LINUX
 @pytest.mark.parametrize("kind", sorted(atomic.UNSURE_OF_WRITERS))
 def test_a_lease_refused_by_a_network_file_system_is_no_obstacle(file, kind, monkeypatch):
-    # NFSv4 and SMB answer EAGAIN for want of a delegation too, when nobody writes.
+    # NFSv4 and SMB answer EAGAIN also for lack of a delegation, when nobody writes.
     monkeypatch.setattr(atomic, "_file_system", lambda handle: kind)
     with python(OPEN, file, "r+b"):
         rewrite(file)
@@ -618,7 +618,7 @@ def test_where_nothing_can_be_locked_writing_goes_on_and_nothing_is_removed(
 def test_a_lock_that_keeps_the_editor_out_is_given_up_for_a_name_that_is_never_cleared(
     file, monkeypatch
 ):
-    # So it is over SMB: a locked file cannot be written through another descriptor.
+    # As over SMB: a locked file cannot be written through another descriptor.
     def refuse(*arguments: object, **options: object) -> None:
         raise PermissionError(errno.EACCES, "locked")
 

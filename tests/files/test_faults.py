@@ -1,4 +1,4 @@
-"""Whatever the system refuses while a file is replaced: the file stays, and nothing is left."""
+"""Whatever the system refuses while a file is replaced, the file stays and no copy is left."""
 
 from __future__ import annotations
 
@@ -219,7 +219,7 @@ def test_a_file_on_a_disk_that_is_mounted_read_only_is_refused(small_disk):
 
 @pytest.fixture
 def marked(file):
-    """Set attributes of a file, as `chattr` does; taken off again at the end."""
+    """Set attributes of a file, as `chattr` does; they are removed at the end."""
     yield lambda attributes: run_or_skip("chattr", attributes, file)
     if shutil.which("chattr"):
         subprocess.run(["chattr", "-ia", file], capture_output=True)

@@ -1,4 +1,4 @@
-"""A function may do to its child process what it likes: it costs one answer."""
+"""Whatever a function does to its child process, it costs one answer."""
 
 from __future__ import annotations
 
@@ -257,7 +257,7 @@ def test_a_process_that_keeps_much_memory_is_replaced(child):
 
 
 def test_time_for_which_this_process_was_stopped_does_not_count(child, monkeypatch):
-    """As by Ctrl-Z: however long the first wait took, it was one slice."""
+    """As with Ctrl-Z: the first wait counts as one slice, however long it took."""
     monkeypatch.setattr("tagger.files.process.WAIT_STEP", 0.2)
     answers = [Empty, Empty, (True, "in time", False)]
 

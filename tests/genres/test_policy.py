@@ -50,7 +50,7 @@ POLICIES = st.builds(
     vocabulary=VOCABULARIES,
 )
 TREE = Vocabulary(tree={"Punk": "Rock", "Swing": "Jazz"})
-# A few of what AudioSet has beside genres: sounds, roles, moods, instruments.
+# A few labels that AudioSet has besides genres: sounds, roles, moods, instruments.
 AUDIOSET = ("Speech", *AUDIOSET_NAMES, "Music", "Song", "Theme music", "Happy music", "Guitar")
 DISCOGS = (
     "Electronic---Dub", "Reggae---Dub", "Electronic---House", "Electronic---Drum n Bass",
@@ -85,7 +85,7 @@ def predictions(draw) -> Prediction:
 
 
 def prediction_of(labels, *, multi_label: bool = True, **shares: float) -> Prediction:
-    """What a model with these labels predicts; "__" stands for what is between parent and style."""
+    """What a model with these labels predicts; "__" is for the separator of parent and style."""
     given = {label: shares.get(label.replace("---", "__"), 0.0) for label in labels}
     return predicted(multi_label=multi_label, **given)
 

@@ -389,7 +389,7 @@ KINDS = ("mp3", "flac", "vorbis", "opus", "m4a", "wav", "aiff", "wavpack", "muse
 
 
 def files(kind: str, reader: str = "") -> st.SearchStrategy[Made]:
-    """Files of a kind; those that "TagLib" or "FFmpeg" misreads are left out for it."""
+    """Files of a kind; without those that the reader, "TagLib" or "FFmpeg", misreads."""
     strategies = {
         "mp3": lambda: mp3_files(reader),
         "flac": flac_files,

@@ -57,7 +57,7 @@ def _coded(text: str, encoding: int, big: bool) -> bytes:
 
 @st.composite
 def texts(draw: Draw, major: int, count: int = 1, ended: bool = False) -> tuple[int, list[bytes]]:
-    """An encoding that this version allows, and `count` coded texts, all but the last ended."""
+    """An encoding of this version, and `count` coded texts, all but the last terminated."""
     encoding = draw(st.sampled_from((0, 1) if major < 4 else (0, 1, 2, 3)))
     big = draw(st.booleans())
     end = b"\0\0" if encoding in (1, 2) else b"\0"

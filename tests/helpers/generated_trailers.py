@@ -56,7 +56,7 @@ def read_ape(tag: bytes) -> dict[str, tuple[int, bytes]]:
 
 @st.composite
 def id3v1_blocks(draw: Draw, reader: str) -> bytes:
-    """An ID3v1 or v1.1 block; in ASCII for FFmpeg, which takes other texts for broken UTF-8."""
+    """An ID3v1 or v1.1 block; in ASCII for FFmpeg, which reads other texts as broken UTF-8."""
 
     def field(size: int) -> bytes:
         text = draw(st.just("") | (ASCII if reader == "FFmpeg" else LATIN)).encode("latin-1")

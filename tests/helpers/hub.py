@@ -130,14 +130,14 @@ class Server(ThreadingHTTPServer):
     daemon_threads = True
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Let a client hang up in peace, as it does when an answer is a refusal."""
+        """Ignore that a client hangs up, as it does after a refusal."""
         if not isinstance(sys.exc_info()[1], ConnectionError):
             super().handle_error(request, client_address)  # type: ignore[arg-type]
 
 
 @contextmanager
 def serving(hub: Hub) -> Iterator[Hub]:
-    """Serve it until the end; then nothing answers at its address."""
+    """Serve it while the block runs; afterwards nothing answers at its address."""
     server = Server(("127.0.0.1", 0), type("Handler", (Handler,), {"hub": hub}))
     hub.address = f"http://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})

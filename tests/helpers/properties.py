@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, settings
 
 
 def examples(count: int) -> settings:
-    """This many examples, the same in every run; files take a time that hypothesis would report."""
+    """This many examples, the same in every run; without a deadline, since files take time."""
     return settings(
         max_examples=count,
         deadline=None,

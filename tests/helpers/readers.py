@@ -1,4 +1,4 @@
-"""What TagLib, ffprobe and FFmpeg's libraries show of a file, and what of it differs."""
+"""What TagLib, ffprobe and FFmpeg's libraries show of a file, and how that differs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the state knows of one track, asked in the way a run asks: see `tagger.app.tracks`."""
+"""What the state knows of one track, by the queries of a run: see `tagger.app.tracks`."""
 
 from __future__ import annotations
 
@@ -27,5 +27,5 @@ def recall(
 
 
 def decoders(state: State, options: PredictOptions = OPTIONS) -> str:
-    """What a failure of this program is kept with."""
+    """The key with which a failure of this program is stored."""
     return RunTracks([], state, INFO, options).decoders

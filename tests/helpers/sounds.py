@@ -1,4 +1,4 @@
-"""A piece of "music" that is a formula, so that any instant of a decoded file can be checked.
+"""A piece of "music" that is a formula, so that a decoded file can be checked at any time.
 
 Every quarter of a second brings other notes, and the two channels play different ones: a decoder
 that is late, early, in the wrong place or louder than it should be cannot go unnoticed.
@@ -62,7 +62,7 @@ IN_TIME = LOSSLESS | {
 
 
 def sound_at(times: np.ndarray) -> np.ndarray:
-    """What both channels play at these instants (s): `(n, 2)` in [-0.4, 0.4], silence outside."""
+    """What both channels play at these times (s): `(n, 2)` in [-0.4, 0.4], silence outside."""
     notes = round(SECONDS / NOTE)
     pitches = np.random.default_rng(5).uniform(200, 3000, size=(notes, 2))  # Hz
     note = np.clip((times / NOTE).astype(int), 0, notes - 1)  # (n,)

@@ -1,4 +1,4 @@
-"""From a name to a model, against transformers' own pipeline."""
+"""Probabilities of a model, against those of transformers' own pipeline."""
 
 from __future__ import annotations
 

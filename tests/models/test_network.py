@@ -27,7 +27,7 @@ def drawn(
     labels: Sequence[str] = "abcde",
     **sizes: object,
 ) -> ASTForAudioClassification:
-    """A network with no weight that stands for nothing: norms, biases and tokens are drawn too."""
+    """A network in which every weight matters: norms, biases and tokens are random too."""
     network = tiny_ast(labels, head, **{"num_hidden_layers": 3, **sizes})
     for weights in network.parameters():
         torch.nn.init.normal_(weights, std=0.2)

@@ -247,7 +247,7 @@ def first_format(path: Path) -> None:
 
 
 def changed(change: Callable[[OrderedDict[str, Tensor]], object]) -> Callable[[Path], None]:
-    """Save the changed weights in place of the weights."""
+    """Replace the weights by the changed ones."""
 
     def damage(path: Path) -> None:
         torch.save(change(torch.load(path, weights_only=True)), path)

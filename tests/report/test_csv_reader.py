@@ -1,4 +1,4 @@
-"""What the two users of the reader ask for; `writing/test_edits.py` has what programs save."""
+"""What both callers of the reader need; `writing/test_edits.py` has files as programs save them."""
 
 from __future__ import annotations
 

@@ -337,7 +337,7 @@ def test_a_full_disk_is_a_report_error():
 @pytest.mark.parametrize("char", ["=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20"])
 @pytest.mark.parametrize("text", ["{}1", " {}1", "'{}1", "Rock;{}1", "Rock; {}1", "two\n{}1"])
 def test_no_separator_makes_a_formula_of_a_part_of_a_cell(text, char):
-    """A spreadsheet that expects semicolons sees no quotes: what stands behind one is a cell."""
+    """Where semicolons separate, quotes are ignored, and what follows a semicolon is a cell."""
     cell = csv_text(text.format(char))
     assert not [part for part in re.split("[;\n]", cell) if part.lstrip(" ").startswith(char)]
     assert plain_text(cell) == text.format(char)

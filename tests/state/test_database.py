@@ -1,4 +1,4 @@
-"""The state file: brought up to date, refused, set aside, locked, and never lost."""
+"""The state file is upgraded, refused, set aside or locked, and never lost."""
 
 from __future__ import annotations
 
@@ -576,7 +576,7 @@ with State(Path(sys.argv[1])) as state, state.locked(print):
 
 @pytest.fixture
 def other(file, monkeypatch) -> Iterator[subprocess.Popen]:
-    """Another process that is alone with the state until its input ends, or it is killed."""
+    """Another process that locks the state until its input ends or it is killed."""
     monkeypatch.setattr(database, "POLL_SECONDS", 0.02)
     command = [sys.executable, "-c", HELD, str(file)]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}

@@ -47,7 +47,7 @@ def file(home):
 
 
 def song(home: Path, *genres: str, name: str = "a.flac") -> Path:
-    """A file whose size stays the same whatever its genre: there is room for it."""
+    """A file with padding, so that its size stays the same whatever its genre."""
     path = home / "music" / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(sound("flac"))
@@ -77,7 +77,7 @@ def actions(outcomes: Iterable[Outcome]) -> list[Action]:
 
 
 def edit(path: Path, genre: str, *, keep_times: bool = False) -> None:
-    """What a person does with another program."""
+    """An edit by a person with another program."""
     status = path.stat()
     write_genres(path, [genre])
     if keep_times:
@@ -210,7 +210,7 @@ def test_earlier_changes_can_be_undone_after_an_undo_was_undone(home, file):
 
 
 def both(file: Path, *runs: int, **asked: object) -> list[Outcome]:
-    """The outcomes of an undo, which its dry run has to foretell."""
+    """The outcomes of an undo, which its dry run must predict."""
     plan = undo(file, *runs, dry_run=True, **asked)
     done = undo(file, *runs, **asked)
     expected = [replace(each, action=W) if each.action is P else each for each in plan]
@@ -618,7 +618,7 @@ def test_a_library_that_was_copied_and_not_moved_is_refused(home, file, moved):
 
 @dataclass(eq=False)
 class Entry:
-    """A change as the journal should have it; versions of a file are numbers."""
+    """A change as the journal should record it; versions of a file are numbers."""
 
     path: Path
     run: int
@@ -629,7 +629,7 @@ class Entry:
     undone_by: int | None = None
 
     def turn(self, undone_by: int | None) -> None:
-        """It is taken back, or stands again; an undo turns what it took back."""
+        """It is undone, or in effect again: undoing an undo turns what that undid."""
         self.undone_by = undone_by
         other = self.reverts
         if other is not None and (undone_by is None or other.undone_by == self.run):
@@ -637,7 +637,7 @@ class Entry:
 
 
 class Walk:
-    """Two files, a state, and a model of what must become of them."""
+    """Two files, a state, and a model of what must happen to them."""
 
     def __init__(self, home: Path, seed: int) -> None:
         self.home, self.file, self.random = home, home / "state.db", random.Random(seed)

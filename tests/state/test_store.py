@@ -313,7 +313,7 @@ with State(Path(sys.argv[1])) as state:
 
 
 def test_two_programs_write_at_once_and_nothing_is_lost(file):
-    """Both also make the tables, if they start at the same moment."""
+    """Both also create the tables if they start at the same time."""
     command = [sys.executable, "-c", WRITER, file]
     both = [subprocess.Popen(command, cwd=ROOT) for _ in range(2)]
     assert [program.wait() for program in both] == [0, 0]

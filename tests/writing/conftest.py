@@ -26,7 +26,7 @@ def song(request, tmp_path):
 
 @pytest.fixture
 def roomy(tmp_path):
-    """A file whose size stays the same whatever its genre, as an undo has to put up with."""
+    """A file with padding, so that its size stays the same whatever its genre."""
     path = make("flac", tmp_path)
     write_genres(path, ["Polka"])
     return path

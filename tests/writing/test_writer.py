@@ -205,14 +205,14 @@ def track_of(path: Path) -> Track:
 
 
 def remove_genre(path: Path) -> None:
-    """Leave the room that it took."""
+    """Remove the genre and keep its space as padding."""
     media = mutagen.File(path)
     del media["genre"]
     media.save()
 
 
 def put_times_back(path: Path, genre: str) -> None:
-    """Change the genre as an editor that hides it: size and mtime are as before."""
+    """Change the genre but neither size nor mtime, as some editors do."""
     status = path.stat()
     write_genres(path, [genre])
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
