@@ -55,7 +55,7 @@ def test_just_the_edited_rows_are_written(home):
     assert (bits(paths[0]), read_genres(paths[1])) == (before, ("Polka",))
 
 
-def test_every_row_is_written_when_that_is_asked(home):
+def test_every_row_is_written_on_request(home):
     paths = song(home), song(home, name="b.flac")
     rows = report(home, *paths)
     rows[1]["genre"] = "Polka"
@@ -64,7 +64,7 @@ def test_every_row_is_written_when_that_is_asked(home):
 
 
 @pytest.mark.parametrize("every", [False, True])
-def test_a_genre_that_was_blanked_is_not_taken_for_a_wish_to_have_none(home, every):
+def test_a_blank_genre_does_not_remove_the_tag(home, every):
     path = song(home, "Ska")
     rows = report(home, path)
     rows[0]["genre"] = " "
@@ -73,7 +73,7 @@ def test_a_genre_that_was_blanked_is_not_taken_for_a_wish_to_have_none(home, eve
     assert bits(path) == before
 
 
-def test_a_file_that_has_just_that_is_not_written(home):
+def test_a_file_that_has_the_genre_already_is_not_written(home):
     path = song(home, "Polka")
     rows = report(home, path)
     rows[0]["genre"] = "Polka"
@@ -82,7 +82,7 @@ def test_a_file_that_has_just_that_is_not_written(home):
     assert bits(path) == before
 
 
-def test_a_second_time_there_is_nothing_to_write(home):
+def test_applying_a_second_time_writes_nothing(home):
     path = song(home)
     rows = report(home, path)
     rows[0]["genre"] = "Polka"
@@ -132,13 +132,13 @@ def test_a_genre_that_was_removed_since_the_report_is_not_put_back(home):
     assert "to none;" in reason
 
 
-def test_a_report_that_does_not_say_what_there_was_is_followed_over_anything(home):
+def test_a_report_without_the_existing_genre_replaces_any_genre(home):
     path = song(home, "Ska")
     rows = [{"path": str(path), "genre": "Polka"}]
     assert applied(home, rows) == [(Action.WRITTEN, "")]
 
 
-def test_what_the_run_of_the_report_wrote_is_no_change_since(home):
+def test_what_the_run_of_the_report_wrote_is_not_a_later_change(home):
     path = song(home, "Jazz")
     done = Outcome(path, Action.WRITTEN, genres=("Jazz",), ranked=(("Jazz", 0.5),))
     write_csv([done], home / "genres.csv", model="small")
@@ -148,7 +148,7 @@ def test_what_the_run_of_the_report_wrote_is_no_change_since(home):
     assert applied(home, rows) == [(Action.WRITTEN, "")]
 
 
-def test_one_value_with_a_semicolon_in_it_is_no_change_since_the_report(home):
+def test_one_value_with_a_semicolon_is_not_a_later_change(home):
     path = song(home, "Rock; Pop")
     assert read_genres(path) == ("Rock; Pop",)
     rows = report(home, path)
@@ -156,7 +156,7 @@ def test_one_value_with_a_semicolon_in_it_is_no_change_since_the_report(home):
     assert applied(home, rows) == [(Action.WRITTEN, "")]
 
 
-def test_one_value_with_a_semicolon_in_it_becomes_two_when_it_is_edited_to_two(home):
+def test_one_value_with_a_semicolon_becomes_two_when_edited(home):
     path = song(home, "Rock; Pop")
     rows = report(home, path)
     rows[0]["genre"] = "Rock; Pop"
@@ -201,7 +201,7 @@ def test_a_row_that_cannot_be_followed_does_not_stop_the_others(home):
     assert [action for action, _ in applied(home, rows)] == [Action.FAILED, Action.WRITTEN]
 
 
-def test_a_hard_link_is_split_only_where_that_is_allowed(home):
+def test_a_hard_link_is_split_only_if_allowed(home):
     path = song(home)
     os.link(path, home / "other.flac")
     rows = [{**row, "genre": "Polka"} for row in report(home, path)]
@@ -223,7 +223,7 @@ def test_audio_that_changed_since_the_prediction_is_reported(home):
     assert applied(home, rows) == [(Action.WRITTEN, reason)]
 
 
-def test_what_is_no_report_is_refused_before_a_run_starts(home):
+def test_a_file_that_is_not_a_report_is_refused_before_a_run_starts(home):
     (home / "genres.csv").write_text("file,genre\n")
     with pytest.raises(ReportError):
         apply.apply_csv(ApplyRequest(home / "genres.csv", state=home / "state.db"), Recorder())
@@ -270,7 +270,7 @@ def test_a_run_of_apply_is_listed_by_the_name_of_its_file(home):
     assert (listed.kind, listed.source, listed.files) == ("apply", "genres.csv", 1)
 
 
-def test_the_note_goes_when_a_person_chooses_and_comes_back_by_an_undo(home):
+def test_a_genre_of_a_person_removes_the_note_and_undo_restores_it(home):
     path = song(home, "Jazz", note=NOTE)
     run(home, [{**row, "genre": "Polka"} for row in report(home, path)])
     assert read_tag(path).note == ""
@@ -278,7 +278,7 @@ def test_the_note_goes_when_a_person_chooses_and_comes_back_by_an_undo(home):
     assert read_tag(path).note == NOTE
 
 
-def test_the_times_are_kept_where_that_is_asked(home):
+def test_the_times_are_kept_on_request(home):
     path = song(home, "Ska")
     before = path.stat().st_mtime_ns
     rows = [{**row, "genre": "Polka"} for row in report(home, path)]

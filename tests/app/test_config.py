@@ -24,7 +24,7 @@ def test_options_are_named_as_on_the_command_line(tmp_path):
     }  # fmt: skip
 
 
-def test_names_may_stand_in_the_config_itself(tmp_path):
+def test_names_may_be_in_the_config_itself(tmp_path):
     path = write(tmp_path, 'whitelist = ["Rock"]\n[aliases]\nRock = "Punk"\n[tree]\nRock = ["Oi"]')
     assert read_config(path) == {
         "whitelist": ["Rock"], "aliases": {"Rock": "Punk"}, "tree": {"Rock": ["Oi"]},
@@ -56,7 +56,7 @@ def test_the_home_folder_of_nobody_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("option", COMMAND_LINE_ONLY)
-def test_what_a_run_does_to_files_is_said_on_the_command_line(tmp_path, option):
+def test_what_a_run_does_to_files_is_set_only_on_the_command_line(tmp_path, option):
     path = write(tmp_path, f"{option} = true")
     with pytest.raises(ConfigError, match=f"{option} cannot be set in a config file; give it on"):
         read_config(path)
@@ -69,7 +69,7 @@ def test_underscores_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize("text", ["top = ", "top", "top = 1\ntop = 2"])
-def test_a_file_that_is_no_toml_is_named(tmp_path, text):
+def test_a_file_that_is_not_toml_is_named(tmp_path, text):
     with pytest.raises(ConfigError, match=r"config\.toml is not valid TOML"):
         read_config(write(tmp_path, text))
 

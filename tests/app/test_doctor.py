@@ -392,7 +392,7 @@ def test_a_config_that_cannot_be_read_is_broken(home: Path, tmp_path: Path, text
     assert result.exit_code == 1 and str(config) in result.stdout.splitlines()[-1]
 
 
-def test_state_and_model_of_the_config_are_looked_at(home: Path) -> None:
+def test_state_and_model_of_the_config_are_examined(home: Path) -> None:
     config = home / "config" / "tag-genres" / "config.toml"
     config.parent.mkdir(parents=True)
     config.write_text('state = "mine.db"\nmodel = ["bundled", "./nowhere"]')
@@ -413,7 +413,7 @@ def test_a_default_model_that_is_not_there_is_broken(
     assert "/no/such/folder" in result.stdout.splitlines()[-1]
 
 
-def test_a_model_of_the_hub_that_may_not_be_got_is_broken(
+def test_a_model_of_the_hub_that_may_not_be_downloaded_is_broken(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from huggingface_hub import constants

@@ -66,9 +66,7 @@ def test_files_that_do_not_change_are_not_opened_again(library: Path, calls: Cou
     assert calls == {}
 
 
-def test_tracks_that_are_known_cost_no_question_each(
-    library: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_known_tracks_cost_no_query_each(library: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run(library)
     asked: Counter[str] = Counter()
     for name in ("do", "rows"):
@@ -83,7 +81,7 @@ def test_tracks_that_are_known_cost_no_question_each(
     assert asked["rows"] and asked.total() < TRACKS / 5
 
 
-def test_what_is_done_follows_the_files_that_changed(library: Path, calls: Counter[str]) -> None:
+def test_work_grows_with_the_files_that_changed(library: Path, calls: Counter[str]) -> None:
     replace = {"write_tags": True, "policy": Policy("replace")}
     assert run(library, **replace).actions[Action.WRITTEN] == TRACKS
     some = sorted(library.iterdir())[:20]

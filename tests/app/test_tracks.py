@@ -123,7 +123,7 @@ def test_a_track_that_failed_is_tried_again_with_more_time(state):
     assert patient.count_tracks() == (1, 1, 0)
 
 
-def test_a_failure_that_does_not_last_is_of_this_run_alone(state):
+def test_a_failure_that_does_not_last_concerns_only_this_run(state):
     library = made(state, [track(0)])
     library.save(1, track(0), Failure(track(0).path, "permission denied", lasting=False))
     assert library.count_tracks() == (1, 0, 0)
@@ -146,7 +146,7 @@ def test_folders_come_once_for_tracks_that_follow_each_other(state):
 # --- memory and locks -----------------------------------------------------------------------------
 
 
-def test_items_are_put_down_as_they_come(state):
+def test_items_are_stored_as_they_come(state):
     def items() -> Iterator[Track]:
         for number in range(10):
             yield track(number)
@@ -179,7 +179,7 @@ def test_another_program_can_write_between_two_tracks(state, walk: Callable[...,
             assert other.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone() == (0, 0, 0)
 
 
-def test_what_becomes_known_on_the_way_is_met_once(state):
+def test_what_becomes_known_during_the_run_comes_once(state):
     library, met = made(state, map(track, range(10))), []
     for number, one, _ in library.unknown():
         met.append(one)

@@ -21,7 +21,7 @@ from tagger.writing import undo as writing_undo
 
 
 @pytest.mark.parametrize("nth", [1, 2])
-def test_an_interrupted_undo_says_how_to_undo_what_it_has_put_back(home, nth, monkeypatch):
+def test_an_interrupted_undo_says_how_to_undo_what_it_restored(home, nth, monkeypatch):
     paths = [song(home, "Ska", name=f"{number}.flac") for number in range(3)]
     run(home, [{**row, "genre": "Polka"} for row in report(home, *paths)])
     restored, progress = [], Recorder()
@@ -41,13 +41,13 @@ def test_an_interrupted_undo_says_how_to_undo_what_it_has_put_back(home, nth, mo
     assert {read_genres(path) for path in paths} == {("Polka",)}
 
 
-def test_without_a_state_there_is_nothing_to_undo_and_none_is_made(home):
+def test_without_a_state_there_is_nothing_to_undo_and_none_is_created(home):
     with pytest.raises(StateError, match="no run has written tags"):
         undo(home)
     assert not (home / "state.db").exists()
 
 
-def test_a_damaged_state_stays_where_it_is_when_something_is_to_be_undone(home, monkeypatch):
+def test_undo_leaves_a_damaged_state_in_its_place(home, monkeypatch):
     path = home / "state.db"
     path.write_bytes(b"garbage" * 100)
     monkeypatch.setattr(undo_command, "default_state", lambda: path)

@@ -157,7 +157,7 @@ def test_hours_in_a_tiny_file_are_a_truncated_file(kind, plan, tmp_path):
 
 @pytest.mark.parametrize("plan", [PLAN, ALL], ids=["4", "all"])
 @pytest.mark.parametrize("kind", ["alac", "aac in m4a"])
-def test_an_m4a_is_as_long_as_its_packets_whatever_it_declares(kind, plan, tmp_path):
+def test_an_m4a_is_as_long_as_its_packets_despite_its_header(kind, plan, tmp_path):
     path = sounds.make(kind, tmp_path, 0.25)
     many_ticks(path)
     assert read_windows(path, plan).seconds == pytest.approx(0.25, abs=0.03)
@@ -178,7 +178,7 @@ EVERY = pytest.mark.parametrize("no_file", ["pipe", "folder", "device", "socket"
 
 @PIPES
 @EVERY
-def test_what_has_taken_the_place_of_a_file_is_an_error_that_may_pass(no_file):
+def test_what_replaced_a_file_is_an_error_that_may_pass(no_file):
     with pytest.raises(OSError, match="no longer a regular file"):
         read_windows(no_file, PLAN)
 
@@ -213,7 +213,7 @@ def test_a_million_tags_in_front_of_nothing_are_not_all_read(tmp_path):
 
 @pytest.mark.parametrize("suffix", [".mp3", ".wav", ".flac", ".m4a", ".ogg", ".dsf", ".wma"])
 @pytest.mark.parametrize("content", [b"x", b"RIFF", b"ID3", b"fLaC", b"OggS", b"\xff\xfb\x90\x44"])
-def test_of_a_few_bytes_the_reason_does_not_say_that_they_are_no_file(suffix, content, tmp_path):
+def test_the_reason_for_a_few_bytes_is_not_that_they_are_not_a_file(suffix, content, tmp_path):
     path = tmp_path / f"x{suffix}"
     path.write_bytes(content)
     message = reason(path)
@@ -226,7 +226,7 @@ def test_of_a_few_bytes_the_reason_does_not_say_that_they_are_no_file(suffix, co
 
 @pytest.mark.parametrize("value", [1e38, -1e38, 1.1e6])
 @pytest.mark.parametrize("suffix", [".wav", ".au"])
-def test_samples_that_no_loudness_explains_are_refused(value, suffix, tmp_path, noise):
+def test_samples_far_beyond_full_scale_are_refused(value, suffix, tmp_path, noise):
     noise[8_000] = value
     soundfile.write(tmp_path / f"x{suffix}", np.stack([noise, noise], 1), 16_000, subtype="FLOAT")
     message = reason(tmp_path / f"x{suffix}")

@@ -231,7 +231,7 @@ def test_an_unreadable_name_ends_in_an_error_that_can_be_printed(tmp_path):
     str(caught.value).encode("utf-8")
 
 
-def test_a_track_that_is_shorter_than_declared_has_no_window_twice(tmp_path, monkeypatch):
+def test_a_track_shorter_than_declared_repeats_no_window(tmp_path, monkeypatch):
     """Its windows are spread, and later chunks must continue the placement of the first."""
 
     class Short:
@@ -277,7 +277,7 @@ def test_parts_of_a_long_track_are_those_of_the_whole(tmp_path, monkeypatch):
     np.testing.assert_allclose(np.concatenate(parts), whole, atol=1e-6)
 
 
-def test_a_last_part_that_turns_out_empty_is_no_failure(tmp_path, monkeypatch):
+def test_an_empty_last_part_is_not_a_failure(tmp_path, monkeypatch):
     path = sounds.make("mp3, constant", tmp_path)
     os.truncate(path, path.stat().st_size * 98 // 100)
     monkeypatch.setattr(windows, "CHUNK_WINDOWS", 59)

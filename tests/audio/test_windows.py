@@ -48,7 +48,7 @@ def test_all_covers_every_sample_without_a_gap(length, samples):
 
 
 @given(LENGTHS, SIZES, COUNTS)
-def test_no_more_windows_than_asked_for_and_no_fewer_where_they_fit(length, samples, count):
+def test_as_many_windows_as_requested_where_they_fit(length, samples, count):
     starts = place_windows(length, plan_of(samples, count))
     assert len(starts) <= count
     if length >= samples * count:

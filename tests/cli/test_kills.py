@@ -155,7 +155,7 @@ def work(words: list[str], log: Path) -> None:
     ("of_runs", "kills"), [(1, 6), pytest.param(15, 100, marks=pytest.mark.slow)]
 )
 @pytest.mark.parametrize("writing", [(), WRITING], ids=["reading", "writing"])
-def test_after_kills_all_is_as_without(
+def test_after_kills_everything_is_as_without_them(
     writing: Sequence[str],
     of_runs: int,
     kills: int,

@@ -62,7 +62,7 @@ tagger.files.atomic.os = System()
 
 
 @pytest.mark.parametrize(("kills", "files"), [(4, 3), pytest.param(20, 5, marks=pytest.mark.slow)])
-def test_it_sees_what_a_program_loses_that_writes_in_place(
+def test_it_sees_the_losses_of_a_program_that_writes_in_place(
     music: Path, kills: int, files: int, tmp_path: Path
 ) -> None:
     few = tmp_path / "few"

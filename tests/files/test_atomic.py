@@ -231,14 +231,14 @@ def test_a_file_that_could_not_keep_its_owner_is_refused(file, monkeypatch):
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
-def test_a_pipe_that_has_taken_the_place_of_the_file_is_refused_and_nobody_waits_for_it(file):
+def test_a_pipe_in_place_of_the_file_is_refused_at_once(file):
     file.unlink()
     os.mkfifo(file)
     with pytest.raises(TagError, match="no longer a regular file"):
         rewrite(file)
 
 
-def test_a_folder_that_has_taken_the_place_of_the_file_is_refused(file):
+def test_a_folder_in_place_of_the_file_is_refused(file):
     file.unlink()
     file.mkdir()
     with pytest.raises(TagError, match="no longer a regular file"):
@@ -246,13 +246,13 @@ def test_a_folder_that_has_taken_the_place_of_the_file_is_refused(file):
 
 
 @LINUX
-def test_a_pipe_that_takes_the_place_of_the_file_while_it_is_edited_keeps_nobody_waiting(file):
+def test_a_pipe_that_replaces_the_file_during_the_edit_is_refused_at_once(file):
     file.unlink()
     os.mkfifo(file)
     atomic._check_unused(file)
 
 
-def test_what_the_disk_has_no_room_for_is_not_copied(file, monkeypatch):
+def test_a_file_without_room_on_the_disk_is_not_copied(file, monkeypatch):
     copied = []
     monkeypatch.setattr(shutil, "copyfile", lambda *paths: copied.append(paths))
     try:
@@ -360,7 +360,7 @@ def test_a_copy_that_cannot_be_made_leaves_nothing(file, monkeypatch):
     assert (file.read_bytes(), scratches(file)) == (b"old", [])
 
 
-def test_a_folder_that_knows_no_fsync_is_no_failure(file, monkeypatch):
+def test_a_folder_without_fsync_is_not_a_failure(file, monkeypatch):
     sync = atomic.sync
 
     def picky(path: Path) -> None:

@@ -49,7 +49,7 @@ def failures(*paths: Path) -> list[tuple[Path, str]]:
     return [(failure.path, failure.reason) for failure in found]
 
 
-def test_tracks_come_by_name_and_folders_where_their_name_stands(root):
+def test_tracks_and_folders_come_in_the_order_of_their_names(root):
     put(root, "c.mp3", "a.flac", "b/2.ogg", "b/1.ogg", "b/a/3.ogg", "B.wav")
     assert names(root) == ["B.wav", "a.flac", "b/1.ogg", "b/2.ogg", "b/a/3.ogg", "c.mp3"]
 
@@ -230,12 +230,12 @@ def test_the_reason_names_the_option():
 
 
 @pytest.mark.parametrize("name", ["cover.jpg", ".hidden.mp3", "@eaDir"])
-def test_a_link_out_that_would_not_be_taken_is_passed_over(root, elsewhere, name):
+def test_a_link_out_to_other_files_is_ignored(root, elsewhere, name):
     (root / name).symlink_to(elsewhere / "cover.jpg")
     assert names(root) == []
 
 
-def test_a_link_that_leads_out_by_other_links_is_not_followed(root, elsewhere):
+def test_a_link_that_leads_out_through_other_links_is_not_followed(root, elsewhere):
     (root / "x.jpg").symlink_to(elsewhere / "a.mp3")
     (root / "y.mp3").symlink_to("x.jpg")
     assert failures(root) == [(root / "y.mp3", LEADS_OUT)]
@@ -294,7 +294,7 @@ def test_a_broken_link_is_a_failure_with_the_path_of_the_link(root):
     assert failures(root) == [(root / "gone.mp3", "a broken link")]
 
 
-def test_a_broken_link_to_no_music_is_passed_over(root):
+def test_a_broken_link_without_a_music_suffix_is_ignored(root):
     (root / "cover.jpg").symlink_to("nowhere.jpg")
     assert names(root) == []
 
@@ -322,7 +322,7 @@ def test_a_folder_may_be_called_like_a_file(root):
 
 
 @PIPES
-def test_a_pipe_is_a_failure_and_nobody_waits_for_it(root):
+def test_a_pipe_is_a_failure_and_is_not_opened(root):
     os.mkfifo(root / "pipe.mp3")
     assert failures(root) == [(root / "pipe.mp3", "not a regular file")]
 

@@ -141,7 +141,7 @@ def test_a_whitelist_file_has_one_genre_a_line_and_comments(tmp_path, encoding):
 
 
 @pytest.mark.parametrize("wrong", [[1], [""], {"Rock": []}, 3, True, [["Rock"]]])
-def test_what_is_no_list_of_names_is_no_whitelist(wrong):
+def test_a_whitelist_must_be_a_list_of_names(wrong):
     with pytest.raises(ConfigError, match=r"whitelist: .* is not the name of a genre; write"):
         load_whitelist(wrong)
 
@@ -162,7 +162,7 @@ def test_aliases_are_lists_or_one_name():
 
 
 @pytest.mark.parametrize("heading", ["", "[aliases]\n"])
-def test_aliases_stand_in_a_toml_file_with_or_without_their_heading(tmp_path, heading):
+def test_aliases_are_read_from_a_toml_file_with_or_without_their_heading(tmp_path, heading):
     path = write(tmp_path, "aliases.toml", heading + 'Rock = ["Rock Music"]\n')
     assert load_aliases(path) == {"Rock": ("Rock Music",)}
 
@@ -192,14 +192,14 @@ def test_a_bad_regular_expression_is_refused(pattern):
 
 @pytest.mark.parametrize("wrong", [["Rock"], 3, None])
 @pytest.mark.parametrize("load", [load_aliases, load_tree])
-def test_what_is_no_table_is_refused(load, wrong):
+def test_a_file_without_a_table_is_refused(load, wrong):
     with pytest.raises(ConfigError, match="write a table with lines such as Rock = "):
         load(wrong)
 
 
 @pytest.mark.parametrize("wrong", [{"Rock": [1]}, {"Rock": {"a": "b"}}, {" ": ["a"]}, {"a": [""]}])
 @pytest.mark.parametrize("load", [load_aliases, load_tree])
-def test_what_is_no_name_is_refused(load, wrong):
+def test_a_value_that_is_not_a_name_is_refused(load, wrong):
     with pytest.raises(ConfigError, match="is not the name of a genre"):
         load(wrong)
 
@@ -212,7 +212,7 @@ def test_a_tree_lists_the_children_of_each_parent():
     assert tree == {"Punk": "Rock", "Grunge": "Rock", "Oi": "Punk"}
 
 
-def test_a_tree_stands_in_a_toml_file(tmp_path):
+def test_a_tree_may_be_a_toml_file(tmp_path):
     assert load_tree(write(tmp_path, "tree.toml", 'Rock = ["Punk"]')) == {"Punk": "Rock"}
 
 
@@ -277,7 +277,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path, load):
 
 
 @pytest.mark.parametrize("load", [load_whitelist, load_aliases, load_tree, read_toml])
-def test_a_file_that_is_no_utf8_is_named(tmp_path, load):
+def test_a_file_that_is_not_utf8_is_named(tmp_path, load):
     path = write(tmp_path, "rules.toml", "Raï = []", "latin-1")
     with pytest.raises(ConfigError, match=r"rules\.toml is not UTF-8 text; save it as UTF-8"):
         load(path)
@@ -285,7 +285,7 @@ def test_a_file_that_is_no_utf8_is_named(tmp_path, load):
 
 @pytest.mark.parametrize("text", ["Rock = [", "Rock", "a = " + "[" * 9999, "a = " + "9" * 9999])
 @pytest.mark.parametrize("load", [load_aliases, load_tree, read_toml])
-def test_a_file_that_is_no_toml_is_named(tmp_path, load, text):
+def test_a_file_that_is_not_toml_is_named(tmp_path, load, text):
     path = write(tmp_path, "rules.toml", text)
     with pytest.raises(ConfigError, match=r"rules\.toml is not valid TOML: .*; fix that line"):
         load(path)

@@ -11,7 +11,7 @@ from tagger.errors import CheckpointError
 from tagger.models.find import DEFAULT_MODEL, find_model
 
 
-def test_what_a_checkpoint_says_of_itself_is_used(model_copy: Path) -> None:
+def test_what_a_checkpoint_states_is_used(model_copy: Path) -> None:
     edit(model_copy, "preprocessor_config.json", mean=-1.5, std=2.5, sampling_rate=8000)
     edit(model_copy, "config.json", problem_type="multi_label_classification")
     info = find_model(str(model_copy))
@@ -32,7 +32,7 @@ def test_the_bundled_model_is_the_default_and_fits_its_promise() -> None:
 
 
 @pytest.mark.parametrize("name", ["", "x" * 10_000, "a\0b", "a--b/c..d", "../x", "a/" + "b" * 300])
-def test_what_can_be_no_name_of_a_model_is_refused(
+def test_an_impossible_name_of_a_model_is_refused(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)

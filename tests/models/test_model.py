@@ -173,7 +173,7 @@ def test_an_mlp_head_that_its_config_does_not_describe_is_refused(
         load_model(find_model(str(folder)), CPU)
 
 
-def test_a_linear_head_is_no_mlp_head(model_copy: Path) -> None:
+def test_a_linear_head_is_refused_as_an_mlp_head(model_copy: Path) -> None:
     edit(model_copy, "config.json", architectures=["ASTWithMlpHead"])
     with pytest.raises(CheckpointError, match="do not fit"):
         load_model(find_model(str(model_copy)), CPU)
@@ -276,7 +276,7 @@ def test_a_memory_that_does_not_hold_one_window_is_an_error_that_says_what_to_do
 # --- a checkpoint that means harm -----------------------------------------------------------------
 
 
-def test_of_a_config_only_what_describes_the_network_is_used(
+def test_only_the_part_of_a_config_that_describes_the_network_is_used(
     model_copy: Path, tiny_model: Path
 ) -> None:
     edit(

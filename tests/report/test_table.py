@@ -48,7 +48,7 @@ def rows(text: str) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(text, newline="")))
 
 
-def test_the_columns_stand_in_the_order_that_was_promised(tmp_path):
+def test_the_columns_are_in_the_documented_order(tmp_path):
     header = written(tmp_path, outcome()).splitlines()[0]
     assert header == (
         "path,genre,confidence,agreement,second,second_confidence,third,third_confidence,windows,"
@@ -90,7 +90,7 @@ def test_a_whitelist_that_admits_nothing_leaves_names_and_confidences_empty(tmp_
     assert row["agreement"] == "0.875"
 
 
-def test_a_track_that_is_no_music_has_no_genre_but_its_probabilities(tmp_path):
+def test_a_track_that_is_not_music_has_probabilities_but_no_genre(tmp_path):
     talk = outcome(
         action=Action.NO_MUSIC, reason="Music at 0.04 is below 0.2", ranked=(), existing=("Talk",)
     )
@@ -110,7 +110,7 @@ def test_a_model_of_two_labels_has_no_third(tmp_path):
     )
 
 
-def test_a_confidence_of_nothing_is_a_zero_and_no_empty_cell(tmp_path):
+def test_a_confidence_of_zero_is_a_zero_and_not_an_empty_cell(tmp_path):
     prediction = predicted(Path("/x"), (0.0, 1.0), ("no", "yes"))
     silent = outcome(prediction=prediction, ranked=(("yes", 1.0), ("no", 0.0)))
     (row,) = rows(written(tmp_path, silent, labels=("no", "yes")))
@@ -261,7 +261,7 @@ def as_excel_saves_it(text: str) -> str:
         lambda text: "",
     ],
 )
-def test_what_is_no_report_as_it_was_written_is_kept_beside_the_new_one(tmp_path, change):
+def test_an_edited_report_is_kept_beside_the_new_one(tmp_path, change):
     target, messages = tmp_path / "genres.csv", []
     edited = change(written(tmp_path, outcome()))
     target.write_bytes(edited.encode())
@@ -271,7 +271,7 @@ def test_what_is_no_report_as_it_was_written_is_kept_beside_the_new_one(tmp_path
     assert len(messages) == 1 and kept.name in messages[0]
 
 
-def test_what_a_person_saves_while_a_run_is_at_work_is_kept(tmp_path):
+def test_what_a_person_saves_during_a_run_is_kept(tmp_path):
     target = tmp_path / "genres.csv"
     before = written(tmp_path, outcome())
 
@@ -336,7 +336,7 @@ def test_a_full_disk_is_a_report_error():
 
 @pytest.mark.parametrize("char", ["=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20"])
 @pytest.mark.parametrize("text", ["{}1", " {}1", "'{}1", "Rock;{}1", "Rock; {}1", "two\n{}1"])
-def test_no_separator_makes_a_formula_of_a_part_of_a_cell(text, char):
+def test_no_separator_turns_a_part_of_a_cell_into_a_formula(text, char):
     """Where semicolons separate, quotes are ignored, and what follows a semicolon is a cell."""
     cell = csv_text(text.format(char))
     assert not [part for part in re.split("[;\n]", cell) if part.lstrip(" ").startswith(char)]

@@ -193,7 +193,7 @@ def test_a_run_of_version_1_can_be_undone(tmp_path, file):
     assert read_genres(path) == ()
 
 
-def test_an_undo_of_version_1_can_be_undone_to_and_fro(tmp_path, file):
+def test_an_undo_of_version_1_can_be_undone_and_redone(tmp_path, file):
     old = OldRun(tmp_path, file)
     assert actions(undo_run(file, old.undo)) == ["written"]
     assert read_genres(old.path) == ("Jazz",)
@@ -258,7 +258,7 @@ with State(Path(sys.argv[1])) as state:
 """
 
 
-def test_two_programs_bring_one_state_up_to_date(tmp_path, file):
+def test_two_programs_upgrade_one_state(tmp_path, file):
     OldRun(tmp_path, file)
     command = [sys.executable, "-c", OPENED, str(file)]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
@@ -300,7 +300,7 @@ def test_a_newer_version_is_refused_and_untouched(tmp_path, file):
 
 
 @pytest.mark.parametrize("content", [b"x", b"garbage " * 1000, b"SQLite format 3\0" + b"\xff" * 99])
-def test_a_file_given_as_state_that_is_none_is_refused_and_untouched(tmp_path, file, content):
+def test_a_file_that_is_not_a_state_is_refused_and_untouched(tmp_path, file, content):
     file.write_bytes(content)
     before = untouched(tmp_path)
     with pytest.raises(StateError, match="--state"):
@@ -402,7 +402,7 @@ def test_a_damaged_state_is_kept_aside_and_a_new_one_is_started(tmp_path, file, 
 
 
 @pytest.mark.parametrize("content", [b"garbage " * 1000, b"x", bytes(5000)])
-def test_what_stands_at_the_place_of_our_own_state_is_ours_and_kept_aside(
+def test_a_damaged_file_in_place_of_our_own_state_is_set_aside(
     tmp_path, file, content, monkeypatch
 ):
     file.write_bytes(content)
@@ -446,7 +446,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 
 @NO_KILL
-def test_what_was_committed_outlives_a_kill_and_what_was_not_does_not(file):
+def test_only_what_was_committed_survives_a_kill(file):
     subprocess.run([sys.executable, "-c", KILLED, file], cwd=ROOT)
     assert Path(f"{file}-wal").stat().st_size > 0
     with open_state(file, refuse_message) as opened:
@@ -456,7 +456,7 @@ def test_what_was_committed_outlives_a_kill_and_what_was_not_does_not(file):
 # --- setting aside --------------------------------------------------------------------------------
 
 
-def test_what_sqlite_keeps_beside_a_state_goes_with_it(tmp_path, file):
+def test_files_that_sqlite_keeps_beside_a_state_move_with_it(tmp_path, file):
     ends = ("", "-wal", "-shm", "-journal")
     for end in ends:
         Path(f"{file}{end}").write_text(f"content{end}")
@@ -612,12 +612,12 @@ def test_the_lock_does_not_outlive_a_kill(file, other):
         pass
 
 
-def test_the_state_can_be_read_while_another_run_is_at_work(file, other):
+def test_the_state_can_be_read_during_another_run(file, other):
     with State(file) as opened:
         assert opened.runs() == []
 
 
-def test_one_process_is_alone_as_often_as_it_likes(file):
+def test_one_process_can_take_the_lock_repeatedly(file):
     for _ in range(2):
         with State(file) as opened, opened.locked(refuse_message):
             pass
@@ -631,7 +631,7 @@ def test_the_lock_is_given_back_when_the_run_fails(file):
             pass
 
 
-def test_a_lock_file_that_is_none_is_an_error_with_advice(file):
+def test_an_unusable_lock_file_is_an_error_with_advice(file):
     Path(f"{file}-lock").write_bytes(b"garbage " * 1000)
     with (
         State(file) as opened,

@@ -142,7 +142,7 @@ def test_an_undo_can_be_undone(home, file):
     assert read_fields(path) == after
 
 
-def test_undos_of_undos_go_to_and_fro(home, file):
+def test_undos_of_undos_alternate(home, file):
     path = song(home, "Polka")
     write(file, "Jazz", path)
     fields = [read_fields(path)]
@@ -154,7 +154,7 @@ def test_undos_of_undos_go_to_and_fro(home, file):
 
 
 @pytest.mark.parametrize("options", [PLAIN, KEEP])
-def test_a_change_that_stands_again_can_be_undone_again(home, file, options):
+def test_a_change_in_effect_again_can_be_undone_again(home, file, options):
     path = song(home, "Polka")
     run = write(file, "Jazz", path, options=options)
     for _ in range(3):
@@ -164,7 +164,7 @@ def test_a_change_that_stands_again_can_be_undone_again(home, file, options):
         assert read_genres(path) == ("Jazz",)
 
 
-def test_an_undo_of_an_undo_is_not_what_undo_alone_takes_back(home, file):
+def test_undo_without_a_run_does_not_undo_an_undo(home, file):
     path = song(home, "Polka")
     write(file, "Jazz", path)
     undo(file)
@@ -173,7 +173,7 @@ def test_an_undo_of_an_undo_is_not_what_undo_alone_takes_back(home, file):
     assert read_genres(path) == ("Polka",)
 
 
-def test_an_undo_over_which_a_run_wrote_is_not_undone(home, file):
+def test_an_undo_is_not_undone_if_a_later_run_wrote(home, file):
     path = song(home, "Polka")
     write(file, "Jazz", path)
     undo(file)
@@ -186,7 +186,7 @@ def test_an_undo_over_which_a_run_wrote_is_not_undone(home, file):
     assert read_genres(path) == ("Rock",)
 
 
-def test_of_an_undo_the_files_that_changed_since_are_left_alone(home, file):
+def test_undoing_an_undo_leaves_files_that_changed_since(home, file):
     first, second = song(home, "Polka"), song(home, "Ska", name="b.flac")
     undo(file, write(file, "Jazz", first, second))
     edit(first, "By hand")
@@ -279,7 +279,7 @@ def test_undos_of_two_runs_are_undone_at_once(home, file):
     assert read_genres(path) == ("Rock",)
 
 
-def test_a_run_that_there_was_not_is_named(home, file):
+def test_a_run_that_does_not_exist_is_named(home, file):
     path = song(home)
     run = write(file, "Jazz", path)
     with pytest.raises(StateError, match=f"there is no run {run + 1} in .*--list"):
@@ -290,7 +290,7 @@ def test_a_run_that_there_was_not_is_named(home, file):
 # --- by path --------------------------------------------------------------------------------------
 
 
-def test_by_path_the_last_change_of_each_file_is_undone(home, file):
+def test_undoing_by_path_undoes_the_last_change_of_each_file(home, file):
     path, other = song(home, "Polka"), song(home, "Ska", name="b.flac")
     write(file, "Jazz", path, other)
     write(file, "Rock", path)
@@ -298,7 +298,7 @@ def test_by_path_the_last_change_of_each_file_is_undone(home, file):
     assert [(item.path, item.genres) for item in outcomes] == [(path, ("Jazz",)), (other, ("Ska",))]
 
 
-def test_by_path_again_goes_further_back(home, file):
+def test_undoing_by_path_again_goes_further_back(home, file):
     path = song(home, "Polka")
     for genre in ("Jazz", "Rock", "Blues"):
         write(file, genre, path)
@@ -311,14 +311,14 @@ def test_by_path_again_goes_further_back(home, file):
         undo(file, paths=[path])
 
 
-def test_by_path_other_places_are_left_alone(home, file):
+def test_undoing_by_path_leaves_other_places_alone(home, file):
     path, other = song(home, "Polka"), song(home, "Ska", name="a.flac.d/b.flac")
     write(file, "Jazz", path, other)
     assert [item.path for item in undo(file, paths=[path])] == [path]
     assert read_genres(other) == ("Jazz",)
 
 
-def test_runs_and_paths_are_what_those_runs_wrote_there(home, file):
+def test_runs_and_paths_together_select_what_those_runs_wrote_there(home, file):
     path, other = song(home, "Polka"), song(home, "Ska", name="b.flac")
     first = write(file, "Jazz", path, other)
     write(file, "Rock", other)
@@ -359,7 +359,7 @@ def test_an_undo_killed_before_it_was_recorded_is_seen(home, file, options):
 
 
 @pytest.mark.parametrize("options", [PLAIN, KEEP])
-def test_what_a_killed_undo_meant_to_turn_still_stands_when_that_undo_is_undone(
+def test_what_a_killed_undo_meant_to_undo_is_still_in_effect_when_that_undo_is_undone(
     home, file, options
 ):
     path = song(home, "Polka")
@@ -407,7 +407,7 @@ def test_a_genre_that_was_set_after_a_killed_undo_is_kept(home, file, at, keep_t
     assert read_genres(path) == ("By hand",)
 
 
-def test_a_change_that_was_never_made_is_known_for_it_after_a_later_one_was_undone(home, file):
+def test_a_change_that_was_never_made_is_recognised_after_a_later_one_was_undone(home, file):
     path = song(home, "Polka")
     with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
         kill_before_replacing(patch)
@@ -433,7 +433,7 @@ def counts(file: Path) -> list[tuple[str, int, int]]:
     return [(run.kind, run.files, run.remaining) for run in undo_command.list_runs(file)]
 
 
-def test_the_list_counts_what_each_run_changed_and_what_of_it_stands(home, file):
+def test_the_list_counts_what_each_run_changed_and_what_is_still_in_effect(home, file):
     first, second = song(home), song(home, name="b.flac")
     run = write(file, "Jazz", first, second)
     with State(file) as state:
@@ -535,7 +535,7 @@ def test_an_undo_can_be_undone_after_a_move(home, file, moved, way):
     assert read_genres(moved / "a.flac") == ("Jazz",)
 
 
-def test_of_a_library_that_was_moved_in_part_both_parts_are_undone(home, file, moved):
+def test_both_parts_of_a_partly_moved_library_are_undone(home, file, moved):
     path, other = song(home, "Polka"), song(home, "Ska", name="b.flac")
     write(file, "Jazz", path, other)
     moved.mkdir(parents=True)
@@ -814,7 +814,7 @@ class Walk:
 
 @pytest.mark.parametrize("length", [15, pytest.param(40, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("seed", range(6))
-def test_whatever_happens_an_undo_gives_back_just_what_was_there(home, seed, length):
+def test_whatever_happens_an_undo_restores_exactly_the_old_fields(home, seed, length):
     walk = Walk(home, seed)
     steps = [walk.write, walk.write, walk.undo_last, walk.undo_some, walk.undo_some, walk.undo_path]
     steps += [walk.edit, walk.retitle]

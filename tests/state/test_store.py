@@ -94,7 +94,7 @@ def test_a_prediction_holds_for_this_file_checkpoint_and_plan_only(state, asked)
     assert recall(state, TRACK) == predicted()
 
 
-def test_predictions_of_two_checkpoints_and_plans_stand_beside_each_other(state):
+def test_predictions_of_two_checkpoints_and_plans_coexist(state):
     large = Prediction(TRACK, LARGE.labels, (0.5, 0.25, 0.25), 1.0, 4, 60.0)
     state.save_prediction(predicted(), *KNOWN)
     state.save_prediction(large, LARGE.fingerprint, LARGE.plan(FOUR.windows).key)
@@ -102,14 +102,14 @@ def test_predictions_of_two_checkpoints_and_plans_stand_beside_each_other(state)
     assert recall(state, TRACK, LARGE, FOUR) == large
 
 
-def test_a_newer_prediction_takes_the_place_of_an_older(state):
+def test_a_newer_prediction_replaces_an_older(state):
     state.save_prediction(predicted(), *KNOWN)
     state.save_prediction(predicted(LATER), *KNOWN)
     assert recall(state, TRACK) is None
     assert recall(state, LATER) == predicted(LATER)
 
 
-def test_all_is_there_again_when_the_file_is_opened_again(file, state):
+def test_everything_is_there_when_the_file_is_opened_again(file, state):
     state.save_prediction(predicted(), *KNOWN)
     with State(file) as again:
         assert recall(again, TRACK) == predicted()
@@ -262,7 +262,7 @@ def test_a_file_of_a_newer_version_is_refused_and_left_alone(file):
 @pytest.mark.parametrize(
     "content", [b"garbage " * 1000, b"x", b"SQLite format 3\0" + b"\xff" * 5000]
 )
-def test_a_file_that_is_no_database_is_refused_in_one_line_and_left_alone(tmp_path, content):
+def test_a_file_that_is_not_a_database_is_refused_in_one_line_and_left_alone(tmp_path, content):
     path = tmp_path / "notes.txt"
     path.write_bytes(content)
     with pytest.raises(StateError, match=r"notes\.txt cannot be used .*--state") as caught:

@@ -114,7 +114,7 @@ def test_an_mp3_keeps_the_version_of_its_id3(tmp_path, made, genres):
 @EACH
 @given(data=st.data(), genres=GENRES)
 @pytest.mark.parametrize("kind", ["mp3", "wavpack"])
-def test_of_an_id3v1_the_genre_byte_changes_alone(tmp_path, kind, data, genres):
+def test_only_the_genre_byte_of_an_id3v1_changes(tmp_path, kind, data, genres):
     made = data.draw(files(kind))
     path = placed(tmp_path, made)
     write_genres(path, genres)
@@ -283,7 +283,7 @@ TAGGABLE += ("aac in m4a", "mp3, variable", "mp3, constant, no Xing")
 
 
 @pytest.mark.parametrize("kind", TAGGABLE)
-def test_the_digest_is_blind_to_tags(kind, tmp_path):
+def test_the_digest_does_not_depend_on_tags(kind, tmp_path):
     path = sounds.make(kind, tmp_path)
     before = digest_packets(path)
     file = mutagen.File(path, easy=True)
@@ -321,7 +321,7 @@ EVERY = pytest.mark.parametrize("no_file", ["pipe", "folder", "device", "socket"
 
 @PIPES
 @EVERY
-def test_what_has_taken_the_place_of_a_file_has_no_digest(no_file):
+def test_what_replaced_a_file_has_no_digest(no_file):
     assert digest_packets(no_file) is None
 
 

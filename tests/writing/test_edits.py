@@ -195,7 +195,7 @@ def test_a_separator_in_a_name_does_not_decide(tmp_path):
     assert (edit.path, edit.genres) == (Path("/Earth, Wind, Fire.mp3"), ("Funk",))
 
 
-def test_lines_are_not_ended_by_marks_that_only_python_takes_for_it(tmp_path):
+def test_line_breaks_that_only_python_knows_end_no_row(tmp_path):
     edit = one(tmp_path, "path,genre\n/a\u2028\x85\x0b\x1c.mp3,Rock\n")
     assert edit.path == Path("/a\u2028\x85\x0b\x1c.mp3")
 
@@ -212,7 +212,7 @@ def test_a_header_alone_holds_no_edits(tmp_path):
 # --- two rows for one file ------------------------------------------------------------------------
 
 
-def test_a_second_row_of_the_same_wish_is_dropped(tmp_path):
+def test_a_second_row_with_the_same_genre_is_dropped(tmp_path):
     edit = one(tmp_path, "path,genre\n/a.mp3,Rock; Pop\n/x/../a.mp3,Rock;Pop\n")
     assert (edit.row, edit.problem) == (2, "")
 
@@ -222,7 +222,7 @@ def test_of_equal_rows_the_edited_one_stays(tmp_path):
     assert (edit.row, edit.edited) == (3, True)
 
 
-def test_rows_of_different_wishes_each_have_a_problem(tmp_path):
+def test_rows_with_different_genres_each_have_a_problem(tmp_path):
     content = "path,genre\n/a.mp3,Rock\n/b.mp3,Pop\n/a.mp3,Jazz\n/a.mp3,Ska\n"
     assert [(edit.row, edit.problem) for edit in edits(tmp_path, content)] == [
         (2, "row 4 gives it another genre"),
@@ -245,7 +245,7 @@ def test_a_folder_is_refused(tmp_path):
         read_edits(tmp_path)
 
 
-def test_a_workbook_is_to_be_saved_as_csv(tmp_path):
+def test_a_workbook_must_be_saved_as_csv(tmp_path):
     with zipfile.ZipFile(tmp_path / "edited.csv", "w") as file:
         file.writestr("[Content_Types].xml", "")
     assert "save it as CSV" in refusal(tmp_path, (tmp_path / "edited.csv").read_bytes())
@@ -260,7 +260,7 @@ def test_a_workbook_is_to_be_saved_as_csv(tmp_path):
         pytest.param(b"\xff\xfepath,genre\n", id="damaged UTF-16"),
     ],
 )
-def test_what_is_no_text_is_refused(content, tmp_path):
+def test_a_file_that_is_not_text_is_refused(content, tmp_path):
     assert "save it as CSV in UTF-8" in refusal(tmp_path, content)
 
 

@@ -48,7 +48,7 @@ def test_an_undo_that_would_change_anything_else_is_refused(song, state, monkeyp
     assert len(state.changes(run)) == 1
 
 
-def test_undo_puts_the_old_genres_back(song, state):
+def test_undo_restores_the_old_genres(song, state):
     write_genres(song, ["Polka", "Ska"])
     fields, run = read_fields(song), state.begin_run("tag")
     write(song, state, run, REPLACE)
@@ -139,7 +139,7 @@ def test_a_replacement_that_was_done_but_reported_as_failed_can_be_undone(song, 
     assert read_fields(song) == fields
 
 
-def test_a_later_genre_is_not_undone_even_if_the_times_were_put_back(song, state):
+def test_a_later_genre_is_kept_even_if_the_times_were_restored(song, state):
     run = state.begin_run("tag")
     write(song, state, run)
     status = song.stat()
@@ -199,7 +199,7 @@ with State(Path(sys.argv[2])) as state:
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no such signal here")
-def test_a_crash_between_journal_and_replacement_is_undone_as_nothing(song, state):
+def test_undo_after_a_crash_between_journal_and_replacement_changes_nothing(song, state):
     before = bits(song)
     run = subprocess.run([sys.executable, "-c", CRASHED, song, state.path], cwd=ROOT)
     assert run.returncode == -signal.SIGKILL
@@ -210,7 +210,7 @@ def test_a_crash_between_journal_and_replacement_is_undone_as_nothing(song, stat
     assert state.changes(number) == []
 
 
-def test_what_was_written_with_its_times_kept_is_undone_with_them_kept(roomy, state):
+def test_a_write_that_kept_the_times_is_undone_with_the_times_kept(roomy, state):
     before, fields = identify(roomy), read_fields(roomy)
     run = state.begin_run("tag")
     assert write_keeping(roomy, state, run).action is Action.WRITTEN
@@ -231,7 +231,7 @@ def test_two_runs_that_kept_the_times_are_undone_one_after_the_other(roomy, stat
 
 @pytest.mark.parametrize("undoing", [undo_keeping, undo])
 @pytest.mark.parametrize("by_hand", ["By hand", "Polka", "Jazz!"])
-def test_a_genre_set_since_is_kept_though_all_times_are(roomy, state, undoing, by_hand):
+def test_a_later_genre_is_kept_if_every_write_kept_the_times(roomy, state, undoing, by_hand):
     run = state.begin_run("tag")
     write_keeping(roomy, state, run)
     status = roomy.stat()
@@ -251,7 +251,7 @@ def test_a_write_that_kept_the_times_may_be_undone_without_keeping_them(roomy, s
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no such signal here")
-def test_a_crash_before_a_replacement_that_keeps_the_times_is_undone_as_nothing(roomy, state):
+def test_undo_after_a_crash_before_a_replacement_that_keeps_the_times_changes_nothing(roomy, state):
     before = bits(roomy)
     command = [sys.executable, "-c", CRASHED, roomy, state.path, "keep"]
     assert subprocess.run(command, cwd=ROOT).returncode == -signal.SIGKILL

@@ -112,7 +112,7 @@ def test_a_file_that_is_gone_is_a_failed_outcome(song, state):
     assert "no such file" in outcome.reason.lower()
 
 
-def test_a_container_without_tags_is_predicted_and_no_failure(tmp_path, state):
+def test_a_container_without_tags_is_predicted_and_is_not_a_failure(tmp_path, state):
     path = tmp_path / "x.au"
     soundfile.write(path, np.zeros(1000), 16_000)
     outcome = write(path, state, state.begin_run("tag"))
@@ -226,7 +226,7 @@ def test_a_tag_is_read_once_while_the_file_stays_the_same(roomy, state, reads):
     assert reads == [roomy]
 
 
-def test_a_tag_whose_change_hides_behind_its_times_is_read_again(roomy, state, reads):
+def test_a_tag_that_changed_without_its_times_is_read_again(roomy, state, reads):
     tag_of(track_of(roomy), state)
     put_times_back(roomy, "Ska")
     assert tag_of(track_of(roomy), state).genres == ("Ska",)
@@ -240,14 +240,14 @@ def test_a_tag_that_we_wrote_need_not_be_read_again(roomy, state, reads):
     assert reads == []
 
 
-def test_a_tag_that_was_put_back_is_read_again(roomy, state, reads):
+def test_a_restored_tag_is_read_again(roomy, state, reads):
     run = state.begin_run("tag")
     write_keeping(roomy, state, run)
     undo_keeping(state, run)
     assert tag_of(track_of(roomy), state).genres == ("Polka",)
 
 
-def test_a_tag_that_cannot_be_read_is_no_tag(roomy, state):
+def test_an_unreadable_tag_is_an_error_and_is_not_stored(roomy, state):
     roomy.write_bytes(b"no sound")
     with pytest.raises(TagError):
         tag_of(track_of(roomy), state)
@@ -310,19 +310,19 @@ def test_a_note_states_what_was_written_and_by_which_model(song, state):
     }
 
 
-def test_no_note_is_written_unasked(song, state):
+def test_a_note_is_written_only_on_request(song, state):
     write_noting(song, state, options=WriteOptions())
     assert (read_genres(song), read_tag(song).note) == (("Jazz",), "")
 
 
-def test_a_note_that_is_there_is_kept_in_step_unasked(song, state):
+def test_an_existing_note_is_always_updated(song, state):
     write_noting(song, state)
     write_noting(song, state, jazz=0.125, options=WriteOptions())
     assert (read_genres(song), note_of(song)["genres"]) == (("Rock",), ["Rock"])
     assert note_of(song)["confidence"] == 0.875
 
 
-def test_an_undo_puts_the_note_back_too(song, state):
+def test_an_undo_restores_the_note_too(song, state):
     write_noting(song, state)
     fields = read_fields(song)
     write_noting(song, state, jazz=0.125)
@@ -330,7 +330,7 @@ def test_an_undo_puts_the_note_back_too(song, state):
     assert read_fields(song) == fields
 
 
-def test_our_own_genres_are_replaced_where_just_those_may_be(song, state):
+def test_replace_own_replaces_our_own_genres(song, state):
     write_noting(song, state)
     outcome = write_noting(song, state, OWN, jazz=0.125)
     assert (outcome.action, read_genres(song)) == (Action.WRITTEN, ("Rock",))
@@ -338,9 +338,7 @@ def test_our_own_genres_are_replaced_where_just_those_may_be(song, state):
 
 @pytest.mark.parametrize("genres", [("Polka",), ("Jazz",), ("Jazz", "Ska")])
 @pytest.mark.parametrize("has_note", [False, True])
-def test_genres_of_a_person_are_kept_where_just_our_own_may_be_replaced(
-    song, state, genres, has_note
-):
+def test_replace_own_keeps_the_genres_of_a_person(song, state, genres, has_note):
     if has_note:
         write_noting(song, state, jazz=0.125)
     write_genres(song, genres, read_tag(song).note)
@@ -378,7 +376,7 @@ def test_genres_that_replaced_those_of_a_person_are_ours(song, state):
 
 
 @pytest.mark.parametrize("name", ["secret/place/mine", "secret/place/mine/", "./mine"])
-def test_a_note_names_the_folder_of_a_model_and_not_where_it_is(song, state, name, tmp_path):
+def test_a_note_names_the_folder_of_a_model_without_its_path(song, state, name, tmp_path):
     given = str(tmp_path / name)
     write_noting(song, state, models=[replace(MODEL, name=given, folder=Path(given))])
     assert note_of(song)["model"] == "mine"
