@@ -388,7 +388,7 @@ def test_what_changed_since_the_report_is_left_alone_and_named(invoke: Run, musi
     assert genres_in(music) == NONE_YET | {"a.flac": ("Bop",), "b.mp3": ("Mine",)}
 
 
-def test_what_is_no_report_is_one_line_and_exit_code_1(invoke: Run, music: Path) -> None:
+def test_a_file_that_is_not_a_report_is_one_line_and_exit_code_1(invoke: Run, music: Path) -> None:
     sheet = music.parent / "sheet.csv"
     sheet.write_text("name,style\na,b\n")
     for file in (sheet, music / "a.flac"):
@@ -425,9 +425,7 @@ def test_two_runs_are_undone_together(invoke: Run, music: Path) -> None:
     assert genres_in(music) == NONE_YET
 
 
-def test_a_run_that_a_later_one_wrote_over_is_not_undone_before_that(
-    invoke: Run, music: Path
-) -> None:
+def test_a_run_is_not_undone_before_a_later_one_that_overwrote_it(invoke: Run, music: Path) -> None:
     write_all(invoke, music)
     write_all(invoke, music, "--top", 2)
     done = invoke("undo", "--run", 1)
@@ -458,7 +456,9 @@ def test_the_tags_of_a_library_that_moved_are_taken_back(invoke: Run, music: Pat
 
 
 @pytest.mark.parametrize("given", [("--from", "."), ("--to", ".")])
-def test_the_old_place_and_the_new_one_go_together(invoke: Run, given: tuple[str, str]) -> None:
+def test_undo_needs_the_old_place_and_the_new_one_together(
+    invoke: Run, given: tuple[str, str]
+) -> None:
     done = invoke("undo", *given)
     assert done.returncode == 2 and "--from and --to go together" in done.stderr
 
@@ -595,7 +595,7 @@ def unwritable(*paths: Path) -> Iterator[None]:
             path.chmod(mode)
 
 
-def test_what_cannot_be_written_says_why_and_all_else_is_written(
+def test_what_cannot_be_written_has_a_reason_and_everything_else_is_written(
     invoke: Run, music: Path, tmp_path: Path
 ) -> None:
     locked = song(music / "locked" / "locked.flac")

@@ -122,7 +122,7 @@ def test_aliases_rename_predicted_and_existing_genres(shelf: Shelf) -> None:
     assert shelf.genres() == (("Hard Rock",), ("Folk", "Hard Rock"), ("Folk", "Hard Rock"))
 
 
-def test_only_what_the_whitelist_has_is_written(shelf: Shelf) -> None:
+def test_only_genres_of_the_whitelist_are_written(shelf: Shelf) -> None:
     names = shelf.file("genres.txt", "# mine\n\nMetal\nJazz\n")
     rows = shelf.write("--whitelist", names)
     assert rows["plain.flac"]["reason"] == "Metal at 0.35 is below 0.5"
@@ -256,7 +256,7 @@ def know_by(model: Path, home: Path, path: Path, shares: dict[str, float]) -> No
     ],
 )
 @pytest.mark.parametrize("options", [["--write-tags"], ["--write-tags", "--dry-run"], []])
-def test_music_is_tagged_and_what_is_none_is_left_alone(
+def test_music_is_tagged_and_what_is_not_music_is_left_alone(
     invoke: Run,
     tmp_path: Path,
     checkpoints: dict[str, Path],

@@ -99,7 +99,7 @@ def test_explain_says_that_one_track_is_no_album(invoke: Run, music: Path) -> No
     assert "(this track alone)" not in invoke(music / "a.flac", "--explain").stdout
 
 
-def test_what_nobody_may_write_is_left_alone_by_root_as_well(invoke: Run, music: Path) -> None:
+def test_root_too_leaves_read_only_files_alone(invoke: Run, music: Path) -> None:
     (music / "a.flac").chmod(0o444)
     done = invoke(music, "--write-tags")
     assert done.returncode == 3

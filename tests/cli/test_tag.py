@@ -49,7 +49,7 @@ def test_every_option_says_what_it_does(option: str) -> None:
     assert getattr(parameter, "help", None)
 
 
-def test_undo_has_a_help_of_its_own() -> None:
+def test_undo_has_its_own_help() -> None:
     shown = CliRunner().invoke(main, ["undo", "--help"])
     assert shown.exit_code == 0
     assert "--run" in shown.output and "PATH..." not in shown.output
@@ -130,7 +130,7 @@ def _has_cuda() -> bool:
     return torch.cuda.is_available()
 
 
-def test_stdout_holds_the_report_alone_and_quiet_says_nothing(
+def test_stdout_holds_only_the_report_and_quiet_prints_nothing(
     run: Run, tmp_path: Path, tiny_model: Path
 ) -> None:
     song = shutil.copy(LIBRARY / "02 Quiet Fugue.flac", tmp_path)
@@ -209,7 +209,7 @@ def test_messages_do_not_pass_terminal_escapes_on(invoke: Run, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("error", [None, StateError("damaged"), KeyboardInterrupt(), ValueError()])
-def test_the_handler_of_sigterm_is_put_back_when_a_command_ends(
+def test_the_handler_of_sigterm_is_restored_when_a_command_ends(
     error: BaseException | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def listed(*_: object) -> list[object]:
@@ -303,7 +303,7 @@ def test_a_config_that_is_named_takes_the_place_of_the_users(invoke: Run, home: 
     assert planned(invoke, home, "--config", "other.toml") == ["Rock; Metal", "Polka"]
 
 
-def test_rules_may_stand_in_the_config_itself(invoke: Run, home: Path) -> None:
+def test_rules_may_be_in_the_config_itself(invoke: Run, home: Path) -> None:
     configure(
         home,
         'whitelist = ["Prog", "Loud"]\ntop = 2\n[aliases]\nProg = "rock"\n'
@@ -338,7 +338,7 @@ def test_undo_and_apply_use_the_state_of_the_config(invoke: Run, home: Path) -> 
     assert read_genres(home.parent / "Music" / "a.flac") == ("Rock", "Metal")
 
 
-def test_what_is_no_habit_is_not_taken_from_a_config_by_undo(invoke: Run, home: Path) -> None:
+def test_undo_takes_no_option_of_a_single_run_from_a_config(invoke: Run, home: Path) -> None:
     music = home.parent / "Music"
     for options in (["--on-existing", "append"], ["--on-existing", "replace"]):
         assert invoke(music, "--write-tags", *options).returncode == 0
@@ -385,7 +385,7 @@ def test_a_wrong_config_is_one_line_and_exit_code_2(
     assert "Traceback" not in done.stderr and done.stdout == ""
 
 
-def test_a_config_that_is_named_must_be_there(invoke: Run, home: Path) -> None:
+def test_a_config_given_by_name_must_exist(invoke: Run, home: Path) -> None:
     done = invoke(home.parent / "Music", "--config", "none.toml")
     assert done.returncode == 2 and "'none.toml' cannot be read" in done.stderr
 
@@ -441,7 +441,7 @@ def test_explain_names_files_that_fail_and_ends_with_3(invoke: Run, home: Path) 
     assert f"{music / 'c.flac'}\n  result: failed: " in done.stdout
 
 
-def test_explain_says_of_which_album_the_scores_are_the_mean(invoke: Run, home: Path) -> None:
+def test_explain_names_the_album_whose_mean_the_scores_are(invoke: Run, home: Path) -> None:
     music = home.parent / "Music"
     know(home, [music / "b.flac"], JAZZ)
     done = invoke(music, "--explain", "--by", "album", "--min-confidence", 0.4)
@@ -473,7 +473,7 @@ def test_with_the_report_on_stdout_a_dry_run_shows_nothing_else_there(
     assert len(done.stdout.splitlines()) == 3
 
 
-def test_a_dry_run_shows_what_stays_only_if_asked(invoke: Run, home: Path) -> None:
+def test_a_dry_run_shows_unchanged_tracks_only_on_request(invoke: Run, home: Path) -> None:
     music = home.parent / "Music"
     assert "b.flac" not in invoke(music, "--dry-run").stdout
     printed = invoke(music, "--dry-run", "--verbose").stdout
@@ -560,7 +560,7 @@ def seen(sent: str) -> list[str]:
     return lines
 
 
-def test_the_diff_is_coloured_on_a_terminal_alone(run: Run, home: Path) -> None:
+def test_the_diff_is_coloured_only_on_a_terminal(run: Run, home: Path) -> None:
     arguments = (home.parent / "Music", "--dry-run", "--on-existing", "replace")
     sent = on_a_terminal(home, *arguments)
     assert "\x1b[31m- Polka\x1b[0m" in sent and "\x1b[32m+ Rock\x1b[0m" in sent
@@ -608,7 +608,7 @@ def test_terminal_escapes_of_names_and_tags_are_shown_harmlessly(invoke: Run, ho
     assert r"\x1b[2J.csv" in shown[-1].stdout
 
 
-def test_what_an_undo_took_away_is_said_in_words(invoke: Run, home: Path) -> None:
+def test_an_undo_that_removes_a_genre_says_so(invoke: Run, home: Path) -> None:
     music = home.parent / "Music"
     assert invoke(music, "--write-tags").returncode == 0
     assert f"written: {music / 'a.flac'}: (no genre)" in invoke("undo", "--verbose").stderr

@@ -325,7 +325,7 @@ def test_odd_labels_and_names_of_a_checkpoint_are_harmless(
 
 
 @pytest.mark.parametrize("label", [*ESCAPES.values(), "\ud800"])
-def test_a_label_that_no_tag_may_hold_is_refused_harmlessly(
+def test_a_label_that_is_unsafe_in_a_tag_is_refused_harmlessly(
     tiny_model: Path, tmp_path: Path, label: str
 ) -> None:
     if label == ESCAPES["breaks the line in Unicode"]:
@@ -377,7 +377,7 @@ def test_a_training_run_on_odd_labels_is_harmless(tmp_path: Path) -> None:
     assert json.loads((out / "metrics.json").read_text(encoding="utf-8"))
 
 
-def test_a_label_that_no_tag_may_hold_is_not_learned(tmp_path: Path) -> None:
+def test_a_label_that_is_unsafe_in_a_tag_is_not_learned(tmp_path: Path) -> None:
     data = write_clips(tmp_path / "data")
     (data / "noise").rename(data / ESCAPES["clears the screen"])
     done = run_finetune("--data", data, "--out", tmp_path / "out", *TINY)
@@ -386,7 +386,7 @@ def test_a_label_that_no_tag_may_hold_is_not_learned(tmp_path: Path) -> None:
     assert not obeyed(done.output)
 
 
-def test_names_of_clips_that_are_no_text_are_harmless(tmp_path: Path) -> None:
+def test_names_of_clips_that_are_not_text_are_harmless(tmp_path: Path) -> None:
     data = write_clips(tmp_path / "data")
     for number, path in enumerate(sorted(data.glob("*/*.wav"))):
         text = [*ESCAPES.values()][number]

@@ -194,7 +194,7 @@ def test_other_results_are_a_fault() -> None:
     assert side_row(wrong, right.done.results).endswith("| 1 of 2, 0.1100 |")
 
 
-def test_a_side_that_fails_has_a_fault_and_no_time(tiny_model: Path, tracks: list[Path]) -> None:
+def test_a_side_that_fails_has_an_error_and_no_time(tiny_model: Path, tracks: list[Path]) -> None:
     subject = Subject(str(tiny_model), tracks[:1], "cpu", 5)
     failing = subject.command("none", tracks[:1])
     failing.time()

@@ -264,9 +264,9 @@ def test_a_frame_of_any_size_is_kept_if_it_is_not_read(tmp_path: Path) -> None:
     assert read_genres(path) == ("Ska",) and picture in path.read_bytes()
 
 
-def test_undo_keeps_what_a_note_that_is_cut_off_has_swallowed(tmp_path: Path) -> None:
-    swallowed = frame(4, "TIT2", b"\3Title") + bytes(1000)
-    cut_off = b"TXXX" + synchsafe(5000) + b"\0\0" + f"\3{FIELD}\0old\0".encode() + swallowed
+def test_undo_keeps_what_a_truncated_note_has_absorbed(tmp_path: Path) -> None:
+    absorbed = frame(4, "TIT2", b"\3Title") + bytes(1000)
+    cut_off = b"TXXX" + synchsafe(5000) + b"\0\0" + f"\3{FIELD}\0old\0".encode() + absorbed
     path = mp3(tmp_path, id3(frame(4, "TCON", b"\3Rock"), cut_off))
     fields, before = read_fields(path), other_tags(path)
     write_genres(path, ["Ska"], "new")
@@ -281,7 +281,7 @@ def test_a_genre_that_is_cut_off_is_not_overwritten(tmp_path: Path) -> None:
         write_genres(path, ["Ska"])
 
 
-def test_undo_brings_back_that_a_tag_held_an_empty_genre_alone(tmp_path: Path) -> None:
+def test_undo_restores_a_tag_with_only_an_empty_genre(tmp_path: Path) -> None:
     path = mp3(tmp_path, id3(frame(4, "TCON", b""), bytes(100)))
     fields = read_fields(path)
     write_genres(path, ["Ska"])

@@ -85,7 +85,7 @@ def test_other_words_in_an_albums_name_stay(name):
     assert album(album=name, album_artist="Yes") != album(album="Live", album_artist="Yes")
 
 
-def test_an_album_whose_name_is_a_disc_alone_keeps_it():
+def test_an_album_named_only_by_a_disc_keeps_its_name():
     assert album(album="(Disc 1)", album_artist="Yes") == ("album", "yes", "(disc 1)")
 
 
@@ -101,7 +101,7 @@ def test_albums_of_one_title_without_an_album_artist_belong_together_within_a_fo
 
 
 @pytest.mark.parametrize("name", ["", "  ", "Unknown Album", "[unknown]"])
-def test_without_an_album_the_folder_stands_for_it(name):
+def test_without_an_album_the_folder_is_the_album(name):
     assert album("/m/a/1.mp3", album=name, album_artist="Queen") == ("folder", "/m/a")
 
 
@@ -190,7 +190,7 @@ def test_by_folder_different_artists_are_averaged():
 @pytest.mark.parametrize(
     "artist", ["Queen feat. Bowie", "QUEEN ft. Bowie", "Queen (feat. X)", "queen featuring B", ""]
 )  # fmt: skip
-def test_guests_and_missing_artists_make_no_compilation(artist):
+def test_guests_and_missing_artists_do_not_make_a_compilation(artist):
     tracks = [
         (predicted("/m/1.mp3"), TagInfo(album="Now", artist="Queen")),
         (predicted("/m/2.mp3"), TagInfo(album="Now", artist=artist)),

@@ -158,7 +158,7 @@ def test_the_labels_show_where_they_come_from(labels, audioset, discogs):
     assert are_independent(labels) is (audioset or discogs)
 
 
-def test_the_columns_of_genres_leave_out_what_is_none():
+def test_the_columns_of_genres_leave_out_what_is_not_a_genre():
     assert [AUDIOSET[place] for place in genre_columns(AUDIOSET)] == list(AUDIOSET_NAMES)
     assert [DISCOGS[place] for place in genre_columns(list(DISCOGS))] == list(DISCOGS[:-2])
     assert genre_columns(("Speech", "Music")) is None
@@ -244,7 +244,7 @@ def test_labels_of_audioset_are_spelled_as_in_a_library():
     assert rank_genres(predicted(**shares)) == [("Hip-Hop", 0.7), ("R&B", 0.2), ("Latin", 0.1)]
 
 
-def test_of_independent_labels_of_one_genre_the_best_counts():
+def test_the_best_of_independent_labels_of_one_genre_counts():
     shares = {"hiphop": 0.2, "Hip hop": 0.5, "jazz": 0.3}
     ranked = rank_genres(predicted(multi_label=True, **shares))
     assert ranked == [("Hip-Hop", 0.5), ("Jazz", 0.3)]
@@ -283,7 +283,7 @@ def test_a_prediction_may_have_fewer_than_three_labels():
 # --- models that know more than genres ------------------------------------------------------------
 
 
-def test_what_is_no_genre_of_audioset_is_not_ranked():
+def test_labels_of_audioset_that_are_not_genres_are_not_ranked():
     shares = {"Music": 0.9, "Guitar": 0.8, "Happy music": 0.7, "Jazz": 0.3, "Blues": 0.2}
     prediction = prediction_of(AUDIOSET, **shares)
     for vocabulary in (Vocabulary(), Vocabulary(whitelist=("Guitar", "Jazz", "Blues"))):
@@ -346,7 +346,7 @@ def test_the_users_rules_hold_for_parents_of_discogs(whitelist, tree, genres):
     assert decide(prediction_of(DISCOGS, Electronic__House=0.5), tagged(), policy).genres == genres
 
 
-def test_parents_of_discogs_stand_before_those_of_the_users_tree():
+def test_parents_of_discogs_come_before_those_of_the_users_tree():
     vocabulary = Vocabulary(tree={"House": "Dance"})
     policy = Policy(style="both", with_parents=True, vocabulary=vocabulary)
     decision = decide(prediction_of(DISCOGS, Electronic__House=0.5), tagged(), policy)
@@ -426,7 +426,7 @@ AUDIOBOOK = prediction_of(DISCOGS, **{"Non-Music__Audiobook": 0.61}, Electronic_
 )
 @pytest.mark.parametrize("tag", [tagged(), tagged("Audiobook"), tagged_by_us("Jazz")])
 @pytest.mark.parametrize("on_existing", ON_EXISTING)
-def test_what_is_no_music_is_left_alone_and_the_reason_says_why(prediction, line, tag, on_existing):
+def test_what_is_not_music_is_left_alone_with_a_reason(prediction, line, tag, on_existing):
     decision = decide(prediction, tag, Policy(on_existing, min_confidence=0))
     assert (decision.action, decision.genres, decision.reason) == (Action.NO_MUSIC, (), line)
     assert decision.steps == (f"music: {line}",)
@@ -434,7 +434,7 @@ def test_what_is_no_music_is_left_alone_and_the_reason_says_why(prediction, line
 
 
 @given(predictions_of(AUDIOSET, DISCOGS), TAGS, POLICIES)
-def test_what_is_no_music_is_written_under_no_policy(prediction, tag, policy):
+def test_what_is_not_music_is_written_under_no_policy(prediction, tag, policy):
     verdict = {"Music": 0.01} if "Music" in prediction.labels else {"Non-Music---Audiobook": 1.0}
     pairs = zip(prediction.labels, prediction.probabilities, strict=True)
     shares = {label: 0.9 * share for label, share in pairs} | verdict
@@ -470,7 +470,7 @@ def test_how_sure_a_model_must_be_of_music_is_the_users_choice():
     assert decide(prediction, tagged(), Policy(min_music=0)).genres == ("Jazz",)
 
 
-def test_a_model_of_genres_alone_says_of_nothing_that_it_is_no_music():
+def test_a_model_of_genres_alone_never_predicts_that_a_track_is_not_music():
     shares = dict.fromkeys(AUDIOSET_NAMES, 0.01)
     decision = decide(predicted(multi_label=True, **shares), tagged(), Policy())
     assert decision.action is Action.UNSURE
@@ -495,7 +495,7 @@ def test_nothing_is_erased(prediction, tag, policy):
 
 
 @given(predictions(), TAGS, POLICIES)
-def test_append_keeps_every_genre_that_is_there(prediction, tag, policy):
+def test_append_keeps_every_existing_genre(prediction, tag, policy):
     decision = decide(prediction, tag, replace(policy, on_existing="append", min_confidence=0))
     there = set(keys(map(policy.vocabulary.aliased, tag.genres)))
     assert decision.action is not Action.WOULD_WRITE or there <= set(keys(decision.genres))
@@ -578,25 +578,25 @@ def test_a_protected_genre_keeps_all_as_it_is(on_existing):
     assert decision.reason == "it has audiobook, which is protected"
 
 
-def test_append_adds_behind_what_is_there_and_never_twice():
+def test_append_adds_after_existing_genres_and_never_twice():
     policy = Policy("append", top=2, ratio=0)
     decision = decide(predicted(jazz=0.6, rock=0.4), tagged("Polka", "JAZZ"), policy)
     assert decision.genres == ("Polka", "JAZZ", "Rock")
     assert decision.reason == "added to Polka; JAZZ, as Polka; JAZZ; Rock"
 
 
-def test_append_does_not_respell_what_is_there_by_built_in_names():
+def test_append_does_not_respell_existing_genres_by_built_in_names():
     decision = decide(predicted(rock=0.9), tagged("hiphop"), Policy("append"))
     assert decision.genres == ("hiphop", "Rock")
 
 
-def test_append_does_not_respell_what_is_there_by_the_whitelist():
+def test_append_does_not_respell_existing_genres_by_the_whitelist():
     policy = Policy("append", vocabulary=Vocabulary(whitelist=("rock", "polka")))
     decision = decide(predicted(rock=0.9), tagged("Polka"), policy)
     assert decision.genres == ("Polka", "rock")
 
 
-def test_append_respells_what_is_there_by_the_users_aliases():
+def test_append_respells_existing_genres_by_the_users_aliases():
     policy = Policy("append", vocabulary=Vocabulary(aliases={"Hip-Hop": ("Rap",)}))
     decision = decide(predicted(hiphop=0.9), tagged("rap", "hip hop"), policy)
     assert (decision.genres, decision.reason) == (("Hip-Hop",), "respells rap; hip hop")
@@ -609,7 +609,7 @@ def test_an_equal_value_is_not_written_again(on_existing):
     assert decision.reason == "it already has this genre"
 
 
-def test_replace_puts_the_prediction_in_place_of_what_was_there():
+def test_replace_replaces_existing_genres_by_the_prediction():
     decision = decide(predicted(jazz=0.9, rock=0.1), tagged("A", "B"), Policy("replace"))
     assert (decision.genres, decision.reason) == (("Jazz",), "replaces A; B")
 
@@ -642,7 +642,7 @@ def test_at_the_floor_it_is_written():
 
 
 @pytest.mark.parametrize("multi_label", [False, True])
-def test_a_confidence_that_is_no_number_is_never_sure(multi_label):
+def test_a_confidence_of_nan_is_never_sure(multi_label):
     shares = {"rock": float("nan"), "Rock": float("nan")}
     decision = decide(predicted(multi_label=multi_label, **shares), tagged(), Policy())
     assert decision.action is Action.UNSURE
@@ -655,7 +655,7 @@ def test_what_the_whitelist_does_not_admit_is_not_written():
     assert decision.reason == "none of its possible genres is on the whitelist"
 
 
-def test_a_parent_in_place_of_what_was_predicted_is_named_in_the_reason():
+def test_a_parent_that_replaces_the_prediction_is_named_in_the_reason():
     vocabulary = Vocabulary(whitelist=("Rock",), tree={"Punk": "Rock"})
     decision = decide(predicted(Punk=0.9, jazz=0.1), tagged(), Policy(vocabulary=vocabulary))
     assert (decision.genres, decision.reason) == (("Rock",), "it has no genre, predicted as Punk")

@@ -296,7 +296,7 @@ def test_a_toml_file_may_start_with_a_byte_order_mark(tmp_path):
     assert read_toml(path) == {"Rock": ["Punk"]}
 
 
-def test_lists_of_yaml_that_hold_one_another_do_not_multiply(tmp_path):
+def test_nested_references_of_yaml_do_not_multiply(tmp_path):
     levels = [f"- &l{n} [{', '.join([f'*l{n - 1}'] * 9)}]" for n in range(1, 30)]
     path = write(tmp_path, "tree.yaml", "\n".join(["- &l0 rock", *levels]))
     with pytest.raises(ConfigError, match="write the names out"):

@@ -134,7 +134,7 @@ def test_absurd_features_are_refused(model_copy: Path, changes: dict[str, object
 
 
 @pytest.mark.parametrize("label", ["a\x1b[2J", "a\nb", "a\0b", "\x9b2J", "\ud800"])
-def test_a_label_that_no_tag_may_hold_is_refused(model_copy: Path, label: str) -> None:
+def test_a_label_that_is_unsafe_in_a_tag_is_refused(model_copy: Path, label: str) -> None:
     edit(model_copy, "config.json", id2label={"0": label, "1": "b", "2": "c", "3": "d"})
     with pytest.raises(CheckpointError, match="cannot be a label"):
         find_model(str(model_copy))
@@ -178,7 +178,7 @@ def test_a_json_file_that_is_a_trap_is_refused(
 
 
 @pytest.mark.parametrize("damage", [make_pipe, make_endless])
-def test_weights_that_are_no_regular_file_are_refused(
+def test_weights_that_are_not_a_regular_file_are_refused(
     model_copy: Path, damage: Callable[[Path], None]
 ) -> None:
     damage(model_copy / "model.safetensors")

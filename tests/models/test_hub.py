@@ -101,7 +101,7 @@ def test_two_at_once_download_it_once(hub: Hub) -> None:
     assert hub.fetched() == NEEDED
 
 
-def test_where_no_links_can_be_made_files_are_copied(
+def test_files_are_copied_where_links_cannot_be_made(
     hub: Hub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def forbidden(*given: object) -> None:
@@ -126,7 +126,7 @@ def test_what_another_program_has_downloaded_is_used(hub: Hub, tiny_model: Path)
     assert hub.asked == []
 
 
-def test_a_snapshot_without_weights_is_no_checkpoint_yet(hub: Hub, tiny_model: Path) -> None:
+def test_a_snapshot_without_weights_is_not_a_checkpoint_yet(hub: Hub, tiny_model: Path) -> None:
     folder = tagger_hub.fetch(tagger_hub.Wanted("x", "someone/tiny"), print, quiet=True)
     (folder / "model.safetensors").unlink()
     assert tagger_cache.cached("someone/tiny") is None
@@ -136,7 +136,7 @@ def test_a_snapshot_without_weights_is_no_checkpoint_yet(hub: Hub, tiny_model: P
 
 
 @pytest.mark.parametrize("revision", ["main", COMMIT, COMMIT[:7]])
-def test_a_revision_may_be_asked_for(hub: Hub, revision: str) -> None:
+def test_a_revision_may_be_requested(hub: Hub, revision: str) -> None:
     info = find_model(f"someone/tiny@{revision}")
     assert info.name == f"someone/tiny@{COMMIT}"
     hub.repos.clear()
@@ -151,7 +151,7 @@ def test_main_stays_what_it_was_at_the_first_download(hub: Hub) -> None:
     assert find_model("someone/tiny").folder.name == COMMIT
 
 
-def test_another_commit_than_the_one_asked_for_is_refused(
+def test_a_commit_other_than_the_requested_one_is_refused(
     hub: Hub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answer = Handler.about
@@ -160,7 +160,7 @@ def test_another_commit_than_the_one_asked_for_is_refused(
     assert hub.fetched() == []
 
 
-def test_pickled_weights_are_fetched_only_where_there_are_no_others(
+def test_pickled_weights_are_downloaded_only_if_there_are_no_others(
     hub: Hub, tiny_model: Path
 ) -> None:
     files = hub.repos["someone/tiny"]
@@ -189,7 +189,7 @@ def test_weights_in_parts_are_fetched_if_all_are_there(hub: Hub) -> None:
         (["model.safetensors", "pytorch_model.bin"], "it has no safetensors or pytorch_model.bin"),
     ],
 )
-def test_a_repository_that_is_no_classifier_costs_one_request(
+def test_a_repository_that_is_not_a_classifier_costs_one_request(
     hub: Hub, absent: list[str], message: str
 ) -> None:
     for name in absent:
@@ -307,7 +307,7 @@ def test_a_list_without_sizes_and_hashes_is_refused(
 
 
 @pytest.mark.parametrize("answer", [b"", b"<html>", b"[]", b"[" * 100_000])
-def test_an_endpoint_that_is_no_hub_is_named(
+def test_an_endpoint_that_is_not_a_hub_is_named(
     hub: Hub, answer: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Handler, "do_GET", lambda self: self.send(200, answer))
@@ -693,7 +693,7 @@ def test_a_token_goes_to_the_hub_alone(
 @pytest.mark.parametrize(
     "endpoint", ["nonsense", "http://[", "http://127.0.0.1:nine", "ftp://x", "http://"]
 )
-def test_an_endpoint_that_is_no_address_is_one_line(
+def test_an_endpoint_that_is_not_an_address_is_one_line(
     hub: Hub, monkeypatch: pytest.MonkeyPatch, endpoint: str
 ) -> None:
     monkeypatch.setattr(constants, "ENDPOINT", endpoint)

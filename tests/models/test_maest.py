@@ -167,7 +167,7 @@ def test_a_window_fills_the_frames_of_the_model_and_leaves_no_sample(
     assert fbank(torch.zeros(1, samples - 1)).shape == (1, front_end.frames - 1, 96)
 
 
-def test_one_frame_is_no_window() -> None:
+def test_one_frame_is_not_a_window() -> None:
     with pytest.raises(ValueError, match="unusable front end"):
         maest(1)
 
@@ -280,7 +280,7 @@ def test_features_that_are_not_computed_here_are_refused_by_name(
     assert f"{key} " in str(caught.value) and repr(value) in str(caught.value)
 
 
-def test_features_of_maest_that_are_not_said_to_be_its_are_refused(folder: Path) -> None:
+def test_features_of_maest_that_are_not_declared_as_such_are_refused(folder: Path) -> None:
     config = extractor_config(FRAMES[5])
     del config["feature_extractor_type"]
     write_json(folder / "preprocessor_config.json", config)

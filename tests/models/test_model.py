@@ -211,7 +211,7 @@ def small_memory(model: GenreModel, limit: int, monkeypatch: pytest.MonkeyPatch)
     return sizes
 
 
-def test_what_is_started_gives_the_same_when_it_is_asked_for(tiny_model: Path) -> None:
+def test_started_batches_give_the_same_results_when_requested(tiny_model: Path) -> None:
     import torch
 
     info = find_model(str(tiny_model))
@@ -228,7 +228,7 @@ def test_what_is_started_gives_the_same_when_it_is_asked_for(tiny_model: Path) -
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 7, 100])
-def test_a_batch_is_computed_in_parts_of_the_size_asked_for(
+def test_a_batch_is_computed_in_parts_of_the_requested_size(
     tiny_model: Path, batch_size: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     info = find_model(str(tiny_model))
@@ -245,7 +245,7 @@ def test_without_a_size_the_model_has_one_that_suits_the_device(tiny_model: Path
     assert 8 <= load_model(find_model(DEFAULT_MODEL), CPU).batch_size <= 32
 
 
-def test_a_batch_that_the_memory_does_not_hold_is_halved_for_good(
+def test_a_batch_too_large_for_the_memory_is_halved_permanently(
     tiny_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     info, said = find_model(str(tiny_model)), []
@@ -263,7 +263,7 @@ def test_a_batch_that_the_memory_does_not_hold_is_halved_for_good(
     assert len(said) == 1
 
 
-def test_a_memory_that_does_not_hold_one_window_is_an_error_that_says_what_to_do(
+def test_too_little_memory_for_one_window_is_an_error_with_advice(
     tiny_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     info = find_model(str(tiny_model))
@@ -299,7 +299,7 @@ def test_only_the_part_of_a_config_that_describes_the_network_is_used(
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_weights_that_are_no_numbers_are_refused(model_copy: Path, value: float) -> None:
+def test_weights_that_are_not_finite_are_refused(model_copy: Path, value: float) -> None:
     from safetensors.numpy import load_file, save_file
 
     weights = load_file(model_copy / "model.safetensors")

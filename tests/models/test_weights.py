@@ -563,7 +563,7 @@ def test_ambiguous_shapes_are_refused(
         fold_dora({**weights, "x.m": torch.ones(m)}, 1.0)
 
 
-def test_folding_leaves_what_it_was_given_as_it_was() -> None:
+def test_folding_does_not_change_its_input() -> None:
     weights = {
         "x.weight": torch.ones(3, 4), "x.A": torch.ones(4, 2), "x.B": torch.zeros(2, 3),
         "x.m": torch.ones(1, 4) * 2, "y.weight": torch.ones(2),
