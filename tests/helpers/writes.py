@@ -46,7 +46,7 @@ def retitled(path: Path, genres: object, note: str = "") -> None:
     media.save()
 
 
-def resounded(path: Path, genres: object, note: str = "") -> None:
+def with_other_audio(path: Path, genres: object, note: str = "") -> None:
     write_genres(path, list(genres))
     data = bytearray(path.read_bytes())
     data[-600:-590] = b"\x55" * 10

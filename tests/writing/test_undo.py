@@ -16,10 +16,10 @@ from helpers.writes import (
     bits,
     identify,
     predicted,
-    resounded,
     retitled,
     undo,
     undo_keeping,
+    with_other_audio,
     write,
     write_keeping,
 )
@@ -27,7 +27,7 @@ from helpers.writes import (
 from tagger.state.store import State
 from tagger.tags.genre_tag import read_fields, read_genres, write_genres
 from tagger.types import Action
-from tagger.writing import writer as apply
+from tagger.writing import writer as writer_module
 from tagger.writing.undo import undo_changes
 from tagger.writing.writer import Writer
 
@@ -35,7 +35,7 @@ ROOT = Path(__file__).parents[2]
 KNOWN = (INFO.fingerprint, PLAN)
 
 
-@pytest.mark.parametrize("damage", [retitled, resounded])
+@pytest.mark.parametrize("damage", [retitled, with_other_audio])
 def test_an_undo_that_would_change_anything_else_is_refused(song, state, monkeypatch, damage):
     run = state.begin_run("tag")
     write(song, state, run)
@@ -155,7 +155,7 @@ def test_undo_works_where_times_are_too_coarse_to_tell(song, state, monkeypatch)
     os.utime(song, (0, 0))
     run = state.begin_run("tag")
     with monkeypatch.context() as patch:
-        patch.setattr(apply, "write_genres", _at_zero)
+        patch.setattr(writer_module, "write_genres", _at_zero)
         assert write(song, state, run, REPLACE).action is Action.WRITTEN
     (change,) = state.changes(run)
     assert (change.old.size, change.old.mtime_ns) == (change.new.size, change.new.mtime_ns)

@@ -20,10 +20,10 @@ from helpers.writes import (
     bits,
     identify,
     predicted,
-    resounded,
     retitled,
     undo,
     undo_keeping,
+    with_other_audio,
     write,
     write_keeping,
 )
@@ -36,7 +36,7 @@ from tagger.state.store import State
 from tagger.tags.genre_tag import read_fields, read_genres, read_tag, write_genres
 from tagger.tags.verify import digest_packets
 from tagger.types import Action, FrontEnd, Outcome, TagInfo, Track, WriteOptions
-from tagger.writing import writer as apply
+from tagger.writing import writer as writer_module
 from tagger.writing.writer import Writer, report_prediction, tag_of, uninterrupted, write_prediction
 
 KNOWN = (INFO.fingerprint, PLAN)
@@ -142,11 +142,11 @@ def broken(path: Path, genres: object, note: str = "") -> None:
     raise TagError("cannot be written", path)
 
 
-@pytest.mark.parametrize("damage", [retitled, resounded, cut, broken])
+@pytest.mark.parametrize("damage", [retitled, with_other_audio, cut, broken])
 def test_a_write_that_would_change_anything_else_is_refused(song, state, monkeypatch, damage):
     state.save_prediction(predicted(song), *KNOWN)
     before, run = bits(song), state.begin_run("tag")
-    monkeypatch.setattr(apply, "write_genres", damage)
+    monkeypatch.setattr(writer_module, "write_genres", damage)
     outcome = write(song, state, run)
     assert outcome.action is Action.FAILED
     assert outcome.reason
@@ -178,7 +178,7 @@ def test_a_genre_that_is_set_while_the_copy_is_prepared_is_kept(song, state, mon
         return digest_packets(path)
 
     run = state.begin_run("tag")
-    monkeypatch.setattr(apply, "digest_packets", digest_while_the_user_edits)
+    monkeypatch.setattr(writer_module, "digest_packets", digest_while_the_user_edits)
     assert write(song, state, run).action is Action.FAILED
     assert read_genres(song) == ("By hand",)
     assert state.changes(run) == []
@@ -196,7 +196,7 @@ def reads(monkeypatch):
         paths.append(path)
         return read_tag(path)
 
-    monkeypatch.setattr(apply, "read_tag", read)
+    monkeypatch.setattr(writer_module, "read_tag", read)
     return paths
 
 
@@ -275,7 +275,7 @@ def test_a_genre_set_after_the_last_look_at_the_tag_is_kept(roomy, state, monkey
     remove_genre(roomy)
     tag_of(track_of(roomy), state)
     prediction = replace(predicted(roomy), track=track_of(roomy))
-    monkeypatch.setattr(apply, "read_tag", read_while_the_user_edits)
+    monkeypatch.setattr(writer_module, "read_tag", read_while_the_user_edits)
     outcome = write_prediction(prediction, POLICY, Writer(state, state.begin_run("tag")))
     assert (outcome.action, read_genres(roomy)) == (Action.FAILED, ("By hand",))
 
@@ -414,7 +414,7 @@ def test_an_interrupt_during_a_write_leaves_a_finished_file(song, state, monkeyp
         signal.raise_signal(signal.SIGINT)
         write_genres(path, list(genres))
 
-    monkeypatch.setattr(apply, "write_genres", interrupted)
+    monkeypatch.setattr(writer_module, "write_genres", interrupted)
     run = state.begin_run("tag")
     with pytest.raises(KeyboardInterrupt):
         write(song, state, run)
