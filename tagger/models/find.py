@@ -9,7 +9,7 @@ from typing import Any
 
 from tagger.errors import CheckpointError
 from tagger.genres.labels import are_independent
-from tagger.models import checkpoint, hub
+from tagger.models import checkpoint
 from tagger.models.checkpoint import BUNDLED, ModelInfo
 from tagger.models.presets import PRESETS
 
@@ -74,6 +74,8 @@ def _find_folder(name: str, say: Callable[[str], None], quiet: bool) -> tuple[st
     # A preset comes first: the meaning of a name must not depend on the current folder.
     if name not in PRESETS and os.path.isdir(name):  # no error for a name too long for a path
         return name, Path(name)
+    from tagger.models import hub  # neither --help nor a run with a model on disk needs it
+
     if want := hub.wanted(name):
         folder = hub.fetch(want, say, quiet=quiet)
         return f"{want.repo}@{folder.name}", folder
