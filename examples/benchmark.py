@@ -42,9 +42,9 @@ from benchmark_page import AGREEMENT, agreement_row, page_of
 from benchmark_sides import COUNT, Side, Subject
 from make_tracks import make_tracks
 
-from tagger.models.find import DEFAULT_MODEL, find_model
+from tagger.models.find import find_model
 from tagger.state.store import State
-from tagger.types import Prediction, Track
+from tagger.types import DEFAULT_MODEL, Prediction, Track
 
 MANY = (1_000, 20_000, 100_000)  # tracks of the unchanged libraries
 LONG = (3, 600)  # minutes of the two long tracks

@@ -42,8 +42,8 @@ from soak_library import make_library, make_model, make_sources
 from soak_processes import FIGURES, decoders, left_behind, measure
 from torture_bench import workplace
 
-from tagger.models.find import DEFAULT_MODEL
 from tagger.state.store import State
+from tagger.types import DEFAULT_MODEL
 
 ROOT = Path(__file__).parents[1]
 MAIN = 0.06  # share of the kills that hit the main process

@@ -157,6 +157,7 @@ class WriteOptions:
     provenance: bool = False  # add our own field; an existing one is always kept up to date
 
 
+DEFAULT_MODEL = "gtzan-small"  # the bundled one; here, since --help names it without loading models
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from tagger.audio.windows import Count
-from tagger.models.find import DEFAULT_MODEL
+from tagger.types import DEFAULT_MODEL
 from training.errors import TrainingError
 
 T = TypeVar("T")

@@ -31,9 +31,10 @@ from tagger.app.models import folder_of
 from tagger.errors import ConfigError
 from tagger.models import cache, hub
 from tagger.models.device import count_cores
-from tagger.models.find import DEFAULT_MODEL, find_model
+from tagger.models.find import find_model
 from tagger.models.presets import PRESETS, is_non_commercial
 from tagger.state.store import default_state
+from tagger.types import DEFAULT_MODEL
 from tagger.version import __version__
 
 

@@ -9,9 +9,10 @@ from pathlib import Path
 
 from tagger.models import cache, hub
 from tagger.models.checkpoint import BUNDLED
-from tagger.models.find import DEFAULT_MODEL, find_model
+from tagger.models.find import find_model
 from tagger.models.presets import PRESETS, Preset
 from tagger.models.weights import load_network
+from tagger.types import DEFAULT_MODEL
 
 
 def folder_of(preset: Preset) -> Path | None:

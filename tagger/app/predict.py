@@ -7,9 +7,10 @@ from operator import itemgetter
 from pathlib import Path
 
 from tagger.files.scan import find_tracks
-from tagger.models.find import DEFAULT_MODEL, find_model
+from tagger.models.find import find_model
 from tagger.models.model import load_model
 from tagger.types import (
+    DEFAULT_MODEL,
     Failure,
     Prediction,
     PredictOptions,

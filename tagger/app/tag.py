@@ -24,10 +24,11 @@ from tagger.genres.albums import Albums
 from tagger.genres.policy import Policy, decide
 from tagger.inference.ensemble import combine, combined_labels
 from tagger.models.checkpoint import ModelInfo
-from tagger.models.find import DEFAULT_MODEL, find_model
+from tagger.models.find import find_model
 from tagger.report.table import check_target, write_csv
 from tagger.state.store import State, open_state
 from tagger.types import (
+    DEFAULT_MODEL,
     Action,
     Failure,
     Outcome,

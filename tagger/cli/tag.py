@@ -18,8 +18,7 @@ from tagger.cli.options import ChangeOptions, change_options, predict_options
 from tagger.cli.rules import Rules, rules_options
 from tagger.cli.undo import undo
 from tagger.cli.values import ModelName
-from tagger.models.find import DEFAULT_MODEL
-from tagger.types import PredictOptions
+from tagger.types import DEFAULT_MODEL, PredictOptions
 from tagger.version import __version__
 
 OTHER_COMMANDS: dict[str, click.Command] = {

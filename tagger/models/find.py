@@ -12,8 +12,8 @@ from tagger.genres.labels import are_independent
 from tagger.models import checkpoint
 from tagger.models.checkpoint import BUNDLED, ModelInfo
 from tagger.models.presets import PRESETS
+from tagger.types import DEFAULT_MODEL
 
-DEFAULT_MODEL = "gtzan-small"
 MULTI_LABEL = "multi_label_classification"
 
 

@@ -24,10 +24,9 @@ from tagger.app.diagnosis import Container, Device, Package
 from tagger.audio import decoders
 from tagger.cli.doctor import doctor as command
 from tagger.models import device
-from tagger.models.find import DEFAULT_MODEL
 from tagger.state.database import VERSION
 from tagger.state.store import State
-from tagger.types import Prediction, Track
+from tagger.types import DEFAULT_MODEL, Prediction, Track
 
 
 @pytest.fixture

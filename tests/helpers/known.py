@@ -11,10 +11,10 @@ from typing import Any
 
 from helpers.containers import make
 from tagger.models.checkpoint import ModelInfo
-from tagger.models.find import DEFAULT_MODEL, find_model
+from tagger.models.find import find_model
 from tagger.state.store import State
 from tagger.tags.genre_tag import write_genres
-from tagger.types import Outcome, Prediction, PredictOptions, Track
+from tagger.types import DEFAULT_MODEL, Outcome, Prediction, PredictOptions, Track
 
 Shares = Mapping[str, float]
 ROCK: Shares = {"rock": 0.6, "metal": 0.35, "pop": 0.05}

@@ -8,7 +8,8 @@ import pytest
 from helpers.models import edit
 
 from tagger.errors import CheckpointError
-from tagger.models.find import DEFAULT_MODEL, find_model
+from tagger.models.find import find_model
+from tagger.types import DEFAULT_MODEL
 
 
 def test_what_a_checkpoint_states_is_used(model_copy: Path) -> None:

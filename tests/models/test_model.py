@@ -20,9 +20,9 @@ from tagger.errors import CheckpointError, DeviceError
 from tagger.files.scan import find_tracks
 from tagger.inference.predict import predict_tracks
 from tagger.models.checkpoint import ModelInfo
-from tagger.models.find import DEFAULT_MODEL, find_model
+from tagger.models.find import find_model
 from tagger.models.model import GenreModel, load_model
-from tagger.types import Prediction, Track
+from tagger.types import DEFAULT_MODEL, Prediction, Track
 
 
 def test_probabilities_are_those_of_the_pipeline_on_the_same_windows(tiny_model: Path) -> None:

@@ -16,10 +16,11 @@ from transformers import ASTConfig, ASTForAudioClassification
 
 from tagger.genres.labels import AUDIOSET_NAMES
 from tagger.models.checkpoint import ModelInfo
-from tagger.models.find import DEFAULT_MODEL, find_model
+from tagger.models.find import find_model
 from tagger.models.heads import ASTWithMlpHead
 from tagger.models.model import load_model
 from tagger.models.network import Network
+from tagger.types import DEFAULT_MODEL
 
 
 def drawn(

@@ -7,8 +7,9 @@ import re
 import pytest
 
 from tagger.genres.labels import AUDIOSET_NAMES
-from tagger.models.find import DEFAULT_MODEL, find_model
+from tagger.models.find import find_model
 from tagger.models.presets import PRESETS, Preset, find_preset, is_non_commercial
+from tagger.types import DEFAULT_MODEL
 
 PUBLIC = [preset for preset in PRESETS.values() if preset.repo]
 
