@@ -11,7 +11,7 @@ from tagger.audio.windows import FIRST, MOST
 from tagger.inference import stopping
 from tagger.inference.stopping import PRECISE, is_settled
 
-# (scored, labels), each a probability by itself, as of a sigmoid
+# (scored, labels), independent probabilities, as of a sigmoid
 SCORES = npst.arrays(
     np.float32,
     st.tuples(st.integers(1, MOST), st.integers(2, 12)),
