@@ -149,12 +149,22 @@ class PredictOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class TagOptions:
+    """How a genre is stored in a tag."""
+
+    id3: Literal["keep", "2.4", "2.3"] = "keep"  # the ID3v2 version; keep: a new tag is 2.4
+    id3v23_join: str = "; "  # between genres where ID3 before 2.4 allows one value
+    wav_info: bool = True  # a WAV without a RIFF INFO list gets one
+
+
+@dataclass(frozen=True, slots=True)
 class WriteOptions:
     """How files are written; the defaults are the safe choices."""
 
     keep_mtime: bool = False  # players then miss the change
     break_hardlinks: bool = False  # a replaced file leaves its other names with the old content
     provenance: bool = False  # add our own field; an existing one is always kept up to date
+    tags: TagOptions = TagOptions()
 
 
 DEFAULT_MODEL = "gtzan-small"  # the bundled one; here, since --help names it without loading models

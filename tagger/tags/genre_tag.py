@@ -25,9 +25,10 @@ from tagger.tags.fields import NOTE, get_fields, has_tags, put_fields
 from tagger.tags.formats import APE_GENRE, IGNR, Family, info_text, load, read_tags, recognise
 from tagger.tags.parts import splice
 from tagger.tags.verify import other_parts
-from tagger.types import GenreFields, TagInfo
+from tagger.types import GenreFields, TagInfo, TagOptions
 
-JOIN = "; "  # between genres where ID3 before 2.4 allows one value; "/" and "," occur in names
+DEFAULTS = TagOptions()
+JOIN = DEFAULTS.id3v23_join  # "/" and "," occur in names
 V1_UNKNOWN = 255  # the genre byte of ID3v1 for a name that is not in its list
 
 _mutagen: Any = mutagen  # half of it is untyped
@@ -73,7 +74,9 @@ def read_fields(path: Path) -> GenreFields:
         return GenreFields(fields, has_tags(file, media, family))
 
 
-def write_genres(path: Path, genres: Sequence[str], note: str = "") -> None:
+def write_genres(
+    path: Path, genres: Sequence[str], note: str = "", options: TagOptions = DEFAULTS
+) -> None:
     """Store genres, best first, and the note in our own field, and read both back.
 
     Several genres stay separate values; in ID3v2.3 and 2.2 they are one value, joined with "; ". A

@@ -201,7 +201,9 @@ def _write(outcome: Outcome, old: Track, tag: TagInfo, writer: Writer) -> Outcom
     original = examine(old)
     with uninterrupted():
         new = replace_tag(
-            original, lambda scratch: write_genres(scratch, outcome.genres, tag.note), writer
+            original,
+            lambda scratch: write_genres(scratch, outcome.genres, tag.note, writer.options.tags),
+            writer,
         )
         writer.state.save_tag(new, replace(tag, genres=outcome.genres))
     return replace(outcome, action=Action.WRITTEN)

@@ -39,14 +39,14 @@ def bits(path: Path) -> tuple[str, int]:
     return hashlib.sha256(path.read_bytes()).hexdigest(), path.stat().st_mtime_ns
 
 
-def retitled(path: Path, genres: object, note: str = "") -> None:
+def retitled(path: Path, genres: object, note: str = "", *_: object) -> None:
     write_genres(path, list(genres))
     media = mutagen.File(path, easy=True)
     media["title"] = ["something else"]
     media.save()
 
 
-def with_other_audio(path: Path, genres: object, note: str = "") -> None:
+def with_other_audio(path: Path, genres: object, note: str = "", *_: object) -> None:
     write_genres(path, list(genres))
     data = bytearray(path.read_bytes())
     data[-600:-590] = b"\x55" * 10

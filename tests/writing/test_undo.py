@@ -163,7 +163,7 @@ def test_undo_works_where_times_are_too_coarse_to_tell(song, state, monkeypatch)
     assert read_genres(song) == ("Ska!",)
 
 
-def _at_zero(path: Path, genres: tuple[str, ...], note: str) -> None:
+def _at_zero(path: Path, genres: tuple[str, ...], note: str, *_: object) -> None:
     write_genres(path, genres)
     os.utime(path, (0, 0))
 

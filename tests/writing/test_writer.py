@@ -133,12 +133,12 @@ def test_without_writing_the_genres_that_are_there_are_reported(song, state):
 # --- what is verified -----------------------------------------------------------------------------
 
 
-def cut(path: Path, genres: object, note: str = "") -> None:
+def cut(path: Path, genres: object, note: str = "", *_: object) -> None:
     write_genres(path, list(genres))
     os.truncate(path, path.stat().st_size - 2000)
 
 
-def broken(path: Path, genres: object, note: str = "") -> None:
+def broken(path: Path, genres: object, note: str = "", *_: object) -> None:
     raise TagError("cannot be written", path)
 
 
@@ -410,7 +410,7 @@ def test_an_interrupt_waits_for_the_end_of_the_block(number):
 
 
 def test_an_interrupt_during_a_write_leaves_a_finished_file(song, state, monkeypatch):
-    def interrupted(path: Path, genres: object, note: str) -> None:
+    def interrupted(path: Path, genres: object, note: str, *_: object) -> None:
         signal.raise_signal(signal.SIGINT)
         write_genres(path, list(genres))
 
