@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 from tagger.errors import AudioError
 
@@ -32,7 +32,7 @@ def from_synchsafe(data: bytes) -> int:
     return sum((byte & 0x7F) << 7 * i for i, byte in enumerate(reversed(data)))
 
 
-def skip_id3(file: BinaryIO) -> None:
+def skip_id3(file: IO[bytes]) -> None:
     """Seek to the end of the ID3v2 tags at the start. Raises `AudioError` if there are too many."""
     end = 0
     for start, header in _headers(file):
@@ -54,7 +54,7 @@ def lacks_footer(path: Path) -> bool:
     return False
 
 
-def _headers(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
+def _headers(file: IO[bytes]) -> Iterator[tuple[int, bytes]]:
     """Offset and header of each ID3v2 tag at the start."""
     start = 0
     for _ in range(MOST_TAGS + 1):

@@ -26,6 +26,11 @@ class ChunkLayout:
     size: str  # struct format of a size
     new_id: bytes  # id of an ID3 chunk that is added
 
+    @property
+    def head(self) -> int:
+        """Bytes of a chunk's header."""
+        return 4 + struct.calcsize(self.size)
+
 
 FRONT, DSF = "front", "dsf"
 WAV = ChunkLayout("<I", b"id3 ")
@@ -42,8 +47,7 @@ def read_id3(file: IO[bytes], place: Place) -> bytes:
 def find_id3(file: IO[bytes], place: Place) -> tuple[int, int]:
     """Offsets of the tag's first byte and of the byte after its last; equal if there is none."""
     if isinstance(place, ChunkLayout):
-        head = 4 + struct.calcsize(place.size)
-        found = [(at + head, stop) for name, at, stop in chunks(file, place) if is_id3(name)]
+        found = [(at + place.head, stop) for name, at, stop in chunks(file, place) if is_id3(name)]
         return found[0] if found else (0, 0)
     start = 0
     if place == DSF:
@@ -83,7 +87,7 @@ def chunks(
 
     Stops at `end`; by default, at the end that the container's header states.
     """
-    head = 4 + struct.calcsize(layout.size)
+    head = layout.head
     at, end = head + 4, _end(file, layout) if end is None else end
     for number in count():
         check_count(number)
@@ -109,7 +113,7 @@ def _put_chunk(file: IO[bytes], layout: ChunkLayout, new: bytes) -> None:
     _check_end(file, layout)
     found = list(chunks(file, layout))
     length = file.seek(0, 2)
-    head = 4 + struct.calcsize(layout.size)
+    head = layout.head
     sound = next((stop - at - head for name, at, stop in found if name in AUDIO), 0)
     # Readers assume that an audio chunk without a size reaches the end: they would play the tag.
     if not found or found[-1][2] > length or not sound:

@@ -35,7 +35,9 @@ from tagger.tags.formats import (
     render_ape_items,
 )
 from tagger.tags.parts import splice
+from tagger.tags.stray import stray_tags
 
+STRAY = "stray:TCON"
 NOTE = "note"  # our own field, in whichever tag is the main one
 Values = tuple[str, ...]
 PADDING, VORBIS_COMMENT, PICTURE = 1, 4, 6  # types of a FLAC block
@@ -45,8 +47,10 @@ MOST_COMMENTS = 32 << 20  # characters; mutagen's time for Ogg is quadratic, and
 _mutagen: Any = mutagen  # half of it is untyped
 
 
-def get_fields(file: IO[bytes], family: Family, tags: Tags) -> dict[str, Values]:
+def get_fields(file: IO[bytes], media: Any, family: Family, tags: Tags) -> dict[str, Values]:
     """Raw values of each genre field in the file, the most important first, and the note.
+
+    The genre of a tag that is never written (see `stray`) is the last.
 
     Raises `TagError` for a genre that is not text.
     """
@@ -61,6 +65,9 @@ def get_fields(file: IO[bytes], family: Family, tags: Tags) -> dict[str, Values]
         fields["id3v1"] = (str(block[-1]),)
     if IGNR in family.older and (raw := dict(containers.read_info(file)).get(b"IGNR")) is not None:
         fields[IGNR] = (raw.decode("latin-1"),)  # byte for byte, whatever its encoding
+    stray = (tag.genres() for tag in stray_tags(file, media, family.id3))
+    if values := next(filter(None, stray), ()):
+        fields[STRAY] = values
     if note := texts(tags.main, tags.names.note):
         fields[NOTE] = note
     return fields
@@ -77,9 +84,6 @@ def put_fields(
     """Set these fields and remove the others; without `keep_empty`, remove an empty tag."""
     note = fields.get(NOTE)
     ape_alone = family.has_ape and is_ape_alone(file, family, read_ape(file))
-    if "id3v1" in fields and trailers.read_v1(file):
-        file.seek(-1, 2)
-        file.write(bytes([int(fields["id3v1"][0])]))
     if family.has_ape:
         is_main = family.names is APE
         changes = {"Genre": fields.get(APE_GENRE)}
@@ -96,6 +100,9 @@ def put_fields(
     if IGNR in family.older:
         info = fields.get(IGNR)
         containers.put_info(file, b"IGNR", info[0].encode("latin-1") if info else None)
+    if "id3v1" in fields and trailers.read_v1(file):
+        file.seek(-1, 2)
+        file.write(bytes([int(fields["id3v1"][0])]))
 
 
 def has_tags(file: IO[bytes], media: Any, family: Family) -> bool:
@@ -159,15 +166,8 @@ def _put_values(
         genre, note = changes.values()
         mp4.put_items(file, media, genre, note)
         return
-    if (
-        isinstance(media, _mutagen.flac.FLAC)
-        and not media.tags
-        and read_id3(file, containers.FRONT)
-    ):
-        raise TagError(
-            "its tag is an ID3v2 tag, which the genre in a Vorbis comment would hide; "
-            "rewrite it with: ffmpeg -i OLD.flac -c copy -map_metadata 0 NEW.flac"
-        )
+    if isinstance(media, _mutagen.flac.FLAC) and not media.tags and any(changes.values()):
+        _check_hidden(file)
     if hasattr(media.tags, "vendor"):
         _check_comments(file, media.tags)
     if isinstance(media, _mutagen.flac.FLAC):
@@ -190,6 +190,20 @@ def _change(tags: Any, changes: Mapping[str, Values | None]) -> None:
             tags[key] = list(values)
         elif key in tags:
             del tags[key]
+
+
+def _check_hidden(file: IO[bytes]) -> None:
+    """Refuse a FLAC whose only tag is one that TagLib shows until there is a Vorbis comment."""
+    if read_id3(file, containers.FRONT):
+        raise TagError(
+            "its tag is an ID3v2 tag, which the genre in a Vorbis comment would hide; "
+            "rewrite it with: ffmpeg -i OLD.flac -c copy -map_metadata 0 NEW.flac"
+        )
+    if trailers.read_v1(file):
+        raise TagError(
+            "its tag is an ID3v1 tag, which the genre in a Vorbis comment would hide; first add "
+            "title and artist as Vorbis comments in a tag editor such as Kid3 or Mp3tag"
+        )
 
 
 def _check_comments(file: IO[bytes], comments: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from dataclasses import dataclass
 from io import BytesIO
@@ -34,6 +35,7 @@ import mutagen.trueaudio
 import mutagen.wave
 import mutagen.wavpack
 
+from tagger.audio.id3 import skip_id3
 from tagger.errors import TagError
 from tagger.tags import containers, id3v2, mp4, trailers
 from tagger.tags.field_names import APE, ASF, ID3, MP4, VORBIS, FieldNames
@@ -77,7 +79,8 @@ FAMILIES = (
     Family((_m.dsf.DSF,), ID3, "TCON", containers.DSF),
     Family((_m.wavpack.WavPack, _m.musepack.Musepack), APE, APE_GENRE, None, ("id3v1",)),
     Family((_m.monkeysaudio.MonkeysAudio, _m.tak.TAK), APE, APE_GENRE, None, ("id3v1",)),
-    Family((_m.flac.FLAC, _m.oggflac.OggFLAC, _m.oggvorbis.OggVorbis), VORBIS, "GENRE"),
+    Family((_m.flac.FLAC,), VORBIS, "GENRE", None, ("id3v1",)),
+    Family((_m.oggflac.OggFLAC, _m.oggvorbis.OggVorbis), VORBIS, "GENRE"),
     Family((_m.oggopus.OggOpus, _m.oggspeex.OggSpeex, _m.oggtheora.OggTheora), VORBIS, "GENRE"),
     Family((_m.mp4.MP4,), MP4, "©gen"),
     Family((_m.asf.ASF,), ASF, "WM/Genre"),
@@ -97,9 +100,27 @@ _FAMILY_OF: dict[Any, Family | None] = {
 }
 
 
+# How files start that hold no tag in front; of the others, mutagen recognises those it knows.
+_CONTAINER = re.compile(
+    rb"OggS|RIFF|RF64|BW64|riff|FORM|FRM8|DSD |wvpk|MPCK|MP\+|MAC |OFR |tBaK|caff|\.snd"
+    rb"|.{4}(ftyp|moov|mdat|free|skip|wide)|\x30\x26\xb2\x75|\x1a\x45\xdf\xa3",
+    re.DOTALL,
+)
+
+
 def recognise(file: IO[bytes], path: Path) -> tuple[Any, Family | None]:
-    """The type that mutagen chooses by content and suffix, and its family; `None` for no match."""
+    """The type that mutagen chooses by content and suffix, and its family; `None` for no match.
+
+    Raises `TagError` for an ID3v2 tag in front of a container that has tags of its own: mutagen
+    takes it for an MP3.
+    """
     header = file.read(128)
+    skip_id3(file)
+    if (end := file.tell()) and _CONTAINER.match(read_part(file, end, end + 16)):
+        raise TagError(
+            "an ID3 tag stands in front of a file that has tags of its own, where only some "
+            f"players find it; remove it: tail -c +{end + 1} OLD > NEW"
+        )
     score, _, kind = max(
         (kind.score(str(path), file, header), kind.__name__, kind) for kind in _FAMILY_OF
     )

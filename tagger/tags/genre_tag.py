@@ -21,9 +21,10 @@ from tagger.genres.labels import unique_names
 from tagger.genres.provenance import FIELD
 from tagger.tags import containers, id3v2
 from tagger.tags.field_names import APE, first_text, is_set
-from tagger.tags.fields import NOTE, get_fields, has_tags, put_fields
+from tagger.tags.fields import NOTE, STRAY, get_fields, has_tags, put_fields
 from tagger.tags.formats import APE_GENRE, IGNR, Family, info_text, load, read_tags, recognise
 from tagger.tags.parts import splice
+from tagger.tags.stray import check_stray
 from tagger.tags.verify import other_parts
 from tagger.types import GenreFields, TagInfo, TagOptions
 
@@ -40,7 +41,8 @@ def read_genres(path: Path) -> tuple[str, ...]:
     """The names of the genres, in file order, each once; `()` if there are none.
 
     ID3 numbers are turned into names. Older tags count only if the main one has no genre: in an MP3
-    the ID3v2 tag, then APEv2, then ID3v1; in a WAV the ID3 chunk, then RIFF INFO.
+    the ID3v2 tag, then APEv2, then ID3v1; in a WAV the ID3 chunk, then RIFF INFO. Last come tags that
+    only some readers see, such as an ID3v2 tag behind junk (see `stray`).
     Raises `UnsupportedFormat` if the container holds no tags, else `TagError` if it is damaged.
     """
     return read_tag(path).genres
@@ -54,7 +56,7 @@ def read_tag(path: Path) -> TagInfo:
     """
     with _opened(path, "rb") as (file, media, family):
         tags = read_tags(file, media, family)
-        fields = get_fields(file, family, tags)
+        fields = get_fields(file, media, family, tags)
         note = "".join(fields.pop(NOTE, ())[:1])
         names = (_names(*item, joined=tags.has_one_genre) for item in fields.items())
         return TagInfo(
@@ -70,7 +72,7 @@ def read_tag(path: Path) -> TagInfo:
 def read_fields(path: Path) -> GenreFields:
     """The genre fields as stored, for `restore_fields`. Raises the errors of `read_genres`."""
     with _opened(path, "rb") as (file, media, family):
-        fields = get_fields(file, family, read_tags(file, media, family))
+        fields = get_fields(file, media, family, read_tags(file, media, family))
         return GenreFields(fields, has_tags(file, media, family))
 
 
@@ -97,8 +99,10 @@ def write_genres(
     with _opened(path, "r+b") as (file, media, family):
         tags = read_tags(file, media, family)
         main = APE_GENRE if tags.names is APE else family.field
-        values = dict.fromkeys([main, *get_fields(file, family, tags)], wanted)
+        values = dict.fromkeys([main, *get_fields(file, media, family, tags)], wanted)
+        check_stray(file, media, family.id3)
         values.pop(NOTE, None)
+        values.pop(STRAY, None)
         if note:
             values[NOTE] = (note,)
         if tags.has_one_genre:
@@ -151,7 +155,7 @@ def _names(field: str, values: Iterable[str], *, joined: bool) -> tuple[str, ...
     """The genres in the raw values of a field."""
     if field == "id3v1":
         values = [value for value in values if int(value) < len(_V1_NAMES)]
-    if field in ("TCON", "id3v1"):
+    if field in ("TCON", "id3v1", STRAY):
         values = _mutagen.id3.TCON(encoding=3, text=list(values)).genres
     if field == IGNR:
         values = [info_text(value.encode("latin-1")) for value in values]

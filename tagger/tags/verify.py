@@ -123,6 +123,7 @@ def _other_values(file: IO[bytes], media: Any, family: Family) -> dict[str, str]
         blocks_kept = [block for block in media.metadata_blocks if block.code not in (1, 4)]
         found |= {f"block:{i}:{b.code}": _digest(b.write()) for i, b in enumerate(blocks_kept)}
         found["front"] = _digest(containers.read_id3(file, containers.FRONT))
+        found["end"] = _digest(trailers.read_v1(file)[:-1])
     return found
 
 
@@ -148,4 +149,5 @@ def _audio_end(path: Path) -> int | None:
     """Where the tags at the end start, since FFmpeg reads some as audio; None if it has none."""
     with path.open("rb") as file:
         family = recognise(file, path)[1]
-        return trailers.find_audio_end(file) if family is not None and family.has_ape else None
+        has_end = family is not None and "id3v1" in family.older
+        return trailers.find_audio_end(file) if has_end else None
