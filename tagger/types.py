@@ -12,7 +12,10 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class Track:
-    """One audio file, with the size and time by which a later run recognises it."""
+    """One audio file, with the size and time by which a later run recognises it.
+
+    The numbers fit into 64 bits with a sign, as SQLite stores them; see `of`.
+    """
 
     path: Path  # absolute
     size: int  # bytes
@@ -23,8 +26,20 @@ class Track:
 
     @classmethod
     def of(cls, path: Path, status: os.stat_result) -> Track:
-        """The track at this path, from the status of the file."""
-        return cls(path, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+        """The track at this path, from the status of the file.
+
+        A file system may know dates before 1677 and after 2262, which do not fit into 64 bits of
+        nanoseconds. They are stored modulo 2**64, so that a changed date still differs.
+        """
+        size, mtime_ns, ctime_ns = map(
+            _to_64_bits, (status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+        )
+        return cls(path, size, mtime_ns, ctime_ns)
+
+
+def _to_64_bits(number: int) -> int:
+    """The number with the same last 64 bits that is from -2**63 to 2**63 - 1."""
+    return (number + 2**63) % 2**64 - 2**63
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tagger.errors import ChangedSince, HardLinked, TagError
+from tagger.files.metadata import take_attributes, take_owner, take_times
 from tagger.types import WriteOptions
 
 with suppress(ImportError):  # Windows has none
@@ -30,8 +31,6 @@ UNLOCKED_PREFIX = f"{SCRATCH_PREFIX}unlocked-"
 SCRATCH = re.compile(re.escape(SCRATCH_PREFIX) + r"[0-9a-f]{16}(\.[^.]+)?")
 DEFAULTS = WriteOptions()
 CHANGED = "another program changed the file meanwhile; run again"
-# Other attributes belong to the system: a security label, for example, depends on the folder.
-KEPT_ATTRIBUTES = ("user.", "system.posix_acl_")
 # These also refuse a lease if they lack a delegation or oplock, which says nothing about writers.
 UNSURE_OF_WRITERS = frozenset(["nfs", "nfs4", "cifs", "smb3"])
 
@@ -85,13 +84,14 @@ def settle(path: Path, scratch: Path, options: WriteOptions = DEFAULTS) -> os.st
     """Prepare an edited copy to replace `path`, and return the status that the new file will have.
 
     Only the ctime (time of the last status change) still changes, when the copy replaces `path`.
+    Raises `TagError` if the modification time was to be kept, and cannot be.
     """
     wanted = path.stat()
     mode = stat.S_IMODE(wanted.st_mode)
     if stat.S_IMODE(scratch.stat().st_mode) != mode:
         scratch.chmod(mode)  # writing clears the setuid bits
-    if options.keep_mtime:
-        os.utime(scratch, ns=(wanted.st_atime_ns, wanted.st_mtime_ns))
+    if options.keep_mtime and not take_times(scratch, wanted):
+        raise TagError("its modification time cannot be kept; run without --keep-mtime", path)
     return scratch.stat()
 
 
@@ -222,38 +222,8 @@ def _copy(path: Path, scratch: Path, before: os.stat_result) -> None:
     if disk.total and disk.free < before.st_size:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
     shutil.copyfile(path, scratch)
-    _take_owner(path, scratch, before)
-    wanted = _attributes(path)
-    if sys.platform == "linux":
-        # A folder's default access list gives new files a list that the old file may not have.
-        for name in _attributes(scratch).keys() - wanted.keys():
-            os.removexattr(scratch, name)
-    shutil.copystat(path, scratch)  # skips attributes that it may not set
-    if _attributes(scratch) != wanted:
-        raise TagError("its extended attributes or access list cannot be preserved", path)
-
-
-def _take_owner(path: Path, scratch: Path, wanted: os.stat_result) -> None:
-    status = scratch.stat()
-    if os.name == "nt" or (status.st_uid, status.st_gid) == (wanted.st_uid, wanted.st_gid):
-        return
-    try:
-        os.chown(scratch, wanted.st_uid, wanted.st_gid)
-    except PermissionError:
-        raise TagError("it belongs to another user, and its replacement would not", path) from None
-
-
-def _attributes(path: Path) -> dict[str, bytes]:
-    """The extended attributes that a replacement must keep, including access lists."""
-    if sys.platform != "linux":
-        return {}
-    try:
-        names = os.listxattr(path)
-    except OSError as error:
-        if error.errno == errno.ENOTSUP:
-            return {}
-        raise
-    return {name: os.getxattr(path, name) for name in names if name.startswith(KEPT_ATTRIBUTES)}
+    take_owner(path, scratch, before)
+    take_attributes(path, scratch)
 
 
 def _version(status: os.stat_result) -> tuple[int, ...]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -156,7 +156,9 @@ def _names(field: str, values: Iterable[str], *, joined: bool) -> tuple[str, ...
     if field == "id3v1":
         values = [value for value in values if int(value) < len(_V1_NAMES)]
     if field in ("TCON", "id3v1", STRAY):
-        values = _mutagen.id3.TCON(encoding=3, text=list(values)).genres
+        values = list(values)
+        with suppress(ValueError):  # thousands of digits are a name
+            values = _mutagen.id3.TCON(encoding=3, text=values).genres
     if field == IGNR:
         values = [info_text(value.encode("latin-1")) for value in values]
     if field == "TCON" and joined:

@@ -15,7 +15,7 @@ from types import SimpleNamespace
 import pytest
 
 from tagger.errors import ChangedSince, HardLinked, TagError
-from tagger.files import atomic
+from tagger.files import atomic, metadata
 from tagger.files.atomic import (
     SCRATCH_PREFIX,
     UNLOCKED_PREFIX,
@@ -104,6 +104,29 @@ def test_the_time_stays_on_request(file):
     os.utime(file, ns=(10**18, 2 * 10**18))
     rewrite(file, options=WriteOptions(keep_mtime=True))
     assert (file.read_bytes(), file.stat().st_mtime_ns) == (b"new", 2 * 10**18)
+
+
+@pytest.mark.parametrize("error", [OSError(errno.EINVAL, "invalid"), OverflowError(), None])
+def test_a_time_that_cannot_be_kept_is_a_refusal_only_where_it_was_to_be_kept(
+    file, error, monkeypatch
+):
+    def refuse(*arguments: object, **options: object) -> None:
+        if error is not None:
+            raise error
+
+    before, set_time = file.stat().st_mtime_ns, os.utime
+    monkeypatch.setattr(os, "utime", lambda *given, **times: None)
+    rewrite(file)
+    assert file.read_bytes() == b"new"
+    set_time(file, ns=(before - 10**9, before - 10**9))
+    with (
+        pytest.raises(TagError, match="cannot be kept; run without --keep-mtime") as caught,
+        replacing(file, WriteOptions(keep_mtime=True)) as scratch,
+    ):
+        monkeypatch.setattr(os, "utime", refuse)
+        scratch.write_bytes(b"newer")
+    assert caught.value.path == file
+    assert (file.read_bytes(), scratches(file)) == (b"new", [])
 
 
 @pytest.mark.parametrize("options", [WriteOptions(), WriteOptions(keep_mtime=True)])
@@ -227,7 +250,7 @@ def test_a_file_that_could_not_keep_its_owner_is_refused(file, monkeypatch):
     status = os.stat_result([*file.stat()[:4], 1234, *file.stat()[5:]])
     monkeypatch.setattr(os, "chown", refuse)
     with pytest.raises(TagError, match="another user"):
-        atomic._take_owner(file, file, status)
+        metadata.take_owner(file, file, status)
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tagger.errors import TagError
-from tagger.files import atomic
+from tagger.files import atomic, metadata
 from tagger.files.atomic import clear_scratch, replacing, rewriting
 
 CODES = [errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EACCES, errno.EROFS]
@@ -79,7 +79,7 @@ def refuse_attributes(patch: Patch, refuse: Refusal) -> None:
 
 
 def refuse_listing(patch: Patch, refuse: Refusal) -> None:
-    patch.setattr(atomic, "_attributes", refuse)
+    patch.setattr(metadata, "_attributes", refuse)
 
 
 def refuse_settling(patch: Patch, refuse: Refusal) -> None:

@@ -34,6 +34,7 @@ from mutagen import id3
 
 from tagger.errors import TagError
 from tagger.tags.genre_tag import (
+    field_genres,
     other_tags,
     read_fields,
     read_genres,
@@ -51,6 +52,15 @@ def test_written_genres_are_read_back(sound, start):
     assert read_genres(sound) == prepare(sound, start)
     write_genres(sound, GENRES)
     assert read_genres(sound) == GENRES
+
+
+@pytest.mark.parametrize("number", ["9" * 5000, f"({'9' * 5000})", "\u00b2", f"1{'0' * 30}"])
+def test_a_number_that_no_program_reads_is_a_name(tmp_path, number):
+    path = make("mp3", tmp_path)
+    tags = id3.ID3()
+    tags.add(id3.TCON(encoding=3, text=[number]))
+    tags.save(path)
+    assert read_genres(path) == field_genres(read_fields(path)) == (number,)
 
 
 @pytest.mark.parametrize("start", STARTS)
