@@ -51,7 +51,7 @@ def tag_genres(
         report = Path(name, "genres.csv")
         places = ("--csv", report, "--state", state or Path(name, "state.sqlite3"))
         messages = finish(python("-m", "tagger", *paths, *options, *places, cwd=Path(name)))
-        with report.open(encoding="utf-8", newline="") as file:
+        with report.open(encoding="utf-8-sig", newline="") as file:
             return list(csv.DictReader(file)), messages
 
 

@@ -165,7 +165,7 @@ class Soak:
     def compare(self, sources: dict[str, str], wanted: dict[str, Result]) -> Iterator[str]:
         """What is wrong in state and report; paths must have the results of their sources."""
         results, ours = self.results(), 0
-        with (self.folder / "genres.csv").open(encoding="utf-8", newline="") as file:
+        with (self.folder / "genres.csv").open(encoding="utf-8-sig", newline="") as file:
             report = list(csv.DictReader(file))
         with closing(sqlite3.connect(self.state)) as database:
             twice = "SELECT 1 FROM soak WHERE kind != 'tags' GROUP BY path HAVING count(*) > 1"

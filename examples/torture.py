@@ -144,7 +144,7 @@ def fault_round(
     if code not in (0, 1, 3):
         lost.append(f"exit code {code}")
     if code == 3:
-        with bench.report.open(encoding="utf-8", newline="") as file:
+        with bench.report.open(encoding="utf-8-sig", newline="") as file:
             rows = list(csv.DictReader(file))
         if len(rows) != len(bench.originals):
             lost.append(f"{len(rows)} rows for {len(bench.originals)} files")
@@ -221,7 +221,7 @@ def measure_files(music: Path, folder: Path, count: int) -> None:
 
 def edit_report(report: Path, changing: int, genre: str) -> None:
     """Change the genre in the first rows of a report, as a person would."""
-    with report.open(encoding="utf-8", newline="") as file:
+    with report.open(encoding="utf-8-sig", newline="") as file:
         rows = list(csv.DictReader(file))
     for row in rows[:changing]:
         row["genre"] = genre

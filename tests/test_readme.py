@@ -11,7 +11,7 @@ import pytest
 from helpers.command import LIBRARY, ROOT, environment, run_command
 
 from tagger.cli.tag import OTHER_COMMANDS, main
-from tagger.report.table import COLUMNS
+from tagger.report.target import COLUMNS
 from tagger.types import Action
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")

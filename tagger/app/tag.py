@@ -25,7 +25,8 @@ from tagger.genres.policy import Policy, decide
 from tagger.inference.ensemble import combine, combined_labels
 from tagger.models.checkpoint import ModelInfo
 from tagger.models.find import find_model
-from tagger.report.table import check_target, write_csv
+from tagger.report.table import write_csv
+from tagger.report.target import check_target
 from tagger.state.store import State, open_state
 from tagger.types import (
     DEFAULT_MODEL,

@@ -5,26 +5,18 @@ from __future__ import annotations
 import csv
 import os
 import sys
+from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
 from itertools import islice
 from pathlib import Path
 from typing import IO
 
-from tagger.errors import ReportError
 from tagger.report.escape import csv_text
+from tagger.report.target import COLUMNS, STDOUT, Cell, replacing_report, written_or_refused
 from tagger.types import Outcome
 
-COLUMNS = (
-    "path", "genre", "confidence", "agreement", "second", "second_confidence", "third",
-    "third_confidence", "windows", "seconds", "existing_genre", "action", "reason", "model",
-    "new_genre", "heard",
-)  # fmt: skip
-STDOUT = Path("-")
 CHUNK_ROWS = 1000
-
-Cell = str | float | int | None
 
 
 def write_csv(
@@ -38,34 +30,28 @@ def write_csv(
     """Write one row per outcome, in order, as they arrive; `target` may be `STDOUT`.
 
     `labels` adds a column for the probability of each. Memory does not grow with the rows. An older
-    report stays until the last row is written. If a person edited it, or it is not a report, it is
-    then renamed instead of replaced, and `notify` is called with a message. Raises `ReportError`.
+    report stays until the last row is written, and `replacing_report` says when it is kept even
+    then. Raises `ReportError`.
     """
     import pandas as pd
 
-    header = [*COLUMNS, *(csv_text(label) for label in labels)]
-    rows = (_row(outcome, model, labels) for outcome in outcomes)
-    with _opened(target, notify) as file:
-        pd.DataFrame([header]).to_csv(file, index=False, header=False, lineterminator="\n")
+    tracks = array("q")
+    with _opened(target, tracks, notify) as file:
+        pd.DataFrame([header(labels)]).to_csv(file, index=False, header=False, lineterminator="\n")
+        rows = (report_row(outcome, model, labels) for outcome in outcomes)
         while chunk := list(islice(rows, CHUNK_ROWS)):
+            tracks.extend(hash(row[0]) for row in chunk)
             frame = pd.DataFrame(chunk, dtype=object)
             frame.to_csv(file, index=False, header=False, lineterminator="\n")
 
 
-def check_target(target: Path) -> None:
-    """Raise `ReportError` now, rather than after hours, if the report cannot go there."""
-    from tagger.files.scan import SUFFIXES  # loads what a scan needs; --help must not
-
-    if target.suffix.lower() in SUFFIXES:
-        raise ReportError(f"{target} has the suffix of a music file; name another with --csv")
-    if target != STDOUT and not os.access(target.absolute().parent, os.W_OK):
-        raise ReportError(
-            f"{target} cannot be written (no such folder, or a read-only one); "
-            "name another with --csv"
-        )
+def header(labels: Sequence[str]) -> list[str]:
+    """The names of the columns, with one for the probability of each label."""
+    return [*COLUMNS, *(csv_text(label) for label in labels)]
 
 
-def _row(outcome: Outcome, model: str, labels: Sequence[str]) -> list[Cell]:
+def report_row(outcome: Outcome, model: str, labels: Sequence[str]) -> list[Cell]:
+    """The cells of one track, the first of them its path."""
     best: list[Cell] = []
     prediction = outcome.prediction
     # A silent track has no predicted genre, but if the floor is 0 its first label is written.
@@ -88,30 +74,10 @@ def _row(outcome: Outcome, model: str, labels: Sequence[str]) -> list[Cell]:
     ]  # fmt: skip
 
 
-def _is_as_written(path: Path) -> bool:
-    """Whether a file is our report, and nobody changed a genre or added a column."""
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            rows = csv.reader(file, strict=True)
-            if next(rows)[: len(COLUMNS)] != list(COLUMNS):
-                return False
-            genre, predicted = COLUMNS.index("genre"), COLUMNS.index("heard")
-            for row in rows:
-                if row[genre] != row[predicted]:
-                    return False
-                for share in filter(None, row[len(COLUMNS) :]):  # probabilities, if it is ours
-                    float(share)
-    except (ValueError, IndexError, StopIteration, csv.Error):
-        return False
-    return True
-
-
 @contextmanager
-def _opened(target: Path, notify: Callable[[str], None]) -> Iterator[IO[str]]:
+def _opened(target: Path, tracks: array[int], notify: Callable[[str], None]) -> Iterator[IO[str]]:
     """Standard output, or a temporary file that replaces the target at the end."""
-    from tagger.files.atomic import rewriting
-
-    try:
+    with written_or_refused(target):
         if target == STDOUT:
             sys.stdout.flush()
             with open(os.dup(sys.stdout.fileno()), "w", encoding="utf-8", newline="") as file:
@@ -123,16 +89,22 @@ def _opened(target: Path, notify: Callable[[str], None]) -> Iterator[IO[str]]:
             with target.open("w", encoding="utf-8", newline="") as file:
                 yield file
             return
-        with rewriting(target) as scratch:
-            with scratch.open("w", encoding="utf-8", newline="") as file:
-                yield file
-            if target.exists() and not _is_as_written(target):
-                now = datetime.now().strftime("%Y%m%d-%H%M%S")
-                kept = target.with_name(f"{target.stem}.kept-{now}{target.suffix}")
-                os.rename(target, kept)
-                notify(f"{target} was edited, or is not a report; it is kept as {kept}")
-    except OSError as error:
-        reason = error.strerror or error
-        raise ReportError(
-            f"{target} cannot be written ({reason}); name another with --csv"
-        ) from error
+        # Without the byte order mark, Excel takes the file for one in the system's code page.
+        with (
+            replacing_report(target, tracks, read_report, notify) as scratch,
+            scratch.open("w", encoding="utf-8-sig", newline="") as file,
+        ):
+            yield file
+
+
+def read_report(path: Path) -> Iterator[list[str]]:
+    """The rows of a report that nobody saved again; raises `ValueError` or `csv.Error` if not."""
+    with path.open(encoding="utf-8-sig", newline="") as file:  # an older version wrote no mark
+        yield from csv.reader(_own_lines(file), strict=True)
+
+
+def _own_lines(file: IO[str]) -> Iterator[str]:
+    for line in file:
+        if "\r" in line:  # ours are escaped
+            raise ValueError("another program wrote this file")
+        yield line

@@ -142,7 +142,7 @@ def test_what_the_run_of_the_report_wrote_is_not_a_later_change(home):
     path = song(home, "Jazz")
     done = Outcome(path, Action.WRITTEN, genres=("Jazz",), ranked=(("Jazz", 0.5),))
     write_csv([done], home / "genres.csv", model="small")
-    with (home / "genres.csv").open(encoding="utf-8", newline="") as file:
+    with (home / "genres.csv").open(encoding="utf-8-sig", newline="") as file:
         rows = list(csv.DictReader(file))
     rows[0]["genre"] = "Polka"
     assert applied(home, rows) == [(Action.WRITTEN, "")]

@@ -37,7 +37,7 @@ def test_the_example_library_is_predicted_with_the_bundled_model(run: Run, tmp_p
     before = {path.name: path.read_bytes() for path in music.iterdir()}
     done = run(music)
     assert done.returncode == 0, done.stderr
-    report = (tmp_path / "home" / "genres.csv").read_text()
+    report = (tmp_path / "home" / "genres.csv").read_text("utf-8-sig")
     assert report.splitlines()[0] == ISSUE_COLUMNS
     rows = rows_of(report)
     assert rows.keys() == before.keys()
@@ -342,7 +342,7 @@ def test_by_folder_a_compilation_is_a_folder_like_any_other(invoke: Run, tmp_pat
 
 def edited(report: Path, changes: dict[str, str], delimiter: str = ",", start: str = "") -> None:
     """Save a report as a spreadsheet does, with other genres for some files."""
-    rows = list(csv.DictReader(io.StringIO(report.read_text(encoding="utf-8"))))
+    rows = list(csv.DictReader(io.StringIO(report.read_text(encoding="utf-8-sig"))))
     for row in rows:
         row["genre"] = changes.get(Path(row["path"]).name, row["genre"])
     with report.open("w", encoding="utf-8", newline="") as file:
@@ -514,7 +514,7 @@ def test_provenance_is_in_every_container_and_a_second_run_adds_nothing(
         assert note["confidence"] == 0.6
     before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in every_kind.values()}
     write_all(invoke, music, "--provenance", "--csv", "again.csv")
-    rows = csv.DictReader(io.StringIO((tmp_path / "home" / "again.csv").read_text()))
+    rows = csv.DictReader(io.StringIO((tmp_path / "home" / "again.csv").read_text("utf-8-sig")))
     assert {row["action"] for row in rows} == {"unchanged"}
     assert {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in before} == before
 

@@ -33,7 +33,7 @@ def report(invoke: Run, tmp_path: Path, music: Path) -> Path:
 
 def edit(report: Path, **genres: str) -> None:
     """Type other genres into the rows of these tracks."""
-    with report.open(encoding="utf-8", newline="") as file:
+    with report.open(encoding="utf-8-sig", newline="") as file:
         rows = list(csv.DictReader(file))
     for row in rows:
         row["genre"] = genres.get(Path(row["path"]).stem, row["genre"])

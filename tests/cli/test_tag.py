@@ -329,7 +329,7 @@ def test_undo_and_apply_use_the_state_of_the_config(invoke: Run, home: Path) -> 
     configure(home, f'state = "{own}"\ntop = 2\ncsv = "r.csv"\n')
     assert invoke(home.parent / "Music", "--write-tags").returncode == 0
     assert (home / "r.csv").exists() and not state_of(home).exists()
-    report = (home / "r.csv").read_text().replace("a.flac,Rock,", "a.flac,Bop,")
+    report = (home / "r.csv").read_text("utf-8-sig").replace("a.flac,Rock,", "a.flac,Bop,")
     (home / "r.csv").write_text(report)
     assert invoke("apply", "r.csv").returncode == 0
     assert "2 files" not in invoke("undo", "--list").stdout

@@ -67,7 +67,7 @@ class Place:
         return (self.home / f"{name}.log").read_text()
 
     def rows(self, name: str) -> list[dict[str, str]]:
-        with (self.home / f"{name}.csv").open(encoding="utf-8", newline="") as file:
+        with (self.home / f"{name}.csv").open(encoding="utf-8-sig", newline="") as file:
             return list(csv.DictReader(file))
 
     def count(self, table: str, what: str = "*") -> int:

@@ -264,7 +264,7 @@ def test_what_is_only_unusual_is_shown_as_it_is(kind: str) -> None:
 def test_the_report_gives_every_name_and_genre_back(library: Path) -> None:
     harmless(library / "music", home=library)
     csv.field_size_limit(1 << 24)
-    with (library / "genres.csv").open(encoding="utf-8", newline="") as file:
+    with (library / "genres.csv").open(encoding="utf-8-sig", newline="") as file:
         rows = {plain_text(row["path"]): row for row in csv.DictReader(file)}
     paths = [path for path in (library / "music").rglob("*") if path.is_file()]
     assert rows.keys() == set(map(str, paths))
@@ -275,7 +275,7 @@ def test_the_report_gives_every_name_and_genre_back(library: Path) -> None:
 
 def test_no_cell_of_the_report_is_a_formula_by_any_separator(library: Path) -> None:
     harmless(library / "music", home=library)
-    text = (library / "genres.csv").read_text(encoding="utf-8")
+    text = (library / "genres.csv").read_text(encoding="utf-8-sig")
     assert not obeyed(text)
     cells = re.split("[;,\t\n]", text)
     assert not [cell for cell in cells if re.match('"* ?[=+\\-@\uff1d\uff0b\uff0d\uff20]', cell)]

@@ -78,4 +78,7 @@ def song(path: Path, *genres: str, kind: str = "flac") -> Path:
 
 def rows_of(text: str) -> dict[str, dict[str, str]]:
     """Rows of a report by file name."""
-    return {Path(row["path"]).name: row for row in csv.DictReader(io.StringIO(text))}
+    return {
+        Path(row["path"]).name: row
+        for row in csv.DictReader(io.StringIO(text.removeprefix("\ufeff")))
+    }

@@ -38,7 +38,7 @@ def report(home: Path, *paths: Path, predicted: str = "Jazz") -> list[Row]:
         ranked = ((predicted, 0.5),)
         outcomes.append(Outcome(path, Action.PREDICTED, existing=existing, ranked=ranked))
     write_csv(outcomes, home / "genres.csv", model="small")
-    with (home / "genres.csv").open(encoding="utf-8", newline="") as file:
+    with (home / "genres.csv").open(encoding="utf-8-sig", newline="") as file:
         return list(csv.DictReader(file))
 
 

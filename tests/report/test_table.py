@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from tagger.errors import ReportError
 from tagger.report import table
 from tagger.report.escape import LONGEST, UNSAFE, csv_text, plain_text, printable
-from tagger.report.table import COLUMNS, STDOUT, write_csv
+from tagger.report.table import write_csv
+from tagger.report.target import COLUMNS, STDOUT
 from tagger.types import Action, Outcome, Prediction, Track
 
 ODD = (
@@ -41,7 +42,11 @@ def outcome(name: str = "a.mp3", **changes) -> Outcome:
 
 def written(tmp_path: Path, *outcomes: Outcome, labels=(), model="small") -> str:
     write_csv(outcomes, tmp_path / "genres.csv", model=model, labels=labels)
-    return (tmp_path / "genres.csv").read_bytes().decode("utf-8")
+    return (tmp_path / "genres.csv").read_bytes().decode("utf-8-sig")
+
+
+def rows_in(path: Path) -> list[dict[str, str]]:
+    return rows(path.read_text("utf-8-sig"))
 
 
 def rows(text: str) -> list[dict[str, str]]:
@@ -231,9 +236,51 @@ def test_a_failure_in_the_middle_leaves_an_older_report_and_nothing_else(tmp_pat
 
 @pytest.mark.parametrize("labels", [(), ("jazz", "rock")])
 def test_an_older_report_is_replaced(tmp_path, labels):
-    older = outcome("older.mp3"), Outcome(Path("/music/x.mp3"), Action.FAILED, "gone")
+    older = outcome(reason="older"), Outcome(Path("/music/x.mp3"), Action.FAILED, "gone")
     written(tmp_path, *older, labels=labels)
-    assert "older" not in written(tmp_path, outcome())
+    assert "older" not in written(tmp_path, outcome(), outcome("x.mp3"), outcome("y.mp3"))
+    assert [path.name for path in tmp_path.iterdir()] == ["genres.csv"]
+
+
+def test_a_report_of_other_tracks_is_kept_under_one_name_and_named(tmp_path):
+    messages = []
+    for names in (("a.mp3", "b.mp3", "\udcff.mp3"), ("b.mp3", "c.mp3"), ("d.mp3",)):
+        rows = map(outcome, names)
+        write_csv(rows, tmp_path / "genres.csv", messages.append, model="small")
+    assert messages == [
+        f"{tmp_path}/genres.csv listed 2 tracks that the new report does not list, such as "
+        f"/music/a.mp3; it is kept as {tmp_path}/genres.previous.csv",
+        f"{tmp_path}/genres.csv listed 2 tracks that the new report does not list, such as "
+        f"/music/b.mp3; it is kept as {tmp_path}/genres.previous.csv",
+    ]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["genres.csv", "genres.previous.csv"]
+    kept = rows_in(tmp_path / "genres.previous.csv")
+    assert [row["path"] for row in kept] == ["/music/b.mp3", "/music/c.mp3"]
+
+
+def test_a_kept_report_that_a_person_edited_is_not_replaced_by_the_next(tmp_path):
+    written(tmp_path, outcome("a.mp3"))
+    text = written(tmp_path, outcome("b.mp3"))
+    kept = tmp_path / "genres.previous.csv"
+    kept.write_text(with_another_genre(kept.read_text("utf-8-sig")))
+    written(tmp_path, outcome("c.mp3"))
+    assert kept.read_text("utf-8-sig") == text
+    (edited,) = tmp_path.glob("genres.previous.kept-*.csv")
+    assert "Polka" in edited.read_text()
+
+
+def test_a_file_starts_with_the_mark_that_spreadsheets_look_for(tmp_path):
+    write_csv([outcome()], tmp_path / "genres.csv", model="small")
+    data = (tmp_path / "genres.csv").read_bytes()
+    assert data.startswith(b"\xef\xbb\xbfpath,genre,")
+    assert data.count(b"\xef\xbb\xbf") == 1
+
+
+def test_a_report_without_the_mark_is_known_as_ours(tmp_path):
+    """As an earlier version wrote it."""
+    text = written(tmp_path, outcome())
+    (tmp_path / "genres.csv").write_text(text)
+    written(tmp_path, outcome())
     assert [path.name for path in tmp_path.iterdir()] == ["genres.csv"]
 
 
@@ -246,6 +293,13 @@ def with_a_column(text: str) -> str:
     return "\n".join([f"{first},mine", *(f"{row},a note" for row in rest), ""])
 
 
+def with_a_genre_in_the_wrong_column(text: str) -> str:
+    first, row = text.splitlines()
+    cells = row.split(",")
+    cells[COLUMNS.index("new_genre")] = "Polka"
+    return f"{first}\n{','.join(cells)}\n"
+
+
 def as_excel_saves_it(text: str) -> str:
     return "\ufeff" + text.replace(",", ";").replace("\n", "\r\n")
 
@@ -255,6 +309,7 @@ def as_excel_saves_it(text: str) -> str:
     [
         with_another_genre,
         with_a_column,
+        with_a_genre_in_the_wrong_column,
         as_excel_saves_it,
         lambda text: "path,genre\n/music/a.mp3,Polka\n",
         lambda text: "SQLite format 3\0",
@@ -263,7 +318,8 @@ def as_excel_saves_it(text: str) -> str:
 )
 def test_an_edited_report_is_kept_beside_the_new_one(tmp_path, change):
     target, messages = tmp_path / "genres.csv", []
-    edited = change(written(tmp_path, outcome()))
+    done = outcome(action=Action.KEPT, existing=("Ska",))
+    edited = change(written(tmp_path, done))
     target.write_bytes(edited.encode())
     write_csv([outcome()], target, messages.append, model="small")
     (kept,) = tmp_path.glob("genres.kept-*.csv")

@@ -29,7 +29,7 @@ ODD_GENRES = ("=1+1", "'=1", "-1", "'it's", 'R"B', "Folk, World", "two\nlines", 
 def report(folder: Path, *outcomes: Outcome) -> Table:
     """The cells of a report as `write_csv` makes it."""
     write_csv(outcomes, folder / "report.csv", model="small")
-    with (folder / "report.csv").open(encoding="utf-8", newline="") as file:
+    with (folder / "report.csv").open(encoding="utf-8-sig", newline="") as file:
         return list(csv.reader(file))
 
 
