@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from tagger.errors import Crashed, TagError
 from tagger.files.process import SECONDS, run_isolated
+from tagger.tags import fingerprint as fingerprints
 from tagger.tags import genre_tag, verify
 from tagger.types import GenreFields, TagInfo
 
@@ -39,6 +40,14 @@ def digest_packets(path: Path) -> str | None:
         return run_isolated(seconds, verify.digest_packets, path)
     except Crashed as error:
         raise TagError(f"its audio cannot be compared: {error}", path) from error
+
+
+def fingerprint(path: Path) -> bytes | None:
+    """See `fingerprint.fingerprint`; None also for a file that crashes or hangs its reader."""
+    try:
+        return run_isolated(SECONDS, fingerprints.fingerprint, path)
+    except Crashed:
+        return None
 
 
 def _of_tag(function: Callable[[Path], T], path: Path) -> T:

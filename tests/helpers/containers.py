@@ -14,6 +14,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 CORPUS = Path(__file__).parents[3] / "shared" / "data" / "tag-corpus"
 
@@ -60,27 +61,42 @@ def sound(kind: str) -> bytes:
         return dsdiff()
     if kind in BORROWED:
         return (CORPUS / BORROWED[kind]).read_bytes()
-    suffix, muxer, encoder = ENCODED[kind]
+    _, muxer, encoder = ENCODED[kind]
     try:
         return _encode(muxer, encoder)
     except (ValueError, av.FFmpegError):  # PyAV's wheel lacks this encoder
-        if shutil.which("ffmpeg") is None:
-            raise OSError("no system ffmpeg") from None
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / f"sound{suffix}"
-            source = ["-f", "lavfi", "-i", "sine=d=0.5:r=16000", "-c:a", encoder, "-f", muxer]
-            source += ["-fflags", "bitexact"]
-            subprocess.run(["ffmpeg", "-v", "error", *source, path], check=True)
-            return path.read_bytes()
+        return _encode_by_ffmpeg(kind, ["-f", "lavfi", "-i", "sine=d=0.5:r=16000"])
 
 
-def _encode(muxer: str, encoder: str) -> bytes:
+def encode(kind: str, wave: NDArray[np.int16]) -> bytes:
+    """A mono file of this kind at 48 kHz with this sound."""
+    _, muxer, encoder = ENCODED[kind]
+    try:
+        return _encode(muxer, encoder, wave)
+    except (ValueError, av.FFmpegError):
+        raw = ["-f", "s16le", "-ar", "48000", "-ac", "1", "-i", "-", "-ar", "16000"]
+        return _encode_by_ffmpeg(kind, raw, wave.tobytes())
+
+
+def _encode_by_ffmpeg(kind: str, source: list[str], sound: bytes = b"") -> bytes:
+    suffix, muxer, encoder = ENCODED[kind]
+    if shutil.which("ffmpeg") is None:
+        raise OSError("no system ffmpeg")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"sound{suffix}"
+        options = ["-c:a", encoder, "-f", muxer, "-fflags", "bitexact"]
+        subprocess.run(["ffmpeg", "-v", "error", *source, *options, path], check=True, input=sound)
+        return path.read_bytes()
+
+
+def _encode(muxer: str, encoder: str, wave: NDArray[np.int16] | None = None) -> bytes:
     buffer, rate = io.BytesIO(), 48000
     with av.open(buffer, "w", format=muxer, options={"fflags": "bitexact"}) as out:
         stream = out.add_stream(encoder, rate=rate)
         stream.layout = "mono"
         layout, form = "mono", stream.format.name if stream.format else "s16"
-        wave = (8000 * np.sin(np.arange(rate // 2) / 20)).astype(np.int16)
+        if wave is None:
+            wave = (8000 * np.sin(np.arange(rate // 2) / 20)).astype(np.int16)
         frame = av.AudioFrame.from_ndarray(wave[None], format="s16", layout=layout)
         frame.sample_rate = rate
         size = stream.codec_context.frame_size or None
