@@ -1,0 +1,264 @@
+"""What other programs show of a file: players, taggers and the libraries below them.
+
+`shown_by("MPD", path, ...)` is what one of `PROGRAMS` shows of each file. A test is skipped,
+with the name, where the program is not installed; with `REQUIRE_PROGRAMS=1`, as in CI, it fails.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import socket
+import sqlite3
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from helpers.mpd import by_mpd, mpd_version
+
+
+class Shown(NamedTuple):
+    """What a program shows of a file; without a title, it knows no tag of this kind of file."""
+
+    genres: tuple[str, ...] = ()
+    title: str = ""
+    artist: str = ""
+
+
+@dataclass(frozen=True)
+class Program:
+    """How a program is asked: what it needs (a command or a module), what shows, its version."""
+
+    needs: str
+    show: Callable[[Sequence[Path]], list[Shown]]
+    version: Callable[[], str]
+
+    @property
+    def is_here(self) -> bool:
+        return shutil.which(self.needs) is not None or find_spec(self.needs) is not None
+
+
+def shown_by(name: str, *paths: Path) -> list[Shown]:
+    if not PROGRAMS[name].is_here:
+        required = os.environ.get("REQUIRE_PROGRAMS") == "1"
+        (pytest.fail if required else pytest.skip)(f"{name} is not installed")
+    return PROGRAMS[name].show([path.absolute() for path in paths])
+
+
+def genres_by(name: str, path: Path) -> list[str]:
+    return list(shown_by(name, path)[0].genres)
+
+
+# --- libraries ------------------------------------------------------------------------------------
+
+
+def by_taglib(path: Path) -> Shown:
+    import taglib
+
+    try:
+        with taglib.File(path) as media:
+            tags = media.tags
+    except OSError:  # not a kind that it knows
+        return Shown()
+    return Shown(tuple(tags.get("GENRE", ())), *("".join(tags.get(k, ())) for k in TITLE_ARTIST))
+
+
+TITLE_ARTIST = ("TITLE", "ARTIST")
+
+
+def by_mutagen(path: Path) -> Shown:
+    import mutagen
+
+    tags = getattr(mutagen.File(path), "tags", None) or {}
+    if "TCON" in tags:
+        genres = tags["TCON"].genres
+    else:
+        genres = next((tags[k] for k in ("\xa9gen", "WM/Genre", "GENRE") if _has(tags, k)), [])
+
+    def first(*keys: str) -> str:
+        return next((str(tags[key][0]) for key in keys if _has(tags, key)), "")
+
+    title = first("TIT2", "\xa9nam", "Title")
+    return Shown(
+        tuple(map(str, genres)), title, first("TPE1", "\xa9ART", "Author", "Artist", "ARTIST")
+    )
+
+
+def _has(tags: object, key: str) -> bool:
+    try:
+        return key in tags  # type: ignore[operator]
+    except ValueError:  # not a key that this kind of tag can have
+        return False
+
+
+def by_beets(path: Path) -> Shown:
+    import mediafile
+
+    try:
+        media = mediafile.MediaFile(path)
+    except mediafile.UnreadableFileError:
+        return Shown()
+    return Shown(tuple(media.genres or ()), media.title or "", media.artist or "")
+
+
+# --- commands -------------------------------------------------------------------------------------
+
+
+def output(*command: object) -> str:
+    done = subprocess.run([str(word) for word in command], capture_output=True, timeout=60)
+    return done.stdout.decode("utf-8", "replace")
+
+
+def by_ffprobe(path: Path) -> Shown:
+    command = ["ffprobe", "-v", "quiet", "-of", "json", "-show_format", "-show_streams"]
+    seen = json.loads(output(*command, path) or "{}")
+    parts = [*seen.get("streams", ()), seen.get("format", {})]
+    tags = {key.lower(): value for part in parts for key, value in part.get("tags", {}).items()}
+    return Shown(
+        (tags["genre"],) if "genre" in tags else (), tags.get("title", ""), tags.get("artist", "")
+    )
+
+
+def by_gstreamer(path: Path) -> Shown:
+    """Several genres are one string to it, joined by a comma."""
+    tags: dict[str, str] = {}
+    for line in output("gst-discoverer-1.0", "-v", path).splitlines():
+        key, colon, value = line.strip().partition(": ")
+        if colon:
+            tags.setdefault(key, value)
+    genre = (tags["genre"],) if "genre" in tags else ()
+    return Shown(genre, tags.get("title", ""), tags.get("artist", ""))
+
+
+def by_exiftool(path: Path) -> Shown:
+    """With `-a`, as it shows only the last of several values otherwise."""
+    fields = ["-Genre", "-Title", "-Artist", "-Author"]
+    (seen,) = json.loads(output("exiftool", "-j", "-a", "-G4", *fields, path))
+    rows = [(key.partition(":")[2], value) for key, value in seen.items()]
+    genres = [value for name, value in rows if name == "Genre"]
+    genres = [part for value in genres for part in (value if isinstance(value, list) else [value])]
+    tags = dict(rows)
+    artist = tags.get("Artist", tags.get("Author", ""))
+    return Shown(tuple(map(str, genres)), str(tags.get("Title", "")), str(artist))
+
+
+def by_mediainfo(path: Path) -> Shown:
+    seen = json.loads(output("mediainfo", "--Output=JSON", path))
+    general: dict[str, str] = seen["media"]["track"][0]
+    genre = (general["Genre"],) if "Genre" in general else ()
+    return Shown(genre, general.get("Title", ""), general.get("Performer", ""))
+
+
+def by_kid3(path: Path) -> Shown:
+    """Of several tags, the one that it shows first."""
+    query = '{"method": "get", "params": ["all"]}'
+    seen = json.loads(output("kid3-cli", "-c", query, path))["result"]["taggedFile"]
+    tag = next((seen[name] for name in ("tag2", "tag3", "tag1") if name in seen), {"frames": []})
+    rows = [(row["name"], row["value"]) for row in tag["frames"] if row["value"]]
+    genres = [value for name, value in rows if name == "Genre"]
+    genres = [part for value in genres for part in value.split("|")]  # how it shows several
+    return Shown(tuple(genres), dict(rows).get("Title", ""), dict(rows).get("Artist", ""))
+
+
+def by_quod_libet(path: Path) -> Shown:
+    lines = output("operon", "list", "-t", "-c", "tag,value", path).splitlines()
+    pairs = [line.partition(":")[::2] for line in lines]
+    rows = [(tag, value.replace("\\:", ":")) for tag, value in pairs]
+    genres = tuple(value for tag, value in rows if tag == "genre")
+    return Shown(genres, dict(rows).get("title", ""), dict(rows).get("artist", ""))
+
+
+def by_minidlna(paths: Sequence[Path]) -> list[Shown]:
+    """What a server with a library of these files alone stores in its database."""
+    with tempfile.TemporaryDirectory(prefix="minidlna") as home:
+        media, names = Path(home, "media"), [f"{i}{path.suffix}" for i, path in enumerate(paths)]
+        media.mkdir()
+        for name, path in zip(names, paths, strict=True):
+            shutil.copy(path, media / name)
+        _scan(Path(home), media)
+        with contextlib.closing(sqlite3.connect(Path(home, "files.db"))) as database:
+            query = "SELECT path, genre, title, artist FROM details WHERE path IS NOT NULL"
+            rows = {Path(row[0]).name: row[1:] for row in database.execute(query)}
+    return [_of_minidlna(name, rows.get(name)) for name in names]
+
+
+def _scan(home: Path, media: Path) -> None:
+    """Run minidlna, with its database in `home`, until it has read all in `media`."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]  # free when this is closed
+    config, log = home / "minidlna.conf", home / "minidlna.log"
+    config.write_text(
+        f"media_dir=A,{media}\ndb_dir={home}\nlog_dir={home}\nport={port}\n"
+        "inotify=no\nnetwork_interface=lo\n"
+    )
+    command = ["minidlnad", "-S", "-f", config, "-P", home / "pid"]
+    log.touch()
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        end = time.monotonic() + 30
+        while "Finished parsing playlists" not in (said := log.read_text("utf-8", "replace")):
+            assert server.poll() is None and time.monotonic() < end, said
+            time.sleep(0.05)
+    finally:
+        server.kill()
+        server.wait()
+
+
+def _of_minidlna(name: str, row: tuple[str | None, ...] | None) -> Shown:
+    if row is None:
+        return Shown()
+    genre, title, artist = row
+    shown = "" if title in (None, Path(name).stem) else title  # it takes the name for want of one
+    return Shown((genre,) if genre else (), shown or "", artist or "")
+
+
+# --- all of them ----------------------------------------------------------------------------------
+
+
+def each(show: Callable[[Path], Shown]) -> Callable[[Sequence[Path]], list[Shown]]:
+    return lambda paths: [show(path) for path in paths]
+
+
+def said(*command: str, word: int) -> Callable[[], str]:
+    """A version among the words that a command prints about itself."""
+
+    def version() -> str:
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        return done.stdout.split()[word].strip("v.,")
+
+    return version
+
+
+def installed(name: str) -> Callable[[], str]:
+    def version() -> str:
+        from importlib.metadata import version as version_of
+
+        return version_of(name)
+
+    return version
+
+
+PROGRAMS = {
+    "TagLib": Program("taglib", each(by_taglib), installed("pytaglib")),
+    "mutagen": Program("mutagen", each(by_mutagen), installed("mutagen")),
+    "FFmpeg": Program("ffprobe", each(by_ffprobe), said("ffprobe", "-version", word=2)),
+    "MPD": Program("mpd", lambda paths: [Shown(*row) for row in by_mpd(paths)], mpd_version),
+    "GStreamer": Program(
+        "gst-discoverer-1.0", each(by_gstreamer), said("gst-launch-1.0", "--version", word=2)
+    ),
+    "beets": Program("mediafile", each(by_beets), installed("beets")),
+    "Quod Libet": Program("operon", each(by_quod_libet), said("operon", "--version", word=2)),
+    "Kid3": Program("kid3-cli", each(by_kid3), said("dpkg-query", "-W", "kid3-cli", word=1)),
+    "MediaInfo": Program("mediainfo", each(by_mediainfo), said("mediainfo", "--version", word=-1)),
+    "exiftool": Program("exiftool", each(by_exiftool), said("exiftool", "-ver", word=0)),
+    "minidlna": Program("minidlnad", by_minidlna, said("minidlnad", "-V", word=-1)),
+}
