@@ -100,11 +100,16 @@ class GenreFields:
 
     `values` maps a field ("TCON", "id3v1", "ape:Genre", "GENRE", "©gen" ...) to its raw values; a
     field that the file lacks is missing. Our own provenance field is among them, as "note".
-    `has_tags` is false where there is no tag block.
+    `has_tags` is false where there is no tag block. `frames` are those of an ID3v2 tag that hold
+    genre and note: where each is among all frames, and its bytes; `version` is that tag's, 2 to 4.
+    `patch` gives back the whole file, as long as it is as the change left it, see `files.patch`.
     """
 
     values: Mapping[str, tuple[str, ...]]
     has_tags: bool
+    version: int = 0
+    frames: tuple[tuple[int, bytes], ...] = ()
+    patch: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)

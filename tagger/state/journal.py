@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tagger.state.database import Database
+from tagger.state.stored_fields import fields_from_text, fields_to_text
 from tagger.types import GenreFields, Track
 
 COLUMNS = "id, path, before, after, undone_by, old_size, old_mtime_ns, new_size, new_mtime_ns"
@@ -69,8 +70,8 @@ class Journal(Database):
         From here on, predictions for the old file apply to the new one: only its tag differs.
         """
         old, new = change
-        fields = json.dumps({"values": dict(before.values), "has_tags": before.has_tags})
         path, old_state, new_state = os.fsencode(old.path), _identity(old), _identity(new)
+        fields = fields_to_text(before)
         with self.transaction():
             entry = self.do(
                 "INSERT INTO journal (run, path, before, after, old_size, old_mtime_ns, new_size, "
@@ -266,14 +267,12 @@ def _change(row: Sequence[Any]) -> Change:
     """The entry in a row of `COLUMNS`."""
     entry, name, before, after, undone_by, *states = row
     path = Path(os.fsdecode(name))
-    stored = json.loads(before)
-    fields = {field: tuple(values) for field, values in stored["values"].items()}
     genres = json.loads(after)
     return Change(
         entry,
         Track(path, *states[:2]),
         Track(path, *states[2:]),
-        GenreFields(fields, stored["has_tags"]),
+        fields_from_text(before),
         None if genres is None else tuple(genres),
         undone_by,
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from io import BytesIO
 from typing import IO, Any
 
@@ -36,6 +37,7 @@ from tagger.tags.formats import (
 )
 from tagger.tags.parts import splice
 from tagger.tags.stray import stray_tags
+from tagger.types import GenreFields
 
 STRAY = "stray:TCON"
 NOTE = "note"  # our own field, in whichever tag is the main one
@@ -77,11 +79,15 @@ def put_fields(
     file: IO[bytes],
     media: Any,
     family: Family,
-    fields: Mapping[str, Values],
+    stored: GenreFields,
     *,
     keep_empty: bool = True,
 ) -> None:
-    """Set these fields and remove the others; without `keep_empty`, remove an empty tag."""
+    """Set these fields and remove the others; without `keep_empty`, remove an empty tag.
+
+    ID3v2 frames that are known keep their bytes and places.
+    """
+    fields = stored.values
     note = fields.get(NOTE)
     ape_alone = family.has_ape and is_ape_alone(file, family, read_ape(file))
     if family.has_ape:
@@ -92,8 +98,9 @@ def put_fields(
         made = new_ape(file) if is_main else _mutagen.apev2.APEv2()
         _put_ape(file, changes, made, keep_empty=keep_empty or not is_main)
     if family.id3 is not None:
-        frames = fields.get("TCON"), None if ape_alone else note
-        _put_id3(file, family.id3, frames, keep_empty=keep_empty)
+        names = ("TCON",) if ape_alone else ("TCON", NOTE)
+        frames = {name: fields[name] for name in names if name in fields}
+        _put_id3(file, family.id3, replace(stored, values=frames), keep_empty=keep_empty)
     elif not family.has_ape:
         changes = {family.field: fields.get(family.field), family.names.note: note}
         _put_values(file, media, changes, keep_empty=keep_empty)
@@ -120,16 +127,14 @@ def has_tags(file: IO[bytes], media: Any, family: Family) -> bool:
 
 
 def _put_id3(
-    file: IO[bytes],
-    place: containers.Place,
-    changes: tuple[Values | None, Values | None],
-    *,
-    keep_empty: bool,
+    file: IO[bytes], place: containers.Place, stored: GenreFields, *, keep_empty: bool
 ) -> None:
-    if not read_id3(file, place) and changes == (None, None):
+    genre, note = (stored.values.get(field) for field in ("TCON", NOTE))
+    if not read_id3(file, place) and (genre, note) == (None, None):
         return
-    tag = parse_id3(file, place).with_fields(*changes)
-    made = new_id3(file, place)
+    old, made = parse_id3(file, place), new_id3(file, place)
+    kept = old.with_own(stored.frames, stored.version) if stored.frames else None
+    tag = old.with_fields(genre, note) if kept is None else kept
     removable = not keep_empty and not tag.rest and tag.frames in ((), made.frames)
     containers.put_id3(file, place, b"" if removable else tag.to_bytes())
 

@@ -40,6 +40,7 @@ from tagger.errors import TagError
 from tagger.tags import containers, id3v2, mp4, trailers
 from tagger.tags.field_names import APE, ASF, ID3, MP4, VORBIS, FieldNames
 from tagger.tags.parts import check_count, read_part
+from tagger.tags.text_frames import v1_texts
 
 _mutagen: Any = mutagen  # half of it is untyped
 
@@ -224,7 +225,7 @@ def new_id3(file: IO[bytes], place: containers.Place) -> id3v2.Id3:
     if place == containers.WAV:
         return id3v2.from_texts(_info_texts(dict(containers.read_info(file))))
     if place == containers.FRONT:
-        return id3v2.from_texts(id3v2.v1_texts(trailers.read_v1(file)))
+        return id3v2.from_texts(v1_texts(trailers.read_v1(file)))
     return id3v2.Id3()
 
 
@@ -259,7 +260,7 @@ def info_text(raw: bytes) -> str:
 def new_ape(file: IO[bytes]) -> Any:
     """A new APEv2 tag, with the texts of an ID3v1 block, which it hides from many readers."""
     tags = _mutagen.apev2.APEv2()
-    for name, text in id3v2.v1_texts(trailers.read_v1(file)).items():
+    for name, text in v1_texts(trailers.read_v1(file)).items():
         tags[_APE_NAMES[name]] = text
     return tags
 

@@ -17,12 +17,22 @@ import mutagen
 import mutagen.id3
 
 from tagger.errors import TagError, UnsupportedFormat
+from tagger.files.patch import apply_patch
 from tagger.genres.labels import unique_names
 from tagger.genres.provenance import FIELD
 from tagger.tags import containers, id3v2
 from tagger.tags.field_names import APE, first_text, is_set
 from tagger.tags.fields import NOTE, STRAY, get_fields, has_tags, put_fields
-from tagger.tags.formats import APE_GENRE, IGNR, Family, info_text, load, read_tags, recognise
+from tagger.tags.formats import (
+    APE_GENRE,
+    IGNR,
+    Family,
+    info_text,
+    load,
+    parse_id3,
+    read_tags,
+    recognise,
+)
 from tagger.tags.parts import splice
 from tagger.tags.stray import check_stray
 from tagger.tags.verify import other_parts
@@ -41,8 +51,8 @@ def read_genres(path: Path) -> tuple[str, ...]:
     """The names of the genres, in file order, each once; `()` if there are none.
 
     ID3 numbers are turned into names. Older tags count only if the main one has no genre: in an MP3
-    the ID3v2 tag, then APEv2, then ID3v1; in a WAV the ID3 chunk, then RIFF INFO. Last come tags that
-    only some readers see, such as an ID3v2 tag behind junk (see `stray`).
+    the ID3v2 tag, then APEv2, then ID3v1; in a WAV the ID3 chunk, then RIFF INFO. Last
+    come tags that only some readers see, such as an ID3v2 tag behind junk (see `stray`).
     Raises `UnsupportedFormat` if the container holds no tags, else `TagError` if it is damaged.
     """
     return read_tag(path).genres
@@ -73,7 +83,8 @@ def read_fields(path: Path) -> GenreFields:
     """The genre fields as stored, for `restore_fields`. Raises the errors of `read_genres`."""
     with _opened(path, "rb") as (file, media, family):
         fields = get_fields(file, media, family, read_tags(file, media, family))
-        return GenreFields(fields, has_tags(file, media, family))
+        tag = id3v2.Id3() if family.id3 is None else parse_id3(file, family.id3)
+        return GenreFields(fields, has_tags(file, media, family), tag.major, tag.own)
 
 
 def write_genres(
@@ -113,7 +124,7 @@ def write_genres(
             numbers = (_V1_NUMBERS.get(name.casefold()) for name in wanted)
             known = next((number for number in numbers if number is not None), V1_UNKNOWN)
             values["id3v1"] = (str(known),)
-        put_fields(file, media, family, values)
+        put_fields(file, media, family, GenreFields(values, has_tags=True))
     stored = read_tag(path)
     if stored.genres != wanted:
         raise TagError(f"{wanted} would read back as {stored.genres}; choose other names", path)
@@ -129,9 +140,15 @@ def field_genres(fields: GenreFields) -> tuple[str, ...]:
 
 
 def restore_fields(path: Path, fields: GenreFields) -> None:
-    """Restore what `read_fields` returned; a tag that is new and now empty is removed."""
+    """Restore what `read_fields` returned; a tag that is new and now empty is removed.
+
+    If the file has not changed since, it gets back every byte. Else its genre fields are restored:
+    the frames of an ID3v2 tag with their bytes, of other tags the values.
+    """
+    if fields.patch and apply_patch(path, fields.patch):
+        return
     with _opened(path, "r+b") as (file, media, family):
-        put_fields(file, media, family, fields.values, keep_empty=fields.has_tags)
+        put_fields(file, media, family, fields, keep_empty=fields.has_tags)
         file.seek(0)
         if family.id3 == containers.FRONT and recognise(file, path)[1] is not family:
             # The suffix is wrong, and only an ID3 tag without frames showed the type of the file.

@@ -21,10 +21,10 @@ from tagger.audio.id3 import FOOTER, from_synchsafe
 from tagger.errors import TagError
 from tagger.genres.provenance import FIELD
 from tagger.tags.parts import check_count
+from tagger.tags.text_frames import BLANK, convert_frame, make_frame, text_data, to_synchsafe
 
 _mutagen: Any = mutagen  # half of it is untyped
 
-BLANK = " \t\n\v\f\r\0"  # fills the rest of a field of fixed size; a no-break space is text
 NEW_PADDING = 1024  # spare bytes in a tag that must grow, so that the next edit moves no audio
 
 UNSYNCHRONISED, EXTENDED, EXPERIMENTAL = 0x80, 0x40, 0x20  # flags of a tag
@@ -68,20 +68,44 @@ class Id3:
     @property
     def others(self) -> tuple[bytes, ...]:
         """The frames that are neither the genre nor our note."""
-        names = _GENRE_NAMES[self.major]
-        kept = (frame for frame in self.frames if frame[: len(names[0])] not in names)
-        return tuple(frame for frame in kept if not self._is_note(frame))
+        return tuple(frame for frame in self.frames if not self._is_own(frame))
+
+    @property
+    def own(self) -> tuple[tuple[int, bytes], ...]:
+        """The frames of the genre and our note, each with its place among all."""
+        return tuple(item for item in enumerate(self.frames) if self._is_own(item[1]))
 
     def with_fields(self, genre: Sequence[str] | None, note: Sequence[str] | None) -> Id3:
         """The tag with one frame of these raw values for each of the two; `None`: no frame."""
         # In front: a reader that fails at another frame has already seen these.
         new: list[bytes] = []
         if genre is not None:
-            new.append(_text_frame(self, _GENRE_NAMES[self.major][0], genre))
+            new.append(self._text_frame(_GENRE_NAMES[self.major][0], genre))
         if note is not None:
-            new.append(_text_frame(self, b"TXX" if self.major == 2 else b"TXXX", (FIELD, *note)))
-        rest = self.rest if self.rest.strip(b"\0") else b""
-        return replace(self, frames=(*new, *self.others), rest=rest)
+            new.append(self._text_frame(b"TXX" if self.major == 2 else b"TXXX", (FIELD, *note)))
+        return replace(self, frames=(*new, *self.others), rest=self._rest)
+
+    def _text_frame(self, name: bytes, values: Sequence[str]) -> bytes:
+        data = text_data(values, self.major)
+        return make_frame(name, data, self.major, synchsafe=self.synchsafe)
+
+    def with_own(self, own: Sequence[tuple[int, bytes]], version: int) -> Id3 | None:
+        """The tag with what `own` gave for a tag of that version; `None` if it cannot hold that."""
+        frames = list(self.others)
+        for place, frame in own:
+            stored = convert_frame(frame, version, self.major, synchsafe=self.synchsafe)
+            if stored is None:
+                return None
+            frames.insert(place, stored)
+        return replace(self, frames=tuple(frames), rest=self._rest)
+
+    @property
+    def _rest(self) -> bytes:
+        return self.rest if self.rest.strip(b"\0") else b""
+
+    def _is_own(self, frame: bytes) -> bool:
+        names = _GENRE_NAMES[self.major]
+        return frame[: len(names[0])] in names or self._is_note(frame)
 
     def _is_note(self, frame: bytes) -> bool:
         """Whether mutagen reads a frame as our note, regardless of encoding and other flags."""
@@ -136,13 +160,6 @@ class Id3:
         return b"ID3" + bytes([self.major, 0, self.flags]) + to_synchsafe(len(body)) + body
 
 
-def to_synchsafe(number: int) -> bytes:
-    """A number as four bytes of 7 bits each."""
-    if number >> 28:
-        raise TagError("the ID3 tag would be larger than 256 MB")
-    return bytes(number >> 7 * i & 0x7F for i in (3, 2, 1, 0))
-
-
 def is_synchsafe(data: bytes) -> bool:
     """Whether each byte holds 7 bits."""
     return not any(byte >> 7 for byte in data)
@@ -182,17 +199,6 @@ def parse(source: bytes) -> Id3:
     return Id3(major, kept, major == 4, frames, rest, len(source) - 10)
 
 
-def v1_texts(block: bytes) -> dict[bytes, str]:
-    """The texts of an ID3v1 block, except the genre, by frame name; none for an empty block."""
-    raw = {b"TIT2": block[3:33], b"TPE1": block[33:63], b"TALB": block[63:93]}
-    raw[b"TDRC"], comment = block[93:97], block[97:127]
-    if comment[28:29] == b"\0" and comment[29:] > b"\0":  # ID3v1.1
-        comment, raw[b"TRCK"] = comment[:28], str(comment[29]).encode()
-    raw[b"COMM"] = comment
-    texts = {name: text.split(b"\0")[0].decode("latin-1") for name, text in raw.items()}
-    return {name: text.strip(BLANK) for name, text in texts.items() if text.strip(BLANK)}
-
-
 def from_texts(texts: Mapping[bytes, str]) -> Id3:
     """A new tag with these text frames; texts are stripped of `BLANK`, and empty ones left out.
 
@@ -224,17 +230,3 @@ def _split(body: bytes, major: int, *, synchsafe: bool) -> tuple[tuple[bytes, ..
 
 def _with_synchsafe_size(frame: bytes) -> bytes:
     return frame[:4] + to_synchsafe(len(frame) - 10) + frame[8:]
-
-
-def _text_frame(tag: Id3, name: bytes, values: Sequence[str]) -> bytes:
-    """A text frame: in Latin-1 for ASCII, else in UTF-8, or in UTF-16 before ID3v2.4."""
-    encoding, codec, mark, end = 3, "utf-8", b"", b"\0"
-    if all(value.isascii() for value in values):
-        encoding = 0
-    elif tag.major < 4:
-        encoding, codec, mark, end = 1, "utf-16-le", b"\xff\xfe", b"\0\0"
-    data = bytes([encoding]) + b"".join(mark + value.encode(codec) + end for value in values)
-    if tag.major == 2:
-        return name + len(data).to_bytes(3, "big") + data
-    size = to_synchsafe(len(data)) if tag.synchsafe else len(data).to_bytes(4, "big")
-    return name + size + b"\0\0" + data

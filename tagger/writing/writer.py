@@ -12,6 +12,7 @@ from types import FrameType
 
 from tagger.errors import ChangedSince, TagError, UnsupportedFormat
 from tagger.files.atomic import CHANGED, check_replaceable, replacing, settle
+from tagger.files.patch import make_patch
 from tagger.genres.labels import name_key
 from tagger.genres.policy import Policy, decide, rank_genres, why_no_music
 from tagger.genres.provenance import is_own, make_note
@@ -244,10 +245,9 @@ def replace_tag(
             edit(scratch)
             _compare("tag", original.others, other_tags(scratch), path)
             _compare("audio", original.packets, digest_packets(scratch), path)
+            fields = replace(original.fields, patch=make_patch(path, scratch))
             new = Track.of(path, settle(path, scratch, writer.options))
-            entry = writer.state.record(
-                run, original.fields, read_genres(scratch), (old, new), reverts
-            )
+            entry = writer.state.record(run, fields, read_genres(scratch), (old, new), reverts)
     except BaseException:
         if entry is not None and not _was_replaced(path, new, old):
             writer.state.forget(entry, old, new)
