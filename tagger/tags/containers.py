@@ -88,7 +88,7 @@ def chunks(
     Stops at `end`; by default, at the end that the container's header states.
     """
     head = layout.head
-    at, end = head + 4, _end(file, layout) if end is None else end
+    at, end = head + 4, container_end(file, layout) if end is None else end
     for number in count():
         check_count(number)
         file.seek(at)
@@ -101,7 +101,7 @@ def chunks(
         at = stop + stop % 2
 
 
-def _end(file: IO[bytes], layout: ChunkLayout) -> int:
+def container_end(file: IO[bytes], layout: ChunkLayout) -> int:
     """Where the container ends, by its own header."""
     width = struct.calcsize(layout.size)
     file.seek(4)
@@ -122,7 +122,7 @@ def _put_chunk(file: IO[bytes], layout: ChunkLayout, new: bytes) -> None:
             "rewrite it with: ffmpeg -i OLD -c copy -map_metadata 0 NEW"
         )
     last = found[-1][2]
-    rest = read_part(file, last + last % 2, _end(file, layout))
+    rest = read_part(file, last + last % 2, container_end(file, layout))
     if len(rest) >= head and rest.strip(b"\0"):  # may be chunks at an odd offset
         raise TagError(
             "its chunks are misaligned (the padding byte after one of odd size may be missing); "
@@ -133,7 +133,7 @@ def _put_chunk(file: IO[bytes], layout: ChunkLayout, new: bytes) -> None:
     absent = (layout.new_id, last + last % 2, last)
     name, start, stop = next((chunk for chunk in found if is_id3(chunk[0])), absent)
     stop += stop % 2
-    end = max(min(_end(file, layout), length), stop)
+    end = max(min(container_end(file, layout), length), stop)
     if new:
         new = name + struct.pack(layout.size, len(new)) + new + b"\0" * (len(new) % 2)
     splice(file, start, stop, new)
@@ -143,55 +143,10 @@ def _put_chunk(file: IO[bytes], layout: ChunkLayout, new: bytes) -> None:
 
 def _check_end(file: IO[bytes], layout: ChunkLayout) -> None:
     """Refuse tags after the end of the container: a new tag would hide them from many readers."""
-    end, length = _end(file, layout), file.seek(0, 2)
+    end, length = container_end(file, layout), file.seek(0, 2)
     behind = [name for name, at, _ in chunks(file, layout, length) if at >= end]
     if any(is_id3(name) or name == b"LIST" for name in behind):
         raise TagError(
             "it has tags after the end that its header states; save it once in a tag editor such "
             "as Kid3, which fixes that, or drop them: ffmpeg -i OLD -c copy NEW"
         )
-
-
-def read_info(file: IO[bytes]) -> list[tuple[bytes, bytes]]:
-    """Key and text, as stored, of each item in the INFO list of a WAV."""
-    start, stop = _find_info(file)
-    data, at, found = read_part(file, start + 12, stop), 0, []
-    while at + 8 <= len(data):
-        size = int.from_bytes(data[at + 4 : at + 8], "little")
-        found.append((data[at : at + 4], data[at + 8 : at + 8 + size]))
-        check_count(len(found))
-        at += 8 + size + size % 2
-    return found
-
-
-def put_info(file: IO[bytes], key: bytes, value: bytes | None) -> None:
-    """Set a text in the INFO list of a WAV, or remove it; does nothing without a list."""
-    start, stop = _find_info(file)
-    texts = read_info(file)
-    if start == stop or dict(texts).get(key) == value:
-        return
-    length = file.seek(0, 2)
-    if read_part(file, start, stop).rstrip(b"\0") != _info_chunk(texts).rstrip(b"\0"):
-        raise TagError("its RIFF INFO list is damaged and would be lost; fix it first")
-    new_texts = [(key, value)] if value is not None else []
-    new = _info_chunk([item for item in texts if item[0] != key] + new_texts)
-    end, stop = max(min(_end(file, WAV), length), stop), min(stop + stop % 2, length)
-    splice(file, start, stop, new)
-    file.seek(4)
-    file.write(struct.pack("<I", end + len(new) - (stop - start) - 8))
-
-
-def _info_chunk(texts: list[tuple[bytes, bytes]]) -> bytes:
-    sizes = (struct.pack("<I", len(text)) for _, text in texts)
-    parts = (name + next(sizes) + text + b"\0" * (len(text) % 2) for name, text in texts)
-    body = b"INFO" + b"".join(parts)
-    return b"LIST" + struct.pack("<I", len(body)) + body
-
-
-def _find_info(file: IO[bytes]) -> tuple[int, int]:
-    """Offsets of the INFO list's header and after its data; equal if there is none."""
-    for name, at, stop in chunks(file, WAV):
-        file.seek(at + 8)
-        if name == b"LIST" and file.read(4) == b"INFO":
-            return at, stop
-    return 0, 0

@@ -10,7 +10,6 @@ import re
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from io import BytesIO
 from typing import IO, Any
 
 import mutagen
@@ -21,6 +20,7 @@ import mutagen.mp4
 
 from tagger.errors import TagError
 from tagger.tags import containers, mp4, trailers
+from tagger.tags.ape import new_ape, put_items, read_ape
 from tagger.tags.field_names import APE, texts
 from tagger.tags.formats import (
     APE_GENRE,
@@ -28,14 +28,11 @@ from tagger.tags.formats import (
     Family,
     Tags,
     is_ape_alone,
-    new_ape,
     new_id3,
     parse_id3,
-    read_ape,
     read_id3,
-    render_ape_items,
 )
-from tagger.tags.parts import splice
+from tagger.tags.riff_info import put_info, read_info
 from tagger.tags.stray import stray_tags
 from tagger.types import GenreFields
 
@@ -65,7 +62,7 @@ def get_fields(file: IO[bytes], media: Any, family: Family, tags: Tags) -> dict[
             raise TagError("its APEv2 genre is not text and would be lost; remove it first")
     if "id3v1" in family.older and (block := trailers.read_v1(file)):
         fields["id3v1"] = (str(block[-1]),)
-    if IGNR in family.older and (raw := dict(containers.read_info(file)).get(b"IGNR")) is not None:
+    if IGNR in family.older and (raw := dict(read_info(file)).get(b"IGNR")) is not None:
         fields[IGNR] = (raw.decode("latin-1"),)  # byte for byte, whatever its encoding
     stray = (tag.genres() for tag in stray_tags(file, media, family.id3))
     if values := next(filter(None, stray), ()):
@@ -96,7 +93,7 @@ def put_fields(
         if is_main or ape_alone:
             changes[APE.note] = note
         made = new_ape(file) if is_main else _mutagen.apev2.APEv2()
-        _put_ape(file, changes, made, keep_empty=keep_empty or not is_main)
+        put_items(file, changes, made, keep_empty=keep_empty or not is_main)
     if family.id3 is not None:
         names = ("TCON",) if ape_alone else ("TCON", NOTE)
         frames = {name: fields[name] for name in names if name in fields}
@@ -106,7 +103,7 @@ def put_fields(
         _put_values(file, media, changes, keep_empty=keep_empty)
     if IGNR in family.older:
         info = fields.get(IGNR)
-        containers.put_info(file, b"IGNR", info[0].encode("latin-1") if info else None)
+        put_info(file, b"IGNR", info[0].encode("latin-1") if info else None)
     if "id3v1" in fields and trailers.read_v1(file):
         file.seek(-1, 2)
         file.write(bytes([int(fields["id3v1"][0])]))
@@ -137,29 +134,6 @@ def _put_id3(
     tag = old.with_fields(genre, note) if kept is None else kept
     removable = not keep_empty and not tag.rest and tag.frames in ((), made.frames)
     containers.put_id3(file, place, b"" if removable else tag.to_bytes())
-
-
-def _put_ape(
-    file: IO[bytes], changes: Mapping[str, Values | None], made: Any, *, keep_empty: bool
-) -> None:
-    """`made` is the new tag for a file without one."""
-    (start, stop), tags = trailers.find_ape(file), read_ape(file)
-    if all(values is None and key not in tags for key, values in changes.items()):
-        return  # a tag without such a field keeps its bytes
-    raw = trailers.read_ape_items(file)
-    if raw is None or sorted(raw) != sorted(render_ape_items(tags)):
-        raise TagError(
-            "its APEv2 tag holds items that would be lost or changed (two with the same name, more "
-            "than it declares, or a read-only one); first remove those, or the whole tag, in a tag "
-            "editor such as Kid3 or Mp3tag"
-        )
-    if len(tags) == 0:
-        tags.update(made)
-    _change(tags, changes)
-    new = BytesIO()
-    if keep_empty or tags not in ({}, made):
-        tags.save(new)
-    splice(file, start, stop, new.getvalue())
 
 
 def _put_values(

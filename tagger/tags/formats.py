@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import struct
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -38,8 +37,10 @@ import mutagen.wavpack
 from tagger.audio.id3 import skip_id3
 from tagger.errors import TagError
 from tagger.tags import containers, id3v2, mp4, trailers
+from tagger.tags.ape import is_descriptive, read_ape
 from tagger.tags.field_names import APE, ASF, ID3, MP4, VORBIS, FieldNames
 from tagger.tags.parts import check_count, read_part
+from tagger.tags.riff_info import info_texts, read_info
 from tagger.tags.text_frames import v1_texts
 
 _mutagen: Any = mutagen  # half of it is untyped
@@ -200,8 +201,12 @@ def read_tags(file: IO[bytes], media: Any, family: Family) -> Tags:
 
 
 def is_ape_alone(file: IO[bytes], family: Family, ape: Any) -> bool:
-    """Whether an MP3 has only an APEv2 tag; a new ID3v2 tag would hide everything in it."""
-    return family.id3 == containers.FRONT and len(ape) > 0 and not read_id3(file, containers.FRONT)
+    """Whether an MP3 has only an APEv2 tag, and a new ID3v2 tag would hide something in it."""
+    return (
+        family.id3 == containers.FRONT
+        and is_descriptive(ape)
+        and not read_id3(file, containers.FRONT)
+    )
 
 
 def read_id3(file: IO[bytes], place: containers.Place) -> bytes:
@@ -223,75 +228,7 @@ def parse_id3(file: IO[bytes], place: containers.Place) -> id3v2.Id3:
 def new_id3(file: IO[bytes], place: containers.Place) -> id3v2.Id3:
     """A new ID3v2 tag, with the texts of an ID3v1 or RIFF INFO, which it hides from readers."""
     if place == containers.WAV:
-        return id3v2.from_texts(_info_texts(dict(containers.read_info(file))))
+        return id3v2.from_texts(info_texts(dict(read_info(file))))
     if place == containers.FRONT:
         return id3v2.from_texts(v1_texts(trailers.read_v1(file)))
     return id3v2.Id3()
-
-
-# TagLib shows these frames by the same names as the items.
-_INFO_FRAMES = {
-    b"INAM": b"TIT2", b"IART": b"TPE1", b"IPRD": b"TALB", b"ICRD": b"TDRC", b"ITRK": b"TRCK",
-    b"IPRT": b"TRCK", b"ICMT": b"COMM", b"IBPM": b"TBPM", b"ICOP": b"TCOP", b"IDIT": b"TDEN",
-    b"IEDT": b"TPE4", b"ILNG": b"TLAN", b"IMED": b"TMED", b"IMUS": b"TCOM", b"IPUB": b"TPUB",
-    b"ISFT": b"TSSE", b"ISRC": b"TSRC", b"ITCH": b"TENC", b"IWRI": b"TEXT", b"PRT1": b"TSST",
-    b"IBSU": b"TXXX:ARTISTWEBPAGE", b"ICNT": b"TXXX:RELEASECOUNTRY", b"IENG": b"TXXX:ARRANGER",
-    b"ISTR": b"TXXX:PERFORMER",
-}  # fmt: skip
-
-
-def _info_texts(info: dict[bytes, bytes]) -> dict[bytes, str]:
-    """The items of a RIFF INFO list, except the genre, by frame name."""
-    frames = {key: frame for key, frame in _INFO_FRAMES.items() if key in info}
-    others = [key for key in info if key not in _INFO_FRAMES and key.isalnum() and key != b"IGNR"]
-    frames |= {key: b"TXXX:" + key for key in others}
-    return {frame: info_text(info[key]) for key, frame in frames.items()}
-
-
-def info_text(raw: bytes) -> str:
-    """A text of an INFO list: UTF-8 from FFmpeg, Windows-1252 from most other programs."""
-    raw = raw.split(b"\0")[0]
-    try:
-        return raw.decode()
-    except UnicodeDecodeError:
-        return raw.decode("cp1252", "replace")
-
-
-def new_ape(file: IO[bytes]) -> Any:
-    """A new APEv2 tag, with the texts of an ID3v1 block, which it hides from many readers."""
-    tags = _mutagen.apev2.APEv2()
-    for name, text in v1_texts(trailers.read_v1(file)).items():
-        tags[_APE_NAMES[name]] = text
-    return tags
-
-
-_APE_NAMES = {
-    b"TIT2": "Title", b"TPE1": "Artist", b"TALB": "Album", b"TDRC": "Year", b"COMM": "Comment",
-    b"TRCK": "Track",
-}  # fmt: skip
-
-
-def read_ape(file: IO[bytes]) -> Any:
-    """Mutagen's view of the APEv2 tag at the end of a file; an empty one if there is none."""
-    start, stop = trailers.find_ape(file)
-    if start == stop:
-        return _mutagen.apev2.APEv2()
-    items, adds_up = trailers.split_ape(file)
-    source = read_part(file, start, stop)
-    if not adds_up and len(items) < int.from_bytes(source[-16:-12], "little"):
-        # mutagen reports this too, but only after it searched for the end of a name at each byte.
-        raise TagError("an item of the APEv2 tag has no name")
-    try:
-        # mutagen seeks back to the header, which some tags claim to have but lack.
-        return _mutagen.apev2.APEv2(BytesIO(bytes(trailers.APE_SIZE) + source))
-    except _mutagen.apev2.APENoHeaderError:  # it has no items
-        return _mutagen.apev2.APEv2()
-
-
-def render_ape_items(tags: Any) -> list[bytes]:
-    """The items of an APEv2 tag as mutagen would save them."""
-    found = []
-    for key, value in tags.items():
-        data = bytes(value._write())
-        found.append(struct.pack("<2I", len(data), value.kind << 1) + f"{key}\0".encode() + data)
-    return found

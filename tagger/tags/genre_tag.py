@@ -15,25 +15,27 @@ from typing import IO, Any
 
 import mutagen
 import mutagen.id3
+import mutagen.trueaudio
 
 from tagger.errors import TagError, UnsupportedFormat
 from tagger.files.patch import apply_patch
 from tagger.genres.labels import unique_names
 from tagger.genres.provenance import FIELD
-from tagger.tags import containers, id3v2
+from tagger.tags import containers, id3v2, trailers
+from tagger.tags.ape import needs_genre
 from tagger.tags.field_names import APE, first_text, is_set
 from tagger.tags.fields import NOTE, STRAY, get_fields, has_tags, put_fields
 from tagger.tags.formats import (
     APE_GENRE,
     IGNR,
     Family,
-    info_text,
     load,
     parse_id3,
     read_tags,
     recognise,
 )
 from tagger.tags.parts import splice
+from tagger.tags.riff_info import info_text, read_info
 from tagger.tags.stray import check_stray
 from tagger.tags.verify import other_parts
 from tagger.types import GenreFields, TagInfo, TagOptions
@@ -94,9 +96,9 @@ def write_genres(
 
     Several genres stay separate values; in ID3v2.3 and 2.2 they are one value, joined with "; ". A
     file without a tag, or with an empty one, gets a new one. This repeats the texts of an ID3v1
-    block or a RIFF INFO list, since it would hide them; an MP3 with only an APEv2 tag gets its
-    genre there. An older tag at the end is updated, never added. The note goes only to the main
-    tag; "" removes it.
+    block or a RIFF INFO list, since it would hide them. An MP3 whose texts are only in an APEv2 tag
+    gets its genre there; if players show that tag in place of an ID3v2 tag, it goes into both. An
+    older tag at the end is updated, never added. The note goes only to the main tag; "" removes it.
 
     Raises the errors of `read_genres`, and `TagError` for no genre, for a name that readers would
     misread (a number, a leading "(", control characters), and for a file that would lose other tags
@@ -114,11 +116,16 @@ def write_genres(
         check_stray(file, media, family.id3)
         values.pop(NOTE, None)
         values.pop(STRAY, None)
+        # In a TTA, FFmpeg shows any APEv2 tag alone. So would MPD, and hide other texts.
+        is_tta = isinstance(media.info, _mutagen.trueaudio.TrueAudioInfo)
+        alone = is_tta and not tags.main and not trailers.read_v1(file)
+        if main == "TCON" and needs_genre(file, tags.ape, instead_of_any=alone):
+            values[APE_GENRE] = wanted
         if note:
             values[NOTE] = (note,)
         if tags.has_one_genre:
             values["TCON"] = (JOIN.join(wanted),)
-        if IGNR in family.older and containers.read_info(file):
+        if IGNR in family.older and read_info(file):
             values[IGNR] = (f"{JOIN.join(wanted)}\0".encode().decode("latin-1"),)
         if "id3v1" in values:
             numbers = (_V1_NUMBERS.get(name.casefold()) for name in wanted)

@@ -20,9 +20,11 @@ from tagger.audio.reader import check_start
 from tagger.errors import AudioError, TagError
 from tagger.genres.provenance import FIELD
 from tagger.tags import containers, mp4, trailers
+from tagger.tags.ape import new_ape, render_ape_items
 from tagger.tags.field_names import APE
-from tagger.tags.formats import Family, new_ape, parse_id3, recognise, render_ape_items
+from tagger.tags.formats import Family, parse_id3, recognise
 from tagger.tags.parts import read_part
+from tagger.tags.riff_info import read_info
 
 _mutagen: Any = mutagen  # half of it is untyped
 
@@ -78,9 +80,7 @@ def _other_chunks(file: IO[bytes], layout: containers.ChunkLayout) -> dict[str, 
         size = min(stop - at, 64) if name in containers.AUDIO else stop - at  # audio is large
         data = read_part(file, at, at + size)
         if name == b"LIST" and data[8:12] == b"INFO":
-            data = repr(
-                [item for item in containers.read_info(file) if item[0] != b"IGNR"]
-            ).encode()
+            data = repr([item for item in read_info(file) if item[0] != b"IGNR"]).encode()
         found[f"chunk:{index}:{name!r}"] = _digest(data)
     return found
 

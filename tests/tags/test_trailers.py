@@ -124,13 +124,6 @@ def test_an_ape_header_at_the_place_of_an_id3v1_is_not_an_id3v1(tmp_path):
     assert read_fields(path).values == {"ape:Genre": (value,)}
 
 
-@pytest.mark.parametrize("items", [{"MP3GAIN_MINMAX": "1,2"}, {"Genre": "Rock"}])
-def test_an_mp3_with_only_an_ape_tag_gets_its_genre_there_whatever_its_items(tmp_path, items):
-    path = with_front(tmp_path, b"", ape_tag(**items))
-    write_genres(path, ["Jazz"])
-    assert read_fields(path).values == {"ape:Genre": ("Jazz",)}
-
-
 # "TAG" is 128 bytes before the end of each, in the value of an item.
 INSIDE = {"Comment": ("TAG" + "x" * 125)[: 128 - 32 - 14], "Title": ""}
 
