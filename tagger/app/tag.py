@@ -12,6 +12,7 @@ from tagger.app.pending import (
     leave_out_tagged,
     predict_unknown,
     reason_to_skip,
+    recognise,
     tag_if_any,
 )
 from tagger.app.progress import Progress
@@ -95,7 +96,7 @@ def tag_library(request: TagRequest, progress: Progress) -> Summary:
         summary = Summary(state=request.state, models=models)
         writing = request.write_tags and not request.dry_run
         if writing:
-            summary.run = state.begin_run("tag", name)
+            summary.run = state.begin_run("tag", name, _folders(request.paths))
             clear_folders(tracks[0].folders())
         clear_scratch(request.csv.absolute().parent)
         writer = Writer(state, summary.run, request.writing, models)
@@ -156,9 +157,16 @@ def _scan(
     if request.skip:
         leave_out_skipped(first, request.skip, progress)
     tracks = [first, *map(first.with_model, models[1:])]
+    for by_model in tracks:
+        recognise(by_model, progress)
     for by_model in tracks if request.only_missing else ():
         leave_out_tagged(by_model, progress)
     return tracks
+
+
+def _folders(paths: Iterable[Path]) -> list[Path]:
+    real = (path.resolve() for path in paths)
+    return [path if path.is_dir() else path.parent for path in real]
 
 
 def _predict(tracks: Sequence[RunTracks], request: TagRequest, progress: Progress) -> None:
