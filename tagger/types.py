@@ -23,9 +23,6 @@ class Track:
     # A stored prediction does not depend on it, since a rename or a new mode changes it. A stored
     # tag does, since no program can set it back.
     ctime_ns: int = field(default=0, compare=False)
-    # The fingerprint of its audio, by which a later run recognises it if anything else has changed;
-    # None if it is not known, b"" if the file has none.
-    audio: bytes | None = field(default=None, compare=False, repr=False)
 
     @classmethod
     def of(cls, path: Path, status: os.stat_result) -> Track:
@@ -157,6 +154,16 @@ class FrontEnd:
         """
         inside = 0 if self.kind == "maest" else self.frame_length
         return inside + self.hop_length * (self.frames - 1)
+
+
+@dataclass(frozen=True, slots=True)
+class ScanOptions:
+    """Which tracks a run is about, beside the paths that the user names."""
+
+    follow_links: bool = False  # even to places outside the paths
+    exclude: tuple[str, ...] = ()  # lines of a gitignore file, see `files.ignore.check_pattern`
+    from_file: Path | None = None  # a list of more paths; "-" is standard input
+    null: bool = False  # they end with NUL characters, not with lines
 
 
 @dataclass(frozen=True, slots=True)

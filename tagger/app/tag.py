@@ -12,7 +12,6 @@ from tagger.app.pending import (
     leave_out_tagged,
     predict_unknown,
     reason_to_skip,
-    recognise,
     tag_if_any,
 )
 from tagger.app.progress import Progress
@@ -20,6 +19,8 @@ from tagger.app.summary import Summary, clear_folders, shown, undoable
 from tagger.app.tracks import RunTracks, TrackResult
 from tagger.errors import LibraryError
 from tagger.files.atomic import clear_scratch
+from tagger.files.ignore import LeftOut
+from tagger.files.listed import read_paths
 from tagger.files.scan import NO_SUCH_PATH, find_tracks
 from tagger.genres.albums import Albums
 from tagger.genres.policy import Policy, decide
@@ -36,6 +37,7 @@ from tagger.types import (
     Outcome,
     Prediction,
     PredictOptions,
+    ScanOptions,
     TagInfo,
     Track,
     WriteOptions,
@@ -48,10 +50,10 @@ class TagRequest:
     """What `tag-genres PATH...` is asked to do."""
 
     paths: Sequence[Path]
+    scan: ScanOptions = field(default_factory=ScanOptions)
     model: Sequence[str] = (DEFAULT_MODEL,)
     write_tags: bool = False
     dry_run: bool = False
-    follow_links: bool = False  # even to places outside the paths
     by: str = "track"  # one of albums.BY
     only_missing: bool = False  # do not predict a track that has a genre
     skip: Sequence[str] = ()  # genres and suffixes; a track that has one is not predicted
@@ -96,7 +98,7 @@ def tag_library(request: TagRequest, progress: Progress) -> Summary:
         summary = Summary(state=request.state, models=models)
         writing = request.write_tags and not request.dry_run
         if writing:
-            summary.run = state.begin_run("tag", name, _folders(request.paths))
+            summary.run = state.begin_run("tag", name)
             clear_folders(tracks[0].folders())
         clear_scratch(request.csv.absolute().parent)
         writer = Writer(state, summary.run, request.writing, models)
@@ -141,32 +143,37 @@ def _scan(
     request: TagRequest, state: State, models: Sequence[ModelInfo], progress: Progress
 ) -> list[RunTracks]:
     """The tracks under the paths, once for each model, without those that the request skips."""
-    paths = request.paths
+    paths, listed = request.paths, request.scan.from_file
+    if listed is not None:
+        paths = [*paths, *read_paths(listed, null=request.scan.null)]
+    _refuse_reports(paths)
+    left_out, scan = LeftOut(), request.scan
+    found = find_tracks(
+        paths, follow_links=scan.follow_links, exclude=scan.exclude, left_out=left_out
+    )
+    first = RunTracks(progress.bar(found, 0, "scanning"), state, models[0], request.options)
+    if left_out.line:
+        progress.say(left_out.line)
+    # In a list of many paths, a missing one is a row of the report, as are all of them.
+    if first.failed_only_by(NO_SUCH_PATH) and not (listed and first.count()):
+        names = ", ".join([str(path) for path in paths[:3]] + ["…"] * (len(paths) > 3))
+        reason = NO_SUCH_PATH if first.count() else "no audio file in it"
+        raise LibraryError(f"{names}: {reason}; name a folder that holds music, or a file")
+    if request.skip:
+        leave_out_skipped(first, request.skip, progress)
+    tracks = [first, *map(first.with_model, models[1:])]
+    for by_model in tracks if request.only_missing else ():
+        leave_out_tagged(by_model, progress)
+    return tracks
+
+
+def _refuse_reports(paths: Sequence[Path]) -> None:
     for path in paths:
         if path.suffix.lower() == ".csv" and path.is_file():
             raise LibraryError(
                 f"{path} is a report, not music; to write the genres that you edited in it: "
                 f"tag-genres apply {shlex.quote(str(path))}"
             )
-    found = find_tracks(paths, follow_links=request.follow_links)
-    first = RunTracks(progress.bar(found, 0, "scanning"), state, models[0], request.options)
-    if first.failed_only_by(NO_SUCH_PATH):
-        names = ", ".join(str(path) for path in paths)
-        reason = NO_SUCH_PATH if first.count() else "no audio file in it"
-        raise LibraryError(f"{names}: {reason}; name a folder that holds music, or a file")
-    if request.skip:
-        leave_out_skipped(first, request.skip, progress)
-    tracks = [first, *map(first.with_model, models[1:])]
-    for by_model in tracks:
-        recognise(by_model, progress)
-    for by_model in tracks if request.only_missing else ():
-        leave_out_tagged(by_model, progress)
-    return tracks
-
-
-def _folders(paths: Iterable[Path]) -> list[Path]:
-    real = (path.resolve() for path in paths)
-    return [path if path.is_dir() else path.parent for path in real]
 
 
 def _predict(tracks: Sequence[RunTracks], request: TagRequest, progress: Progress) -> None:
