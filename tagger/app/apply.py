@@ -18,6 +18,7 @@ class ApplyRequest:
     """A request to `tag-genres apply`; a row without a genre is always left alone."""
 
     file: Path
+    encoding: str | None = None  # of a CSV; None: its rows show it
     every: bool = False  # also write rows that nobody edited, where the file has no genre
     state: Path | None = None
     dry_run: bool = False
@@ -26,7 +27,7 @@ class ApplyRequest:
 
 def apply_csv(request: ApplyRequest, progress: Progress) -> Summary:
     """Write the genres that a person changed in a report. Raises `ReportError`, `StateError`."""
-    edits = read_edits(request.file)
+    edits = read_edits(request.file, request.encoding)
     with open_state(request.state, progress.say) as state, state.locked(progress.say):
         forget_unfinished(state)
         summary = Summary(state=request.state)

@@ -11,6 +11,7 @@ from tagger.cli.config import config_option
 from tagger.cli.console import Console, end, exit_on_errors
 from tagger.cli.messages import summary_lines
 from tagger.cli.options import ChangeOptions, change_options
+from tagger.cli.values import text_encoding
 
 
 @click.command(cls=Command)
@@ -21,9 +22,16 @@ from tagger.cli.options import ChangeOptions, change_options
     is_flag=True,
     help="Also write rows that you did not edit, if the file has no genre.",
 )
+@click.option(
+    "--encoding",
+    callback=text_encoding,
+    metavar="NAME",
+    help="Code page in which a spreadsheet saved the CSV, such as cp1251; only needed if the rows "
+    "do not show it.",
+)
 @change_options
 @config_option
-def apply(change: ChangeOptions, *, file: Path, every: bool) -> None:
+def apply(change: ChangeOptions, *, file: Path, every: bool, encoding: str | None) -> None:
     """Write the genres that you edited in a report.
 
     Change the `genre` cells of genres.csv in a spreadsheet or an editor (separate several genres
@@ -39,6 +47,7 @@ def apply(change: ChangeOptions, *, file: Path, every: bool) -> None:
 
         request = ApplyRequest(
             file=file,
+            encoding=encoding,
             every=every,
             state=change.state,
             dry_run=change.dry_run,

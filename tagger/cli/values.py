@@ -87,6 +87,16 @@ def not_nan(ctx: click.Context, param: click.Parameter, value: float | None) -> 
     return value
 
 
+def text_encoding(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    """Refuse a name that Python has no encoding of text for."""
+    try:
+        if value is not None:
+            "".encode(value)
+    except LookupError as error:
+        raise click.BadParameter(f"{value!r} is not an encoding such as cp1251") from error
+    return value
+
+
 def absolute(ctx: click.Context, param: click.Parameter, value: Path | None) -> Path | None:
     """The path as the state file stores it: absolute, links resolved."""
     return None if value is None else value.resolve()

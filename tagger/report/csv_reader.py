@@ -41,7 +41,9 @@ class Row:
 class CsvFormat:
     """What is accepted besides UTF-8, UTF-16 with a byte order mark, and well-formed quotes."""
 
-    unmarked: tuple[str, ...] = ("utf-8",)  # encodings tried where there is no byte order mark
+    # Bytes that are not UTF-8 become surrogates (PEP 383), for `code_pages`; UTF-16 needs no mark.
+    any_encoding: bool = False
+    encoding: str | None = None  # in place of UTF-8, where there is no byte order mark
     strict: bool = True  # a misplaced quote is an error
 
 
@@ -52,7 +54,7 @@ def read_rows(path: Path, needed: Sequence[Names], form: CsvFormat) -> Iterator[
     name, the first counts. Each of `needed` is a column under any of its names; its cells get the
     first name. Raises `ReportError` for a file that cannot be read as such a table.
     """
-    text = _decode(path, form.unmarked)
+    text = _decode(path, form)
     separator, columns = _find_header(path, text, needed)
     rows = _parse(path, text, separator, strict=form.strict)
     next(cells for _, cells in rows if _is_filled(cells))  # the header
@@ -60,7 +62,7 @@ def read_rows(path: Path, needed: Sequence[Names], form: CsvFormat) -> Iterator[
         yield Row(number, {name: cells[at] for name, at in columns.items() if at < len(cells)})
 
 
-def _decode(path: Path, unmarked: Sequence[str]) -> str:
+def _decode(path: Path, form: CsvFormat) -> str:
     """The text of the whole file, with its line ends unchanged."""
     try:
         data = path.read_bytes()
@@ -70,16 +72,24 @@ def _decode(path: Path, unmarked: Sequence[str]) -> str:
     if data.startswith(WORKBOOKS):
         raise ReportError(f"{path} is a workbook; open it and save it as CSV", path)
     marked = [encoding for mark, encoding in MARKS.items() if data.startswith(mark)]
-    for encoding in marked or unmarked:
-        try:
-            text = data.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-        if "\0" not in text:
-            return SEPARATOR_LINE.sub("", text)
+    encoding = (marked or [form.encoding or (form.any_encoding and _unmarked(data)) or "utf-8"])[0]
+    escapes = form.any_encoding and encoding == "utf-8"
+    try:
+        text = data.decode(encoding, "surrogateescape" if escapes else "strict")
+    except UnicodeDecodeError:
+        text = "\0"
+    if "\0" not in text:
+        return SEPARATOR_LINE.sub("", text)
     raise ReportError(
         f"{path} is not a CSV, or its encoding is unknown; save it as CSV in UTF-8", path
     )
+
+
+def _unmarked(data: bytes) -> str:
+    """UTF-16 without a byte order mark shows by where its zero bytes are; "" for anything else."""
+    start = data[:256]
+    even, odd = 0 in start[::2], 0 in start[1::2]
+    return "" if even == odd else "utf-16-le" if odd else "utf-16-be"
 
 
 def _find_header(path: Path, text: str, needed: Sequence[Names]) -> tuple[str, dict[str, int]]:

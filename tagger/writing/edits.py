@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
+import codecs
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tagger.errors import ReportError
-from tagger.genres.labels import unique_names
-from tagger.report.csv_reader import CsvFormat, read_rows
+from tagger.report.code_pages import is_code_page
+from tagger.report.csv_reader import CsvFormat, Row, read_rows
 from tagger.report.escape import plain_text
-from tagger.types import Action
+from tagger.writing.encodings import Decoder, split_genres
 
 NEEDED = (("path",), ("genre",))
-# Excel on Windows saves "CSV" as cp1252.
-SAVED = CsvFormat(unmarked=("utf-8", "cp1252"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,18 +27,25 @@ class Edit:
     problem: str = ""  # why the row must not be applied
 
 
-def read_edits(path: Path) -> list[Edit]:
+def read_edits(path: Path, encoding: str | None = None) -> list[Edit]:
     """The rows of a report, in order, except those without a path.
 
-    It must have the columns `path` and `genre`, at any position; ";" separates genres. Of several
-    rows that request the same genres for one file, one is kept; rows that request different genres
-    each get a `problem`. Raises `ReportError` for a file that is not such a table, or is damaged.
+    It must have the columns `path` and `genre`, at any position; ";" separates genres. Without an
+    `encoding` the rows show it; one that leaves it open, and is not ASCII, has a `problem`. Of
+    several rows that request the same genres for one file, one is kept; rows that request different
+    genres each get a `problem`. Raises `ReportError` for a file that is not such a table, or is
+    damaged.
     """
+    form = CsvFormat(any_encoding=True)
+    page = codecs.lookup(encoding).name if encoding else None
+    if page and (page == "utf-8" or not is_code_page(page)):
+        form = CsvFormat(encoding=page)
+    table = [row for row in read_rows(path, NEEDED, form) if row.cells.get("path", "").strip()]
+    decoder = Decoder((row.cells for row in table), page)
     rows: dict[Path, list[Edit]] = {}
-    for row in read_rows(path, NEEDED, SAVED):
-        if row.cells.get("path", "").strip():
-            edit = _edit(path, row.number, row.cells)
-            rows.setdefault(edit.path, []).append(edit)
+    for row in table:
+        edit = _edit(path, row, decoder)
+        rows.setdefault(edit.path, []).append(edit)
     settled = (edit for same_file in rows.values() for edit in _settle(same_file))
     return sorted(settled, key=lambda edit: edit.row)
 
@@ -57,26 +61,18 @@ def _settle(rows: list[Edit]) -> list[Edit]:
         return left
     others = [left[1], *left[:1] * (len(left) - 1)]
     return [
-        replace(edit, problem=f"row {other.row} gives it another genre")
+        replace(edit, problem=edit.problem or f"row {other.row} gives it another genre")
         for edit, other in zip(left, others, strict=True)
     ]
 
 
-def _edit(path: Path, row: int, values: Mapping[str, str]) -> Edit:
+def _edit(path: Path, row: Row, decoder: Decoder) -> Edit:
     try:
-        track = Path(os.path.realpath(plain_text(values["path"])))
+        decoded = decoder.decode(row.cells)
     except ValueError as error:  # a zero byte, or half of a surrogate pair
         reason = "has a path with characters that no file name can have"
-        raise ReportError(f"{path}: row {row} {reason}; fix it", path) from error
-    genres = split_genres(plain_text(values.get("genre", "")))
-    column = "new_genre" if values.get("action") == Action.WRITTEN.value else "existing_genre"
-    is_known = "action" in values and column in values
-    before = split_genres(plain_text(values[column])) if is_known else None
+        raise ReportError(f"{path}: row {row.number} {reason}; fix it", path) from error
     # Spreadsheets may drop empty cells at the end of a row; a missing cell means no prediction.
-    edited = genres != split_genres(plain_text(values.get("heard", "")))
-    return Edit(row, track, genres, edited, before)
-
-
-def split_genres(text: str) -> tuple[str, ...]:
-    """The genres in a text that separates them by ";"."""
-    return unique_names(text.split(";"))
+    genre, predicted = (plain_text(row.cells.get(name, "")) for name in ("genre", "heard"))
+    edited = split_genres(genre) != split_genres(predicted)
+    return Edit(row.number, decoded.path, decoded.genres, edited, decoded.before, decoded.problem)

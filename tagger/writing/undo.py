@@ -13,7 +13,7 @@ from tagger.state.store import State
 from tagger.tags.genre_tag import field_genres, restore_fields
 from tagger.tags.isolated import read_fields
 from tagger.types import Action, GenreFields, Outcome, Track
-from tagger.writing.edits import split_genres
+from tagger.writing.encodings import split_genres
 from tagger.writing.writer import Writer, examine, identify, reason_of, replace_tag, uninterrupted
 
 

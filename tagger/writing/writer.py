@@ -21,7 +21,8 @@ from tagger.state.store import State
 from tagger.tags.genre_tag import other_tags, read_genres, write_genres
 from tagger.tags.isolated import digest_packets, read_fields, read_tag
 from tagger.types import Action, GenreFields, Outcome, Prediction, TagInfo, Track, WriteOptions
-from tagger.writing.edits import Edit, split_genres
+from tagger.writing.edits import Edit
+from tagger.writing.encodings import split_genres
 
 
 @dataclass(frozen=True, slots=True)

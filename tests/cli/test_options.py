@@ -85,6 +85,7 @@ CASES: dict[str, dict[str, tuple[list[str], dict[str, Any]]]] = {
     "apply": {
         "file": (["--", "--odd.csv"], {"file": Path("--odd.csv")}),
         "every": (["--all"], {"every": True}),
+        "encoding": (["--encoding", "cp1251"], {"encoding": "cp1251"}),
         "dry_run": (["--dry-run"], {"dry_run": True, "console.diff": True}),
         "config": (["--config", "config.toml"], {"state": ROOT / "config.db"}),
     },

@@ -45,12 +45,26 @@ def test_a_misplaced_quote_is_an_error_only_if_asked_for(tmp_path):
     assert rows(tmp_path, content, form=LENIENT) == [Row(2, {"path": "/a", "title": "x live"})]
 
 
-def test_an_encoding_is_guessed_only_if_asked_for(tmp_path):
+def test_bytes_of_another_encoding_are_kept_only_if_asked_for(tmp_path):
     content = "path\n/ä\n".encode("cp1252")
     with pytest.raises(ReportError, match="save it as CSV in UTF-8"):
         rows(tmp_path, content)
-    guessed = CsvFormat(unmarked=("utf-8", "cp1252"))
-    assert rows(tmp_path, content, form=guessed) == [Row(2, {"path": "/ä"})]
+    kept = CsvFormat(any_encoding=True)
+    assert rows(tmp_path, content, form=kept) == [Row(2, {"path": "/\udce4"})]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_utf_16_needs_no_mark_if_any_encoding_will_do(encoding, tmp_path):
+    content = "path\n/ä音\n".encode(encoding)
+    with pytest.raises(ReportError, match="save it as CSV in UTF-8"):
+        rows(tmp_path, content)
+    assert rows(tmp_path, content, form=CsvFormat(any_encoding=True)) == [Row(2, {"path": "/ä音"})]
+
+
+def test_an_encoding_that_is_named_counts_unless_there_is_a_mark(tmp_path):
+    named = CsvFormat(encoding="cp1251")
+    assert rows(tmp_path, "path\n/я\n".encode("cp1251"), form=named) == [Row(2, {"path": "/я"})]
+    assert rows(tmp_path, "path\n/я\n".encode("utf-8-sig"), form=named) == [Row(2, {"path": "/я"})]
 
 
 def test_all_names_of_a_missing_column_are_reported_and_those_that_are_there(tmp_path):
