@@ -106,7 +106,6 @@ def known_library(place: Path, counts: Sequence[int]) -> tuple[list[Path], Path]
     scores = tuple(1 / len(info.labels) for _ in info.labels)
     state_file = place / "known.sqlite3"
     with State(state_file) as state, state.transaction():
-        state.add_model(info.fingerprint, info.name, info.labels)
         for begin, end in zip((0, *counts), counts, strict=False):
             for number in range(begin, end):
                 path = place / f"{end}" / f"{number // 10}" / f"{number}.mp3"

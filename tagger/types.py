@@ -23,6 +23,9 @@ class Track:
     # A stored prediction does not depend on it, since a rename or a new mode changes it. A stored
     # tag does, since no program can set it back.
     ctime_ns: int = field(default=0, compare=False)
+    # The fingerprint of its audio, by which a later run recognises it if anything else has changed;
+    # None if it is not known, b"" if the file has none.
+    audio: bytes | None = field(default=None, compare=False, repr=False)
 
     @classmethod
     def of(cls, path: Path, status: os.stat_result) -> Track:

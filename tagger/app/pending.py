@@ -12,6 +12,7 @@ from tagger.genres.labels import name_key
 from tagger.genres.policy import Policy, rank_genres, why_no_music
 from tagger.models.model import load_model
 from tagger.state.store import State
+from tagger.tags.isolated import with_audio
 from tagger.types import Action, Failure, Outcome, Prediction, TagInfo, Track
 from tagger.writing.writer import tag_of
 
@@ -60,10 +61,17 @@ def tag_if_any(track: Track, tag: TagInfo | None, state: State) -> TagInfo:
         return TagInfo()
 
 
+def recognise(tracks: RunTracks, progress: Progress) -> None:
+    """Find what is known about tracks whose path, size or time has changed, by their audio."""
+    count = tracks.count_unrecognised()
+    for row, track in progress.bar(tracks.unrecognised(), count, "recognising") if count else ():
+        tracks.recognise(row, track if track.audio else with_audio(track))
+    tracks.state.settle_recognised()
+
+
 def predict_unknown(tracks: RunTracks, policy: Policy, progress: Progress) -> None:
     """Predict the unknown tracks; each prediction is stored and shown as soon as it is known."""
     info, options = tracks.info, tracks.options
-    tracks.state.add_model(info.fingerprint, info.name, info.labels, multi_label=info.multi_label)
     what = f"{info.name} ({'bundled, ' if info.is_bundled else ''}{len(info.labels)} labels)"
     unknown = tracks.count_tracks().unknown
     if not unknown:
@@ -104,7 +112,8 @@ def _counted(tracks: RunTracks) -> str:
 
 def _started(tracks: RunTracks, started: dict[int, tuple[int, Track]]) -> Iterator[Track]:
     """The unknown tracks; each is put into `started` when it is requested."""
-    for index, (row, track, _) in enumerate(tracks.unknown()):
+    for index, (row, found, _) in enumerate(tracks.unknown()):
+        track = found if found.audio else with_audio(found)
         started[index] = row, track
         yield track
 

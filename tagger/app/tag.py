@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tagger.app.pending import (
@@ -12,6 +12,7 @@ from tagger.app.pending import (
     leave_out_tagged,
     predict_unknown,
     reason_to_skip,
+    recognise,
     tag_if_any,
 )
 from tagger.app.progress import Progress
@@ -88,6 +89,7 @@ def tag_library(request: TagRequest, progress: Progress) -> Summary:
 
     Raises `LibraryError` if there is no track, and the errors of models and state.
     """
+    request = _with_listed(request)
     check_target(request.csv)
     models = _find_models(request, progress)
     name = " + ".join(info.name for info in models)
@@ -98,7 +100,7 @@ def tag_library(request: TagRequest, progress: Progress) -> Summary:
         summary = Summary(state=request.state, models=models)
         writing = request.write_tags and not request.dry_run
         if writing:
-            summary.run = state.begin_run("tag", name)
+            summary.run = state.begin_run("tag", name, _folders(request.paths))
             clear_folders(tracks[0].folders())
         clear_scratch(request.csv.absolute().parent)
         writer = Writer(state, summary.run, request.writing, models)
@@ -113,6 +115,7 @@ def tag_library(request: TagRequest, progress: Progress) -> Summary:
 
 def explain_library(request: TagRequest, progress: Progress) -> Iterator[Explanation]:
     """For each track, how the policy decides what would be written; nothing is written."""
+    request = _with_listed(request)
     models = _find_models(request, progress)
     with open_state(request.state, progress.say) as state:
         tracks = _scan(request, state, models, progress)
@@ -143,11 +146,8 @@ def _scan(
     request: TagRequest, state: State, models: Sequence[ModelInfo], progress: Progress
 ) -> list[RunTracks]:
     """The tracks under the paths, once for each model, without those that the request skips."""
-    paths, listed = request.paths, request.scan.from_file
-    if listed is not None:
-        paths = [*paths, *read_paths(listed, null=request.scan.null)]
+    paths, left_out, scan = request.paths, LeftOut(), request.scan
     _refuse_reports(paths)
-    left_out, scan = LeftOut(), request.scan
     found = find_tracks(
         paths, follow_links=scan.follow_links, exclude=scan.exclude, left_out=left_out
     )
@@ -155,16 +155,32 @@ def _scan(
     if left_out.line:
         progress.say(left_out.line)
     # In a list of many paths, a missing one is a row of the report, as are all of them.
-    if first.failed_only_by(NO_SUCH_PATH) and not (listed and first.count()):
+    if first.failed_only_by(NO_SUCH_PATH) and not (scan.from_file and first.count()):
         names = ", ".join([str(path) for path in paths[:3]] + ["…"] * (len(paths) > 3))
         reason = NO_SUCH_PATH if first.count() else "no audio file in it"
         raise LibraryError(f"{names}: {reason}; name a folder that holds music, or a file")
     if request.skip:
         leave_out_skipped(first, request.skip, progress)
     tracks = [first, *map(first.with_model, models[1:])]
+    for by_model in tracks:
+        recognise(by_model, progress)
     for by_model in tracks if request.only_missing else ():
         leave_out_tagged(by_model, progress)
     return tracks
+
+
+def _folders(paths: Iterable[Path]) -> list[Path]:
+    real = (path.resolve() for path in paths)
+    return list(dict.fromkeys(path if path.is_dir() else path.parent for path in real))
+
+
+def _with_listed(request: TagRequest) -> TagRequest:
+    """The request with the paths of its list among its own."""
+    scan = request.scan
+    if scan.from_file is None:
+        return request
+    listed = read_paths(scan.from_file, null=scan.null)
+    return replace(request, paths=[*request.paths, *listed])
 
 
 def _refuse_reports(paths: Sequence[Path]) -> None:

@@ -28,12 +28,12 @@ CHANGED = "another program changed it meanwhile; run again"
 TABLE = """
 CREATE TEMP TABLE run_tracks (
     id INTEGER PRIMARY KEY, path BLOB NOT NULL, size INTEGER, mtime_ns INTEGER, ctime_ns INTEGER,
-    failure TEXT, is_left_out INTEGER NOT NULL DEFAULT 0
+    audio BLOB, failure TEXT, is_left_out INTEGER NOT NULL DEFAULT 0
 )
 """
 INSERT = "INSERT INTO run_tracks (path, size, mtime_ns, ctime_ns, failure) VALUES (?, ?, ?, ?, ?)"
 COLUMNS = (
-    "id, run.path, run.size, run.mtime_ns, run.ctime_ns, "
+    "id, run.path, run.size, run.mtime_ns, run.ctime_ns, run.audio, "
     "coalesce(failure, CASE WHEN predicted.path IS NULL THEN reason END), is_left_out, "
     "probabilities, agreement, windows, seconds, info"
 )
@@ -48,6 +48,11 @@ LEFT JOIN tags ON tags.path = run.path AND tags.size = run.size
     AND tags.mtime_ns = run.mtime_ns AND tags.ctime_ns = run.ctime_ns
 """
 IS_UNKNOWN = "coalesce(failure, predicted.path, failed.path) IS NULL AND NOT is_left_out"
+# Known only by path, size and time.
+LACKS_AUDIO = (
+    "coalesce(predicted.path, failed.path) IS NOT NULL AND failure IS NULL AND NOT is_left_out "
+    "AND coalesce(predicted.audio, failed.audio) IS NULL"
+)
 
 TrackResult = Prediction | Failure | Track  # a `Track` was left out
 
@@ -142,7 +147,7 @@ class RunTracks:
         """The result for each track, once all are predicted, and its tag as it was last read."""
         info = self.info
         for row in self._rows("true"):
-            failure, is_left_out, shares, agreement, windows, seconds = row[5:11]
+            failure, is_left_out, shares, agreement, windows, seconds = row[6:12]
             item: TrackResult
             if is_left_out:
                 item = _track(row)
@@ -156,6 +161,29 @@ class RunTracks:
             else:
                 item = Failure(Path(os.fsdecode(row[1])), CHANGED)
             yield item, _tag(row)
+
+    def unrecognised(self) -> Iterator[tuple[int, Track]]:
+        """Each track whose audio may say what is known about it, with its row number.
+
+        These are the unknown ones, and those that are known without a fingerprint.
+        """
+        for row in self._rows(self._is_unrecognised):
+            yield row[0], _track(row)
+
+    def count_unrecognised(self) -> int:
+        """The number of tracks in `unrecognised`."""
+        query = f"SELECT count(*) {KNOWN} WHERE {self._is_unrecognised}"
+        return int(self.state.rows(query, self._keys)[0][0])
+
+    @property
+    def _is_unrecognised(self) -> str:
+        return f"({LACKS_AUDIO} OR {IS_UNKNOWN})" if self.state.knows_audio() else LACKS_AUDIO
+
+    def recognise(self, row: int, track: Track) -> bool:
+        """Whether a track with a fingerprint is known by it; the fingerprint is stored."""
+        self.state.do("UPDATE run_tracks SET audio = ? WHERE id = ?", (track.audio, row))
+        self.state.save_audio(track)
+        return self.state.recognise(track, self.info.fingerprint, self.plan.key, self.decoders)
 
     def leave_out(self, row: int) -> None:
         """Do not predict the track of a row, and ignore any stored prediction of it."""
@@ -186,7 +214,7 @@ def _row(item: Track | Failure) -> tuple[bytes, int | None, int | None, int | No
 
 
 def _track(row: Any) -> Track:
-    return Track(Path(os.fsdecode(row[1])), *row[2:5])
+    return Track(Path(os.fsdecode(row[1])), *row[2:6])
 
 
 def _tag(row: Any) -> TagInfo | None:

@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from tagger.errors import DamagedState, StateError
+from tagger.state.migrations import MIGRATIONS
 
 Self = TypeVar("Self", bound="Database")
 
@@ -33,56 +34,6 @@ POLL_SECONDS, WAIT_SECONDS = 0.5, 60
 # track. A kill loses none of them, a power failure only those that can be computed again.
 NO_SYNC = "PRAGMA synchronous = NORMAL"
 
-# Paths are stored as bytes, because file names need not be text.
-TABLES = """
-CREATE TABLE models (fingerprint TEXT PRIMARY KEY, name TEXT NOT NULL, labels TEXT NOT NULL);
-CREATE TABLE predictions (
-    path BLOB NOT NULL, fingerprint TEXT NOT NULL, plan TEXT NOT NULL,
-    size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL,
-    probabilities BLOB NOT NULL, agreement REAL NOT NULL,
-    windows INTEGER NOT NULL, seconds REAL NOT NULL,
-    PRIMARY KEY (path, fingerprint, plan)
-) WITHOUT ROWID;
-CREATE TABLE failures (
-    path BLOB NOT NULL, fingerprint TEXT NOT NULL, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL,
-    decoders TEXT NOT NULL, reason TEXT NOT NULL,
-    PRIMARY KEY (path, fingerprint)
-) WITHOUT ROWID;
-CREATE TABLE runs (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    kind TEXT NOT NULL, started TEXT NOT NULL, model TEXT NOT NULL
-);
-CREATE TABLE journal (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, run INTEGER NOT NULL REFERENCES runs, path BLOB NOT NULL,
-    before TEXT NOT NULL, after TEXT NOT NULL,
-    old_size INTEGER NOT NULL, old_mtime_ns INTEGER NOT NULL,
-    new_size INTEGER NOT NULL, new_mtime_ns INTEGER NOT NULL,
-    undone_by INTEGER REFERENCES runs
-);
-CREATE INDEX journal_by_path ON journal (path);
-CREATE INDEX journal_by_run ON journal (run)
-"""
-# The content of tags is remembered; an undo names the change that it reverts, and can be undone.
-# Undos of version 1 do not record which genres they left ('null'). If one was killed before it
-# marked the change it reverted, its old size and time match that change's new ones.
-TAGS_AND_REVERTS = """
-ALTER TABLE models ADD COLUMN multi_label INTEGER NOT NULL DEFAULT 0;
-CREATE TABLE tags (
-    path BLOB PRIMARY KEY, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL,
-    ctime_ns INTEGER NOT NULL, info TEXT NOT NULL
-) WITHOUT ROWID;
-ALTER TABLE journal ADD COLUMN reverts INTEGER REFERENCES journal;
-UPDATE journal SET after = 'null', reverts = coalesce((
-    SELECT id FROM journal AS change
-    WHERE change.path = journal.path AND change.undone_by = journal.run
-), (
-    SELECT max(id) FROM journal AS change
-    WHERE change.path = journal.path AND change.id < journal.id AND change.undone_by IS NULL
-    AND change.new_size = journal.old_size AND change.new_mtime_ns = journal.old_mtime_ns
-    AND change.run IN (SELECT id FROM runs WHERE kind = 'tag')
-)) WHERE run IN (SELECT id FROM runs WHERE kind = 'undo')
-"""
-MIGRATIONS = (TABLES, TAGS_AND_REVERTS)  # the script from each version to the next
 VERSION = len(MIGRATIONS)
 
 

@@ -18,7 +18,9 @@ from tagger.state.database import Database
 from tagger.state.stored_fields import fields_from_text, fields_to_text
 from tagger.types import GenreFields, Track
 
-COLUMNS = "id, path, before, after, undone_by, old_size, old_mtime_ns, new_size, new_mtime_ns"
+COLUMNS = (
+    "id, path, before, after, undone_by, audio, old_size, old_mtime_ns, new_size, new_mtime_ns"
+)
 # Tables, and prefixes of their columns, that identify a file by its size and mtime.
 PREDICTED = ("predictions", "")
 JOURNALLED = (("journal", "old_"), ("journal", "new_"))
@@ -55,11 +57,20 @@ class Run:
 class Journal(Database):
     """The runs and their changes, in the state file."""
 
-    def begin_run(self, kind: str, model: str = "") -> int:
-        """Record a new run and return its number; `kind` is "tag", "apply" or "undo"."""
+    def begin_run(self, kind: str, model: str = "", folders: Sequence[Path] = ()) -> int:
+        """Record a new run and return its number; `kind` is "tag", "apply" or "undo".
+
+        `folders` are the places where its files are looked for if they have moved.
+        """
         now = datetime.now(timezone.utc).isoformat(timespec="seconds")
-        insert = "INSERT INTO runs (kind, started, model) VALUES (?, ?, ?)"
-        return self.do(insert, (kind, now, model)).lastrowid or 0
+        insert = "INSERT INTO runs (kind, started, model, folders) VALUES (?, ?, ?, ?)"
+        places = json.dumps([os.fspath(folder) for folder in folders])
+        return self.do(insert, (kind, now, model, places)).lastrowid or 0
+
+    def folders(self) -> list[Path]:
+        """The folders of all runs, each once, those of the latest run first."""
+        rows = self.rows("SELECT folders FROM runs WHERE folders != '[]' ORDER BY id DESC")
+        return list(dict.fromkeys(Path(name) for (names,) in rows for name in json.loads(names)))
 
     def record(
         self, run: int, before: GenreFields, after: Sequence[str], change: tuple[Track, Track],
@@ -75,8 +86,17 @@ class Journal(Database):
         with self.transaction():
             entry = self.do(
                 "INSERT INTO journal (run, path, before, after, old_size, old_mtime_ns, new_size, "
-                "new_mtime_ns, reverts) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (run, path, fields, json.dumps(list(after)), *old_state, *new_state, reverts),
+                "new_mtime_ns, reverts, audio) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    run,
+                    path,
+                    fields,
+                    json.dumps(list(after)),
+                    *old_state,
+                    *new_state,
+                    reverts,
+                    old.audio,
+                ),
             ).lastrowid
             self._move(PREDICTED, path, old_state, new_state)
         return entry or 0
@@ -265,13 +285,13 @@ def _identity(track: Track) -> Identity:
 
 def _change(row: Sequence[Any]) -> Change:
     """The entry in a row of `COLUMNS`."""
-    entry, name, before, after, undone_by, *states = row
+    entry, name, before, after, undone_by, audio, *states = row
     path = Path(os.fsdecode(name))
     genres = json.loads(after)
     return Change(
         entry,
-        Track(path, *states[:2]),
-        Track(path, *states[2:]),
+        Track(path, states[0], states[1], 0, audio),
+        Track(path, states[2], states[3], 0, audio),
         fields_from_text(before),
         None if genres is None else tuple(genres),
         undone_by,

@@ -1,7 +1,7 @@
 """Read and write the raw genre fields of a file, and our own field (the note).
 
-mutagen reads everything, and writes Vorbis comments, MP4, ASF and APEv2. An ID3v2 tag is edited as
-bytes (see `id3v2`), so the tags after the audio (APEv2, Lyrics3, ID3v1) are not touched.
+mutagen reads everything, and writes Vorbis comments, ASF and APEv2. ID3v2 and MP4 are edited as
+bytes (see `id3v2` and `mp4`), so the tags after the audio (APEv2, Lyrics3, ID3v1) are not touched.
 """
 
 from __future__ import annotations
@@ -16,12 +16,11 @@ import mutagen
 import mutagen.apev2
 import mutagen.asf
 import mutagen.flac
-import mutagen.mp4
 
 from tagger.errors import TagError
 from tagger.tags import containers, mp4, trailers
 from tagger.tags.ape import new_ape, put_items, read_ape
-from tagger.tags.field_names import APE, texts
+from tagger.tags.field_names import APE, MP4, texts
 from tagger.tags.formats import (
     APE_GENRE,
     IGNR,
@@ -53,7 +52,7 @@ def get_fields(file: IO[bytes], media: Any, family: Family, tags: Tags) -> dict[
 
     Raises `TagError` for a genre that is not text.
     """
-    fields: dict[str, Values] = {}
+    fields = mp4.get_fields(file) if family.names is MP4 else {}
     if tags.main is not tags.ape and family.field in tags.main:
         fields[family.field] = texts(tags.main, family.field)
     if "Genre" in tags.ape:
@@ -86,6 +85,9 @@ def put_fields(
     """
     fields = stored.values
     note = fields.get(NOTE)
+    if family.names is MP4:
+        mp4.put_fields(file, fields, note, keep_empty=keep_empty)
+        return
     ape_alone = family.has_ape and is_ape_alone(file, family, read_ape(file))
     if family.has_ape:
         is_main = family.names is APE
@@ -115,9 +117,7 @@ def has_tags(file: IO[bytes], media: Any, family: Family) -> bool:
         return bool(read_id3(file, family.id3))
     if family.has_ape:
         return len(read_ape(file)) > 0
-    # mutagen cannot remove the list of an MP4, only empty it
-    empty = isinstance(media, _mutagen.mp4.MP4) and not media.tags
-    return media.tags is not None and not empty
+    return mp4.has_list(file) if family.names is MP4 else media.tags is not None
 
 
 # --- one function for each kind of tag; `None` removes a field ------------------------------------
@@ -140,10 +140,6 @@ def _put_values(
     file: IO[bytes], media: Any, changes: Mapping[str, Values | None], *, keep_empty: bool
 ) -> None:
     if media.tags is None and not any(changes.values()):
-        return
-    if isinstance(media, _mutagen.mp4.MP4):
-        genre, note = changes.values()
-        mp4.put_items(file, media, genre, note)
         return
     if isinstance(media, _mutagen.flac.FLAC) and not media.tags and any(changes.values()):
         _check_hidden(file)

@@ -19,7 +19,7 @@ from tagger.tags.audio_parts import Audio, Part, read_at
 VERSION = b"1"  # to be changed with the result
 DIGEST_BYTES = 16
 SMALL = 1 << 18  # bytes of audio that are hashed as a whole
-PIECES, PIECE = 6, 8192  # places, and bytes at each
+PIECES, PIECE = 4, 8192  # places, and bytes at each
 MORE_PIECES = 96  # places where most pieces are one byte, repeated: the silence of PCM
 _FINDERS = (
     (re.compile(rb"fLaC"), audio_chunks.flac),
@@ -42,13 +42,15 @@ _FINDERS = (
 
 
 def fingerprint(path: Path) -> bytes | None:
-    """The fingerprint of the audio in a file; None if there is none, or the file cannot be read."""
+    """The fingerprint of the audio in a file; b"" if there is none, None if it cannot be read."""
     try:
         with path.open("rb") as file:
             audio = find_audio(file)
-            return _digest(file, audio) if audio.parts else None
-    except Exception:  # a damaged file: it is only not recognised
+            return _digest(file, audio) if audio.parts else b""
+    except OSError:
         return None
+    except Exception:  # a damaged file: it is only not recognised
+        return b""
 
 
 def find_audio(file: IO[bytes]) -> Audio:

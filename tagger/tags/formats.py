@@ -84,7 +84,7 @@ FAMILIES = (
     Family((_m.flac.FLAC,), VORBIS, "GENRE", None, ("id3v1",)),
     Family((_m.oggflac.OggFLAC, _m.oggvorbis.OggVorbis), VORBIS, "GENRE"),
     Family((_m.oggopus.OggOpus, _m.oggspeex.OggSpeex, _m.oggtheora.OggTheora), VORBIS, "GENRE"),
-    Family((_m.mp4.MP4,), MP4, "©gen"),
+    Family((_m.mp4.MP4,), MP4, mp4.MAIN),
     Family((_m.asf.ASF,), ASF, "WM/Genre"),
 )
 # Other types that mutagen knows; without them, such a file could be mistaken for one of the above.
@@ -139,7 +139,7 @@ class Stream:
 def load(file: IO[bytes], kind: Any, family: Family) -> Any:
     """Mutagen's view of a file; for ID3v2 and APEv2 only the stream, see `read_tags`."""
     if family.names is MP4:
-        mp4.check_atoms(file)
+        return mp4.load(file)
     if isinstance(family.id3, containers.ChunkLayout):
         containers.find_id3(file, family.id3)  # raises `TagError` for too many chunks
     start = (

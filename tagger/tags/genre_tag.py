@@ -21,9 +21,9 @@ from tagger.errors import TagError, UnsupportedFormat
 from tagger.files.patch import apply_patch
 from tagger.genres.labels import unique_names
 from tagger.genres.provenance import FIELD
-from tagger.tags import containers, id3v2, trailers
+from tagger.tags import containers, id3v2, mp4, trailers
 from tagger.tags.ape import needs_genre
-from tagger.tags.field_names import APE, first_text, is_set
+from tagger.tags.field_names import APE, MP4, first_text, is_set
 from tagger.tags.fields import NOTE, STRAY, get_fields, has_tags, put_fields
 from tagger.tags.formats import (
     APE_GENRE,
@@ -121,6 +121,8 @@ def write_genres(
         alone = is_tta and not tags.main and not trailers.read_v1(file)
         if main == "TCON" and needs_genre(file, tags.ape, instead_of_any=alone):
             values[APE_GENRE] = wanted
+        if family.names is MP4:
+            values = mp4.with_genres(mp4.get_fields(file), wanted)
         if note:
             values[NOTE] = (note,)
         if tags.has_one_genre:
@@ -177,6 +179,8 @@ def other_tags(path: Path) -> dict[str, str]:
 
 def _names(field: str, values: Iterable[str], *, joined: bool) -> tuple[str, ...]:
     """The genres in the raw values of a field."""
+    if mp4.is_place(field):
+        values = mp4.names_in(field, list(values))
     if field == "id3v1":
         values = [value for value in values if int(value) < len(_V1_NAMES)]
     if field in ("TCON", "id3v1", STRAY):

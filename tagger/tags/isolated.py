@@ -7,14 +7,15 @@ crashes or hangs the process that reads it, that is an error of the file too.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
 from tagger.errors import Crashed, TagError
 from tagger.files.process import SECONDS, run_isolated
-from tagger.tags import fingerprint as fingerprints
 from tagger.tags import genre_tag, verify
-from tagger.types import GenreFields, TagInfo
+from tagger.tags.fingerprint import fingerprint
+from tagger.types import GenreFields, TagInfo, Track
 
 T = TypeVar("T")
 BYTES_A_SECOND = 5e6  # of the slowest disk
@@ -42,12 +43,12 @@ def digest_packets(path: Path) -> str | None:
         raise TagError(f"its audio cannot be compared: {error}", path) from error
 
 
-def fingerprint(path: Path) -> bytes | None:
-    """See `fingerprint.fingerprint`; None also for a file that crashes or hangs its reader."""
+def with_audio(track: Track) -> Track:
+    """The track with the fingerprint of its audio, if it can be read; see `fingerprint`."""
     try:
-        return run_isolated(SECONDS, fingerprints.fingerprint, path)
-    except Crashed:
-        return None
+        return replace(track, audio=run_isolated(SECONDS, fingerprint, track.path))
+    except Crashed as error:
+        return replace(track, audio=b"" if error.lasting else None)
 
 
 def _of_tag(function: Callable[[Path], T], path: Path) -> T:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from typing import IO
+from typing import IO, Any
+
+import mutagen
+import mutagen._util
 
 from tagger.errors import TagError
+
+_mutagen: Any = mutagen  # half of it is untyped
 
 # More than any real tag has. With more, mutagen and other libraries take minutes or gigabytes.
 MOST_PARTS = 10_000  # frames, items, comments or chunks
@@ -24,11 +29,11 @@ def read_part(file: IO[bytes], start: int, stop: int) -> bytes:
 
 
 def splice(file: IO[bytes], start: int, stop: int, new: bytes) -> None:
-    """Replace the bytes from `start` to `stop`; what follows moves if the length changes."""
-    moves = len(new) != stop - start
-    file.seek(stop)
-    rest = file.read() if moves else b""
+    """Replace the bytes from `start` to `stop`; what follows moves if the length changes.
+
+    It moves in small blocks: an audiobook may be larger than the memory.
+    """
+    stop = min(stop, file.seek(0, 2))
+    _mutagen._util.resize_bytes(file, stop - start, len(new), start)
     file.seek(start)
-    file.write(new + rest)
-    if moves:
-        file.truncate()
+    file.write(new)

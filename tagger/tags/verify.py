@@ -13,13 +13,12 @@ from typing import IO, Any
 
 import mutagen
 import mutagen.flac
-import mutagen.mp4
 
 from tagger.audio.pyav import open_container
 from tagger.audio.reader import check_start
 from tagger.errors import AudioError, TagError
 from tagger.genres.provenance import FIELD
-from tagger.tags import containers, mp4, trailers
+from tagger.tags import containers, mp4, trailers, verify_mp4
 from tagger.tags.ape import new_ape, render_ape_items
 from tagger.tags.field_names import APE
 from tagger.tags.formats import Family, parse_id3, recognise
@@ -49,10 +48,6 @@ def other_parts(file: IO[bytes], media: Any, family: Family) -> dict[str, str]:
 _LETTERS = rb"\0?".join(re.escape(bytes([letter])) for letter in FIELD.encode())  # UTF-16 too
 _OWN_FRAME = re.compile(
     rb"TCON|TCO(?![A-Z])|(TXX.{3}|TXX.{7}(.{4})?)[\0-\3](\xff\0?\xfe|\xfe\xff)?\0?%b\0" % _LETTERS,
-    re.DOTALL,
-)
-_OWN_ITEM = re.compile(
-    rb".{4}(\xa9gen|gnre|----.{12}com\.apple\.iTunes.{12}%b(.{4}data|\Z))" % FIELD.encode(),
     re.DOTALL,
 )
 _INFO = ("length", "sample_rate", "channels", "bits_per_sample", "codec")
@@ -105,9 +100,8 @@ def _other_trailers(file: IO[bytes], family: Family) -> dict[str, str]:
 
 def _other_values(file: IO[bytes], media: Any, family: Family) -> dict[str, str]:
     """The other values of Vorbis comments, MP4 or ASF, and the other blocks of a FLAC."""
-    if isinstance(media, _mutagen.mp4.MP4):
-        kept = [item for item in mp4.items(file) if not _OWN_ITEM.match(item[1])]
-        return {f"item:{i}:{name!r}": _digest(data) for i, (name, data) in enumerate(kept)}
+    if isinstance(media, mp4.Media):
+        return verify_mp4.other_atoms(file)
     tags = media.tags if media.tags is not None else {}
     pairs = list(tags) if isinstance(tags, list) else list(tags.items())
     own = (family.field.casefold(), FIELD.casefold())

@@ -19,7 +19,7 @@ from tagger.genres.provenance import is_own, make_note
 from tagger.models.checkpoint import ModelInfo
 from tagger.state.store import State
 from tagger.tags.genre_tag import other_tags, read_genres, write_genres
-from tagger.tags.isolated import digest_packets, read_fields, read_tag
+from tagger.tags.isolated import digest_packets, read_fields, read_tag, with_audio
 from tagger.types import Action, GenreFields, Outcome, Prediction, TagInfo, Track, WriteOptions
 from tagger.writing.edits import Edit
 from tagger.writing.encodings import split_genres
@@ -133,7 +133,7 @@ def write_edit(edit: Edit, writer: Writer) -> Outcome:
                 "make a new report, or keep only the columns `path` and `genre` in this one",
                 edit.path,
             )
-        changed = writer.state.has_changed(now)
+        changed = writer.state.has_changed(now) and writer.state.has_changed(with_audio(now))
         reason = "the file has changed since it was predicted" if changed else ""
         wanted = replace(outcome, genres=edit.genres, reason=reason)
         return _write(wanted, now, replace(tag, note=""), writer)
@@ -224,7 +224,7 @@ class Original:
 def examine(track: Track) -> Original:
     """Read a file before it is written, which may take a while. Raises `TagError`."""
     path = track.path
-    return Original(track, read_fields(path), other_tags(path), digest_packets(path))
+    return Original(with_audio(track), read_fields(path), other_tags(path), digest_packets(path))
 
 
 def replace_tag(

@@ -216,7 +216,6 @@ def test_audio_that_changed_since_the_prediction_is_reported(home):
     path = song(home)
     rows = [{**row, "genre": "Polka"} for row in report(home, path)]
     with State(home / "state.db") as state:
-        state.add_model("print", "small", ("jazz",))
         old = Prediction(Track(path, 1, 1), ("jazz",), (1.0,), 1.0, 8, 1.0)
         state.save_prediction(old, "print", "plan")
     reason = "the file has changed since it was predicted"

@@ -285,7 +285,6 @@ def state(tmp_path: Path) -> Path:
 
 def fill(state: State) -> None:
     track = Track(Path("/music/a.mp3"), 1000, 1)
-    state.add_model("f", "small", ("blues", "jazz"))
     state.save_prediction(Prediction(track, ("blues", "jazz"), (0.2, 0.8), 1, 8, 60.0), "f", "p")
     state.begin_run("tag", "small")
     state.begin_run("undo", "small")

@@ -6,11 +6,11 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from helpers.known import JAZZ, ROCK, Recorder, bundled, know, rows_of, song, state_of
+from helpers.known import JAZZ, Recorder, bundled, know, rows_of, song, state_of
+from helpers.stub_model import Model, predicted
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -20,7 +20,6 @@ from tagger.app.summary import Summary
 from tagger.app.tag import TagRequest, explain_library, tag_library
 from tagger.app.tracks import CHANGED, RunTracks
 from tagger.genres.policy import Policy
-from tagger.inference import predict as inference
 from tagger.state.store import State
 from tagger.tags.genre_tag import read_genres
 from tagger.types import Action, Failure, Prediction, PredictOptions, TagInfo, Track
@@ -33,16 +32,9 @@ def track(number: int, size: int = 1) -> Track:
     return Track(Path(f"/music/{number:03}.mp3"), size, 10, 20)
 
 
-def predicted(one: Track, shares: tuple[float, ...] | None = None) -> Prediction:
-    labels = bundled().labels
-    return Prediction(one, labels, shares or (0.5, *[0.0] * (len(labels) - 1)), 0.75, 8, 30.0)
-
-
 @pytest.fixture
 def state(tmp_path: Path) -> Iterator[State]:
     with State(tmp_path / "state.db") as opened:
-        info = bundled()
-        opened.add_model(info.fingerprint, info.name, info.labels)
         yield opened
 
 
@@ -72,7 +64,6 @@ KINDS = ["unknown", "predicted", "failed", "both", "changed", "unreadable"]
 def test_a_page_gives_what_a_query_for_each_track_would(tmp_path_factory, kinds, tagged):
     info = bundled()
     with State(tmp_path_factory.mktemp("state") / "state.db") as state:
-        state.add_model(info.fingerprint, info.name, info.labels)
         items: list[Track | Failure] = []
         wanted: list[Prediction | Failure | None] = []
         library = made(state, [])
@@ -198,40 +189,6 @@ def test_without_a_place_for_files_all_is_in_memory(state, monkeypatch):
 
 
 # --- predicting, and what is left out -------------------------------------------------------------
-
-
-class Model:
-    """Predicts without decoding, from the name of a track, and remembers which it was given."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        import torch
-
-        self.given: list[str] = []
-        stub = SimpleNamespace(device=torch.device("cpu"), precision="float32")
-        monkeypatch.setattr(pending, "load_model", lambda *arguments: stub)
-        monkeypatch.setattr(inference, "predict_tracks", self.predict)
-
-    def predict(
-        self, tracks: Iterable[Track], *_: object
-    ) -> Iterator[tuple[int, Prediction | Failure]]:
-        """Each track after the one that follows it, as if it took longer."""
-        before: tuple[int, Track] | None = None
-        for index, one in enumerate(tracks):
-            self.given.append(one.path.name)
-            if before is None:
-                before = index, one
-                continue
-            yield index, self.result(one)
-            yield before[0], self.result(before[1])
-            before = None
-        if before:
-            yield before[0], self.result(before[1])
-
-    def result(self, one: Track) -> Prediction | Failure:
-        if "broken" in one.path.name:
-            return Failure(one.path, "broken")
-        shares = JAZZ if "jazz" in one.path.name else ROCK
-        return predicted(one, tuple(shares.get(label, 0.0) for label in bundled().labels))
 
 
 @pytest.fixture

@@ -243,7 +243,6 @@ def know_by(model: Path, home: Path, path: Path, shares: dict[str, float]) -> No
     probabilities = tuple(shares.get(label, 0.0) for label in info.labels)
     plan = info.plan(PredictOptions().windows).key
     with State(state_of(home)) as state:
-        state.add_model(info.fingerprint, info.name, info.labels, multi_label=info.multi_label)
         prediction = Prediction(track, info.labels, probabilities, 0.75, 8, 30.0, info.multi_label)
         state.save_prediction(prediction, info.fingerprint, plan)
 

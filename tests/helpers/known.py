@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from helpers.containers import make
+import numpy as np
+
+from helpers.containers import ENCODED, encode, make
 from tagger.models.checkpoint import ModelInfo
 from tagger.models.find import find_model
 from tagger.state.store import State
@@ -60,7 +63,6 @@ def know(home: Path, paths: Iterable[Path], shares: Shares = ROCK) -> None:
     plan = info.plan(PredictOptions().windows).key
     probabilities = tuple(shares.get(label, 0.0) for label in info.labels)
     with State(state_of(home)) as state:
-        state.add_model(info.fingerprint, info.name, info.labels)
         for path in paths:
             track = Track.of(path, path.stat())
             prediction = Prediction(track, info.labels, probabilities, 0.75, 8, 30.0)
@@ -68,9 +70,14 @@ def know(home: Path, paths: Iterable[Path], shares: Shares = ROCK) -> None:
 
 
 def song(path: Path, *genres: str, kind: str = "flac") -> Path:
-    """A short file of this kind, with these genres, at this place."""
+    """A short file of this kind, with these genres, at this place; each has a sound of its own."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    made = make(kind, path.parent).rename(path)
+    if kind in ENCODED:
+        draw = np.random.default_rng(list(os.fsencode(path.name)))
+        path.write_bytes(encode(kind, draw.integers(-3000, 3000, 24_000).astype(np.int16)))
+        made = path
+    else:
+        made = make(kind, path.parent).rename(path)
     if genres:
         write_genres(made, genres)
     return made

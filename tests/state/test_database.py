@@ -24,7 +24,8 @@ from helpers.recall import INFO, PLAN, decoders, recall
 from tagger.app.undo import UndoRequest, undo_tags
 from tagger.errors import DamagedState, StateError
 from tagger.state import database, store
-from tagger.state.database import APPLICATION, TABLES, VERSION, Database, set_aside
+from tagger.state.database import APPLICATION, VERSION, Database, set_aside
+from tagger.state.migrations import TABLES
 from tagger.state.store import State, open_state
 from tagger.tags.genre_tag import read_fields, read_genres, restore_fields, write_genres
 from tagger.types import GenreFields, Outcome, Prediction, TagInfo, Track
@@ -57,7 +58,6 @@ def dump(file: Path) -> list[str]:
 def filled(file: Path, count: int = 200) -> Path:
     """A closed state of many pages."""
     with State(file) as opened, opened.transaction():
-        opened.add_model("print", "small", ("jazz", "rock"))
         for number in range(count):
             track = Track(Path(f"/music/{number}.mp3"), number, number)
             opened.save_prediction(predicted(track), "print", "plan")
@@ -510,10 +510,10 @@ def mount(*arguments: object) -> None:
 
 @pytest.fixture
 def disk(tmp_path) -> Iterator[Path]:
-    """A file system with room for 400 kB."""
+    """A file system with room for 480 kB."""
     folder = tmp_path / "disk"
     folder.mkdir()
-    mount("-t", "tmpfs", "-o", "size=400k", "tmpfs", folder)
+    mount("-t", "tmpfs", "-o", "size=480k", "tmpfs", folder)
     yield folder
     subprocess.run(["umount", folder], check=True)
 
@@ -532,7 +532,6 @@ def test_a_read_only_place_is_reported_at_once(disk, name):
 def test_a_full_disk_is_a_state_error_and_costs_nothing_that_was_committed(disk):
     path = disk / "state.db"
     with State(path) as opened:
-        opened.add_model("print", "small", ("jazz", "rock"))
         with pytest.raises(StateError, match=r"full.*--state"):
             for number in range(10**6):
                 saved = number

@@ -37,7 +37,6 @@ def file(tmp_path):
 @pytest.fixture
 def state(file):
     with State(file) as state:
-        state.add_model("fingerprint", "small", LABELS)
         yield state
 
 
@@ -88,7 +87,6 @@ def test_probabilities_as_a_model_gives_them_come_back_bit_for_bit(state):
     ],
 )
 def test_a_prediction_holds_for_this_file_checkpoint_and_plan_only(state, asked):
-    state.add_model("other", "large", LABELS)
     state.save_prediction(predicted(), *KNOWN)
     assert recall(state, *asked) is None
     assert recall(state, TRACK) == predicted()

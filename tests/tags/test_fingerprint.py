@@ -55,7 +55,7 @@ EDITS = (by_mutagen, by_taglib, by_us, removed, by_mutagen)
 def test_an_edit_of_tags_leaves_it(kind, tmp_path):
     path = make(kind, tmp_path)
     before = fingerprint(path)
-    assert before is not None
+    assert before
     for edit in EDITS:
         content = path.read_bytes()
         edit(path)
@@ -103,7 +103,7 @@ def test_matroska_has_it_too(tmp_path):
                     packet.stream = stream
                     out.mux(packet)
     assert copy.stat().st_size > path.stat().st_size + len(LONG) // 2
-    assert fingerprint(copy) == fingerprint(path) is not None
+    assert fingerprint(copy) == fingerprint(path)
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(data)
@@ -203,7 +203,7 @@ def test_tracks_of_the_same_length_with_the_same_silence_differ(kind, seconds, t
         path = tmp_path / f"{seed}{SUFFIX[kind]}"
         path.write_bytes(encode(kind, wave(seed, seconds=seconds)))
         found.add(fingerprint(path))
-    assert len(found) == 4 and None not in found
+    assert len(found) == 4 and b"" not in found
 
 
 def test_a_short_sound_in_long_silence_is_seen(tmp_path):
@@ -276,7 +276,7 @@ def test_a_hostile_file_costs_little_and_raises_nothing(content, tmp_path):
 def test_what_cannot_be_read_has_none(tmp_path):
     assert fingerprint(tmp_path) is fingerprint(tmp_path / "gone.mp3") is None
     (tmp_path / "empty.mp3").touch()
-    assert fingerprint(tmp_path / "empty.mp3") is None
+    assert fingerprint(tmp_path / "empty.mp3") == b""
 
 
 def test_little_is_read_of_a_large_file(tmp_path, monkeypatch):
@@ -285,7 +285,7 @@ def test_little_is_read_of_a_large_file(tmp_path, monkeypatch):
     path.write_bytes(encode("wav", samples))
     read: list[int] = []
     counting(monkeypatch, read)
-    assert fingerprint(path) is not None
+    assert fingerprint(path)
     assert path.stat().st_size > 5_000_000 and sum(read) < 500_000
 
 

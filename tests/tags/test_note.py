@@ -286,7 +286,7 @@ def test_other_freeform_items_keep_their_bytes(tmp_path):
     write_genres(path, ["Jazz"], NOTE)
     assert note_by_mutagen(path) == [NOTE]
     with path.open("rb") as file:
-        assert [data for name, data in items_of(file)][: len(items)] == items
+        assert [data for _, data in items_of(file) if data in items] == items
     assert other_tags(path) == before
 
 

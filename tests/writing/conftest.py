@@ -12,7 +12,6 @@ from tagger.tags.genre_tag import write_genres
 @pytest.fixture
 def state(tmp_path):
     with State(tmp_path / "state" / "state.db") as state:
-        state.add_model("fingerprint", "small", ("jazz", "rock"))
         yield state
 
 
