@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tagger.app.progress import Progress
 from tagger.app.summary import Summary, clear_folders, shown, undoable
+from tagger.genres.policy import Policy
 from tagger.state.store import open_state
 from tagger.types import Action, Outcome, WriteOptions
 from tagger.writing.edits import Edit, read_edits
@@ -20,6 +21,7 @@ class ApplyRequest:
     file: Path
     encoding: str | None = None  # of a CSV; None: its rows show it
     every: bool = False  # also write rows that nobody edited, where the file has no genre
+    policy: Policy = field(default_factory=Policy)  # which names count as no genre
     state: Path | None = None
     dry_run: bool = False
     writing: WriteOptions = field(default_factory=WriteOptions)
@@ -35,16 +37,16 @@ def apply_csv(request: ApplyRequest, progress: Progress) -> Summary:
             summary.run = state.begin_run("apply", request.file.name)
             clear_folders(edit.path.parent for edit in edits)
         writer = Writer(state, summary.run, request.writing)
-        outcomes = (_edited(edit, writer, every=request.every) for edit in edits)
+        outcomes = (_edited(edit, writer, request) for edit in edits)
         with undoable(summary, state, progress):
             for _ in shown(outcomes, len(edits), "applying", summary, progress):
                 pass
     return summary
 
 
-def _edited(edit: Edit, writer: Writer, *, every: bool) -> Outcome:
+def _edited(edit: Edit, writer: Writer, request: ApplyRequest) -> Outcome:
     if not edit.genres:
         return Outcome(edit.path, Action.UNCHANGED, "its row has no genre")
-    if not (every or edit.edited):
+    if not (request.every or edit.edited):
         return Outcome(edit.path, Action.UNCHANGED, "nobody edited its row")
-    return write_edit(edit, writer)
+    return write_edit(edit, writer, request.policy)

@@ -8,7 +8,6 @@ from pathlib import Path
 from tagger.app.progress import Progress
 from tagger.app.tracks import RunTracks
 from tagger.errors import TagError
-from tagger.genres.labels import name_key
 from tagger.genres.policy import Policy, rank_genres, why_no_music
 from tagger.models.model import load_model
 from tagger.state.store import State
@@ -17,25 +16,27 @@ from tagger.types import Action, Failure, Outcome, Prediction, TagInfo, Track
 from tagger.writing.writer import tag_of
 
 
-def leave_out_tagged(tracks: RunTracks, progress: Progress) -> None:
+def leave_out_tagged(tracks: RunTracks, policy: Policy, progress: Progress) -> None:
     """Leave out unknown tracks that have a genre; this reads the tag of each unknown track."""
     unknown = tracks.count_tracks().unknown
     for row, track, tag in progress.bar(tracks.unknown(), unknown, "reading tags"):
-        if tag_if_any(track, tag, tracks.state).genres:
+        if policy.without_placeholders(tag_if_any(track, tag, tracks.state).genres):
             tracks.leave_out(row)
 
 
-def leave_out_skipped(tracks: RunTracks, skip: Sequence[str], progress: Progress) -> None:
+def leave_out_skipped(
+    tracks: RunTracks, skip: Sequence[str], policy: Policy, progress: Progress
+) -> None:
     """Leave out every track with a `reason_to_skip`, whether it is known or not."""
     total = tracks.count_tracks().tracks
     by_genre = not all(map(_is_suffix, skip))  # else no tag is read
     for row, track, tag in progress.bar(tracks.tracks(), total, "reading tags"):
         genres = tag_if_any(track, tag, tracks.state).genres if by_genre else ()
-        if reason_to_skip(track.path, genres, skip):
+        if reason_to_skip(track.path, genres, skip, policy):
             tracks.leave_out(row)
 
 
-def reason_to_skip(path: Path, genres: Sequence[str], skip: Sequence[str]) -> str:
+def reason_to_skip(path: Path, genres: Sequence[str], skip: Sequence[str], policy: Policy) -> str:
     """Why to skip a track with these genres, or "".
 
     `skip` holds genres, and suffixes of files, which begin with a dot.
@@ -44,7 +45,7 @@ def reason_to_skip(path: Path, genres: Sequence[str], skip: Sequence[str]) -> st
         if _is_suffix(text):
             if path.suffix.casefold() == text.casefold():
                 return f"its name ends with {text}"
-        elif name_key(text) in map(name_key, genres):
+        elif policy.has(genres, text):
             return f"it has {text}"
     return ""
 

@@ -160,12 +160,12 @@ def _scan(
         reason = NO_SUCH_PATH if first.count() else "no audio file in it"
         raise LibraryError(f"{names}: {reason}; name a folder that holds music, or a file")
     if request.skip:
-        leave_out_skipped(first, request.skip, progress)
+        leave_out_skipped(first, request.skip, request.policy, progress)
     tracks = [first, *map(first.with_model, models[1:])]
     for by_model in tracks:
         recognise(by_model, progress)
     for by_model in tracks if request.only_missing else ():
-        leave_out_tagged(by_model, progress)
+        leave_out_tagged(by_model, request.policy, progress)
     return tracks
 
 
@@ -246,7 +246,7 @@ def _not_predicted(
     if isinstance(item, Failure):
         return Outcome(item.path, Action.FAILED, item.reason)
     existing = tag_if_any(item, tag, state).genres
-    if reason := reason_to_skip(item.path, existing, request.skip):
+    if reason := reason_to_skip(item.path, existing, request.skip, request.policy):
         reason += "; not predicted (--skip)"
     else:
         reason = "it already has a genre; not predicted (--only-missing)"

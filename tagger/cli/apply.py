@@ -10,7 +10,7 @@ from tagger.cli.command import Command
 from tagger.cli.config import config_option
 from tagger.cli.console import Console, end, exit_on_errors
 from tagger.cli.messages import summary_lines
-from tagger.cli.options import ChangeOptions, change_options
+from tagger.cli.options import ChangeOptions, change_options, placeholder_option
 from tagger.cli.values import text_encoding
 
 
@@ -29,9 +29,17 @@ from tagger.cli.values import text_encoding
     help="Code page in which a spreadsheet saved the CSV, such as cp1251; only needed if the rows "
     "do not show it.",
 )
+@placeholder_option
 @change_options
 @config_option
-def apply(change: ChangeOptions, *, file: Path, every: bool, encoding: str | None) -> None:
+def apply(
+    change: ChangeOptions,
+    *,
+    file: Path,
+    every: bool,
+    encoding: str | None,
+    placeholder: tuple[str, ...],
+) -> None:
     """Write the genres that you edited in a report.
 
     Change the `genre` cells of genres.csv in a spreadsheet or an editor (separate several genres
@@ -44,11 +52,13 @@ def apply(change: ChangeOptions, *, file: Path, every: bool, encoding: str | Non
 
     with exit_on_errors(), logged(change.state):
         from tagger.app.apply import ApplyRequest, apply_csv
+        from tagger.genres.policy import Policy
 
         request = ApplyRequest(
             file=file,
             encoding=encoding,
             every=every,
+            policy=Policy(placeholders=placeholder),
             state=change.state,
             dry_run=change.dry_run,
             writing=change.writing,

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import click
 from click.core import ParameterSource
 
-from tagger.cli.options import option_group
-from tagger.cli.values import RuleFile, check_skip, not_nan
+from tagger.cli.options import option_group, placeholder_option
+from tagger.cli.values import RuleFile, check_skip, not_nan, separators
 from tagger.genres.albums import BY
 from tagger.genres.labels import STYLES
 from tagger.genres.policy import MIN_CONFIDENCE, MIN_CONFIDENCE_MULTI_LABEL, ON_EXISTING, Policy
@@ -69,6 +69,16 @@ class Rules:
         metavar="GENRE",
         help="Never change the tags of tracks with this genre.",
     ),
+    click.option(
+        "--separators",
+        callback=separators,
+        default=POLICY.separators,
+        show_default=True,
+        metavar="CHARACTERS",
+        help='What separates several genres in one value of a tag, as in "Audiobook, Fantasy"; '
+        "names such as R&B/Soul stay whole. Empty: one value is one genre.",
+    ),
+    placeholder_option,
     click.option(
         "--min-confidence",
         type=click.FloatRange(0, 1),
@@ -148,6 +158,8 @@ def rules_options(
     only_missing: bool,
     skip: tuple[str, ...],
     protect: tuple[str, ...],
+    separators: str,
+    placeholder: tuple[str, ...],
     min_confidence: float | None,
     min_music: float,
     top: int,
@@ -171,6 +183,8 @@ def rules_options(
         with_parents=with_parents,
         style=style,
         min_music=min_music,
+        separators=separators,
+        placeholders=placeholder,
         vocabulary=vocabulary,
     )
     return Rules(

@@ -12,6 +12,7 @@ import click
 
 from tagger.audio.windows import AUTO, Count
 from tagger.errors import ConfigError
+from tagger.genres.separators import check_separators
 
 
 class RuleFile(click.ParamType[Any]):
@@ -57,16 +58,19 @@ def check_skip(
     return value
 
 
-def check_exclude(
+def separators(ctx: click.Context, param: click.Parameter, value: str) -> str:
+    """The separators without spaces; refuse letters and digits."""
+    try:
+        return check_separators(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+def without_empty(
     ctx: click.Context, param: click.Parameter, value: tuple[str, ...]
 ) -> tuple[str, ...]:
-    """Each `--exclude` as a line of a gitignore file; refuse what is no pattern."""
-    from tagger.files.ignore import PatternError, check_pattern
-
-    try:
-        return tuple(map(check_pattern, value))
-    except PatternError as error:
-        raise click.BadParameter(str(error)) from error
+    """The values that are not empty: a single empty one replaces the default by nothing."""
+    return tuple(filter(None, map(str.strip, value)))
 
 
 def window_count(ctx: click.Context, param: click.Parameter, value: str) -> Count:

@@ -109,11 +109,11 @@ class Albums:
 
         `agreement` is then the share of the group's tracks whose best genre is that of the mean. A
         track without others in its group keeps its prediction, and the text is ""; so do the tracks
-        of an album (or its folder) that has several artists and no album artist.
+        of an album (or its folder) that has several artists and no album artist, and silent ones.
         """
         key = group_key(prediction.track.path, tag, self.by)
         group = None if key is None else self._groups.get(key)
-        if key is None or group is None or group.tracks < 2:
+        if key is None or group is None or group.tracks < 2 or prediction.is_silent:
             return prediction, ""
         if group.mixed and self.by == "album":
             return prediction, ""

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from tagger.genres.labels import STYLES, is_discogs, name_key, unique_names
+from tagger.genres.placeholders import PLACEHOLDERS
 from tagger.genres.provenance import is_own
-from tagger.genres.ranking import judge_music, likeliest_parent, rank, reaches
+from tagger.genres.ranking import judge_music, likeliest_parent, rank, reaches, why_nothing
+from tagger.genres.separators import SEPARATORS, check_separators, split_value
 from tagger.genres.vocabulary import Vocabulary
 from tagger.types import Action, Prediction, TagInfo
 
@@ -31,6 +34,8 @@ class Policy:
     style: str = "style"  # one of STYLES: which part of a Discogs label is written
     # Below this probability of AudioSet's "Music" a track is not music (2 of 465 clips by YAMNet).
     min_music: float = 0.2
+    separators: str = SEPARATORS  # between genres in one value of a file; "" for none
+    placeholders: tuple[str, ...] = PLACEHOLDERS  # names that count as no genre
     vocabulary: Vocabulary = field(default_factory=Vocabulary)
 
     def __post_init__(self) -> None:
@@ -41,6 +46,8 @@ class Policy:
         bounds = (self.min_confidence or 0.0, self.ratio, self.min_music)
         if not all(0 <= bound <= 1 for bound in bounds) or self.top < 1:
             raise ValueError(f"not a usable policy: {self}")
+        if check_separators(self.separators) != self.separators:
+            raise ValueError(f"separators contain a space: {self.separators!r}")
 
     def floor(self, prediction: Prediction) -> float:
         """The confidence below which nothing is written."""
@@ -50,8 +57,38 @@ class Policy:
             return prediction.floor
         return MIN_CONFIDENCE_MULTI_LABEL if prediction.multi_label else MIN_CONFIDENCE
 
+    def parts(self, genres: Iterable[str]) -> tuple[str, ...]:
+        """The genres in the values of a file, of which one value may hold several."""
+        own = self.vocabulary.names
+        return tuple(part for value in genres for part in split_value(value, self.separators, own))
+
+    def key(self, genre: str) -> str:
+        """Equal for two names that the user's aliases or their spelling make one genre."""
+        return name_key(self.vocabulary.aliased(genre))
+
+    def has(self, genres: Sequence[str], name: str) -> str:
+        """The value of a file, or the part of one, that is this genre; "" if there is none."""
+        key = self.key(name)
+        found = (genre for genre in (*self.parts(genres), *genres) if self.key(genre) == key)
+        return next(found, "")
+
+    def without_placeholders(self, genres: Iterable[str]) -> tuple[str, ...]:
+        """The values of a file that hold a genre; a value that holds one stays as it is."""
+        none = _keys(self.placeholders)
+        return tuple(
+            value
+            for value in genres
+            if name_key(value) not in none
+            and not none.issuperset(map(name_key, self.parts([value])))
+        )
+
 
 DEFAULT_POLICY = Policy()
+
+
+@lru_cache(maxsize=16)
+def _keys(names: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(map(name_key, names))
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +125,8 @@ def decide(prediction: Prediction, tag: TagInfo, policy: Policy) -> Decision:
         return Decision(Action.NO_MUSIC, (), line, tuple(steps))
     if reason := _reason_to_keep(tag, policy, steps):
         return Decision(Action.KEPT, (), reason, tuple(steps))
+    if reason := why_nothing(prediction):
+        return Decision(Action.UNSURE, (), reason, (*steps, f"prediction: {reason}"))
     vocabulary = policy.vocabulary
     every = ranked = rank(prediction, vocabulary, policy.style, admitted=False)
     if vocabulary.whitelist:
@@ -100,7 +139,7 @@ def decide(prediction: Prediction, tag: TagInfo, policy: Policy) -> Decision:
     chosen = _add_parents(_choose(ranked, policy, steps), prediction, policy, steps)
     if policy.on_existing == "append":
         chosen = _append(chosen, tag.genres, policy, steps)
-    if chosen == tag.genres:
+    if policy.parts(chosen) == policy.parts(tag.genres):
         steps.append(f"equal: it has exactly {_joined(chosen)}")
         return Decision(Action.UNCHANGED, (), "it already has this genre", tuple(steps))
     reason = _reason_to_write(chosen, tag.genres, policy)
@@ -111,10 +150,18 @@ def decide(prediction: Prediction, tag: TagInfo, policy: Policy) -> Decision:
     return Decision(Action.WOULD_WRITE, chosen, reason, tuple(steps))
 
 
+def new_genres(genres: Sequence[str], tag: TagInfo, policy: Policy) -> list[str]:
+    """Those of the genres to be written into a tag that come from the model."""
+    if policy.on_existing != "append" or is_own(tag, policy.parts):
+        return list(genres)
+    # Genres of a person that we append to must not count as ours later.
+    return [genre for genre in genres if not policy.has(tag.genres, genre)]
+
+
 def _within_reach(ranked: Sequence[tuple[str, float]], policy: Policy) -> list[str]:
     """The genres that `top` and `ratio` admit."""
     floor = policy.ratio * ranked[0][1] if ranked else 0.0
-    return [genre for genre, share in ranked[: policy.top] if share >= floor]
+    return [genre for genre, share in ranked[: policy.top] if share >= floor and share > 0]
 
 
 # --- rules, each of which adds a line to `steps` --------------------------------------------------
@@ -126,17 +173,18 @@ def _reason_to_keep(tag: TagInfo, policy: Policy, steps: list[str]) -> str:
         steps.append("on-existing: it has no genre")
         return ""
     if policy.protect:
-        aliased = policy.vocabulary.aliased
-        protected = {name_key(aliased(name)) for name in policy.protect}
-        found = [genre for genre in tag.genres if name_key(aliased(genre)) in protected]
+        found = next(filter(None, (policy.has(tag.genres, name) for name in policy.protect)), "")
         if found:
-            steps.append(f"protect: it has {found[0]}")
-            return f"it has {found[0]}, which is protected"
+            steps.append(f"protect: it has {found}")
+            return f"it has {found}, which is protected"
         steps.append("protect: it has no protected genre")
+    if not policy.without_placeholders(tag.genres):
+        steps.append(f"placeholder: {_joined(tag.genres)} counts as no genre")
+        return ""
     if policy.on_existing == "keep":
         steps.append(f"on-existing keep: it has {_joined(tag.genres)}")
         return "it already has a genre"
-    if policy.on_existing == "replace-own" and not is_own(tag):
+    if policy.on_existing == "replace-own" and not is_own(tag, policy.parts):
         steps.append(f"on-existing replace-own: {_joined(tag.genres)} is not from tag-genres")
         return "its genre is not one that tag-genres wrote"
     if policy.on_existing != "append":
@@ -158,10 +206,10 @@ def _reason_to_doubt(ranked: Sequence[tuple[str, float]], floor: float, steps: l
     if not ranked:
         steps.append("whitelist: no genre is left")
         return "none of its possible genres is on the whitelist"
-    sure, line = reaches(*ranked[0], floor)
-    if not sure and ranked[0][1] == 0:
+    if not ranked[0][1] > 0:
         steps.append("min-confidence: nothing was predicted")
-        return "it is silent; no genre was predicted"
+        return "none of its possible genres was predicted"
+    sure, line = reaches(*ranked[0], floor)
     steps.append(f"min-confidence: {line}")
     return "" if sure else line
 
@@ -172,7 +220,9 @@ def _choose(ranked: Sequence[tuple[str, float]], policy: Policy, steps: list[str
     if len(chosen) < len(ranked):
         genre, share = ranked[len(chosen)]
         rejected = f"{genre} at {share:.2f}"
-        if len(chosen) < policy.top:
+        if len(chosen) < policy.top and not share:
+            steps.append("ratio: no other genre was predicted")
+        elif len(chosen) < policy.top:
             best = ranked[0][1]
             steps.append(f"ratio: {rejected} is below {policy.ratio:g} of the best, {best:.2f}")
         else:
@@ -202,23 +252,35 @@ def _add_parents(
 def _append(
     chosen: Sequence[str], existing: Sequence[str], policy: Policy, steps: list[str]
 ) -> tuple[str, ...]:
-    """The existing genres, with the user's aliases resolved, followed by the new ones."""
+    """The existing values, with the user's aliases resolved, followed by the new genres.
+
+    A value that holds several genres stays exactly as it is. Placeholders give way to a genre.
+    """
+    real = policy.without_placeholders(existing)
     # Only the user's aliases: a whitelist in lower case must not respell a curated library.
-    kept = unique_names(map(policy.vocabulary.aliased, existing), name_key)
-    if existing:
+    respelled = tuple(
+        policy.vocabulary.aliased(value) if len(policy.parts([value])) == 1 else value
+        for value in real
+    )
+    kept = real if respelled == real else unique_names(respelled, name_key)
+    there = {policy.key(genre) for genre in (*policy.parts(kept), *kept)}
+    added = tuple(genre for genre in chosen if policy.key(genre) not in there)
+    if real:
         steps.append(f"on-existing append: {_joined(kept)} stays")
-    return unique_names([*kept, *chosen], name_key)
+    return (*kept, *added) if added or kept != real else tuple(existing)
 
 
 def _reason_to_write(chosen: Sequence[str], existing: Sequence[str], policy: Policy) -> str:
     if not existing:
         return "it has no genre"
+    if not policy.without_placeholders(existing):
+        return f"{_joined(existing)} counts as no genre"
     if policy.on_existing == "replace-own":
         return "replaces what tag-genres wrote"
     if policy.on_existing == "replace":
         return f"replaces {_joined(existing)}"
-    there = {name_key(policy.vocabulary.aliased(genre)) for genre in existing}
-    if all(name_key(genre) in there for genre in chosen):
+    there = {policy.key(genre) for genre in (*policy.parts(existing), *existing)}
+    if all(policy.key(genre) in there for genre in chosen):
         return f"respells {_joined(existing)}"
     return f"added to {_joined(existing)}"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from tagger.types import TagInfo
 
@@ -26,14 +26,17 @@ def make_note(genres: Sequence[str], *, model: str, fingerprint: str, confidence
     return json.dumps(note, ensure_ascii=False).encode(errors="replace").decode()
 
 
-def is_own(tag: TagInfo) -> bool:
+def is_own(tag: TagInfo, parts: Callable[[Iterable[str]], Sequence[str]] = tuple) -> bool:
     """Whether the genres of a tag are exactly those that this program wrote.
 
     Genres that a person has changed since are that person's, and so are those beside a damaged
-    note.
+    note. `parts` gives the genres in values that some other program may have joined.
     """
     try:
         note = json.loads(tag.note)
     except (ValueError, RecursionError):
         return False
-    return isinstance(note, dict) and note.get("genres") == list(tag.genres)
+    genres = note.get("genres") if isinstance(note, dict) else None
+    if not isinstance(genres, list) or not all(isinstance(genre, str) for genre in genres):
+        return False
+    return tuple(parts(genres)) == tuple(parts(tag.genres))

@@ -9,6 +9,7 @@ from operator import itemgetter
 from tagger.genres.labels import (
     MUSIC,
     NON_MUSIC,
+    genre_columns,
     genres_of,
     is_audioset,
     is_discogs,
@@ -53,6 +54,22 @@ def likeliest_parent(genre: str, prediction: Prediction, vocabulary: Vocabulary)
     places = (place for name, places in found if name == genre for place in places)
     best = max(places, key=prediction.probabilities.__getitem__)
     return vocabulary.admitted(vocabulary.spelled(parent_of(labels[best])))
+
+
+def why_nothing(prediction: Prediction) -> str:
+    """Why no genre was predicted at all, whatever confidence is asked for; "" if one was."""
+    if not prediction.labels:
+        return ""
+    if prediction.is_silent:
+        return "it is silent; no genre was predicted"
+    columns = genre_columns(prediction.labels) or range(len(prediction.labels))
+    shares = [prediction.probabilities[column] for column in columns]
+    if not max(shares) > 0:  # or NaN
+        return "no genre was predicted"
+    # By a model whose labels exclude each other; independent ones may all be certain.
+    if len(shares) > 1 and not prediction.multi_label and min(shares) == max(shares):
+        return "no genre was predicted: all are equally likely"
+    return ""
 
 
 def judge_music(prediction: Prediction, least: float) -> tuple[bool, str]:

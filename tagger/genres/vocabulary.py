@@ -27,6 +27,7 @@ class _Tables:
     listed: dict[str, str] = field(default_factory=dict)  # in whitelist or tree
     allowed: dict[str, str] = field(default_factory=dict)
     parents: dict[str, str] = field(default_factory=dict)
+    punctuated: list[str] = field(default_factory=list)  # names with more than letters and digits
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,16 @@ class Vocabulary:
             tables.allowed.setdefault(name_key(genre), genre)
         for genre, parent in self.tree.items():
             tables.parents.setdefault(name_key(self.spelled(genre)), self.spelled(parent))
+        aliases = (name for names in self.aliases.values() for name in names)
+        every = dict.fromkeys(
+            (*self.aliases, *aliases, *self.whitelist, *self.tree.values(), *self.tree)
+        )
+        tables.punctuated.extend(name for name in every if not name.replace(" ", "").isalnum())
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names in the rules that contain punctuation: they may look like several genres."""
+        return tuple(self._tables.punctuated)
 
     def aliased(self, name: str) -> str:
         """The genre that a name is an alias of, or the name itself."""

@@ -54,9 +54,8 @@ def report_row(outcome: Outcome, model: str, labels: Sequence[str]) -> list[Cell
     """The cells of one track, the first of them its path."""
     best: list[Cell] = []
     prediction = outcome.prediction
-    # A silent track has no predicted genre, but if the floor is 0 its first label is written.
-    has_genre = outcome.genres or not (prediction and prediction.is_silent)
-    for name, share in outcome.ranked[:3] if has_genre else ():
+    is_silent = prediction is not None and prediction.is_silent  # then it has no predicted genre
+    for name, share in () if is_silent else outcome.ranked[:3]:
         best += [csv_text(name), round(share, 4)]
     best += [None] * (6 - len(best))
     if prediction is None:

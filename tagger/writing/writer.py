@@ -13,9 +13,9 @@ from types import FrameType
 from tagger.errors import ChangedSince, TagError, UnsupportedFormat
 from tagger.files.atomic import CHANGED, check_replaceable, replacing, settle
 from tagger.files.patch import make_patch
-from tagger.genres.labels import name_key
-from tagger.genres.policy import Policy, decide, rank_genres, why_no_music
-from tagger.genres.provenance import is_own, make_note
+from tagger.genres.policy import Policy, decide, new_genres, rank_genres, why_no_music
+from tagger.genres.provenance import make_note
+from tagger.genres.ranking import why_nothing
 from tagger.models.checkpoint import ModelInfo
 from tagger.state.store import State
 from tagger.tags.genre_tag import other_tags, read_genres, write_genres
@@ -23,6 +23,8 @@ from tagger.tags.isolated import digest_packets, read_fields, read_tag, with_aud
 from tagger.types import Action, GenreFields, Outcome, Prediction, TagInfo, Track, WriteOptions
 from tagger.writing.edits import Edit
 from tagger.writing.encodings import split_genres
+
+POLICY = Policy()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,8 @@ def report_prediction(
     path = prediction.track.path
     if reason := why_no_music(prediction, policy):
         return Outcome(path, Action.NO_MUSIC, reason, prediction, existing)
+    if reason := why_nothing(prediction):
+        return Outcome(path, Action.UNSURE, reason, prediction, existing)
     ranked = tuple(rank_genres(prediction, policy))
     return Outcome(path, Action.PREDICTED, "", prediction, existing, ranked=ranked)
 
@@ -102,18 +106,23 @@ def write_prediction(
             return replace(outcome, action=decision.action)
         if now != track:
             raise ChangedSince("it has changed since it was predicted; run again", track.path)
-        note = _note(_ours(decision.genres, tag, policy), tag, ranked, writer)
+        note = _note(new_genres(decision.genres, tag, policy), tag, ranked, writer)
         return _write(
             replace(outcome, genres=decision.genres), now, replace(tag, note=note), writer
         )
     except UnsupportedFormat as error:
+        if reason := why_nothing(prediction):
+            return replace(outcome, action=Action.UNSURE, reason=_joined(reason, source))
         return replace(outcome, action=Action.PREDICTED, reason=f"not taggable: {error}")
     except (TagError, OSError) as error:
         return replace(outcome, action=Action.FAILED, reason=reason_of(error), genres=())
 
 
-def write_edit(edit: Edit, writer: Writer) -> Outcome:
-    """Write the genres that a person put into a report, if the file does not have them."""
+def write_edit(edit: Edit, writer: Writer, policy: Policy = POLICY) -> Outcome:
+    """Write the genres that a person put into a report, if the file does not have them.
+
+    The policy says which names in a file count as no genre.
+    """
     outcome = Outcome(edit.path, Action.FAILED)
     try:
         now = identify(edit.path)
@@ -123,7 +132,7 @@ def write_edit(edit: Edit, writer: Writer) -> Outcome:
             raise TagError(edit.problem, edit.path)
         if tag.genres == edit.genres:
             return replace(outcome, action=Action.UNCHANGED, reason="it already has this genre")
-        if tag.genres and not edit.edited:
+        if policy.without_placeholders(tag.genres) and not edit.edited:
             return replace(outcome, action=Action.KEPT, reason="it already has a genre")
         # A report cannot distinguish one genre that contains ";" from two.
         as_reported = split_genres(";".join(tag.genres))
@@ -170,15 +179,6 @@ def identify(path: Path) -> Track:
 
 def _joined(*reasons: str) -> str:
     return "; ".join(filter(None, reasons))
-
-
-def _ours(genres: Sequence[str], tag: TagInfo, policy: Policy) -> list[str]:
-    """Those of the genres to be written that come from the model."""
-    if policy.on_existing != "append" or is_own(tag):
-        return list(genres)
-    # Genres of a person that we append to must not count as ours later.
-    persons = {name_key(policy.vocabulary.aliased(genre)) for genre in tag.genres}
-    return [genre for genre in genres if name_key(genre) not in persons]
 
 
 def _note(

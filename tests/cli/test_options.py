@@ -37,6 +37,11 @@ CASES: dict[str, dict[str, tuple[list[str], dict[str, Any]]]] = {
         "only_missing": (["--only-missing"], {"only_missing": True}),
         "skip": (["--skip", "Polka", "--skip", ".m4b"], {"skip": ("Polka", ".m4b")}),
         "protect": (["--protect", "Polka"], {"policy.protect": ("Polka",)}),
+        "separators": (["--separators", "; |"], {"policy.separators": ";|"}),
+        "placeholder": (
+            ["--placeholder", "Misc", "--placeholder", "Blah"],
+            {"policy.placeholders": ("Misc", "Blah")},
+        ),
         "min_confidence": (["--min-confidence", "0.7"], {"policy.min_confidence": 0.7}),
         "min_music": (["--min-music", "0.9"], {"policy.min_music": 0.9}),
         "top": (["--top", "3"], {"policy.top": 3}),
@@ -66,16 +71,7 @@ CASES: dict[str, dict[str, tuple[list[str], dict[str, Any]]]] = {
         "batch_size": (["--batch-size", "6"], {"options.batch_size": 6}),
         "workers": (["--workers", "7"], {"options.workers": 7}),
         "decode_timeout": (["--decode-timeout", "8.5"], {"options.decode_timeout": 8.5}),
-        "from_file": (["--from-file", "list.txt"], {"scan.from_file": Path("list.txt")}),
-        "null": (
-            ["-0", "--from-file", "list.txt"],
-            {"scan.null": True, "scan.from_file": Path("list.txt")},
-        ),
-        "exclude": (
-            ["--exclude", "Podcasts/", "--exclude", "#old"],
-            {"scan.exclude": ("Podcasts/", "\\#old")},
-        ),
-        "follow_links": (["--follow-links"], {"scan.follow_links": True}),
+        "follow_links": (["--follow-links"], {"follow_links": True}),
         "dry_run": (["--dry-run"], {"dry_run": True, "console.diff": True}),
         "config": (
             ["--config", "config.toml"],
@@ -86,6 +82,7 @@ CASES: dict[str, dict[str, tuple[list[str], dict[str, Any]]]] = {
         "file": (["--", "--odd.csv"], {"file": Path("--odd.csv")}),
         "every": (["--all"], {"every": True}),
         "encoding": (["--encoding", "cp1251"], {"encoding": "cp1251"}),
+        "placeholder": (["--placeholder", ""], {"policy.placeholders": ()}),
         "dry_run": (["--dry-run"], {"dry_run": True, "console.diff": True}),
         "config": (["--config", "config.toml"], {"state": ROOT / "config.db"}),
     },

@@ -136,6 +136,15 @@ def test_the_tracks_of_an_album_get_their_mean():
     assert text == "mean of 2 tracks of its album"
 
 
+@pytest.mark.parametrize("by", ["album", "folder"])
+def test_a_silent_track_of_an_album_stays_silent_and_does_not_count(by):
+    tag = TagInfo(album="A", album_artist="B")
+    rock, jazz = predicted("/m/a.mp3"), predicted("/m/b.mp3", JAZZ)
+    silence = predicted("/m/c.mp3", (0.0, 0.0, 0.0))
+    means = averaged((rock, tag), (silence, tag), (jazz, tag), by=by)
+    assert means[1] == (silence, "") and means[0][1].startswith("mean of 2 tracks")
+
+
 def test_agreement_is_the_share_of_tracks_that_have_the_best_label_of_the_mean():
     tracks = [predicted(f"/m/{index}.mp3", s) for index, s in enumerate([BLUES, BLUES, JAZZ, ROCK])]
     results = averaged(*((track, ABBEY) for track in tracks))

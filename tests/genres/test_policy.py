@@ -627,6 +627,178 @@ def test_replace_own_keeps_what_a_person_wrote():
     assert decision.reason == "its genre is not one that tag-genres wrote"
 
 
+# --- several genres in one value ------------------------------------------------------------------
+
+JOINED = ["Audiobook, Jazz", "Audiobook; Jazz", "Audiobook/jazz", "Audiobook | JAZZ"]
+
+
+@pytest.mark.parametrize("value", JOINED)
+@pytest.mark.parametrize("name", ["Audiobook", "audio-book", "jazz"])
+def test_a_part_of_a_value_protects_the_file(value, name):
+    policy = Policy("replace", protect=("Polka", name))
+    decision = decide(predicted(rock=0.9, jazz=0.1), tagged("Talk", value), policy)
+    assert decision.action is Action.KEPT and "which is protected" in decision.reason
+
+
+def test_an_alias_of_a_part_protects_the_file():
+    policy = Policy("replace", protect=("Talk",), vocabulary=Vocabulary({"Talk": ("Audiobook",)}))
+    assert decide(predicted(rock=0.9), tagged("Audiobook, Jazz"), policy).action is Action.KEPT
+
+
+def test_a_known_name_is_protected_as_a_whole_and_not_by_its_parts():
+    tag = tagged("Folk, World, & Country")
+    for name, action in (
+        ("Country", Action.WOULD_WRITE),
+        ("Folk, World, & Country", Action.KEPT),
+        ("Folk World & Country", Action.KEPT),
+    ):
+        policy = Policy("replace", protect=(name,))
+        assert decide(predicted(rock=0.9), tag, policy).action is action
+
+
+@pytest.mark.parametrize("value", JOINED)
+def test_append_adds_no_genre_that_is_a_part_of_a_value(value):
+    decision = decide(predicted(jazz=0.9, rock=0.1), tagged(value), Policy("append"))
+    assert decision.action is Action.UNCHANGED
+
+
+@pytest.mark.parametrize("value", [*JOINED, "Folk, World, & Country", "hip hop;; Talk ;"])
+def test_append_keeps_a_value_exactly_and_adds_what_is_in_no_part(value):
+    policy = Policy("append", top=2, ratio=0, vocabulary=Vocabulary({"Trad": ("Talk",)}))
+    decision = decide(predicted(country=0.6, jazz=0.4), tagged(value), policy)
+    added = ("Country",) if "jazz" in value.lower() else ("Country", "Jazz")
+    assert decision.genres == (value, *added)
+
+
+def test_an_alias_of_a_part_is_not_appended_again():
+    policy = Policy("append", vocabulary=Vocabulary({"Hip-Hop": ("Rap",)}))
+    assert decide(predicted(hiphop=0.9), tagged("Rap, Polka"), policy).action is Action.UNCHANGED
+
+
+@pytest.mark.parametrize("on_existing", ["append", "replace", "replace-own"])
+def test_joined_or_not_the_same_genres_are_not_written_again(on_existing):
+    prediction, note = predicted(rock=0.6, pop=0.4), tagged_by_us("Rock", "Pop").note
+    for value in ("Rock; Pop", "Rock/Pop", "Rock, Pop"):
+        decision = decide(prediction, TagInfo((value,), note), Policy(on_existing, top=2))
+        assert decision.action is Action.UNCHANGED
+
+
+def test_what_we_wrote_and_another_program_joined_is_still_ours():
+    tag = TagInfo(("Rock / Pop",), tagged_by_us("Rock", "Pop").note)
+    decision = decide(predicted(jazz=0.9), tag, Policy("replace-own"))
+    assert (decision.genres, decision.reason) == (("Jazz",), "replaces what tag-genres wrote")
+    whole = decide(predicted(jazz=0.9), tag, Policy("replace-own", separators=";"))
+    assert whole.action is Action.KEPT
+
+
+def test_without_separators_a_value_is_one_genre():
+    policy = Policy("append", separators="", protect=("Audiobook",))
+    decision = decide(predicted(jazz=0.9), tagged("Audiobook, Jazz"), policy)
+    assert decision.genres == ("Audiobook, Jazz", "Jazz")
+
+
+@given(predictions(), NAMES, st.sampled_from([";", ",", "/", " | "]), POLICIES)
+def test_append_keeps_joined_values_and_never_doubles(prediction, names, mark, policy):
+    tag = tagged(mark.join(names))
+    policy = replace(policy, on_existing="append", min_confidence=0, protect=())
+    decision = decide(prediction, tag, policy)
+    if decision.action is Action.WOULD_WRITE and len(policy.parts(tag.genres)) > 1:
+        assert decision.genres[0] == tag.genres[0]
+        there = {policy.key(part) for part in policy.parts(tag.genres)}
+        assert there.isdisjoint(map(policy.key, decision.genres[1:]))
+
+
+# --- what counts as no genre ----------------------------------------------------------------------
+
+NO_GENRE = [
+    "Other", "OTHER", "Unknown", "<Unknown>", "[unknown]", "Misc", "misc.", "Genre", "No Genre",
+    "no-genre", "None", "(12)", "12", "(255)", "255", "Unclassifiable", "Undefined", "default",
+    "N/A", "Sonstige", "Inconnu", "Другое", "その他", "Misc; Other", "Unknown/Other",
+    "Ge\u0301nero",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NO_GENRE)
+@pytest.mark.parametrize("on_existing", ON_EXISTING)
+def test_a_placeholder_counts_as_no_genre(name, on_existing):
+    decision = decide(predicted(jazz=0.9, rock=0.1), tagged(name), Policy(on_existing))
+    assert (decision.genres, decision.reason) == (("Jazz",), f"{name} counts as no genre")
+
+
+@pytest.mark.parametrize("name", ["Other", "Misc; Other"])
+@pytest.mark.parametrize("on_existing", ["keep", "append"])
+def test_the_placeholders_are_the_users_choice(name, on_existing):
+    for placeholders in ((), ("Genre",)):
+        policy = Policy(on_existing, placeholders=placeholders)
+        kept = decide(predicted(jazz=0.9), tagged(name), policy).genres
+        assert kept == ((name, "Jazz") if on_existing == "append" else ())
+    policy = Policy("keep", placeholders=("to do", "A, B"))
+    assert decide(predicted(jazz=0.9), tagged("To-Do", "a, b"), policy).genres == ("Jazz",)
+
+
+def test_beside_a_genre_append_drops_placeholders_only_if_it_adds_something():
+    tag = tagged("Other", "Rock", "Unknown, Pop")
+    assert decide(predicted(jazz=0.9), tag, Policy("append")).genres == (
+        "Rock", "Unknown, Pop", "Jazz",
+    )  # fmt: skip
+    assert decide(predicted(rock=0.9), tag, Policy("append")).action is Action.UNCHANGED
+
+
+@pytest.mark.parametrize("tag", [tagged("Other", "Rock"), tagged("Other, Rock")])
+def test_a_placeholder_beside_a_genre_does_not_make_it_none(tag):
+    assert decide(predicted(jazz=0.9), tag, Policy()).action is Action.KEPT
+
+
+def test_a_placeholder_that_is_protected_is_kept():
+    assert decide(predicted(jazz=0.9), tagged("Misc"), Policy(protect=("MISC",))).genres == ()
+
+
+def test_a_model_that_predicts_a_placeholder_writes_it_once():
+    for on_existing in ON_EXISTING:
+        decision = decide(predicted(other=0.9, rock=0.1), tagged("other"), Policy(on_existing))
+        assert decision.action is Action.UNCHANGED
+
+
+# --- nothing predicted ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("on_existing", ["append", "replace", "keep"])
+@pytest.mark.parametrize("policy", [{}, {"top": 5, "ratio": 0}, {"with_parents": True}])
+@pytest.mark.parametrize(
+    "prediction",
+    [
+        predicted(rock=0.0, jazz=0.0),
+        predicted(multi_label=True, rock=0.0, jazz=0.0),
+        prediction_of(AUDIOSET),
+        prediction_of(DISCOGS),
+        prediction_of(AUDIOSET, Music=0.9, Speech=0.3),
+        predicted(rock=0.5, jazz=0.5),
+        predicted(rock=float("nan"), jazz=float("nan")),
+        replace(predicted(rock=0.0, jazz=0.0), floor=0.0),
+    ],
+    ids=range(8),
+)
+def test_where_nothing_is_predicted_nothing_is_written(prediction, policy, on_existing):
+    policy = Policy(on_existing, min_confidence=0, min_music=0, **policy)
+    tag = tagged() if on_existing == "keep" else tagged("Polka")
+    decision = decide(prediction, tag, policy)
+    assert (decision.action, decision.genres) == (Action.UNSURE, ())
+    assert "no genre was predicted" in decision.reason
+
+
+def test_a_genre_of_no_probability_is_never_written():
+    policy = Policy(min_confidence=0, top=9, ratio=0)
+    assert decide(predicted(rock=1.0, jazz=0.0), tagged(), policy).genres == ("Rock",)
+    jazz_alone = replace(policy, vocabulary=Vocabulary(whitelist=("Jazz",)))
+    decision = decide(predicted(rock=1.0, jazz=0.0), tagged(), jazz_alone)
+    assert decision.action is Action.UNSURE
+
+
+def test_independent_labels_that_are_all_certain_are_a_prediction():
+    prediction = predicted(multi_label=True, rock=1.0, pop=1.0)
+    assert decide(prediction, tagged(), Policy(top=2)).genres == ("Rock", "Pop")
+
+
 # --- what is predicted ----------------------------------------------------------------------------
 
 
@@ -736,10 +908,12 @@ def test_the_last_step_is_the_rule_that_decided(policy, tag, step):
         {"top": 0},
         {"ratio": 2},
         {"style": "child"},
+        {"separators": "and"},
+        {"separators": "; "},
         {"min_music": 1.1},
         {"min_music": float("nan")},
     ],
 )
 def test_a_policy_cannot_hold_nonsense(wrong):
-    with pytest.raises(ValueError, match=r"on_existing|style|policy"):
+    with pytest.raises(ValueError, match=r"on_existing|style|policy|separators|letters"):
         Policy(**wrong)

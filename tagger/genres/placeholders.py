@@ -1,0 +1,39 @@
+"""Names that stand where a genre should be and are none: what programs write for want of one."""
+
+from __future__ import annotations
+
+# Compared by `labels.name_key`: "(12)Other", "<Unknown>" and "N/A" are among them.
+PLACEHOLDERS = (
+    "Other", "Unknown", "Misc", "Genre", "Miscellaneous", "Unknown Genre", "Genre Unknown",
+    "Other Genre", "No Genre", "Without Genre", "None", "Null", "N/A", "NA", "Default",
+    "Undefined", "Unspecified", "Not Specified", "Not Available", "Unclassifiable",
+    "Unclassified", "Uncategorized", "Uncategorised", "Unassigned", "Unlabeled", "TBD", "---",
+    # The numbers of ID3v1 for Other and for none, as text
+    "12", "(12)Other", "255", "(255)Unknown",
+    # German, Dutch
+    "Andere", "Andere Genres", "Sonstige", "Sonstiges", "Verschiedenes", "Unbekannt",
+    "Unbekanntes Genre", "Kein Genre", "Ohne Genre", "Nicht klassifizierbar", "Overig", "Overige",
+    "Onbekend", "Onbekend genre", "Geen genre",
+    # French, Spanish, Portuguese, Italian, Romanian
+    "Autre", "Autres", "Divers", "Inconnu", "Genre inconnu", "Aucun", "Aucun genre", "Otro",
+    "Otros", "Varios", "Desconocido", "Género", "Género desconocido", "Ninguno", "Sin género",
+    "Outro", "Outros", "Desconhecido", "Gênero", "Gênero desconhecido", "Género desconhecido",
+    "Sem gênero", "Nenhum", "Altro", "Altri", "Varie", "Genere", "Sconosciuto",
+    "Genere sconosciuto", "Nessuno", "Nessun genere", "Altele", "Necunoscut",
+    # Swedish, Danish, Norwegian, Finnish
+    "Okänd", "Okänd genre", "Övrigt", "Annat", "Ukendt", "Ukendt genre", "Andet", "Ukjent",
+    "Ukjent sjanger", "Annet", "Tuntematon", "Tuntematon tyylilaji", "Muu", "Muut",
+    # Polish, Czech, Slovak, Hungarian, Turkish, Greek
+    "Inne", "Inny", "Nieznany", "Nieznany gatunek", "Gatunek", "Ostatní", "Neznámý",
+    "Neznámý žánr", "Žánr", "Ostatné", "Neznámy", "Neznámy žáner", "Egyéb", "Ismeretlen",
+    "Ismeretlen műfaj", "Műfaj", "Diğer", "Bilinmeyen", "Bilinmeyen tür", "Άλλο", "Άγνωστο",
+    "Άγνωστο είδος",
+    # Russian, Ukrainian
+    "Другое", "Другой", "Прочее", "Прочие", "Разное", "Неизвестно", "Неизвестный",
+    "Неизвестный жанр", "Без жанра", "Жанр", "Інше", "Інший", "Невідомо", "Невідомий",
+    "Невідомий жанр",
+    # Japanese, Chinese, Korean, Arabic, Hebrew
+    "その他", "不明", "不明なジャンル", "ジャンル", "ジャンル不明", "未分類", "其他", "其它",
+    "未知", "未知流派", "未知类型", "未分类", "流派", "기타", "알 수 없음", "알 수 없는 장르",
+    "장르", "أخرى", "غير معروف", "אחר", "לא ידוע",
+)  # fmt: skip
