@@ -160,6 +160,16 @@ class FrontEnd:
 
 
 @dataclass(frozen=True, slots=True)
+class ScanOptions:
+    """Which tracks a run is about, beside the paths that the user names."""
+
+    follow_links: bool = False  # even to places outside the paths
+    exclude: tuple[str, ...] = ()  # lines of a gitignore file, see `files.ignore.check_pattern`
+    from_file: Path | None = None  # a list of more paths; "-" is standard input
+    null: bool = False  # they end with NUL characters, not with lines
+
+
+@dataclass(frozen=True, slots=True)
 class PredictOptions:
     """How to predict; apart from rounding, only `windows` changes the prediction."""
 

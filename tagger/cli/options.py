@@ -12,9 +12,9 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 import click
 
 from tagger.audio.windows import Count
-from tagger.cli.values import not_nan, window_count, without_empty
+from tagger.cli.values import check_exclude, not_nan, window_count, without_empty
 from tagger.genres.placeholders import PLACEHOLDERS
-from tagger.types import DEVICES, PRECISIONS, PredictOptions, WriteOptions
+from tagger.types import DEVICES, PRECISIONS, PredictOptions, ScanOptions, WriteOptions
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -111,6 +111,32 @@ def change_options(
     return ChangeOptions(
         dry_run=dry_run, writing=writing, state=state, quiet=quiet, verbose=verbose
     )
+
+
+@option_group(
+    click.option(
+        "--from-file",
+        type=click.Path(path_type=Path, exists=True, dir_okay=False, allow_dash=True),
+        help="Also take the paths that this file lists, one a line; - is standard input.",
+    ),
+    click.option("-0", "--null", is_flag=True, help="The paths of --from-file end with NUL."),
+    click.option(
+        "--exclude",
+        multiple=True,
+        metavar="GLOB",
+        callback=check_exclude,
+        help="Leave out files and folders of this name, or of this path below a PATH, in "
+        "gitignore's form. A file .tag-genres-ignore in any folder does the same.",
+    ),
+    click.option(
+        "--follow-links", is_flag=True, help="Also follow links to places outside the paths."
+    ),
+)
+def scan_options(
+    *, from_file: Path | None, null: bool, exclude: tuple[str, ...], follow_links: bool
+) -> ScanOptions:
+    """For a command that scans folders: it takes `ScanOptions`."""
+    return ScanOptions(follow_links=follow_links, exclude=exclude, from_file=from_file, null=null)
 
 
 @option_group(

@@ -14,11 +14,11 @@ from tagger.cli.console import Console, end, end_explained, exit_on_errors
 from tagger.cli.doctor import doctor
 from tagger.cli.messages import summary_lines
 from tagger.cli.models import models
-from tagger.cli.options import ChangeOptions, change_options, predict_options
+from tagger.cli.options import ChangeOptions, change_options, predict_options, scan_options
 from tagger.cli.rules import Rules, rules_options
 from tagger.cli.undo import undo
 from tagger.cli.values import ModelName
-from tagger.types import DEFAULT_MODEL, PredictOptions
+from tagger.types import DEFAULT_MODEL, PredictOptions, ScanOptions
 from tagger.version import __version__
 
 OTHER_COMMANDS: dict[str, click.Command] = {
@@ -48,9 +48,7 @@ Exit codes: 0 all done, 1 nothing could be done, 2 wrong usage,
     epilog=EXAMPLES,
     context_settings={"max_content_width": 100},
 )
-@click.argument(
-    "paths", nargs=-1, required=True, metavar="PATH...", type=click.Path(path_type=Path)
-)
+@click.argument("paths", nargs=-1, metavar="PATH...", type=click.Path(path_type=Path))
 @click.option("--write-tags", is_flag=True, help="Write the genre into each file's own tag.")
 @click.option("--explain", is_flag=True, help="Show how each track gets its genre; write nothing.")
 @rules_options
@@ -74,12 +72,13 @@ Exit codes: 0 all done, 1 nothing could be done, 2 wrong usage,
     "Face hub id. If repeated, the predictions of the models are averaged.",
 )
 @predict_options
-@click.option("--follow-links", is_flag=True, help="Also follow links to places outside the paths.")
+@scan_options
 @change_options
 @config_option
 @click.version_option(__version__)
 def main(
     change: ChangeOptions,
+    scan: ScanOptions,
     options: PredictOptions,
     rules: Rules,
     *,
@@ -89,7 +88,6 @@ def main(
     csv: Path,
     all_probabilities: bool,
     model: tuple[str, ...],
-    follow_links: bool,
 ) -> None:
     """Predict the genre of every track under each PATH, and write it if asked.
 
@@ -102,7 +100,7 @@ def main(
     checks this machine.
     """
     console = _console(change, csv)
-    rules.check()
+    _check(paths, scan, rules)
     from tagger.cli.logfile import logged
 
     with exit_on_errors(), logged(change.state):
@@ -113,7 +111,7 @@ def main(
             model=model,
             write_tags=write_tags,
             dry_run=change.dry_run,
-            follow_links=follow_links,
+            scan=scan,
             by=rules.by,
             only_missing=rules.only_missing,
             skip=rules.skip,
@@ -128,6 +126,14 @@ def main(
             end_explained(explain_library(request, console))
         summary = tag_library(request, console)
     end(console, summary, summary_lines(summary, request.csv))
+
+
+def _check(paths: tuple[Path, ...], scan: ScanOptions, rules: Rules) -> None:
+    if not (paths or scan.from_file):
+        raise click.UsageError("name a PATH, or a list of them with --from-file")
+    if scan.null and not scan.from_file:
+        raise click.UsageError("-0 says how the paths of --from-file end; name that too")
+    rules.check()
 
 
 def _console(change: ChangeOptions, csv: Path) -> Console:

@@ -58,6 +58,18 @@ def check_skip(
     return value
 
 
+def check_exclude(
+    ctx: click.Context, param: click.Parameter, value: tuple[str, ...]
+) -> tuple[str, ...]:
+    """Each `--exclude` as a line of a gitignore file; refuse what is no pattern."""
+    from tagger.files.ignore import PatternError, check_pattern
+
+    try:
+        return tuple(map(check_pattern, value))
+    except PatternError as error:
+        raise click.BadParameter(str(error)) from error
+
+
 def separators(ctx: click.Context, param: click.Parameter, value: str) -> str:
     """The separators without spaces; refuse letters and digits."""
     try:

@@ -6,11 +6,20 @@ import errno
 import os
 import stat
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from hashlib import blake2b
 from operator import attrgetter
 from pathlib import Path
 
+from tagger.files.ignore import (
+    LeftOut,
+    PatternError,
+    Rules,
+    is_telling,
+    rules_for,
+    unfinished_names,
+)
 from tagger.types import Failure, Track
 
 Entries = list[os.DirEntry[str]]
@@ -23,55 +32,73 @@ SUFFIXES = frozenset([
 ])
 # fmt: on
 NO_SUCH_PATH = "no such file or folder"
+EVERYTHING = Rules()  # the rules of a scan in which the user excludes nothing
 LEADS_OUT = "a link to a place outside the library (--follow-links follows it)"
-# Folders that servers and systems keep beside the music; hidden folders are skipped anyway.
-NOT_MUSIC = frozenset(
-    ["@eaDir", "#recycle", "$RECYCLE.BIN", "System Volume Information", "lost+found"]
-)
 
 
-def find_tracks(paths: Iterable[Path], *, follow_links: bool = False) -> Iterator[Track | Failure]:
+def find_tracks(
+    paths: Iterable[Path],
+    *,
+    follow_links: bool = False,
+    exclude: Sequence[str] = (),
+    left_out: LeftOut | None = None,
+) -> Iterator[Track | Failure]:
     """Every track under `paths`, sorted by name within a folder, subfolders among the files.
 
-    In folders, files are chosen by suffix and hidden files are skipped; a file in `paths` is taken
-    whatever its name. Links in `paths`, and links from one place under `paths` to another, are
+    In folders, files are chosen by suffix, and what `ignore` describes is left out and counted in
+    `left_out`; `exclude` has more patterns, each checked by `check_pattern`. A path in `paths` is
+    taken whatever its name. Links in `paths`, and links from one place there to another, are
     followed; other links only with `follow_links`. Paths are those of the real files, and a file
     reached twice counts once, with the spelling that comes first. A path that cannot be read, or a
     link that is not followed, gives a `Failure` with that path.
     """
     given = [os.path.abspath(path) for path in paths]
-    scan = _Scan(None if follow_links else given)
+    scan = _Scan(None if follow_links else given, left_out)
     for path in given:
         if not os.path.lexists(path):
             yield Failure(Path(path), NO_SUCH_PATH, lasting=False)
         else:
-            yield from scan.visit(path)
+            yield from scan.visit(path, rules_for(path, exclude))
+
+
+@dataclass(frozen=True, slots=True)
+class _Folder:
+    """A folder, or the path that the user named, while it is scanned."""
+
+    entries: Entries | list[str]  # that are not visited yet, last first
+    rules: Rules  # for the entries
+    unfinished: Collection[str] = ()
 
 
 class _Scan:
     """One walk over the given paths that returns no file twice."""
 
-    def __init__(self, roots: list[str] | None) -> None:
+    def __init__(self, roots: list[str] | None, left_out: LeftOut | None = None) -> None:
         """Links are followed only within `roots`, or everywhere if it is None."""
         self._seen: set[bytes] = set()  # keys
+        self._left_out = left_out or LeftOut()
         self._roots = None if roots is None else {_identity(root) for root in roots} - {None}
 
-    def visit(self, given: str) -> Iterator[Track | Failure]:
+    def visit(self, given: str, rules: Rules = EVERYTHING) -> Iterator[Track | Failure]:
         """Depth first, with an explicit stack: folders may lie deeper than Python recurses."""
-        stack: list[list[str] | Entries] = [[given]]
+        stack = [_Folder([given], rules)]
         while stack:
-            if not stack[-1]:
+            if not stack[-1].entries:
                 stack.pop()
                 continue
-            found = self._look_at(stack[-1].pop())
-            if isinstance(found, list):
+            found = self._look_at(stack[-1].entries.pop(), stack[-1])
+            if isinstance(found, _Folder):
                 stack.append(found)
             elif found is not None:
                 yield found
 
-    def _look_at(self, item: str | os.DirEntry[str]) -> Track | Failure | Entries | None:
-        """What one path is: a track, a failure, a folder as its entries to visit, or nothing."""
+    def _look_at(
+        self, item: str | os.DirEntry[str], folder: _Folder
+    ) -> Track | Failure | _Folder | None:
+        """What one path is: a track, a failure, a folder to visit, or nothing."""
         path, is_given = os.fspath(item), isinstance(item, str)
+        if not isinstance(item, str) and self._is_left_out(item, folder):
+            return None
         is_music, is_real = is_given or _is_music(path), _is_real(item)
         try:
             real = path if is_real else os.path.realpath(path, strict=True)
@@ -93,8 +120,23 @@ class _Scan:
         key = _key(real, status)
         if key in self._seen:
             return None
+        if not is_folder:
+            self._seen.add(key)
+            return _as_track(real, status)
+        rules = folder.rules if is_given else folder.rules.below(os.path.basename(path))
+        opened = _open_folder(real, rules, is_given=is_given)
+        if isinstance(opened, str):
+            self._left_out.add(opened, path)  # and not seen: the user may name it too
+            return None
         self._seen.add(key)
-        return _list_folder(real) if is_folder else _as_track(real, status)
+        return opened
+
+    def _is_left_out(self, entry: os.DirEntry[str], folder: _Folder) -> bool:
+        is_folder = not _is_file(entry)
+        reason = folder.rules.reason(entry.name, is_folder=is_folder, unfinished=folder.unfinished)
+        if reason:
+            self._left_out.add(reason, entry.path)
+        return bool(reason)
 
     def _is_within(self, real: str) -> bool:
         """Whether links to this path are followed.
@@ -148,19 +190,39 @@ def _key(real: str, status: os.stat_result) -> bytes:
     return blake2b(identity.encode(errors="surrogatepass"), digest_size=16).digest()
 
 
-def _list_folder(folder: str) -> Entries | Failure:
-    """The entries that may be tracks, folders or links to either, in reverse order of names."""
+def _open_folder(path: str, rules: Rules, *, is_given: bool) -> _Folder | Failure | str:
+    """A folder to visit, or why it is left out."""
     try:
-        with os.scandir(folder) as entries:
-            return sorted(filter(_is_wanted, entries), key=attrgetter("name"), reverse=True)
+        entries, names = _list_folder(path)
+        found = rules.with_files(path, names, is_given=is_given)
+    except PatternError as error:
+        return Failure(Path(path), f"left out, since {error}", lasting=False)
     except OSError as error:
-        return Failure(Path(folder), _reason(folder, error), lasting=False)
+        return Failure(Path(path), _reason(path, error), lasting=False)
+    return found if isinstance(found, str) else _Folder(entries, found, unfinished_names(names))
 
 
-def _is_wanted(entry: os.DirEntry[str]) -> bool:
-    if entry.name.startswith(".") or entry.name in NOT_MUSIC:
+def _list_folder(folder: str) -> tuple[Entries, set[str]]:
+    """The entries that may be tracks, folders or links to either, in reverse order of names.
+
+    Also the names of files that say something about them, see `ignore`.
+    """
+    found, telling = [], set()
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if is_telling(entry.name):
+                telling.add(entry.name)
+            elif _is_music(entry.name) or not entry.is_file(follow_symlinks=False):
+                found.append(entry)
+    return sorted(found, key=attrgetter("name"), reverse=True), telling
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    """Whether an entry is a file or leads to one; a folder that cannot be looked at is none."""
+    try:
+        return entry.is_file()
+    except OSError:
         return False
-    return _is_music(entry.name) or not entry.is_file(follow_symlinks=False)
 
 
 def _contains(folder: str, inner: str) -> bool:

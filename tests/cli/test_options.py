@@ -71,7 +71,16 @@ CASES: dict[str, dict[str, tuple[list[str], dict[str, Any]]]] = {
         "batch_size": (["--batch-size", "6"], {"options.batch_size": 6}),
         "workers": (["--workers", "7"], {"options.workers": 7}),
         "decode_timeout": (["--decode-timeout", "8.5"], {"options.decode_timeout": 8.5}),
-        "follow_links": (["--follow-links"], {"follow_links": True}),
+        "from_file": (["--from-file", "list.txt"], {"scan.from_file": Path("list.txt")}),
+        "null": (
+            ["-0", "--from-file", "list.txt"],
+            {"scan.null": True, "scan.from_file": Path("list.txt")},
+        ),
+        "exclude": (
+            ["--exclude", "Podcasts/", "--exclude", "#old"],
+            {"scan.exclude": ("Podcasts/", "\\#old")},
+        ),
+        "follow_links": (["--follow-links"], {"scan.follow_links": True}),
         "dry_run": (["--dry-run"], {"dry_run": True, "console.diff": True}),
         "config": (
             ["--config", "config.toml"],

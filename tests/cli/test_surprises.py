@@ -168,3 +168,18 @@ def test_a_link_to_the_state_brings_no_second_lock(
     link.symlink_to(state)
     with State(link) as opened:
         assert opened.path == state
+
+
+def test_what_was_left_out_is_said_in_one_line_even_if_nothing_else_is_left(
+    invoke: Run, music: Path
+) -> None:
+    (music / "@eaDir").mkdir()
+    shutil.copy(music / "a.flac", music / "@eaDir")
+    done = invoke(music, "--exclude", "b.*")
+    assert "left out: system folders 1 (@eaDir) · --exclude 1 (b.flac)" in done.stderr
+    assert done.stderr.count("left out") == 1
+    assert "left out" not in invoke(music, "--exclude", "b.*", "--quiet").stderr
+    done = invoke(music, "--exclude", "*.flac")
+    assert done.returncode == 1
+    assert "left out: system folders 1 (@eaDir) · --exclude 3 (a.flac, b.flac, …)" in done.stderr
+    assert invoke(music, "--exclude", "!").returncode == 2

@@ -63,7 +63,7 @@ def test_the_order_does_not_depend_on_the_file_system(names, shuffle):
     with pytest.MonkeyPatch.context() as patch:
         shuffled = nullcontext(shuffle.sample(entries, len(entries)))
         patch.setattr(os, "scandir", lambda folder: shuffled)
-        found = library._list_folder("/m")
+        found, _ = library._list_folder("/m")
     assert [entry.name for entry in reversed(found)] == sorted(listing)
 
 

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from tagger.files.scan import NOT_MUSIC, SUFFIXES
+from tagger.files.ignore import is_system_folder
+from tagger.files.scan import SUFFIXES
 from training.clips.archives import ARCHIVE_SUFFIXES, is_archive, unpack
 from training.clips.tables import read_table
 from training.errors import TrainingError
@@ -144,7 +145,7 @@ def _files(folder: Path) -> Iterator[Path]:
         raise TrainingError(f"{folder} is not a folder", folder)
     for parent, folders, names in os.walk(folder):
         folders[:] = sorted(
-            name for name in folders if not name.startswith(".") and name not in NOT_MUSIC
+            name for name in folders if not (name.startswith(".") or is_system_folder(name))
         )
         for name in sorted(names):
             path = Path(parent, name)

@@ -1,0 +1,274 @@
+"""What a scan leaves out: folders and copies that are no music, and what the user excludes.
+
+A path that the user names is always scanned; these rules apply to what is found below it. A link
+counts by its own name, wherever it leads.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathspec import GitIgnoreSpec
+
+OWN_FILE, NAVIDROME, ANDROID = ".tag-genres-ignore", ".ndignore", ".nomedia"
+MARKERS = (ANDROID, NAVIDROME, OWN_FILE)
+# Folders of servers, systems and sync programs: recycle bins, snapshots, old versions, thumbnails.
+# Names of bands are not among them: "Trash", "@peace", "#1 Record", "Recycled".
+SYSTEM_FOLDERS = frozenset(map(str.casefold, [
+    "@eaDir", "#recycle", "#snapshot", "@tmp", "@SynoResource", "@sharesnap",  # Synology
+    "@Recycle", "@Recently-Snapshot", "@__thumb", ".@__thumb", "@Transcode", ".streams",  # QNAP
+    "$Recycle.Bin", "System Volume Information", "$WinREAgent", "$Extend",  # Windows
+    "~snapshot", ".snapshot", ".snapshots", "@snapshots", ".zfs",  # NetApp, snapper, btrfs, ZFS
+    ".recycle", ".Recycle.Bin", "trashbox",  # Samba, Unraid, Buffalo
+    ".Trash", ".Trashes", ".Spotlight-V100", ".fseventsd", ".TemporaryItems", ".AppleDouble",
+    ".DocumentRevisions-V100", "__MACOSX", "Network Trash Folder", "Temporary Items",
+    "TheVolumeSettingsFolder", "Backups.backupdb",  # macOS
+    "lost+found", "LOST.DIR",  # ext4, Android
+    ".stversions", ".stfolder", ".sync", ".dropbox.cache", ".tmp.drivedownload",
+    "files_trashbin", "files_versions",  # Syncthing, Resilio, Dropbox, Google Drive, Nextcloud
+    ".git", ".svn", ".hg",
+]))  # fmt: skip
+SYSTEM_PATTERN = r"\.trash-\d+|found\.\d{3}|@gmt-[\d.]+-[\d.]+"  # freedesktop, chkdsk, Samba
+# In capitals only: ZZ Top's "Recycler" and Nektar's "Recycled" are albums.
+OLD_WINDOWS = ("RECYCLER", "RECYCLED")
+# The stems of copies that sync programs make when two computers change a file.
+CONFLICT = (
+    r".*\.sync-conflict-\d{8}-\d{6}(-\w+)?.*"  # Syncthing
+    r"|.*\([^()]*conflicted copy[^()]*\).*"  # Dropbox, Nextcloud, MEGA
+    r"|.*\([^()]*(konflikt|confli[ct])[^()]*\d{4}-\d\d-\d\d[^()]*\).*"  # Dropbox in other languages
+    r"|.*\((case|selective sync|unicode encoding|white ?space) conflict( \d+)?\)"  # Dropbox
+    r"|.*\(sfconflict [^()]+\)"  # Seafile
+    r"|.*_conflict-\d{8}-\d{6}"  # ownCloud
+    r"|.*_[\w-]+_[a-z]{3}-\d\d-\d{6}-\d{4}_(case)?conflict"  # Synology Drive
+    r"|.*\.variant-[0-9a-f]{2,}"  # git-annex
+)
+# The stems of files that are still downloaded, and what a program puts beside one.
+UNFINISHED = r".*\S\.(part|partial|temp|tmp|incomplete)|incomplete[0-9a-f]{32}.*"
+BESIDE_UNFINISHED = (".part", ".aria2", ".crdownload", ".!ut", ".!qb", ".!sync", ".partial")
+MOST_BYTES = 1 << 20  # of a file of patterns
+# Matching takes time to the power of the stars; a file in a downloaded folder may be a trap.
+MOST_STARS, MOST_DOUBLE_STARS = 3, 2  # in one part of a path, in all of it
+SHOWN = 2  # names for each reason
+
+SYSTEM, HIDDEN, CONFLICTS, DOWNLOADS, EXCLUDED = (
+    "system folders", "hidden", "sync conflicts", "unfinished downloads", "--exclude",
+)  # fmt: skip
+
+
+@dataclass(slots=True)
+class LeftOut:
+    """What a scan left out, counted by reason."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    names: dict[str, list[str]] = field(default_factory=dict)  # the first few for each reason
+
+    def add(self, reason: str, path: str) -> None:
+        """Count a file or folder."""
+        self.counts[reason] += 1
+        names, name = self.names.setdefault(reason, []), os.path.basename(path)
+        if len(names) < SHOWN and name not in names:
+            names.append(name)
+
+    @property
+    def line(self) -> str:
+        """All of it in one line; "" if nothing was left out."""
+        counted = [
+            f"{reason} {count:,} ({', '.join(self.names[reason])}{', …' * (count > SHOWN)})"
+            for reason, count in self.counts.items()
+        ]
+        return f"left out: {' · '.join(counted)}" if counted else ""
+
+
+class PatternError(ValueError):
+    """A line is no pattern of a gitignore file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Patterns:
+    """Patterns in gitignore's form, which apply below one folder."""
+
+    spec: GitIgnoreSpec
+    reason: str
+    base: str = ""  # the folder, relative to the path that the user named, with a "/" at the end
+
+    def decide(self, path: str) -> bool | None:
+        """Whether the last pattern that matches leaves a path out; None if none matches.
+
+        The path is relative to the same as `base`; that of a folder ends with "/".
+        """
+        path = path[len(self.base) :]
+        for pattern in reversed(self.spec.patterns):
+            found = pattern.match_file(path)
+            # Not what lies in a folder that matches: the folder was decided on before.
+            if found is not None and found.match.end() == len(path):
+                return pattern.include
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What is left out in one folder of a scan."""
+
+    folder: str = ""  # relative to the path that the user named, with a "/" at the end
+    patterns: tuple[Patterns, ...] = ()  # outermost first
+
+    def below(self, name: str) -> Rules:
+        """The rules of a folder in this one."""
+        return replace(self, folder=f"{self.folder}{name}/")
+
+    def reason(self, name: str, *, is_folder: bool, unfinished: Collection[str] = ()) -> str:
+        """Why this entry of the folder is left out; "" if it is not.
+
+        `unfinished` are the names of the files in the folder that are still downloaded. A pattern
+        that begins with "!" brings back anything, also what is hidden.
+        """
+        decided = self._match(f"{self.folder}{name}{'/' * is_folder}")
+        if decided is not None:
+            return decided
+        if is_folder and is_system_folder(name):
+            return SYSTEM
+        if name.startswith("."):
+            return HIDDEN
+        if is_folder:
+            return ""
+        if name.casefold() in unfinished or _is(UNFINISHED, name):
+            return DOWNLOADS
+        return CONFLICTS if _is(CONFLICT, name) else ""
+
+    def _match(self, path: str) -> str | None:
+        """The reason by the innermost pattern that matches, "" if it begins with "!"."""
+        for patterns in reversed(self.patterns):
+            is_left_out = patterns.decide(path)
+            if is_left_out is not None:
+                return patterns.reason if is_left_out else ""
+        return None
+
+    def with_files(self, path: str, names: Collection[str], *, is_given: bool) -> Rules | str:
+        """The rules with those in the folder's own files, or why all of it is left out.
+
+        `path` is the folder, `names` are those of its files that are telling. `is_given`: the user
+        named it, so that nothing leaves out all of it. Raises `PatternError`.
+        """
+        rules = self
+        if ANDROID in names and not is_given:
+            return ANDROID
+        for name in (NAVIDROME, OWN_FILE):
+            if name not in names:
+                continue
+            lines = _read_lines(os.path.join(path, name))
+            if name == NAVIDROME and not any(map(_is_pattern, lines)):
+                if not is_given:
+                    return NAVIDROME
+                continue
+            found = Patterns(compile_patterns(lines, name), name, self.folder)
+            rules = replace(rules, patterns=(*rules.patterns, found))
+        return rules
+
+
+def rules_for(given: str, exclude: Sequence[str]) -> Rules:
+    """The rules for a path that the user names, with the patterns of `--exclude`."""
+    if not exclude:
+        return Rules()
+    spec = compile_patterns([_anchored(pattern, given) for pattern in exclude], EXCLUDED)
+    return Rules(patterns=(Patterns(spec, EXCLUDED),))
+
+
+def compile_patterns(lines: Iterable[str], name: str) -> GitIgnoreSpec:
+    """Patterns in gitignore's form. Raises `PatternError`; `name` says where they stand."""
+    from pathspec import GitIgnoreSpec
+
+    lines = list(lines)
+    for number, line in enumerate(lines, 1):
+        parts = line.split("/")
+        costly = any(part.count("*") > MOST_STARS for part in parts)
+        if costly or line.count("**") > MOST_DOUBLE_STARS:
+            raise PatternError(f"line {number} of {name} has too many stars")
+        try:
+            GitIgnoreSpec.from_lines([line])
+        except (ValueError, re.error) as error:
+            raise PatternError(f"line {number} of {name} is no pattern") from error
+    return GitIgnoreSpec.from_lines(map(_plain, lines))
+
+
+def _plain(line: str) -> str:
+    """The same pattern in a form for which pathspec has no shortcut that skips a folder's name."""
+    line = re.sub(r"(?<!\\) +$", "", line)
+    line = re.sub(r"/\*\*(/?)$", r"/**/*\1", line)  # "a/**" is what lies in "a", not "a" itself
+    line = re.sub(r"^(!?)/(?=\*\*/)", r"\1", line)
+    return re.sub(r"^(!?)(\*\*/)*\*+(/?)$", r"\1?*\3", line)
+
+
+def check_pattern(text: str) -> str:
+    """A pattern of `--exclude` as a line of a gitignore file. Raises `PatternError`."""
+    text = text.replace(os.sep, "/")
+    line = f"\\{text}" if text.startswith("#") else text  # there it would begin a comment
+    spec = compile_patterns([line], EXCLUDED)
+    if not any(pattern.include is not None for pattern in spec.patterns):
+        raise PatternError("no pattern")
+    return line
+
+
+def is_system_folder(name: str) -> bool:
+    """Whether a folder of this name belongs to a server, a system or a sync program."""
+    folded = name.casefold()
+    return (
+        folded in SYSTEM_FOLDERS
+        or name in OLD_WINDOWS
+        or re.fullmatch(SYSTEM_PATTERN, folded) is not None
+    )
+
+
+def is_telling(name: str) -> bool:
+    """Whether a file of this name says something about the folder or a file in it."""
+    return name in MARKERS or name.casefold().endswith(BESIDE_UNFINISHED)
+
+
+def unfinished_names(names: Iterable[str]) -> set[str]:
+    """The names, in lower case, of the files beside which a program notes that it loads them."""
+    found = (name.casefold() for name in names)
+    return {name[: -len(end)] for name in found for end in BESIDE_UNFINISHED if name.endswith(end)}
+
+
+def _is(pattern: str, name: str) -> bool:
+    stem = os.path.splitext(name)[0].casefold()
+    return re.fullmatch(pattern, stem, re.DOTALL) is not None
+
+
+def _is_pattern(line: str) -> bool:
+    return bool(line.strip()) and not line.startswith("#")
+
+
+def _read_lines(path: str) -> list[str]:
+    """The lines of a file of patterns, without their ends."""
+    name = os.path.basename(path)
+    try:
+        status = os.stat(path)
+        if not stat.S_ISREG(status.st_mode) or status.st_size > MOST_BYTES:
+            raise PatternError(f"{name} is no file of patterns")
+        text = Path(path).read_bytes().decode("utf-8-sig", "surrogateescape")
+    except OSError as error:
+        raise PatternError(f"{name} cannot be read") from error
+    return [line.rstrip("\r") for line in text.split("\n")]
+
+
+def _anchored(pattern: str, given: str) -> str:
+    """The pattern, relative to the path that the user named if it is a path below it."""
+    sign, body = ("!", pattern[1:]) if pattern.startswith("!") else ("", pattern)
+    wanted = os.path.expanduser(body)
+    if "/" not in wanted.rstrip("/"):
+        return pattern
+    below = f"{given.rstrip(os.sep)}{os.sep}"
+    path = os.path.abspath(wanted)
+    is_path = os.path.isabs(wanted) or os.path.lexists(path)
+    if not (is_path and path.startswith(below)):
+        return pattern
+    end = "/" if body.endswith("/") else ""
+    return f"{sign}/{path[len(below) :].replace(os.sep, '/')}{end}"
