@@ -10,7 +10,7 @@ from tagger.cli.command import Command
 from tagger.cli.config import config_option
 from tagger.cli.console import Console, end, exit_on_errors
 from tagger.cli.messages import summary_lines
-from tagger.cli.options import ChangeOptions, change_options, placeholder_option
+from tagger.cli.options import ChangeOptions, genre_change_options, placeholder_option
 from tagger.cli.values import text_encoding
 
 
@@ -30,7 +30,7 @@ from tagger.cli.values import text_encoding
     "do not show it.",
 )
 @placeholder_option
-@change_options
+@genre_change_options
 @config_option
 def apply(
     change: ChangeOptions,

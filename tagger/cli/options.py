@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import wraps
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -14,7 +14,7 @@ import click
 from tagger.audio.windows import Count
 from tagger.cli.values import check_exclude, not_nan, window_count, without_empty
 from tagger.genres.placeholders import PLACEHOLDERS
-from tagger.types import DEVICES, PRECISIONS, PredictOptions, ScanOptions, WriteOptions
+from tagger.types import DEVICES, PRECISIONS, PredictOptions, ScanOptions, TagOptions, WriteOptions
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -111,6 +111,35 @@ def change_options(
     return ChangeOptions(
         dry_run=dry_run, writing=writing, state=state, quiet=quiet, verbose=verbose
     )
+
+
+@option_group(
+    click.option(
+        "--no-wav-info",
+        is_flag=True,
+        help="Do not add a RIFF INFO list to a WAV; an existing one is always kept in step.",
+    ),
+)
+def tag_options(*, no_wav_info: bool) -> TagOptions:
+    """For a command that writes genres: it takes `TagOptions`."""
+    return TagOptions(wav_info=not no_wav_info)
+
+
+def genre_change_options(
+    command: Callable[Concatenate[ChangeOptions, P], R],
+) -> Callable[P, R]:
+    """For a command that writes genres: it takes `ChangeOptions` with the options of tags."""
+
+    @tag_options
+    @change_options
+    @wraps(command)
+    def with_tags(
+        change: ChangeOptions, tags: TagOptions, /, *args: P.args, **given: P.kwargs
+    ) -> R:
+        writing = replace(change.writing, tags=tags)
+        return command(replace(change, writing=writing), *args, **given)
+
+    return with_tags
 
 
 @option_group(

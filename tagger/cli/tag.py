@@ -14,7 +14,7 @@ from tagger.cli.console import Console, end, end_explained, exit_on_errors
 from tagger.cli.doctor import doctor
 from tagger.cli.messages import summary_lines
 from tagger.cli.models import models
-from tagger.cli.options import ChangeOptions, change_options, predict_options, scan_options
+from tagger.cli.options import ChangeOptions, genre_change_options, predict_options, scan_options
 from tagger.cli.rules import Rules, rules_options
 from tagger.cli.undo import undo
 from tagger.cli.values import ModelName
@@ -73,7 +73,7 @@ Exit codes: 0 all done, 1 nothing could be done, 2 wrong usage,
 )
 @predict_options
 @scan_options
-@change_options
+@genre_change_options
 @config_option
 @click.version_option(__version__)
 def main(

@@ -108,6 +108,15 @@ def container_end(file: IO[bytes], layout: ChunkLayout) -> int:
     return 4 + width + int(struct.unpack(layout.size, file.read(width))[0])
 
 
+def set_end(file: IO[bytes], layout: ChunkLayout, end: int) -> None:
+    """Say in the container's header where it ends. Raises `TagError` if that cannot hold it."""
+    size = end - layout.head
+    if size >> 8 * struct.calcsize(layout.size):
+        raise TagError("it would be larger than its container can be: 4 GB")
+    file.seek(4)
+    file.write(struct.pack(layout.size, size))
+
+
 def _put_chunk(file: IO[bytes], layout: ChunkLayout, new: bytes) -> None:
     """Like `put_id3`; also corrects the size of the whole container."""
     _check_end(file, layout)
@@ -137,8 +146,7 @@ def _put_chunk(file: IO[bytes], layout: ChunkLayout, new: bytes) -> None:
     if new:
         new = name + struct.pack(layout.size, len(new)) + new + b"\0" * (len(new) % 2)
     splice(file, start, stop, new)
-    file.seek(4)
-    file.write(struct.pack(layout.size, end + len(new) - (stop - start) - head))
+    set_end(file, layout, end + len(new) - (stop - start))
 
 
 def _check_end(file: IO[bytes], layout: ChunkLayout) -> None:

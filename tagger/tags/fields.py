@@ -18,7 +18,7 @@ import mutagen.asf
 import mutagen.flac
 
 from tagger.errors import TagError
-from tagger.tags import containers, mp4, trailers
+from tagger.tags import containers, id3v2, mp4, trailers
 from tagger.tags.ape import new_ape, put_items, read_ape
 from tagger.tags.field_names import APE, MP4, texts
 from tagger.tags.formats import (
@@ -31,7 +31,7 @@ from tagger.tags.formats import (
     parse_id3,
     read_id3,
 )
-from tagger.tags.riff_info import put_info, read_info
+from tagger.tags.riff_info import put_info, read_info, repeated_texts
 from tagger.tags.stray import stray_tags
 from tagger.types import GenreFields
 
@@ -61,8 +61,9 @@ def get_fields(file: IO[bytes], media: Any, family: Family, tags: Tags) -> dict[
             raise TagError("its APEv2 genre is not text and would be lost; remove it first")
     if "id3v1" in family.older and (block := trailers.read_v1(file)):
         fields["id3v1"] = (str(block[-1]),)
-    if IGNR in family.older and (raw := dict(read_info(file)).get(b"IGNR")) is not None:
-        fields[IGNR] = (raw.decode("latin-1"),)  # byte for byte, whatever its encoding
+    if IGNR in family.older and (info := read_info(file)) is not None:
+        raw = [text for key, text in info if key == b"IGNR"][-1:]
+        fields[IGNR] = tuple(text.decode("latin-1") for text in raw)  # bytes, whatever its encoding
     stray = (tag.genres() for tag in stray_tags(file, media, family.id3))
     if values := next(filter(None, stray), ()):
         fields[STRAY] = values
@@ -105,7 +106,10 @@ def put_fields(
         _put_values(file, media, changes, keep_empty=keep_empty)
     if IGNR in family.older:
         info = fields.get(IGNR)
-        put_info(file, b"IGNR", info[0].encode("latin-1") if info else None)
+        source = read_id3(file, containers.WAV)
+        made = repeated_texts(id3v2.parse(source) if source else id3v2.Id3())
+        made = None if info == () else made  # () says that there was a list
+        put_info(file, b"IGNR", info[0].encode("latin-1") if info else None, made)
     if "id3v1" in fields and trailers.read_v1(file):
         file.seek(-1, 2)
         file.write(bytes([int(fields["id3v1"][0])]))

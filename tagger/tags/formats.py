@@ -68,7 +68,7 @@ class Family:
 
 
 APE_GENRE = "ape:Genre"
-IGNR = "riff:IGNR"  # in a RIFF INFO list; if there is such a list, FFmpeg reads nothing else
+IGNR = "riff:IGNR"  # in a RIFF INFO list; () where the list has no genre
 
 _m = _mutagen
 FAMILIES = (
@@ -228,7 +228,7 @@ def parse_id3(file: IO[bytes], place: containers.Place) -> id3v2.Id3:
 def new_id3(file: IO[bytes], place: containers.Place) -> id3v2.Id3:
     """A new ID3v2 tag, with the texts of an ID3v1 or RIFF INFO, which it hides from readers."""
     if place == containers.WAV:
-        return id3v2.from_texts(info_texts(dict(read_info(file))))
+        return id3v2.from_texts(info_texts(dict(read_info(file) or ())))
     if place == containers.FRONT:
         return id3v2.from_texts(v1_texts(trailers.read_v1(file)))
     return id3v2.Id3()

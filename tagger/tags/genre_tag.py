@@ -35,7 +35,7 @@ from tagger.tags.formats import (
     recognise,
 )
 from tagger.tags.parts import splice
-from tagger.tags.riff_info import info_text, read_info
+from tagger.tags.riff_info import info_text
 from tagger.tags.stray import check_stray
 from tagger.tags.verify import other_parts
 from tagger.types import GenreFields, TagInfo, TagOptions
@@ -98,7 +98,8 @@ def write_genres(
     file without a tag, or with an empty one, gets a new one. This repeats the texts of an ID3v1
     block or a RIFF INFO list, since it would hide them. An MP3 whose texts are only in an APEv2 tag
     gets its genre there; if players show that tag in place of an ID3v2 tag, it goes into both. An
-    older tag at the end is updated, never added. The note goes only to the main tag; "" removes it.
+    older tag at the end is updated, never added. A WAV also gets a RIFF INFO list, if `options` ask
+    for it and it hides nothing. The note goes only to the main tag; "" removes it.
 
     Raises the errors of `read_genres`, and `TagError` for no genre, for a name that readers would
     misread (a number, a leading "(", control characters), and for a file that would lose other tags
@@ -127,7 +128,7 @@ def write_genres(
             values[NOTE] = (note,)
         if tags.has_one_genre:
             values["TCON"] = (JOIN.join(wanted),)
-        if IGNR in family.older and read_info(file):
+        if IGNR in family.older and (options.wav_info or IGNR in values):
             values[IGNR] = (f"{JOIN.join(wanted)}\0".encode().decode("latin-1"),)
         if "id3v1" in values:
             numbers = (_V1_NUMBERS.get(name.casefold()) for name in wanted)

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import re
 import struct
-from typing import IO
+from dataclasses import replace
+from io import BytesIO
+from typing import IO, Any
+
+import mutagen
+import mutagen.id3
 
 from tagger.errors import TagError
-from tagger.tags.containers import WAV, chunks, container_end
+from tagger.tags import id3v2
+from tagger.tags.containers import WAV, chunks, container_end, set_end
 from tagger.tags.parts import check_count, read_part, splice
+
+_mutagen: Any = mutagen  # half of it is untyped
+Items = list[tuple[bytes, bytes]]  # key and text, as stored
 
 # TagLib shows these frames by the same names as the items.
 _INFO_FRAMES = {
@@ -37,9 +47,11 @@ def info_text(raw: bytes) -> str:
         return raw.decode("cp1252", "replace")
 
 
-def read_info(file: IO[bytes]) -> list[tuple[bytes, bytes]]:
-    """Key and text, as stored, of each item in the INFO list of a WAV."""
+def read_info(file: IO[bytes]) -> Items | None:
+    """Key and text, as stored, of each item in the INFO list of a WAV; `None` without a list."""
     start, stop = _find_info(file)
+    if start == stop:
+        return None
     data, at, found = read_part(file, start + 12, stop), 0, []
     while at + 8 <= len(data):
         size = int.from_bytes(data[at + 4 : at + 8], "little")
@@ -49,24 +61,67 @@ def read_info(file: IO[bytes]) -> list[tuple[bytes, bytes]]:
     return found
 
 
-def put_info(file: IO[bytes], key: bytes, value: bytes | None) -> None:
-    """Set a text in the INFO list of a WAV, or remove it; does nothing without a list."""
+def put_info(file: IO[bytes], key: bytes, value: bytes | None, made: Items | None) -> None:
+    """Set a text in the INFO list of a WAV, or remove it.
+
+    `made` are the other texts of a list that is added. For `None`, none is added. A list that holds
+    nothing else is removed with the text.
+    """
     start, stop = _find_info(file)
-    texts = read_info(file)
-    if start == stop or dict(texts).get(key) == value:
+    texts = read_info(file) or []
+    if start == stop and (value is None or made is None):
+        return
+    if dict(texts).get(key) == value and (value is not None or texts != made):
         return
     length = file.seek(0, 2)
-    if read_part(file, start, stop).rstrip(b"\0") != _info_chunk(texts).rstrip(b"\0"):
+    if start == stop:
+        last = [end for _, _, end in chunks(file, WAV)][-1]
+        start, stop, texts = last + last % 2, last, made or []
+    elif read_part(file, start, stop).rstrip(b"\0") != _info_chunk(texts).rstrip(b"\0"):
         raise TagError("its RIFF INFO list is damaged and would be lost; fix it first")
-    new_texts = [(key, value)] if value is not None else []
-    new = _info_chunk([item for item in texts if item[0] != key] + new_texts)
+    others = [item for item in texts if item[0] != key]
+    new = b"" if value is None and others == made else _info_chunk(others)
+    if value is not None:
+        new = _info_chunk([*others, (key, value)])
     end, stop = max(min(container_end(file, WAV), length), stop), min(stop + stop % 2, length)
     splice(file, start, stop, new)
-    file.seek(4)
-    file.write(struct.pack("<I", end + len(new) - (stop - start) - 8))
+    set_end(file, WAV, end + len(new) - (stop - start))
 
 
-def _info_chunk(texts: list[tuple[bytes, bytes]]) -> bytes:
+# Of an ID3 tag beside an INFO list, FFmpeg 5 and MPD show nothing, so a new list repeats what they
+# showed. FFmpeg shows these items by the same names as the frames.
+_REPEATED = {
+    "TIT2": b"INAM", "TPE1": b"IART", "TALB": b"IPRD", "TDRC": b"ICRD", "TRCK": b"ITRK",
+    "COMM": b"ICMT", "TCOP": b"ICOP", "TLAN": b"ILNG", "TSSE": b"ISFT", "TENC": b"ITCH",
+}  # fmt: skip
+UNSYNCHRONISED = 0x03  # flags of a frame in 2.4: this, and that the plain length is stated
+_DATE = re.compile(r"\d{4}(-\d\d){0,2}")
+
+
+def repeated_texts(tag: id3v2.Id3) -> Items | None:
+    """The items for the texts of an ID3 tag, except the genre; `None` if some have no item."""
+    shown = [frame for frame in tag.others if frame.startswith((b"T", b"COM", b"ULT", b"USLT"))]
+    frames: Any = _mutagen.id3.ID3()
+    is_plain = all(tag.major == 2 or not frame[9] & ~UNSYNCHRONISED for frame in shown)
+    if not is_plain or sum(map(len, shown)) > id3v2.MOST_TEXT:
+        return None
+    if shown:
+        source = replace(tag, frames=tuple(shown), rest=b"", room=0).to_bytes()
+        frames = _mutagen.id3.ID3(BytesIO(source), load_v1=False)
+    found = {}
+    for frame in frames.values():
+        texts = [str(text) for text in frame.text] if hasattr(frame, "text") else []
+        key = _REPEATED.get(frame.FrameID)
+        has_description = bool(getattr(frame, "desc", ""))
+        if key is None or key in found or len(texts) != 1 or has_description:
+            return None
+        if key == b"ICRD" and not _DATE.fullmatch(texts[0]):
+            return None
+        found[key] = texts[0].encode() + b"\0"
+    return None if frames.unknown_frames else sorted(found.items())
+
+
+def _info_chunk(texts: Items) -> bytes:
     sizes = (struct.pack("<I", len(text)) for _, text in texts)
     parts = (name + next(sizes) + text + b"\0" * (len(text) % 2) for name, text in texts)
     body = b"INFO" + b"".join(parts)
@@ -75,8 +130,11 @@ def _info_chunk(texts: list[tuple[bytes, bytes]]) -> bytes:
 
 def _find_info(file: IO[bytes]) -> tuple[int, int]:
     """Offsets of the INFO list's header and after its data; equal if there is none."""
-    for name, at, stop in chunks(file, WAV):
-        file.seek(at + 8)
-        if name == b"LIST" and file.read(4) == b"INFO":
-            return at, stop
-    return 0, 0
+    found = (chunk for chunk in chunks(file, WAV) if is_info(file, chunk))
+    return next((chunk[1:] for chunk in found), (0, 0))
+
+
+def is_info(file: IO[bytes], chunk: tuple[bytes, int, int]) -> bool:
+    """Whether a chunk (its id and offsets) is an INFO list."""
+    file.seek(chunk[1] + 8)
+    return chunk[0] == b"LIST" and file.read(4) == b"INFO"

@@ -23,7 +23,7 @@ from tagger.tags.ape import new_ape, render_ape_items
 from tagger.tags.field_names import APE
 from tagger.tags.formats import Family, parse_id3, recognise
 from tagger.tags.parts import read_part
-from tagger.tags.riff_info import read_info
+from tagger.tags.riff_info import is_info, read_info, repeated_texts
 
 _mutagen: Any = mutagen  # half of it is untyped
 
@@ -71,11 +71,16 @@ def _other_frames(file: IO[bytes], place: containers.Place) -> dict[str, str]:
 def _other_chunks(file: IO[bytes], layout: containers.ChunkLayout) -> dict[str, str]:
     found = {}
     others = [chunk for chunk in containers.chunks(file, layout) if not containers.is_id3(chunk[0])]
+    is_wav = layout == containers.WAV
+    info = [item for item in (is_wav and read_info(file)) or () if item[0] != b"IGNR"]
+    # A list that we add holds the genre and texts of the ID3 tag, which are compared there.
+    if is_wav and sorted(info) == repeated_texts(parse_id3(file, layout)):
+        others = [chunk for chunk in others if not is_info(file, chunk)]
     for index, (name, at, stop) in enumerate(others):
         size = min(stop - at, 64) if name in containers.AUDIO else stop - at  # audio is large
         data = read_part(file, at, at + size)
         if name == b"LIST" and data[8:12] == b"INFO":
-            data = repr([item for item in read_info(file) if item[0] != b"IGNR"]).encode()
+            data = repr(info).encode()
         found[f"chunk:{index}:{name!r}"] = _digest(data)
     return found
 

@@ -127,6 +127,9 @@ SHARED = {
 }
 for _command in ("tag-genres", "apply", "undo"):
     CASES[_command].update(SHARED)
+TAGS = {"no_wav_info": (["--no-wav-info"], {"writing.tags.wav_info": False})}
+for _command in ("tag-genres", "apply"):
+    CASES[_command].update(TAGS)
 # They change what is printed, not what is asked for.
 PRINTED = {("tag-genres", "version"), ("doctor", "as_json")}
 
