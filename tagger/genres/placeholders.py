@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-# Compared by `labels.name_key`: "(12)Other", "<Unknown>" and "N/A" are among them.
+from collections.abc import Iterable
+from functools import lru_cache
+
+from tagger.genres.labels import name_key
+
 PLACEHOLDERS = (
     "Other", "Unknown", "Misc", "Genre", "Miscellaneous", "Unknown Genre", "Genre Unknown",
     "Other Genre", "No Genre", "Without Genre", "None", "Null", "N/A", "NA", "Default",
     "Undefined", "Unspecified", "Not Specified", "Not Available", "Unclassifiable",
     "Unclassified", "Uncategorized", "Uncategorised", "Unassigned", "Unlabeled", "TBD", "---",
     # The numbers of ID3v1 for Other and for none, as text
-    "12", "(12)Other", "255", "(255)Unknown",
+    "12", "(12)", "(12)Other", "255", "(255)", "(255)Unknown",
     # German, Dutch
     "Andere", "Andere Genres", "Sonstige", "Sonstiges", "Verschiedenes", "Unbekannt",
     "Unbekanntes Genre", "Kein Genre", "Ohne Genre", "Nicht klassifizierbar", "Overig", "Overige",
@@ -37,3 +41,18 @@ PLACEHOLDERS = (
     "未知", "未知流派", "未知类型", "未分类", "流派", "기타", "알 수 없음", "알 수 없는 장르",
     "장르", "أخرى", "غير معروف", "אחר", "לא ידוע",
 )  # fmt: skip
+
+
+def all_placeholders(parts: Iterable[str], placeholders: tuple[str, ...]) -> bool:
+    """Whether none of these names is a genre; spellings as in `labels.name_key` are the same."""
+    return _keys(placeholders).issuperset(map(_key, parts))
+
+
+@lru_cache(maxsize=16)
+def _keys(names: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(map(_key, names))
+
+
+def _key(name: str) -> str:
+    # A name without a letter must be the same: the key of "½" is that of "12".
+    return name_key(name) if any(map(str.isalpha, name)) else name

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 
 from tagger.genres.labels import STYLES, is_discogs, name_key, unique_names
-from tagger.genres.placeholders import PLACEHOLDERS
+from tagger.genres.placeholders import PLACEHOLDERS, all_placeholders
 from tagger.genres.provenance import is_own
 from tagger.genres.ranking import judge_music, likeliest_parent, rank, reaches, why_nothing
 from tagger.genres.separators import SEPARATORS, check_separators, split_value
@@ -74,21 +73,15 @@ class Policy:
 
     def without_placeholders(self, genres: Iterable[str]) -> tuple[str, ...]:
         """The values of a file that hold a genre; a value that holds one stays as it is."""
-        none = _keys(self.placeholders)
         return tuple(
             value
             for value in genres
-            if name_key(value) not in none
-            and not none.issuperset(map(name_key, self.parts([value])))
+            if not all_placeholders([value], self.placeholders)
+            and not all_placeholders(self.parts([value]), self.placeholders)
         )
 
 
 DEFAULT_POLICY = Policy()
-
-
-@lru_cache(maxsize=16)
-def _keys(names: tuple[str, ...]) -> frozenset[str]:
-    return frozenset(map(name_key, names))
 
 
 @dataclass(frozen=True, slots=True)

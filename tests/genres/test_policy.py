@@ -749,6 +749,11 @@ def test_a_placeholder_beside_a_genre_does_not_make_it_none(tag):
     assert decide(predicted(jazz=0.9), tag, Policy()).action is Action.KEPT
 
 
+@pytest.mark.parametrize("name", ["½", "1/2", "1.2", "2-55", "Otherworldly", "Mother", "Nonesuch"])
+def test_what_only_resembles_a_placeholder_is_a_genre(name):
+    assert decide(predicted(jazz=0.9), tagged(name), Policy()).action is Action.KEPT
+
+
 def test_a_placeholder_that_is_protected_is_kept():
     assert decide(predicted(jazz=0.9), tagged("Misc"), Policy(protect=("MISC",))).genres == ()
 
