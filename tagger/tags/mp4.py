@@ -30,6 +30,7 @@ from tagger.tags.mp4_places import (
     find_places,
     main_list,
     render,
+    repeated_items,
     texts_of,
 )
 from tagger.tags.parts import read_part
@@ -42,6 +43,8 @@ READ = (b"\xa9alb", b"aART", b"\xa9ART", b"cpil", b"----")  # items of the list 
 _NOTE = re.compile(
     rb"----.{12}%b.{12}%b(.{4}data|\Z)" % (re.escape(MEAN), FIELD.encode()), re.DOTALL
 )
+
+NO_INDEX = "its index (moov) is missing: the MP4 is cut off, or was never finished"
 
 _mutagen: Any = mutagen  # half of it is untyped
 Values = tuple[str, ...]
@@ -59,7 +62,7 @@ def load(file: IO[bytes]) -> Media:
     """Read the texts: from the list of iTunes, else from another place."""
     root = read_atoms(file)
     if root.child(b"moov") is None:
-        raise TagError("its index (moov) is missing: the MP4 is cut off, or was never finished")
+        raise TagError(NO_INDEX)
     listed = [data for name, data in _items(file, root) if name in READ]
     content = bytes(4) + box(b"ilst", b"".join(listed))
     plain = BytesIO(box(b"moov", box(b"udta", box(b"meta", content))))
@@ -162,7 +165,7 @@ def put_fields(
     genre, notes = wanted.get(MAIN, []), [] if note is None else [_note(note)]
     path, is_left = main_list(root), keep_empty or bool(genre or notes)
     if path is None:
-        changes += [_new_list(root, _boxes(genre + notes))] if genre or notes else []
+        changes += [_new_list(file, root, _boxes(genre + notes))] if genre or notes else []
     elif not is_left and (whole := _removable(file, path)):
         changes.append(whole)
     else:
@@ -205,14 +208,15 @@ def _boxes(raw: Sequence[bytes]) -> bytes:
     return b"".join(box(data[:4], data[4:]) for data in raw)
 
 
-def _new_list(root: Atom, content: bytes) -> Change:
+def _new_list(file: IO[bytes], root: Atom, content: bytes) -> Change:
     """A new main list, in front: readers stop at the first of its name."""
-    handler = box(b"hdlr", bytes(8) + b"mdirappl" + bytes(9))
-    meta = box(b"meta", bytes(4) + handler + box(b"ilst", content))
     moov = root.child(b"moov")
     if moov is None:
-        raise TagError("its index (moov) is missing")
+        raise TagError(NO_INDEX)
     udta = moov.child(b"udta")
+    repeated = repeated_items(file, udta) if udta else b""
+    handler = box(b"hdlr", bytes(8) + b"mdirappl" + bytes(9))
+    meta = box(b"meta", bytes(4) + handler + box(b"ilst", repeated + content))
     if udta is None:
         return Change((moov,), moov.stop, moov.stop, box(b"udta", meta))
     return Change((moov, udta), udta.body, udta.body, meta)
@@ -221,8 +225,11 @@ def _new_list(root: Atom, content: bytes) -> Change:
 def _removable(file: IO[bytes], path: Sequence[Atom]) -> Change | None:
     """Remove the main list, and what holds only that; None if there is anything else in it."""
     moov, udta, meta, listed = path
-    is_ours = all(atom.name in GENRE or _is_note(file, atom) for atom in listed.children)
-    if not is_ours or {atom.name for atom in meta.children} - {b"hdlr", b"ilst", b"free"}:
+    others = [atom for atom in listed.children
+              if atom.name not in GENRE and not _is_note(file, atom)]  # fmt: skip
+    left = b"".join(read_part(file, atom.start, atom.stop) for atom in others)
+    has_more = {atom.name for atom in meta.children} - {b"hdlr", b"ilst", b"free"}
+    if has_more or left not in (b"", repeated_items(file, udta)):
         return None
     if udta.children == (meta,):
         return Change((moov,), udta.start, udta.stop, b"")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from io import BytesIO
 from typing import IO, Any
@@ -24,6 +25,11 @@ from tagger.tags.parts import check_count, read_part
 LIST, KEY, FREEFORM, QUICKTIME, GPP, ID3 = "list", "key", "freeform", "quicktime", "3gpp", "id3"
 MEAN = b"com.apple.iTunes"  # the "mean" of a freeform item: who defines its name
 GENRE = (b"\xa9gen", b"gnre")  # the name, and the number that old iTunes wrote
+# 3GPP's names of texts, and those of iTunes.
+GPP_NAMES = {
+    b"titl": b"\xa9nam", b"perf": b"\xa9ART", b"auth": b"\xa9wrt", b"albm": b"\xa9alb",
+    b"dscp": b"desc", b"cprt": b"cprt",
+}  # fmt: skip
 JOIN = "; "  # where a place holds one text
 UTF8, UTF16 = 1, 2  # types of a data atom; 0 is UTF-8 too
 MAC_LANGUAGES, UNSPECIFIED, UNDEFINED = 0x400, 0x7FFF, 0x55C4  # QuickTime's codes; "und"
@@ -131,8 +137,7 @@ def _kind(
     """The kind of a place and the last part of its path; empty if it has none of the names."""
     parent, name = parents[-1].name if parents else b"", names.keys[0]
     if parent == b"udta" and atom.name in names.quicktime:
-        is_item = read_part(file, atom.body + 4, atom.body + 8) == b"data"
-        return LIST if is_item else QUICKTIME, name
+        return QUICKTIME, name
     if parent == b"udta" and atom.name in names.gpp:
         return GPP, name
     if parent == b"meta" and atom.name == b"ID32":
@@ -172,6 +177,21 @@ def _id3(content: bytes) -> Any:
         return {}
 
 
+def repeated_items(file: IO[bytes], udta: Atom) -> bytes:
+    """Items for the texts in user data besides the genre: a list would hide them from GStreamer."""
+    found: dict[bytes, bytes] = {}
+    for atom in udta.children:
+        name = atom.name if atom.name.startswith(b"\xa9") else GPP_NAMES.get(atom.name, b"")
+        read = _gpp_texts if atom.name in GPP_NAMES else _quicktime_texts
+        if name in (b"", *GENRE, *found):
+            continue
+        with suppress(ValueError, struct.error):
+            texts = list(read(atom.name + read_part(file, atom.body, atom.stop)))
+            if texts and texts[0]:
+                found[name] = box(name, data_atoms(texts[:1]))
+    return b"".join(found.values())
+
+
 # --- texts ----------------------------------------------------------------------------------------
 
 
@@ -199,6 +219,9 @@ def _data_texts(raw: bytes) -> Iterator[str]:
 
 def _quicktime_texts(raw: bytes) -> Iterator[str]:
     content, at = raw[4:], 0
+    if content[4:8] == b"data":  # an item of the list in the wrong place
+        yield from _data_texts(raw)
+        return
     while at + 4 <= len(content):
         size, language = struct.unpack_from(">2H", content, at)
         if at + 4 + size > len(content):  # a text without a header: FFmpeg shows it

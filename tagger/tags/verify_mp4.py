@@ -10,6 +10,7 @@ import re
 import struct
 from bisect import bisect
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import IO
 
 from tagger.genres.provenance import FIELD
@@ -26,14 +27,31 @@ _OWN_ITEM = re.compile(
 _OWN_KEY = re.compile(rb"(com\.apple\.quicktime\.)?genre", re.IGNORECASE)
 
 
+# Texts in user data are repeated in a new list, by these names.
+_NAMES = {
+    b"titl": b"\xa9nam", b"perf": b"\xa9ART", b"auth": b"\xa9wrt", b"albm": b"\xa9alb",
+    b"dscp": b"desc",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class _Around:
+    """What the parents of an atom hold: the keys of a list, and the texts of user data."""
+
+    keys: bytes = b""
+    texts: frozenset[tuple[bytes, str]] = frozenset()
+
+
 def other_atoms(file: IO[bytes]) -> dict[str, str]:
     """A digest of each atom that a write must not change, by its path and number."""
     size = file.seek(0, 2)
-    rows = _rows(file, "", 0, size, b"")
+    rows = _rows(file, "", 0, size, _Around())
     return {f"atom:{number}:{path}": digest for number, (path, digest) in enumerate(rows)}
 
 
-def _rows(file: IO[bytes], path: str, at: int, stop: int, keys: bytes) -> Iterator[tuple[str, str]]:
+def _rows(
+    file: IO[bytes], path: str, at: int, stop: int, around: _Around
+) -> Iterator[tuple[str, str]]:
     """Path and digest of each atom from `at` to `stop`, and of what is left at the end."""
     while at + 8 <= stop:
         size, name = struct.unpack(">I4s", read_part(file, at, at + 8))
@@ -50,16 +68,20 @@ def _rows(file: IO[bytes], path: str, at: int, stop: int, keys: bytes) -> Iterat
         if path.count("/") > 60:
             yield inner, _digest(read_part(file, body, at))
         elif name == b"meta":
-            yield from _meta_rows(file, inner, body, at)
+            yield from _meta_rows(file, inner, body, at, around)
         elif text in INNER:
-            yield from _rows(file, inner, body, at, keys)
-        elif not _is_own(file, path, name, (body, at), keys):
+            if name == b"udta":
+                around = _Around(texts=frozenset(_texts(read_part(file, body, at))))
+            yield from _rows(file, inner, body, at, around)
+        elif not _is_own(file, path, name, (body, at), around):
             yield inner, _leaf(file, path, name, body, at)
     if rest := read_part(file, at, min(stop, at + MOST)):
         yield f"{path}/rest", _digest(rest)
 
 
-def _meta_rows(file: IO[bytes], path: str, body: int, stop: int) -> Iterator[tuple[str, str]]:
+def _meta_rows(
+    file: IO[bytes], path: str, body: int, stop: int, around: _Around
+) -> Iterator[tuple[str, str]]:
     """Nothing for a list of which nothing would be left without genre and note."""
     head = read_part(file, body, body + 4)
     body += 4 if head == bytes(4) else 0
@@ -68,25 +90,43 @@ def _meta_rows(file: IO[bytes], path: str, body: int, stop: int) -> Iterator[tup
     if found:
         size = int.from_bytes(found[0][:4], "big")
         keys = read_part(file, body + found.end(), min(stop, body + found.start() + size))
-    rows = list(_rows(file, path, body, stop, keys))
+    rows = list(_rows(file, path, body, stop, replace(around, keys=keys)))
     if [name for name, _ in rows] != [f"{path}/hdlr"]:
         yield from rows
 
 
-def _is_own(file: IO[bytes], path: str, name: bytes, place: tuple[int, int], keys: bytes) -> bool:
+def _is_own(
+    file: IO[bytes], path: str, name: bytes, place: tuple[int, int], around: _Around
+) -> bool:
     """Whether an atom is a genre, or our note."""
     body, stop = place
     if path.endswith("/udta"):
         return name in (b"\xa9gen", b"gnre")
     if not path.endswith("/ilst"):
         return False
+    keys = around.keys
     if keys and name < b"\1":
         number, at = int.from_bytes(name, "big"), 0
         for _ in range(number - 1):
             at += max(int.from_bytes(keys[at : at + 4], "big"), 8)
         size = int.from_bytes(keys[at : at + 4], "big")
         return bool(_OWN_KEY.fullmatch(keys[at + 8 : at + size]))
-    return bool(_OWN_ITEM.match(name + read_part(file, body, min(stop, body + MOST))))
+    data = read_part(file, body, min(stop, body + MOST))
+    text = data[16:].decode("utf-8", "replace")
+    is_repeated = path == "/moov/udta/meta/ilst" and (name, text) in around.texts
+    return is_repeated or bool(_OWN_ITEM.match(name + data))
+
+
+def _texts(content: bytes) -> Iterator[tuple[bytes, str]]:
+    """Name and text, in each encoding that is possible, of the atoms in user data."""
+    at = 0
+    while at + 8 <= len(content) and (size := int.from_bytes(content[at : at + 4], "big")) >= 8:
+        name, data = content[at + 4 : at + 8], content[at + 8 : at + size]
+        at += size
+        end = 4 + int.from_bytes(data[:2], "big")
+        for text in (data[4:end], data[6:].split(b"\0")[0], data[6:-2]):
+            for codec in ("utf-8", "mac-roman", "utf-16"):
+                yield _NAMES.get(name, name), text.decode(codec, "replace").strip("\0\ufeff")
 
 
 def _leaf(file: IO[bytes], path: str, name: bytes, body: int, stop: int) -> str:
