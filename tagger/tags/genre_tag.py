@@ -115,15 +115,14 @@ def write_genres(
         main = APE_GENRE if tags.names is APE else family.field
         values = dict.fromkeys([main, *get_fields(file, media, family, tags)], wanted)
         check_stray(file, media, family.id3)
-        values.pop(NOTE, None)
-        values.pop(STRAY, None)
+        for unset in (NOTE, STRAY):
+            values.pop(unset, None)
         # In a TTA, FFmpeg shows any APEv2 tag alone. So would MPD, and hide other texts.
         is_tta = isinstance(media.info, _mutagen.trueaudio.TrueAudioInfo)
         alone = is_tta and not tags.main and not trailers.read_v1(file)
         if main == "TCON" and needs_genre(file, tags.ape, instead_of_any=alone):
             values[APE_GENRE] = wanted
-        if family.names is MP4:
-            values = mp4.with_genres(mp4.get_fields(file), wanted)
+        values = mp4.with_genres(mp4.get_fields(file), wanted) if family.names is MP4 else values
         if note:
             values[NOTE] = (note,)
         if tags.has_one_genre:
