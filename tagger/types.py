@@ -196,6 +196,7 @@ class WriteOptions:
 
     keep_mtime: bool = False  # players then miss the change
     break_hardlinks: bool = False  # a replaced file leaves its other names with the old content
+    drop_attributes: bool = False  # write without extended attributes that cannot be kept
     provenance: bool = False  # add our own field; an existing one is always kept up to date
     tags: TagOptions = TagOptions()
 

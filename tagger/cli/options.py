@@ -93,6 +93,11 @@ class ChangeOptions:
         is_flag=True,
         help="Write hard-linked files too; their other names keep the old content.",
     ),
+    click.option(
+        "--drop-attributes",
+        is_flag=True,
+        help="Write files too whose extended attributes or access list cannot be kept.",
+    ),
     state_option,
     click.option("--quiet", is_flag=True, help="No progress and no summary."),
     click.option("--verbose", is_flag=True, help="Print a line for every track."),
@@ -102,12 +107,15 @@ def change_options(
     dry_run: bool,
     keep_mtime: bool,
     break_hardlinks: bool,
+    drop_attributes: bool,
     state: Path | None,
     quiet: bool,
     verbose: bool,
 ) -> ChangeOptions:
     """For a command that changes files: it takes `ChangeOptions`."""
-    writing = WriteOptions(keep_mtime=keep_mtime, break_hardlinks=break_hardlinks)
+    writing = WriteOptions(
+        keep_mtime=keep_mtime, break_hardlinks=break_hardlinks, drop_attributes=drop_attributes
+    )
     return ChangeOptions(
         dry_run=dry_run, writing=writing, state=state, quiet=quiet, verbose=verbose
     )

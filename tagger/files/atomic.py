@@ -19,7 +19,15 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tagger.errors import ChangedSince, HardLinked, TagError
-from tagger.files.metadata import take_attributes, take_owner, take_times
+from tagger.files.metadata import (
+    check_metadata,
+    keep_attributes,
+    take_attributes,
+    take_flags,
+    take_owner,
+    take_times,
+)
+from tagger.files.mounts import mount_of
 from tagger.types import WriteOptions
 
 with suppress(ImportError):  # Windows has none
@@ -54,6 +62,7 @@ def check_replaceable(path: Path, options: WriteOptions = DEFAULTS) -> os.stat_r
         raise TagError("the file is read-only", path)
     if not os.access(path.parent, os.W_OK):
         raise TagError("its folder is read-only", path)
+    check_metadata(path, status, options)
     _check_unused(path)
     return status
 
@@ -69,7 +78,7 @@ def replacing(path: Path, options: WriteOptions = DEFAULTS) -> Iterator[Path]:
     """
     before = check_replaceable(path, options)
     with _scratch_file(path, 0o600) as scratch:
-        _copy(path, scratch, before)
+        _copy(path, scratch, before, options)
         yield scratch
         settle(path, scratch, options)
         sync(scratch)
@@ -84,12 +93,13 @@ def settle(path: Path, scratch: Path, options: WriteOptions = DEFAULTS) -> os.st
     """Prepare an edited copy to replace `path`, and return the status that the new file will have.
 
     Only the ctime (time of the last status change) still changes, when the copy replaces `path`.
-    Raises `TagError` if the modification time was to be kept, and cannot be.
+    Raises `TagError` if an attribute, or a modification time that was to be kept, cannot be kept.
     """
     wanted = path.stat()
     mode = stat.S_IMODE(wanted.st_mode)
     if stat.S_IMODE(scratch.stat().st_mode) != mode:
         scratch.chmod(mode)  # writing clears the setuid bits
+    keep_attributes(path, scratch, options)
     if options.keep_mtime and not take_times(scratch, wanted):
         raise TagError("its modification time cannot be kept; run without --keep-mtime", path)
     return scratch.stat()
@@ -215,15 +225,16 @@ def _remove_unlocked(scratch: str) -> bool:
     return False
 
 
-def _copy(path: Path, scratch: Path, before: os.stat_result) -> None:
+def _copy(path: Path, scratch: Path, before: os.stat_result, options: WriteOptions) -> None:
     """Copy content first and permissions last, so that nobody reads more than the file allows."""
     disk = shutil.disk_usage(scratch.parent)
     # Some network file systems do not report their size.
     if disk.total and disk.free < before.st_size:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+    take_flags(path, scratch, options)  # some only while it is empty
     shutil.copyfile(path, scratch)
     take_owner(path, scratch, before)
-    take_attributes(path, scratch)
+    take_attributes(path, scratch, options)
 
 
 def _version(status: os.stat_result) -> tuple[int, ...]:
@@ -259,10 +270,4 @@ def _check_unused(path: Path) -> None:
 
 def _file_system(handle: int) -> str:
     """The type of the file system that holds an open file; "" if it cannot be found out."""
-    device = os.fstat(handle).st_dev
-    device_number = f" {os.major(device)}:{os.minor(device)} "
-    with suppress(OSError):
-        for mount in Path("/proc/self/mountinfo").read_text(errors="replace").split("\n"):
-            if device_number in mount:
-                return mount.partition(" - ")[2].split()[0]
-    return ""
+    return mount_of(os.fstat(handle).st_dev).kind

@@ -121,6 +121,7 @@ CASES: dict[str, dict[str, tuple[list[str], dict[str, Any]]]] = {
 SHARED = {
     "keep_mtime": (["--keep-mtime"], {"writing.keep_mtime": True}),
     "break_hardlinks": (["--break-hardlinks"], {"writing.break_hardlinks": True}),
+    "drop_attributes": (["--drop-attributes"], {"writing.drop_attributes": True}),
     "state": (["--state", "own.db"], {"state": Path("own.db")}),
     "quiet": (["--quiet"], {"console.quiet": True}),
     "verbose": (["--verbose"], {"console.verbose": True}),
