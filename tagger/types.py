@@ -98,6 +98,16 @@ class TagInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class TagOptions:
+    """How a genre is stored in a tag."""
+
+    id3: Literal["keep", "2.4", "2.3"] = "keep"  # the ID3v2 version; keep: a new tag is 2.4
+    id3v23_join: str = "; "  # between genres where ID3 before 2.4 allows one value
+    wav_info: bool = True  # a WAV without a RIFF INFO list gets one
+    charset: str | None = None  # of texts in ID3v1, RIFF INFO and ID3v2 that say Latin-1
+
+
+@dataclass(frozen=True, slots=True)
 class GenreFields:
     """The genre fields of one file as they are stored, enough to put them back.
 
@@ -106,6 +116,7 @@ class GenreFields:
     `has_tags` is false where there is no tag block. `frames` are those of an ID3v2 tag that hold
     genre and note: where each is among all frames, and its bytes; `version` is that tag's, 2 to 4.
     `patch` gives back the whole file, as long as it is as the change left it, see `files.patch`.
+    `options` are those of the change.
     """
 
     values: Mapping[str, tuple[str, ...]]
@@ -113,6 +124,7 @@ class GenreFields:
     version: int = 0
     frames: tuple[tuple[int, bytes], ...] = ()
     patch: str = field(default="", compare=False)
+    options: TagOptions = field(default=TagOptions(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,15 +191,6 @@ class PredictOptions:
     device: str = "auto"  # one of DEVICES
     precision: str = "auto"  # one of PRECISIONS
     decode_timeout: float = 120  # s for one track, or for each 32 windows of a long one
-
-
-@dataclass(frozen=True, slots=True)
-class TagOptions:
-    """How a genre is stored in a tag."""
-
-    id3: Literal["keep", "2.4", "2.3"] = "keep"  # the ID3v2 version; keep: a new tag is 2.4
-    id3v23_join: str = "; "  # between genres where ID3 before 2.4 allows one value
-    wav_info: bool = True  # a WAV without a RIFF INFO list gets one
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,7 @@ def apply_csv(request: ApplyRequest, progress: Progress) -> Summary:
         if not request.dry_run:
             summary.run = state.begin_run("apply", request.file.name)
             clear_folders(edit.path.parent for edit in edits)
+        state.use_charset(request.writing.tags.charset)
         writer = Writer(state, summary.run, request.writing)
         outcomes = (_edited(edit, writer, request) for edit in edits)
         with undoable(summary, state, progress):

@@ -95,6 +95,7 @@ def tag_library(request: TagRequest, progress: Progress) -> Summary:
     name = " + ".join(info.name for info in models)
     with open_state(request.state, progress.say) as state, state.locked(progress.say):
         forget_unfinished(state)
+        state.use_charset(request.writing.tags.charset)
         tracks = _scan(request, state, models, progress)
         _predict(tracks, request, progress)
         summary = Summary(state=request.state, models=models)
@@ -118,6 +119,7 @@ def explain_library(request: TagRequest, progress: Progress) -> Iterator[Explana
     request = _with_listed(request)
     models = _find_models(request, progress)
     with open_state(request.state, progress.say) as state:
+        state.use_charset(request.writing.tags.charset)
         tracks = _scan(request, state, models, progress)
         _predict(tracks, request, progress)
         dry_run = Writer(state, options=request.writing, models=models)

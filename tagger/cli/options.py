@@ -12,7 +12,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 import click
 
 from tagger.audio.windows import Count
-from tagger.cli.values import check_exclude, not_nan, window_count, without_empty
+from tagger.cli.values import check_exclude, code_page, not_nan, window_count, without_empty
 from tagger.genres.placeholders import PLACEHOLDERS
 from tagger.types import DEVICES, PRECISIONS, PredictOptions, ScanOptions, TagOptions, WriteOptions
 
@@ -127,10 +127,18 @@ def change_options(
         is_flag=True,
         help="Do not add a RIFF INFO list to a WAV; an existing one is always kept in step.",
     ),
+    click.option(
+        "--charset",
+        metavar="NAME",
+        callback=code_page,
+        help="The code page of texts in tags that are not in Unicode (ID3v1, RIFF INFO, ID3v2 that "
+        "says Latin-1), such as cp1251, shift_jis or gbk.  [default: unknown; they keep their "
+        "bytes]",
+    ),
 )
-def tag_options(*, no_wav_info: bool) -> TagOptions:
+def tag_options(*, no_wav_info: bool, charset: str | None) -> TagOptions:
     """For a command that writes genres: it takes `TagOptions`."""
-    return TagOptions(wav_info=not no_wav_info)
+    return TagOptions(wav_info=not no_wav_info, charset=charset)
 
 
 def genre_change_options(

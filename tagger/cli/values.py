@@ -123,3 +123,14 @@ def all_absolute(
 ) -> tuple[Path, ...]:
     """The paths as the state file stores them: absolute, links resolved."""
     return tuple(path.resolve() for path in value)
+
+
+def code_page(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    """The name of a code page that Python knows, and in which ASCII is ASCII."""
+    ascii_text = bytes(range(32, 127))
+    try:
+        if value is not None and ascii_text.decode(value) != ascii_text.decode("ascii"):
+            raise LookupError(value)
+    except (LookupError, UnicodeError) as error:
+        raise click.BadParameter(f"{value!r} is no code page for texts, such as cp1251") from error
+    return value

@@ -22,6 +22,16 @@ from tagger.types import Prediction, TagInfo, Track
 class State(Journal):
     """The open state file; a context manager. Raises `StateError` for any error of SQLite."""
 
+    charset: str | None = None  # of the tags that are read, see `use_charset`
+
+    def use_charset(self, charset: str | None) -> None:
+        """Read old texts in tags with this charset; tags stored without it do not count."""
+        self.charset = charset
+        if charset is not None:
+            # A temporary table hides the real one of the same name.
+            self.do("CREATE TEMP TABLE tags AS SELECT * FROM main.tags WHERE false")
+            self.do("CREATE UNIQUE INDEX temp.tags_by_path ON tags (path)")
+
     def save_prediction(self, prediction: Prediction, fingerprint: str, plan: str) -> None:
         """Store a prediction; it replaces an older one with the same path, checkpoint and plan."""
         track = prediction.track

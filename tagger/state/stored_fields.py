@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import Any
 
-from tagger.types import GenreFields
+from tagger.types import GenreFields, TagOptions
+
+DEFAULTS = asdict(TagOptions())
 
 
 def fields_to_text(fields: GenreFields) -> str:
@@ -16,6 +19,8 @@ def fields_to_text(fields: GenreFields) -> str:
         stored |= {"version": fields.version, "frames": frames}
     if fields.patch:
         stored["patch"] = fields.patch
+    options = asdict(fields.options)
+    stored["options"] = {name: options[name] for name in options if options[name] != DEFAULTS[name]}
     return json.dumps(stored)
 
 
@@ -28,4 +33,5 @@ def fields_from_text(text: str) -> GenreFields:
         stored.get("version", 0),
         tuple((place, bytes.fromhex(frame)) for place, frame in stored.get("frames", ())),
         stored.get("patch", ""),
+        TagOptions(**stored.get("options", {})),
     )

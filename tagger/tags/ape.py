@@ -13,6 +13,7 @@ import mutagen.apev2
 from tagger.errors import TagError
 from tagger.genres.provenance import FIELD
 from tagger.tags import trailers
+from tagger.tags.codepages import HINT
 from tagger.tags.parts import read_part, splice
 from tagger.tags.text_frames import v1_texts
 
@@ -59,11 +60,20 @@ def is_descriptive(tags: Any) -> bool:
     )
 
 
-def new_ape(file: IO[bytes]) -> Any:
-    """A new APEv2 tag, with the texts of an ID3v1 block, which it hides from many readers."""
+def new_ape(file: IO[bytes], charset: str | None) -> Any:
+    """A new APEv2 tag, with the texts of an ID3v1 block, which it hides from many readers.
+
+    Raises `TagError` for a text that it cannot hold, since its code page is not known.
+    """
     tags = _mutagen.apev2.APEv2()
     for name, text in v1_texts(trailers.read_v1(file)).items():
-        tags[_APE_NAMES[name]] = text
+        known = text.unicode(charset)
+        if known is None:
+            raise TagError(
+                "its ID3v1 tag is in an unknown code page, and a new APEv2 tag, which would hide "
+                f"it, holds only Unicode; {HINT}"
+            )
+        tags[_APE_NAMES[name]] = known
     return tags
 
 

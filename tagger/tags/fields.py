@@ -33,7 +33,7 @@ from tagger.tags.formats import (
 )
 from tagger.tags.riff_info import put_info, read_info, repeated_texts
 from tagger.tags.stray import stray_tags
-from tagger.types import GenreFields
+from tagger.types import GenreFields, TagOptions
 
 STRAY = "stray:TCON"
 NOTE = "note"  # our own field, in whichever tag is the main one
@@ -64,7 +64,7 @@ def get_fields(file: IO[bytes], media: Any, family: Family, tags: Tags) -> dict[
     if IGNR in family.older and (info := read_info(file)) is not None:
         raw = [text for key, text in info if key == b"IGNR"][-1:]
         fields[IGNR] = tuple(text.decode("latin-1") for text in raw)  # bytes, whatever its encoding
-    stray = (tag.genres() for tag in stray_tags(file, media, family.id3))
+    stray = (tag.genres(tags.charset) for tag in stray_tags(file, media, family.id3))
     if values := next(filter(None, stray), ()):
         fields[STRAY] = values
     if note := texts(tags.main, tags.names.note):
@@ -95,7 +95,7 @@ def put_fields(
         changes = {"Genre": fields.get(APE_GENRE)}
         if is_main or ape_alone:
             changes[APE.note] = note
-        made = new_ape(file) if is_main else _mutagen.apev2.APEv2()
+        made = _made_ape(file, stored.options) if is_main else _mutagen.apev2.APEv2()
         put_items(file, changes, made, keep_empty=keep_empty or not is_main)
     if family.id3 is not None:
         names = ("TCON",) if ape_alone else ("TCON", NOTE)
@@ -107,7 +107,8 @@ def put_fields(
     if IGNR in family.older:
         info = fields.get(IGNR)
         source = read_id3(file, containers.WAV)
-        made = repeated_texts(id3v2.parse(source) if source else id3v2.Id3())
+        tag = id3v2.parse(source) if source else id3v2.Id3()
+        made = repeated_texts(tag, stored.options.charset)
         made = None if info == () else made  # () says that there was a list
         put_info(file, b"IGNR", info[0].encode("latin-1") if info else None, made)
     if "id3v1" in fields and trailers.read_v1(file):
@@ -124,6 +125,16 @@ def has_tags(file: IO[bytes], media: Any, family: Family) -> bool:
     return mp4.has_list(file) if family.names is MP4 else media.tags is not None
 
 
+def _made_ape(file: IO[bytes], options: TagOptions) -> Any:
+    """The new APEv2 tag for a file without one; also compared with one that was made before."""
+    try:
+        return new_ape(file, options.charset)
+    except TagError:
+        if len(read_ape(file)) == 0:
+            raise
+        return _mutagen.apev2.APEv2()
+
+
 # --- one function for each kind of tag; `None` removes a field ------------------------------------
 
 
@@ -133,7 +144,7 @@ def _put_id3(
     genre, note = (stored.values.get(field) for field in ("TCON", NOTE))
     if not read_id3(file, place) and (genre, note) == (None, None):
         return
-    old, made = parse_id3(file, place), new_id3(file, place)
+    old, made = (find(file, place, stored.options) for find in (parse_id3, new_id3))
     kept = old.with_own(stored.frames, stored.version) if stored.frames else None
     tag = old.with_fields(genre, note) if kept is None else kept
     removable = not keep_empty and not tag.rest and tag.frames in ((), made.frames)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 from typing import IO, Any
 
@@ -42,6 +41,7 @@ from tagger.tags.field_names import APE, ASF, ID3, MP4, VORBIS, FieldNames
 from tagger.tags.parts import check_count, read_part
 from tagger.tags.riff_info import info_texts, read_info
 from tagger.tags.text_frames import v1_texts
+from tagger.types import TagOptions
 
 _mutagen: Any = mutagen  # half of it is untyped
 
@@ -179,6 +179,7 @@ class Tags:
     main: Any
     names: FieldNames  # of the main tag
     ape: Any
+    charset: str | None = None  # see `TagOptions`
 
     @property
     def has_one_genre(self) -> bool:
@@ -186,18 +187,16 @@ class Tags:
         return isinstance(self.main, _mutagen.id3.ID3) and self.main.version < (2, 4)
 
 
-def read_tags(file: IO[bytes], media: Any, family: Family) -> Tags:
-    """Read each tag once."""
+def read_tags(file: IO[bytes], media: Any, family: Family, charset: str | None = None) -> Tags:
+    """Read each tag once. Raises `TagError` for a text that is not in the code page given."""
     ape = read_ape(file) if family.has_ape else {}
     if family.names is APE or is_ape_alone(file, family, ape):
-        return Tags(ape, APE, ape)
+        return Tags(ape, APE, ape, charset)
     if family.id3 is None:
-        return Tags(media.tags or {}, family.names, ape)
+        return Tags(media.tags or {}, family.names, ape, charset)
     source = read_id3(file, family.id3)
-    if not source:
-        return Tags({}, family.names, ape)
-    frames = BytesIO(id3v2.parse(source).to_read())
-    return Tags(_mutagen.id3.ID3(frames, translate=False, load_v1=False), family.names, ape)
+    main = id3v2.read_frames(id3v2.parse(source), charset) if source else {}
+    return Tags(main, family.names, ape, charset)
 
 
 def is_ape_alone(file: IO[bytes], family: Family, ape: Any) -> bool:
@@ -218,17 +217,17 @@ def read_id3(file: IO[bytes], place: containers.Place) -> bytes:
     return b"" if is_empty else source
 
 
-def parse_id3(file: IO[bytes], place: containers.Place) -> id3v2.Id3:
+def parse_id3(file: IO[bytes], place: containers.Place, options: TagOptions) -> id3v2.Id3:
     """The ID3v2 tag as bytes, or a new one if the file has none."""
     if source := read_id3(file, place):
         return id3v2.parse(source)
-    return new_id3(file, place)
+    return new_id3(file, place, options)
 
 
-def new_id3(file: IO[bytes], place: containers.Place) -> id3v2.Id3:
+def new_id3(file: IO[bytes], place: containers.Place, options: TagOptions) -> id3v2.Id3:
     """A new ID3v2 tag, with the texts of an ID3v1 or RIFF INFO, which it hides from readers."""
     if place == containers.WAV:
-        return id3v2.from_texts(info_texts(dict(read_info(file) or ())))
+        return id3v2.from_texts(info_texts(dict(read_info(file) or ())), options.charset)
     if place == containers.FRONT:
-        return id3v2.from_texts(v1_texts(trailers.read_v1(file)))
+        return id3v2.from_texts(v1_texts(trailers.read_v1(file)), options.charset)
     return id3v2.Id3()

@@ -21,12 +21,11 @@ from tagger.errors import TagError, UnsupportedFormat
 from tagger.files.patch import apply_patch
 from tagger.genres.labels import unique_names
 from tagger.genres.provenance import FIELD
-from tagger.tags import containers, id3v2, mp4, trailers
-from tagger.tags.ape import needs_genre
-from tagger.tags.field_names import APE, MP4, first_text, is_set
+from tagger.tags import containers, id3v2, mp4
+from tagger.tags.codepages import old_bytes
+from tagger.tags.field_names import first_text, is_set
 from tagger.tags.fields import NOTE, STRAY, get_fields, has_tags, put_fields
 from tagger.tags.formats import (
-    APE_GENRE,
     IGNR,
     Family,
     load,
@@ -34,6 +33,7 @@ from tagger.tags.formats import (
     read_tags,
     recognise,
 )
+from tagger.tags.new_fields import JOIN, V1_NAMES, Wanted, new_fields
 from tagger.tags.parts import splice
 from tagger.tags.riff_info import info_text
 from tagger.tags.stray import check_stray
@@ -41,12 +41,9 @@ from tagger.tags.verify import other_parts
 from tagger.types import GenreFields, TagInfo, TagOptions
 
 DEFAULTS = TagOptions()
-JOIN = DEFAULTS.id3v23_join  # "/" and "," occur in names
-V1_UNKNOWN = 255  # the genre byte of ID3v1 for a name that is not in its list
+C1 = "".join(map(chr, range(0x80, 0xA0)))  # control characters that old code pages use for letters
 
 _mutagen: Any = mutagen  # half of it is untyped
-_V1_NAMES: list[str] = _mutagen.id3.TCON.GENRES
-_V1_NUMBERS = {name.casefold(): number for number, name in enumerate(_V1_NAMES)}
 
 
 def read_genres(path: Path) -> tuple[str, ...]:
@@ -60,17 +57,20 @@ def read_genres(path: Path) -> tuple[str, ...]:
     return read_tag(path).genres
 
 
-def read_tag(path: Path) -> TagInfo:
+def read_tag(path: Path, charset: str | None = None) -> TagInfo:
     """Genres as in `read_genres`, and everything else that a run needs from a tag, in one read.
 
     Everything but the genres comes from the main tag; the first of several values counts, and a
-    value that is not text counts as "". Raises the errors of `read_genres`.
+    value that is not text counts as "". Texts that are not in Unicode are in this code page, or
+    shown as Latin-1 if it is not given. Raises the errors of `read_genres`, and `TagError` for a
+    text that is not in the code page.
     """
     with _opened(path, "rb") as (file, media, family):
-        tags = read_tags(file, media, family)
+        tags = read_tags(file, media, family, charset)
         fields = get_fields(file, media, family, tags)
         note = "".join(fields.pop(NOTE, ())[:1])
-        names = (_names(*item, joined=tags.has_one_genre) for item in fields.items())
+        joined = tags.has_one_genre
+        names = (_names(*item, joined=joined, charset=charset) for item in fields.items())
         return TagInfo(
             genres=next(filter(None, names), ()),
             note=note,
@@ -85,7 +85,7 @@ def read_fields(path: Path) -> GenreFields:
     """The genre fields as stored, for `restore_fields`. Raises the errors of `read_genres`."""
     with _opened(path, "rb") as (file, media, family):
         fields = get_fields(file, media, family, read_tags(file, media, family))
-        tag = id3v2.Id3() if family.id3 is None else parse_id3(file, family.id3)
+        tag = id3v2.Id3() if family.id3 is None else parse_id3(file, family.id3, DEFAULTS)
         return GenreFields(fields, has_tags(file, media, family), tag.major, tag.own)
 
 
@@ -110,32 +110,17 @@ def write_genres(
         raise TagError("no genre to write", path)
     for name in wanted:
         _check_name(name, path)
+    _check_controls(wanted, path, allowed=C1)
     with _opened(path, "r+b") as (file, media, family):
-        tags = read_tags(file, media, family)
-        main = APE_GENRE if tags.names is APE else family.field
-        values = dict.fromkeys([main, *get_fields(file, media, family, tags)], wanted)
+        tags = read_tags(file, media, family, options.charset)
         check_stray(file, media, family.id3)
-        for unset in (NOTE, STRAY):
-            values.pop(unset, None)
-        # In a TTA, FFmpeg shows any APEv2 tag alone. So would MPD, and hide other texts.
-        is_tta = isinstance(media.info, _mutagen.trueaudio.TrueAudioInfo)
-        alone = is_tta and not tags.main and not trailers.read_v1(file)
-        if main == "TCON" and needs_genre(file, tags.ape, instead_of_any=alone):
-            values[APE_GENRE] = wanted
-        values = mp4.with_genres(mp4.get_fields(file), wanted) if family.names is MP4 else values
-        if note:
-            values[NOTE] = (note,)
-        if tags.has_one_genre:
-            values["TCON"] = (JOIN.join(wanted),)
-        if IGNR in family.older and (options.wav_info or IGNR in values):
-            values[IGNR] = (f"{JOIN.join(wanted)}\0".encode().decode("latin-1"),)
-        if "id3v1" in values:
-            numbers = (_V1_NUMBERS.get(name.casefold()) for name in wanted)
-            known = next((number for number in numbers if number is not None), V1_UNKNOWN)
-            values["id3v1"] = (str(known),)
-        put_fields(file, media, family, GenreFields(values, has_tags=True))
-    stored = read_tag(path)
-    if stored.genres != wanted:
+        fields = new_fields(file, media, family, tags, Wanted(wanted, note, options))
+        if not fields.frames:
+            _check_controls(wanted, path)
+        put_fields(file, media, family, fields)
+    stored = read_tag(path, options.charset)
+    same = old_bytes if fields.frames else str  # as one may be shown like Windows-1252
+    if list(map(same, stored.genres)) != list(map(same, wanted)):
         raise TagError(f"{wanted} would read back as {stored.genres}; choose other names", path)
     if stored.note != note:
         raise TagError(f"its field {FIELD} would not read back as written", path)
@@ -164,31 +149,33 @@ def restore_fields(path: Path, fields: GenreFields) -> None:
             splice(file, 0, 0, id3v2.Id3().to_bytes())
 
 
-def other_tags(path: Path) -> dict[str, str]:
+def other_tags(path: Path, options: TagOptions = DEFAULTS) -> dict[str, str]:
     """Everything in the tags but genre and note, and the properties of the stream.
 
-    A write must not change the result. Texts are kept, everything else becomes a digest. The audio
-    itself is not included.
+    A write with these options must not change the result. Texts are kept, everything else becomes
+    a digest. The audio itself is not included.
     """
     with _opened(path, "rb") as (file, media, family):
-        return other_parts(file, media, family)
+        return other_parts(file, media, family, options)
 
 
 # --- names ----------------------------------------------------------------------------------------
 
 
-def _names(field: str, values: Iterable[str], *, joined: bool) -> tuple[str, ...]:
+def _names(
+    field: str, values: Iterable[str], *, joined: bool, charset: str | None = None
+) -> tuple[str, ...]:
     """The genres in the raw values of a field."""
     if mp4.is_place(field):
         values = mp4.names_in(field, list(values))
     if field == "id3v1":
-        values = [value for value in values if int(value) < len(_V1_NAMES)]
+        values = [value for value in values if int(value) < len(V1_NAMES)]
     if field in ("TCON", "id3v1", STRAY):
         values = list(values)
         with suppress(ValueError):  # thousands of digits are a name
             values = _mutagen.id3.TCON(encoding=3, text=values).genres
     if field == IGNR:
-        values = [info_text(value.encode("latin-1")) for value in values]
+        values = [info_text(value.encode("latin-1"), charset) for value in values]
     if field == "TCON" and joined:
         values = [part for value in values for part in value.split(JOIN)]
     return unique_names(values)
@@ -197,8 +184,14 @@ def _names(field: str, values: Iterable[str], *, joined: bool) -> tuple[str, ...
 def _check_name(name: str, path: Path) -> None:
     if name.isdecimal() or name.startswith("(") or name in ("RX", "CR"):
         raise TagError(f"ID3 readers read {name!r} as a genre number; choose another name", path)
-    if any(unicodedata.category(char) in ("Cc", "Cs") for char in name):
-        raise TagError(f"the genre {name!r} contains control characters; choose another name", path)
+
+
+def _check_controls(names: Iterable[str], path: Path, *, allowed: str = "") -> None:
+    for name in names:
+        kinds = {unicodedata.category(char) for char in name if char not in allowed}
+        if kinds & {"Cc", "Cs"}:
+            reason = f"the genre {name!r} contains control characters; choose another name"
+            raise TagError(reason, path)
 
 
 # --- opening --------------------------------------------------------------------------------------

@@ -20,8 +20,16 @@ import mutagen.id3
 from tagger.audio.id3 import FOOTER, from_synchsafe
 from tagger.errors import TagError
 from tagger.genres.provenance import FIELD
+from tagger.tags.codepages import OldText, recoded
 from tagger.tags.parts import check_count
-from tagger.tags.text_frames import BLANK, convert_frame, make_frame, text_data, to_synchsafe
+from tagger.tags.text_frames import (
+    LATIN1,
+    convert_frame,
+    make_frame,
+    new_text_frame,
+    text_data,
+    to_synchsafe,
+)
 
 _mutagen: Any = mutagen  # half of it is untyped
 
@@ -199,19 +207,21 @@ def parse(source: bytes) -> Id3:
     return Id3(major, kept, major == 4, frames, rest, len(source) - 10)
 
 
-def from_texts(texts: Mapping[bytes, str]) -> Id3:
-    """A new tag with these text frames; texts are stripped of `BLANK`, and empty ones left out.
+def read_frames(tag: Id3, charset: str | None) -> Any:
+    """Mutagen's view of the frames that are read; those that say Latin-1 are in that code page.
 
-    The name of a TXXX frame is followed by ":" and its description.
+    Raises `TagError` for a text that is not.
     """
-    frames = []
-    for field, text in texts.items():
-        name, _, description = field.partition(b":")
-        head = {b"COMM": b"eng\0", b"TXXX": description + b"\0"}.get(name, b"")
-        data = b"\3" + head + text.strip(BLANK).encode()  # UTF-8
-        if text.strip(BLANK):
-            frames.append(name + to_synchsafe(len(data)) + b"\0\0" + data)
-    return Id3(frames=tuple(frames))
+    found = _mutagen.id3.ID3(BytesIO(tag.to_read()), translate=False, load_v1=False)
+    for frame in found.values():
+        if getattr(frame, "encoding", None) == LATIN1 and charset is not None:
+            frame.text = [recoded(text, charset) for text in frame.text]
+    return found
+
+
+def from_texts(texts: Mapping[bytes, OldText], charset: str | None) -> Id3:
+    """A new tag with these texts by frame name, see `text_frames.new_text_frame`."""
+    return Id3(frames=tuple(new_text_frame(*item, charset) for item in texts.items()))
 
 
 def _split(body: bytes, major: int, *, synchsafe: bool) -> tuple[tuple[bytes, ...], bytes]:

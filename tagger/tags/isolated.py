@@ -21,9 +21,9 @@ T = TypeVar("T")
 BYTES_A_SECOND = 5e6  # of the slowest disk
 
 
-def read_tag(path: Path) -> TagInfo:
+def read_tag(path: Path, charset: str | None = None) -> TagInfo:
     """See `genre_tag.read_tag`."""
-    return _of_tag(genre_tag.read_tag, path)
+    return _of_tag(genre_tag.read_tag, path, charset)
 
 
 def read_fields(path: Path) -> GenreFields:
@@ -51,8 +51,8 @@ def with_audio(track: Track) -> Track:
         return replace(track, audio=b"" if error.lasting else None)
 
 
-def _of_tag(function: Callable[[Path], T], path: Path) -> T:
+def _of_tag(function: Callable[..., T], path: Path, *given: str | None) -> T:
     try:
-        return run_isolated(SECONDS, function, path)
+        return run_isolated(SECONDS, function, path, *given)
     except Crashed as error:
         raise TagError(f"its tag cannot be read: {error}", path) from error

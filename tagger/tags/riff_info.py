@@ -13,8 +13,10 @@ import mutagen.id3
 
 from tagger.errors import TagError
 from tagger.tags import id3v2
+from tagger.tags.codepages import OldText, recoded, unicode_text, western
 from tagger.tags.containers import WAV, chunks, container_end, set_end
 from tagger.tags.parts import check_count, read_part, splice
+from tagger.tags.text_frames import BLANK, LATIN1
 
 _mutagen: Any = mutagen  # half of it is untyped
 Items = list[tuple[bytes, bytes]]  # key and text, as stored
@@ -30,21 +32,24 @@ _INFO_FRAMES = {
 }  # fmt: skip
 
 
-def info_texts(info: dict[bytes, bytes]) -> dict[bytes, str]:
+def info_texts(info: dict[bytes, bytes]) -> dict[bytes, OldText]:
     """The items of a RIFF INFO list, except the genre, by frame name."""
     frames = {key: frame for key, frame in _INFO_FRAMES.items() if key in info}
     others = [key for key in info if key not in _INFO_FRAMES and key.isalnum() and key != b"IGNR"]
     frames |= {key: b"TXXX:" + key for key in others}
-    return {frame: info_text(info[key]) for key, frame in frames.items()}
+    texts = {frame: info_bytes(info[key]).strip(BLANK) for key, frame in frames.items()}
+    return {frame: OldText(raw) for frame, raw in texts.items() if raw}
 
 
-def info_text(raw: bytes) -> str:
+def info_bytes(raw: bytes) -> bytes:
+    """A text of an INFO list, without what ends it."""
+    return raw.split(b"\0")[0]
+
+
+def info_text(raw: bytes, charset: str | None = None) -> str:
     """A text of an INFO list: UTF-8 from FFmpeg, Windows-1252 from most other programs."""
-    raw = raw.split(b"\0")[0]
-    try:
-        return raw.decode()
-    except UnicodeDecodeError:
-        return raw.decode("cp1252", "replace")
+    known = unicode_text(info_bytes(raw), charset)
+    return western(info_bytes(raw).decode("latin-1")) if known is None else known
 
 
 def read_info(file: IO[bytes]) -> Items | None:
@@ -98,8 +103,12 @@ UNSYNCHRONISED = 0x03  # flags of a frame in 2.4: this, and that the plain lengt
 _DATE = re.compile(r"\d{4}(-\d\d){0,2}")
 
 
-def repeated_texts(tag: id3v2.Id3) -> Items | None:
-    """The items for the texts of an ID3 tag, except the genre; `None` if some have no item."""
+def repeated_texts(tag: id3v2.Id3, charset: str | None) -> Items | None:
+    """The items for the texts of an ID3 tag, except the genre.
+
+    `None` if some have no item, or are in an unknown code page. Raises `TagError` for a text that
+    is not in the given one.
+    """
     shown = [frame for frame in tag.others if frame.startswith((b"T", b"COM", b"ULT", b"USLT"))]
     frames: Any = _mutagen.id3.ID3()
     is_plain = all(tag.major == 2 or not frame[9] & ~UNSYNCHRONISED for frame in shown)
@@ -117,7 +126,11 @@ def repeated_texts(tag: id3v2.Id3) -> Items | None:
             return None
         if key == b"ICRD" and not _DATE.fullmatch(texts[0]):
             return None
-        found[key] = texts[0].encode() + b"\0"
+        is_old = frame.encoding == LATIN1 and not texts[0].isascii()
+        if is_old and charset is None:
+            return None
+        text = recoded(texts[0], charset) if is_old else texts[0]
+        found[key] = text.encode() + b"\0"
     return None if frames.unknown_frames else sorted(found.items())
 
 

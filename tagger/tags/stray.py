@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from io import BytesIO
 from typing import IO, Any
 
 import mutagen
@@ -37,11 +36,10 @@ class StrayTag:
     source: bytes
     problem: str = ""  # why the file cannot be written, and what to do; "" if it can
 
-    def genres(self) -> tuple[str, ...]:
+    def genres(self, charset: str | None) -> tuple[str, ...]:
         """The raw values of its genre."""
         with suppress(TagError, _mutagen.MutagenError):
-            frames = BytesIO(id3v2.parse(self.source).to_read())
-            return texts(_mutagen.id3.ID3(frames, translate=False, load_v1=False), "TCON")
+            return texts(id3v2.read_frames(id3v2.parse(self.source), charset), "TCON")
         return ()
 
 

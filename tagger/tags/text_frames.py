@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tagger.errors import TagError
+from tagger.tags.codepages import OldText
 
-BLANK = " \t\n\v\f\r\0"  # fills the rest of a field of fixed size; a no-break space is text
+BLANK = b" \t\n\v\f\r\0"  # fills the rest of a field of fixed size; a no-break space is text
 LATIN1, UTF16, UTF8 = 0, 1, 3  # encodings of a text, its first byte
 _LONG_NAMES = {b"TCO": b"TCON", b"TXX": b"TXXX"}
 
@@ -52,12 +53,29 @@ def convert_frame(frame: bytes, old: int, new: int, *, synchsafe: bool) -> bytes
     return make_frame(name, data, new, synchsafe=synchsafe, flags=flags or b"\0\0")
 
 
-def v1_texts(block: bytes) -> dict[bytes, str]:
+def v1_texts(block: bytes) -> dict[bytes, OldText]:
     """The texts of an ID3v1 block, except the genre, by frame name; none for an empty block."""
     raw = {b"TIT2": block[3:33], b"TPE1": block[33:63], b"TALB": block[63:93]}
     raw[b"TDRC"], comment = block[93:97], block[97:127]
     if comment[28:29] == b"\0" and comment[29:] > b"\0":  # ID3v1.1
         comment, raw[b"TRCK"] = comment[:28], str(comment[29]).encode()
     raw[b"COMM"] = comment
-    texts = {name: text.split(b"\0")[0].decode("latin-1") for name, text in raw.items()}
-    return {name: text.strip(BLANK) for name, text in texts.items() if text.strip(BLANK)}
+    texts = {
+        name: OldText(field.split(b"\0")[0].strip(BLANK), is_cut=b"\0" not in field)
+        for name, field in raw.items()
+    }
+    return {name: text for name, text in texts.items() if text.raw}
+
+
+def new_text_frame(field: bytes, text: OldText, charset: str | None) -> bytes:
+    """A frame of ID3v2.4 that repeats a text: as Unicode, or with its bytes as Latin-1.
+
+    The name of a TXXX frame is followed by ":" and its description.
+    """
+    name, _, description = field.partition(b":")
+    head = {b"COMM": b"eng\0", b"TXXX": description + b"\0"}.get(name, b"")
+    known = text.unicode(charset)
+    data = bytes([LATIN1]) + head + text.raw
+    if known is not None:
+        data = bytes([UTF8]) + head + known.encode()
+    return make_frame(name, data, 4, synchsafe=True)

@@ -24,21 +24,25 @@ from tagger.tags.field_names import APE
 from tagger.tags.formats import Family, parse_id3, recognise
 from tagger.tags.parts import read_part
 from tagger.tags.riff_info import is_info, read_info, repeated_texts
+from tagger.types import TagOptions
 
 _mutagen: Any = mutagen  # half of it is untyped
 
 
-def other_parts(file: IO[bytes], media: Any, family: Family) -> dict[str, str]:
-    """Everything in the tags besides the genre and our note, and the properties of the stream."""
+def other_parts(file: IO[bytes], media: Any, family: Family, options: TagOptions) -> dict[str, str]:
+    """Everything in the tags besides the genre and our note, and the properties of the stream.
+
+    A file without a tag has what a new one would repeat of older tags.
+    """
     found = {f"info:{name}": str(getattr(media.info, name, "")) for name in _INFO}
     if family.id3 == containers.FRONT:
         del found["info:length"]  # without a Xing header it is guessed from the file's size
     if family.id3 is not None:
-        found |= _other_frames(file, family.id3)
+        found |= _other_frames(file, family.id3, options)
     if family.has_ape:
-        found |= _other_trailers(file, family)
+        found |= _other_trailers(file, family, options)
     if isinstance(family.id3, containers.ChunkLayout):
-        found |= _other_chunks(file, family.id3)
+        found |= _other_chunks(file, family.id3, options)
     if family.id3 is None and not family.has_ape:
         found |= _other_values(file, media, family)
     return found
@@ -57,8 +61,8 @@ def _digest(data: bytes | str) -> str:
     return hashlib.sha256(data.encode() if isinstance(data, str) else data).hexdigest()[:16]
 
 
-def _other_frames(file: IO[bytes], place: containers.Place) -> dict[str, str]:
-    tag = parse_id3(file, place)
+def _other_frames(file: IO[bytes], place: containers.Place, options: TagOptions) -> dict[str, str]:
+    tag = parse_id3(file, place, options)
     kept = [frame for frame in tag.frames if not _OWN_FRAME.match(frame)]
     found = {f"id3:{i}:{frame[:4]!r}": _digest(frame) for i, frame in enumerate(kept)}
     if found:
@@ -68,13 +72,16 @@ def _other_frames(file: IO[bytes], place: containers.Place) -> dict[str, str]:
     return found
 
 
-def _other_chunks(file: IO[bytes], layout: containers.ChunkLayout) -> dict[str, str]:
+def _other_chunks(
+    file: IO[bytes], layout: containers.ChunkLayout, options: TagOptions
+) -> dict[str, str]:
     found = {}
     others = [chunk for chunk in containers.chunks(file, layout) if not containers.is_id3(chunk[0])]
     is_wav = layout == containers.WAV
     info = [item for item in (is_wav and read_info(file)) or () if item[0] != b"IGNR"]
     # A list that we add holds the genre and texts of the ID3 tag, which are compared there.
-    if is_wav and sorted(info) == repeated_texts(parse_id3(file, layout)):
+    tag = parse_id3(file, layout, options)
+    if is_wav and sorted(info) == repeated_texts(tag, options.charset):
         others = [chunk for chunk in others if not is_info(file, chunk)]
     for index, (name, at, stop) in enumerate(others):
         size = min(stop - at, 64) if name in containers.AUDIO else stop - at  # audio is large
@@ -85,11 +92,11 @@ def _other_chunks(file: IO[bytes], layout: containers.ChunkLayout) -> dict[str, 
     return found
 
 
-def _other_trailers(file: IO[bytes], family: Family) -> dict[str, str]:
+def _other_trailers(file: IO[bytes], family: Family, options: TagOptions) -> dict[str, str]:
     # As stored, not as mutagen reads them: a change to items that mutagen skips must show here.
     items = trailers.read_ape_items(file)
     if items == [] and family.names is APE:
-        items = render_ape_items(new_ape(file))
+        items = render_ape_items(new_ape(file, options.charset))
     start, stop = trailers.find_ape(file)
     file.seek(start)
     found = {"ape": _digest(file.read(stop - start))} if items is None else {}

@@ -14,7 +14,8 @@ from tagger.tags.genre_tag import field_genres, restore_fields
 from tagger.tags.isolated import read_fields
 from tagger.types import Action, GenreFields, Outcome, Track
 from tagger.writing.encodings import split_genres
-from tagger.writing.writer import Writer, examine, identify, reason_of, replace_tag, uninterrupted
+from tagger.writing.interrupts import uninterrupted
+from tagger.writing.writer import Writer, examine, identify, reason_of, replace_tag
 
 
 def undo_changes(changes: Iterable[Change], writer: Writer) -> Iterator[Outcome]:
@@ -57,7 +58,10 @@ def undo_change(change: Change, writer: Writer, rehearsed: GenreFields | None = 
             check_replaceable(path, writer.options)
             state.mark_undone(change, writer.run, now)
             return replace(outcome, action=Action.WOULD_WRITE)
-        original = examine(now)
+        # As the change was made, so that a new tag is compared with what it repeated.
+        options = replace(writer.options, tags=change.before.options)
+        writer = replace(writer, options=options)
+        original = examine(now, options.tags)
         with uninterrupted():
             after = replace_tag(
                 original, lambda scratch: restore_fields(scratch, change.before), writer, change.id

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import signal
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import FrameType
 
 from tagger.errors import ChangedSince, TagError, UnsupportedFormat
 from tagger.files.atomic import CHANGED, check_replaceable, replacing, settle
@@ -20,9 +17,19 @@ from tagger.models.checkpoint import ModelInfo
 from tagger.state.store import State
 from tagger.tags.genre_tag import other_tags, read_genres, write_genres
 from tagger.tags.isolated import digest_packets, read_fields, read_tag, with_audio
-from tagger.types import Action, GenreFields, Outcome, Prediction, TagInfo, Track, WriteOptions
+from tagger.types import (
+    Action,
+    GenreFields,
+    Outcome,
+    Prediction,
+    TagInfo,
+    TagOptions,
+    Track,
+    WriteOptions,
+)
 from tagger.writing.edits import Edit
 from tagger.writing.encodings import split_genres
+from tagger.writing.interrupts import uninterrupted
 
 POLICY = Policy()
 
@@ -49,7 +56,7 @@ def tag_of(track: Track, state: State) -> TagInfo:
     """
     tag = state.find_tag(track)
     if tag is None:
-        tag = read_tag(track.path)
+        tag = read_tag(track.path, state.charset)
         state.save_tag(track, tag)
     return tag
 
@@ -99,7 +106,7 @@ def write_prediction(
         if decision.action is Action.WOULD_WRITE:
             # Before a file is changed, its present content must be read again.
             now = identify(track.path)
-            tag = read_tag(track.path)
+            tag = read_tag(track.path, writer.options.tags.charset)
             decision = decide(prediction, tag, policy)
         outcome = replace(outcome, existing=tag.genres, reason=_joined(decision.reason, source))
         if decision.action is not Action.WOULD_WRITE:
@@ -126,7 +133,7 @@ def write_edit(edit: Edit, writer: Writer, policy: Policy = POLICY) -> Outcome:
     outcome = Outcome(edit.path, Action.FAILED)
     try:
         now = identify(edit.path)
-        tag = read_tag(edit.path)
+        tag = read_tag(edit.path, writer.options.tags.charset)
         outcome = replace(outcome, existing=tag.genres)
         if edit.problem:
             raise TagError(edit.problem, edit.path)
@@ -200,7 +207,7 @@ def _write(outcome: Outcome, old: Track, tag: TagInfo, writer: Writer) -> Outcom
     if writer.dry_run:
         check_replaceable(outcome.path, writer.options)
         return replace(outcome, action=Action.WOULD_WRITE)
-    original = examine(old)
+    original = examine(old, writer.options.tags)
     with uninterrupted():
         new = replace_tag(
             original,
@@ -221,10 +228,12 @@ class Original:
     packets: str | None  # see `verify.digest_packets`
 
 
-def examine(track: Track) -> Original:
+def examine(track: Track, options: TagOptions) -> Original:
     """Read a file before it is written, which may take a while. Raises `TagError`."""
     path = track.path
-    return Original(with_audio(track), read_fields(path), other_tags(path), digest_packets(path))
+    return Original(
+        with_audio(track), read_fields(path), other_tags(path, options), digest_packets(path)
+    )
 
 
 def replace_tag(
@@ -244,9 +253,11 @@ def replace_tag(
             if (now, now.ctime_ns) != (old, old.ctime_ns):
                 raise ChangedSince(CHANGED, path)
             edit(scratch)
-            _compare("tag", original.others, other_tags(scratch), path)
+            _compare("tag", original.others, other_tags(scratch, writer.options.tags), path)
             _compare("audio", original.packets, digest_packets(scratch), path)
-            fields = replace(original.fields, patch=make_patch(path, scratch))
+            fields = replace(
+                original.fields, patch=make_patch(path, scratch), options=writer.options.tags
+            )
             new = Track.of(path, settle(path, scratch, writer.options))
             entry = writer.state.record(run, fields, read_genres(scratch), (old, new), reverts)
     except BaseException:
@@ -273,25 +284,3 @@ def _compare(what: str, before: object, after: object, path: Path) -> None:
         changed = sorted(k for k in {*before, *after} if before.get(k) != after.get(k))
         detail = f" ({', '.join(changed[:3])})"
     raise TagError(f"writing would change its {what}{detail}, so it was not written", path)
-
-
-@contextmanager
-def uninterrupted() -> Iterator[None]:
-    """Defer Ctrl-C and SIGTERM to the end of the block, where they raise `KeyboardInterrupt`."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    waiting: list[int] = []
-
-    def wait(number: int, frame: FrameType | None) -> None:
-        waiting.append(number)
-
-    handlers = {number: signal.signal(number, wait) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in handlers.items():
-            if handler is not None:  # None: it was not set from Python, and cannot be put back
-                signal.signal(number, handler)
-        if waiting:
-            raise KeyboardInterrupt

@@ -286,7 +286,9 @@ def test_tags_that_are_known_are_not_read_again(shelf: Path, model: Model, monke
 
     (shelf / "A" / "4 broken.mp3").unlink()
     read, real = [], writer.read_tag
-    monkeypatch.setattr(writer, "read_tag", lambda path: read.append(path.name) or real(path))
+    monkeypatch.setattr(
+        writer, "read_tag", lambda path, charset: read.append(path.name) or real(path)
+    )
     tagged(shelf, only_missing=True)
     assert sorted(read) == ["1 jazz.flac", "2 polka.flac", "3 polka.flac", "5.flac"]
     read.clear()

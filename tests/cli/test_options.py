@@ -128,7 +128,10 @@ SHARED = {
 }
 for _command in ("tag-genres", "apply", "undo"):
     CASES[_command].update(SHARED)
-TAGS = {"no_wav_info": (["--no-wav-info"], {"writing.tags.wav_info": False})}
+TAGS = {
+    "no_wav_info": (["--no-wav-info"], {"writing.tags.wav_info": False}),
+    "charset": (["--charset", "cp1251"], {"writing.tags.charset": "cp1251"}),
+}
 for _command in ("tag-genres", "apply"):
     CASES[_command].update(TAGS)
 # They change what is printed, not what is asked for.

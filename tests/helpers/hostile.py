@@ -130,11 +130,11 @@ def damaged_in_the_middle(path: Path, plan: WindowPlan, chunk: int = 0) -> Wavef
     return reader.read_windows(path, plan, chunk)
 
 
-def crash_on(path: Path) -> None:
+def crash_on(path: Path, *_: object) -> None:
     segfault()
 
 
-def hang_on(path: Path) -> None:
+def hang_on(path: Path, *_: object) -> None:
     hang()
 
 

@@ -37,7 +37,8 @@ from tagger.tags.genre_tag import read_fields, read_genres, read_tag, write_genr
 from tagger.tags.verify import digest_packets
 from tagger.types import Action, FrontEnd, Outcome, TagInfo, Track, WriteOptions
 from tagger.writing import writer as writer_module
-from tagger.writing.writer import Writer, report_prediction, tag_of, uninterrupted, write_prediction
+from tagger.writing.interrupts import uninterrupted
+from tagger.writing.writer import Writer, report_prediction, tag_of, write_prediction
 
 KNOWN = (INFO.fingerprint, PLAN)
 
@@ -192,9 +193,9 @@ def reads(monkeypatch):
     """The paths of which the tag is read, in order."""
     paths: list[Path] = []
 
-    def read(path: Path) -> TagInfo:
+    def read(path: Path, charset: str | None) -> TagInfo:
         paths.append(path)
-        return read_tag(path)
+        return read_tag(path, charset)
 
     monkeypatch.setattr(writer_module, "read_tag", read)
     return paths
@@ -267,8 +268,8 @@ def test_a_genre_set_after_the_tag_was_remembered_is_kept_or_seen(roomy, state, 
 
 
 def test_a_genre_set_after_the_last_look_at_the_tag_is_kept(roomy, state, monkeypatch):
-    def read_while_the_user_edits(path: Path) -> TagInfo:
-        tag = read_tag(path)
+    def read_while_the_user_edits(path: Path, charset: str | None) -> TagInfo:
+        tag = read_tag(path, charset)
         put_times_back(path, "By hand")
         return tag
 
