@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,8 +11,9 @@ from tagger.app.summary import Summary, clear_folders, shown, undoable
 from tagger.errors import StateError
 from tagger.state.journal import Change, Run
 from tagger.state.store import State, default_state
-from tagger.types import Track, WriteOptions
-from tagger.writing.undo import moved_tracks, undo_changes
+from tagger.types import WriteOptions
+from tagger.writing.moved import Moves, Search, folders_of, is_missing
+from tagger.writing.undo import undo_changes
 from tagger.writing.writer import Writer
 
 
@@ -22,6 +23,7 @@ class UndoRequest:
 
     With `runs`, their changes; otherwise, with `paths`, the last change to each file there;
     otherwise the changes of the last run. `moved` is the old and the new place of a library.
+    With `force`, genres that somebody has set since are replaced too.
     """
 
     runs: Sequence[int] = ()
@@ -29,6 +31,7 @@ class UndoRequest:
     moved: tuple[Path, Path] | None = None
     state: Path | None = None
     dry_run: bool = False
+    force: bool = False
     writing: WriteOptions = field(default_factory=WriteOptions)
 
 
@@ -40,15 +43,13 @@ def undo_tags(request: UndoRequest, progress: Progress) -> tuple[str, Summary]:
     with _existing_state(request.state) as state, state.locked(progress.say):
         if request.dry_run:
             state.rehearse()
-        moves = _moves(request, state)
-        state.relocate(moves)
-        what, changes = _changes(request, state)
+        what, changes = _changes(request, state, progress)
         summary = Summary(state=request.state)
         if not request.dry_run:
             summary.run = state.begin_run("undo")
             clear_folders(change.old.path.parent for change in changes)
         writer = Writer(state, summary.run, request.writing)
-        outcomes = undo_changes(changes, writer)
+        outcomes = undo_changes(changes, writer, force=request.force)
         with undoable(summary, state, progress):
             for _ in shown(outcomes, len(changes), "undoing", summary, progress):
                 pass
@@ -69,34 +70,57 @@ def _existing_state(path: Path | None) -> State:
     return State(chosen, ours=path is None)
 
 
-def _moves(request: UndoRequest, state: State) -> dict[Path, Track]:
-    if request.moved is None:
-        return {}
-    old, new = request.moved
-    moves = moved_tracks(state, old, new)
-    if not moves and not any(_is_under(change.old.path, [new]) for change in state.last_of_each()):
+def _changes(request: UndoRequest, state: State, progress: Progress) -> tuple[str, list[Change]]:
+    """What is undone, in words, and its changes, latest first, at the present places of files."""
+    for run in request.runs:
+        if not state.has_run(run):
+            raise StateError(f"there is no run {run} in {state.path}; see: tag-genres undo --list")
+    if request.moved:
+        _follow_library(*request.moved, state, progress)
+
+    def find() -> list[Change]:
+        return state.changes(*runs) if runs else state.last_changes()
+
+    runs = request.runs or ([] if request.paths else [_last_run(state)])
+    what = f"run {', '.join(map(str, runs))}" if runs else ", ".join(map(str, request.paths))
+    found = find()
+    chosen = {change.id for change in found if _is_under(change.old.path, request.paths)}
+    # Of files that were elsewhere, only those that are gone can be among the chosen ones now.
+    missing = [
+        change
+        for change in found
+        if (is_missing(change) if change.id in chosen else not change.old.path.exists())
+    ]
+    if missing:
+        near = [change for change in missing if change.id in chosen]
+        folders = [*filter(Path.is_dir, request.paths), *(folders_of(near, state) if near else ())]
+        state.relocate(_searched(Search(missing, state), folders, progress))
+        found = find()
+        chosen |= {change.id for change in found if _is_under(change.old.path, request.paths)}
+    found = [change for change in found if change.id in chosen]
+    if not found:
+        raise StateError(f"nothing to undo: {what} has no changes left to undo")
+    return what, found
+
+
+def _follow_library(old: Path, new: Path, state: State, progress: Progress) -> None:
+    """Find the files of a library at its new place."""
+    last = state.last_of_each()
+    missing = [each for each in last if _is_under(each.old.path, [old]) and is_missing(each)]
+    moves = _searched(Search(missing, state, (old, new)), [new], progress)
+    moves = [move for move in moves if _is_under(move[1].path, [new])]
+    if not moves and not any(_is_under(change.old.path, [new]) for change in last):
         raise StateError(
             f"no file that was tagged under {old} is now under {new}; "
             "give the folder where the files were then, and the folder where they are now"
         )
-    return moves
+    state.relocate(moves)
 
 
-def _changes(request: UndoRequest, state: State) -> tuple[str, list[Change]]:
-    """What is undone, in words, and its changes, latest first."""
-    for run in request.runs:
-        if not state.has_run(run):
-            raise StateError(f"there is no run {run} in {state.path}; see: tag-genres undo --list")
-    if request.paths and not request.runs:
-        what, found = ", ".join(map(str, request.paths)), state.last_changes()
-    else:
-        runs = request.runs or [_last_run(state)]
-        what, found = f"run {', '.join(map(str, runs))}", state.changes(*runs)
-    if request.paths:
-        found = [change for change in found if _is_under(change.old.path, request.paths)]
-    if not found:
-        raise StateError(f"nothing to undo: {what} has no changes left to undo")
-    return what, found
+def _searched(search: Search, folders: Sequence[Path], progress: Progress) -> Moves:
+    count = len(search.missing)
+    progress.say(f"{count:,} file{'s' * (count != 1)} moved or gone; looking for their audio")
+    return search.run(folders)
 
 
 def _last_run(state: State) -> int:
@@ -109,5 +133,5 @@ def _last_run(state: State) -> int:
     return last
 
 
-def _is_under(path: Path, folders: Iterable[Path]) -> bool:
-    return any(path.is_relative_to(folder) for folder in folders)
+def _is_under(path: Path, folders: Sequence[Path]) -> bool:
+    return not folders or any(path.is_relative_to(folder) for folder in folders)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -81,7 +81,7 @@ class Journal(Database):
         From here on, predictions for the old file apply to the new one: only its tag differs.
         """
         old, new = change
-        path, old_state, new_state = os.fsencode(old.path), _identity(old), _identity(new)
+        path, old_state, new_state = os.fsencode(old.path), identity_of(old), identity_of(new)
         fields = fields_to_text(before)
         with self.transaction():
             entry = self.do(
@@ -105,7 +105,7 @@ class Journal(Database):
         """Delete an entry whose change was not made after all."""
         with self.transaction():
             self.do("DELETE FROM journal WHERE id = ?", (entry,))
-            self._move(PREDICTED, os.fsencode(old.path), _identity(new), _identity(old))
+            self._move(PREDICTED, os.fsencode(old.path), identity_of(new), identity_of(old))
 
     def _move(self, columns: tuple[str, str], path: bytes, old: Identity, new: Identity) -> None:
         table, prefix = columns
@@ -155,7 +155,7 @@ class Journal(Database):
         rows = self.do(
             f"SELECT {COLUMNS} FROM journal WHERE id IN (SELECT max(journal.id) FROM journal "
             "JOIN runs ON runs.id = run WHERE kind != 'undo' AND undone_by IS NULL "
-            "GROUP BY path) ORDER BY id DESC"
+            "GROUP BY path, audio) ORDER BY id DESC"
         )
         return [_change(row) for row in rows]
 
@@ -179,10 +179,11 @@ class Journal(Database):
             "SELECT max(run) FROM ("
             "SELECT run FROM journal JOIN runs ON runs.id = run "
             "WHERE path = ? AND journal.id > ? AND kind != 'undo' AND undone_by IS NULL "
+            "AND coalesce(audio = ?, true) "
             "UNION ALL SELECT reverted.undone_by FROM journal "
             "JOIN journal AS reverted ON reverted.id = journal.reverts "
             "WHERE journal.id = ? AND reverted.undone_by != journal.run)",
-            (os.fsencode(change.old.path), change.id, change.id),
+            (os.fsencode(change.old.path), change.id, change.old.audio, change.id),
         ).fetchone()[0]
         return run
 
@@ -203,7 +204,7 @@ class Journal(Database):
         row = self.do(
             "SELECT run FROM journal WHERE path = ? AND reverts = ? AND undone_by IS NULL "
             "AND new_size = ? AND new_mtime_ns = ? ORDER BY id DESC",
-            (os.fsencode(now.path), change.id, *_identity(now)),
+            (os.fsencode(now.path), change.id, *identity_of(now)),
         ).fetchone()
         return None if row is None else int(row[0])
 
@@ -223,40 +224,13 @@ class Journal(Database):
         # The file is again as an earlier run left it, so that run can be undone in turn.
         size, mtime_ns = states[2:] if undone_by is None else states[:2]
         for columns in JOURNALLED:
-            self._move(columns, os.fsencode(now.path), (size, mtime_ns), _identity(now))
+            self._move(columns, os.fsencode(now.path), (size, mtime_ns), identity_of(now))
         if reverts is None:
             return
         was_by = self.do("SELECT undone_by FROM journal WHERE id = ?", (reverts,)).fetchone()[0]
         # An undo that was killed before it replaced the file never marked what it meant to revert.
         if undone_by is None or was_by == run:
             self._set_undone(reverts, run if undone_by is None else None, now)
-
-    def relocate(self, moves: Mapping[Path, Track]) -> None:
-        """Transfer everything known about the old path of each moved file to the new one.
-
-        If only the size matches, the file's present time is stored, since a copy may have lost the
-        old one. Later checks of the content show whether it is the right file.
-        """
-        with self.transaction():
-            for old, now in moves.items():
-                names = (os.fsencode(now.path), os.fsencode(old))
-                for table in ("predictions", "failures", "tags", "journal"):
-                    self.do(f"UPDATE OR REPLACE {table} SET path = ? WHERE path = ?", names)
-                if not self._is_known(now):
-                    for table, prefix in (PREDICTED, *JOURNALLED):
-                        self.do(
-                            f"UPDATE {table} SET {prefix}mtime_ns = ? "
-                            f"WHERE path = ? AND {prefix}size = ?",
-                            (now.mtime_ns, names[0], now.size),
-                        )
-
-    def _is_known(self, now: Track) -> bool:
-        row = self.do(
-            "SELECT 1 FROM journal WHERE path = ? AND "
-            "(?, ?) IN ((old_size, old_mtime_ns), (new_size, new_mtime_ns))",
-            (os.fsencode(now.path), *_identity(now)),
-        ).fetchone()
-        return row is not None
 
     def rehearse(self) -> None:
         """From now on, work on a copy of the journal that is dropped when the state is closed.
@@ -271,15 +245,19 @@ class Journal(Database):
             self.do(f"CREATE INDEX IF NOT EXISTS temp.by_{column} ON journal ({column})")
 
     def last_of_each(self) -> list[Change]:
-        """The last change of each file that is not undone, whether an undo or not."""
+        """The last change of each file that is not undone, whether an undo or not.
+
+        Two files with other audio may have had the same path.
+        """
         rows = self.do(
             f"SELECT {COLUMNS} FROM journal WHERE id IN "
-            "(SELECT max(id) FROM journal WHERE undone_by IS NULL GROUP BY path)"
+            "(SELECT max(id) FROM journal WHERE undone_by IS NULL GROUP BY path, audio)"
         )
         return [_change(row) for row in rows]
 
 
-def _identity(track: Track) -> Identity:
+def identity_of(track: Track) -> Identity:
+    """By what a file is recognised without being read."""
     return track.size, track.mtime_ns
 
 

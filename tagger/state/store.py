@@ -15,11 +15,11 @@ from pathlib import Path
 
 from tagger.errors import DamagedState
 from tagger.state.database import locked, set_aside
-from tagger.state.journal import Journal
+from tagger.state.recognition import Recognition
 from tagger.types import Prediction, TagInfo, Track
 
 
-class State(Journal):
+class State(Recognition):
     """The open state file; a context manager. Raises `StateError` for any error of SQLite."""
 
     charset: str | None = None  # of the tags that are read, see `use_charset`
@@ -63,73 +63,6 @@ class State(Journal):
             (size, mtime_ns) == (track.size, track.mtime_ns) or (audio and audio == track.audio)
             for size, mtime_ns, audio in found
         )
-
-    # --- by the audio -----------------------------------------------------------------------------
-
-    def knows_audio(self) -> bool:
-        """Whether any track can be recognised by its audio."""
-        found = "SELECT EXISTS (SELECT 1 FROM {0} WHERE audio > x'')"
-        return any(self.rows(found.format(table))[0][0] for table in ("predictions", "failures"))
-
-    def save_audio(self, track: Track) -> None:
-        """Store the fingerprint of a track where the same version of its file is known without."""
-        path, identity = os.fsencode(track.path), (track.size, track.mtime_ns)
-        for table in ("predictions", "failures"):
-            self.do(
-                f"UPDATE {table} SET audio = ? "
-                "WHERE path = ? AND size = ? AND mtime_ns = ? AND audio IS NULL",
-                (track.audio, path, *identity),
-            )
-        # A write leaves the audio, so earlier entries of the journal concern the same audio.
-        self.do(
-            "UPDATE journal SET audio = ? WHERE path = ? AND audio IS NULL AND EXISTS "
-            "(SELECT 1 FROM journal AS entry WHERE entry.path = journal.path AND (?, ?) IN "
-            "((entry.old_size, entry.old_mtime_ns), (entry.new_size, entry.new_mtime_ns)))",
-            (track.audio, path, *identity),
-        )
-
-    def recognise(self, track: Track, fingerprint: str, plan: str, decoders: str) -> bool:
-        """Whether there is a result for the same audio, at any path.
-
-        Then `settle_recognised` will store it for this track. Until then nothing is overwritten:
-        two tracks may have swapped their names.
-        """
-        keys = {"predictions": ("plan", plan), "failures": ("decoders", decoders)}
-        for table, (column, value) in keys.items() if track.audio else ():
-            self.do(
-                f"CREATE TEMP TABLE IF NOT EXISTS recognised_{table} AS "
-                f"SELECT *, path AS known_path FROM {table} WHERE false"
-            )
-            columns = [row[1] for row in self.rows(f"PRAGMA table_info({table})")]
-            new = dict.fromkeys(("path", "size", "mtime_ns"), "?")
-            found = self.do(
-                f"INSERT INTO recognised_{table} "
-                f"SELECT {', '.join(new.get(name, name) for name in columns)}, path FROM {table} "
-                f"WHERE audio = ? AND fingerprint = ? AND {column} = ? LIMIT 1",
-                (
-                    os.fsencode(track.path), track.size, track.mtime_ns, track.audio, fingerprint,
-                    value,
-                ),
-            )  # fmt: skip
-            if found.rowcount:
-                return True
-        return False
-
-    def settle_recognised(self) -> None:
-        """Store the results for the tracks that `recognise` found.
-
-        A result moves if the file is gone from the other path, and else both tracks have it.
-        """
-        temporary = self.rows("SELECT name FROM temp.sqlite_master WHERE name LIKE 'recognised_%'")
-        for (name,) in temporary:
-            table = name.removeprefix("recognised_")
-            columns = ", ".join(row[1] for row in self.rows(f"PRAGMA table_info({table})"))
-            with self.transaction():
-                known = self.do(f"SELECT DISTINCT known_path, audio FROM {name}")
-                gone = [row for row in known if not os.path.lexists(row[0])]
-                self.do_many(f"DELETE FROM {table} WHERE path = ? AND audio = ?", gone)
-                self.do(f"INSERT OR REPLACE INTO {table} SELECT {columns} FROM {name}")
-            self.do(f"DROP TABLE {name}")
 
     def save_tag(self, track: Track, tag: TagInfo) -> None:
         """Store the content of a file's tag."""

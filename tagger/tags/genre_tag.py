@@ -128,9 +128,13 @@ def write_genres(
 
 def field_genres(fields: GenreFields) -> tuple[str, ...]:
     """The genres in raw fields, as `read_genres` would return them."""
+    return next(filter(None, genres_by_field(fields)), ())
+
+
+def genres_by_field(fields: GenreFields) -> list[tuple[str, ...]]:
+    """The genres in each raw field, the main one first."""
     raw = ((field, values) for field, values in fields.values.items() if field != NOTE)
-    names = (_names(field, values, joined=True) for field, values in raw)
-    return next(filter(None, names), ())
+    return [_names(field, values, joined=True) for field, values in raw]
 
 
 def restore_fields(path: Path, fields: GenreFields) -> None:

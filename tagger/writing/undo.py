@@ -10,35 +10,40 @@ from tagger.errors import ChangedSince, TagError
 from tagger.files.atomic import check_replaceable
 from tagger.state.journal import Change
 from tagger.state.store import State
-from tagger.tags.genre_tag import field_genres, restore_fields
+from tagger.tags.genre_tag import field_genres, genres_by_field, restore_fields
 from tagger.tags.isolated import read_fields
 from tagger.types import Action, GenreFields, Outcome, Track
-from tagger.writing.encodings import split_genres
 from tagger.writing.interrupts import uninterrupted
+from tagger.writing.moved import has_other_audio, names_of
 from tagger.writing.writer import Writer, examine, identify, reason_of, replace_tag
 
 
-def undo_changes(changes: Iterable[Change], writer: Writer) -> Iterator[Outcome]:
+def undo_changes(
+    changes: Iterable[Change], writer: Writer, *, force: bool = False
+) -> Iterator[Outcome]:
     """One outcome per change; the changes of a file must be in reverse order.
 
-    In a dry run the state rehearses from here on; see `Journal.rehearse`.
+    With `force`, genres that somebody has set since are replaced too. In a dry run the state
+    rehearses from here on; see `Journal.rehearse`.
     """
     if writer.dry_run:
         writer.state.rehearse()
     rehearsed: dict[Path, GenreFields] = {}
     for change in changes:
         path = change.old.path
-        outcome = undo_change(change, writer, rehearsed.get(path))
+        outcome = undo_change(change, writer, rehearsed.get(path), force=force)
         if outcome.action is Action.WOULD_WRITE:
             rehearsed[path] = change.before
         yield outcome
 
 
-def undo_change(change: Change, writer: Writer, rehearsed: GenreFields | None = None) -> Outcome:
-    """Restore the genre fields that a file had before one change.
+def undo_change(
+    change: Change, writer: Writer, rehearsed: GenreFields | None = None, *, force: bool = False
+) -> Outcome:
+    """Restore the genre fields that a file had before one change, and only these.
 
-    A file that has changed since is left alone, as failed; one that was never changed is unchanged.
-    In a dry run, `rehearsed` are the fields that the file would have by now.
+    A file whose genre has changed since is left alone, as failed; one that has the old genre is
+    unchanged. In a dry run, `rehearsed` are the fields that the file would have by now.
     """
     path, state = change.old.path, writer.state
     outcome = Outcome(path, Action.FAILED)
@@ -52,7 +57,12 @@ def undo_change(change: Change, writer: Writer, rehearsed: GenreFields | None = 
         if _note_if_restored(change, now, fields, writer):
             return replace(outcome, action=Action.UNCHANGED, reason="the change was never made")
         genres = field_genres(fields)
-        _check_unchanged(change, now, genres, state)
+        _check_last(change, state)
+        if fields.values == change.before.values and not _is_left_by(change, fields, state):
+            state.mark_undone(change, writer.run, now)
+            return replace(outcome, action=Action.UNCHANGED, reason="it has its old genre again")
+        if not force:
+            _check_unchanged(change, now, fields, state)
         outcome = replace(outcome, existing=genres, genres=field_genres(change.before))
         if writer.dry_run:
             check_replaceable(path, writer.options)
@@ -75,28 +85,6 @@ def undo_change(change: Change, writer: Writer, rehearsed: GenreFields | None = 
         return replace(outcome, action=Action.FAILED, reason=reason_of(error), genres=())
 
 
-def moved_tracks(state: State, old: Path, new: Path) -> dict[Path, Track]:
-    """Files of the journal that were under `old`, are gone from there, and are under `new` now.
-
-    A file there does not count if it has another size, or is as it was before the change (from a
-    backup).
-    """
-    found = {}
-    for change in state.last_of_each():
-        path = change.old.path
-        if path.is_relative_to(old) and not path.exists():
-            moved = new / path.relative_to(old)
-            if moved.is_file() and _is_left_by(change, now := identify(moved)):
-                found[path] = now
-    return found
-
-
-def _is_left_by(change: Change, now: Track) -> bool:
-    same_size = now.size == change.new.size
-    as_before = (now.size, now.mtime_ns) == (change.old.size, change.old.mtime_ns)
-    return same_size and (not as_before or change.old == change.new)
-
-
 def _note_if_restored(change: Change, now: Track, fields: GenreFields, writer: Writer) -> bool:
     """Whether a file does not have a change; if so, record the change as undone.
 
@@ -111,16 +99,39 @@ def _note_if_restored(change: Change, now: Track, fields: GenreFields, writer: W
     return True
 
 
-def _check_unchanged(change: Change, now: Track, genres: tuple[str, ...], state: State) -> None:
-    """Raise `ChangedSince` unless the file is still as the change left it."""
-    path = change.old.path
+def _check_last(change: Change, state: State) -> None:
+    """Raise `ChangedSince` if a later run wrote to the file."""
     if (later := state.later_run(change)) is not None:
-        raise ChangedSince(f"run {later} changed it later; undo that first", path)
-    if now != change.new:
-        raise ChangedSince("it has changed since that run; its tag is left alone", path)
+        raise ChangedSince(f"run {later} changed it later; undo that first", change.old.path)
+
+
+def _check_unchanged(change: Change, now: Track, fields: GenreFields, state: State) -> None:
+    """Raise `ChangedSince` unless the file still has the audio, and the genres of the change.
+
+    Its other tags, size and time do not count.
+    """
+    if has_other_audio(change, now):
+        raise ChangedSince(
+            "its audio is another than then, so it may be another track; --force puts back the "
+            "old genre even so",
+            change.old.path,
+        )
+    if not _is_left_by(change, fields, state):
+        raise ChangedSince(
+            "its genre has changed since that run; it is left alone (--force replaces it)",
+            change.old.path,
+        )
+
+
+def _is_left_by(change: Change, fields: GenreFields, state: State) -> bool:
+    """Whether a file still has the genres that a change left, as names, in each of its fields."""
     left = change.after
     if left is None and (reverted := state.reverted(change)):
         left = field_genres(reverted.before)
-    # Raw fields do not always distinguish one genre that contains ";" from two.
-    if left is not None and split_genres(";".join(left)) != split_genres(";".join(genres)):
-        raise ChangedSince("its genre has changed since that run; it is left alone", path)
+    if left is None:
+        return True
+    ours = names_of(left)
+    # An older tag may hold only the first of our genres, or what it had before.
+    kept = ours.union(*(names_of(names) for names in genres_by_field(change.before)))
+    others = (names_of(names) for names in genres_by_field(fields))
+    return names_of(field_genres(fields)) == ours and all(names <= kept for names in others)

@@ -1,0 +1,130 @@
+"""Files that changed their path, size or time are recognised: by their audio, or as a move says."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from tagger.state.journal import JOURNALLED, PREDICTED, Journal, identity_of
+from tagger.types import Track
+
+TABLES = ("predictions", "failures")
+
+
+class Recognition(Journal):
+    """What is known about a file follows its audio to other paths."""
+
+    def knows_audio(self) -> bool:
+        """Whether any track can be recognised by its audio."""
+        found = "SELECT EXISTS (SELECT 1 FROM {0} WHERE audio > x'')"
+        return any(self.rows(found.format(table))[0][0] for table in TABLES)
+
+    def save_audio(self, track: Track) -> None:
+        """Store the fingerprint of a track where the same version of its file is known without."""
+        path, identity = os.fsencode(track.path), (track.size, track.mtime_ns)
+        for table in TABLES:
+            self.do(
+                f"UPDATE {table} SET audio = ? "
+                "WHERE path = ? AND size = ? AND mtime_ns = ? AND audio IS NULL",
+                (track.audio, path, *identity),
+            )
+        # A write leaves the audio, so earlier entries of the journal concern the same audio.
+        self.do(
+            "UPDATE journal SET audio = ? WHERE path = ? AND audio IS NULL AND EXISTS "
+            "(SELECT 1 FROM journal AS entry WHERE entry.path = journal.path AND (?, ?) IN "
+            "((entry.old_size, entry.old_mtime_ns), (entry.new_size, entry.new_mtime_ns)))",
+            (track.audio, path, *identity),
+        )
+
+    def recognise(self, track: Track, fingerprint: str, plan: str, decoders: str) -> bool:
+        """Whether there is a result for the same audio, at any path.
+
+        Then `settle_recognised` will store it for this track. Until then nothing is overwritten:
+        two tracks may have swapped their names.
+        """
+        keys = {"predictions": ("plan", plan), "failures": ("decoders", decoders)}
+        for table, (column, value) in keys.items() if track.audio else ():
+            self.do(
+                f"CREATE TEMP TABLE IF NOT EXISTS recognised_{table} AS "
+                f"SELECT *, path AS known_path FROM {table} WHERE false"
+            )
+            columns = [row[1] for row in self.rows(f"PRAGMA table_info({table})")]
+            new = dict.fromkeys(("path", "size", "mtime_ns"), "?")
+            found = self.do(
+                f"INSERT INTO recognised_{table} "
+                f"SELECT {', '.join(new.get(name, name) for name in columns)}, path FROM {table} "
+                f"WHERE audio = ? AND fingerprint = ? AND {column} = ? LIMIT 1",
+                (
+                    os.fsencode(track.path), track.size, track.mtime_ns, track.audio, fingerprint,
+                    value,
+                ),
+            )  # fmt: skip
+            if found.rowcount:
+                return True
+        return False
+
+    def settle_recognised(self) -> None:
+        """Store the results for the tracks that `recognise` found.
+
+        A result moves if the file is gone from the other path, and else both tracks have it.
+        """
+        temporary = self.rows("SELECT name FROM temp.sqlite_master WHERE name LIKE 'recognised_%'")
+        for (name,) in temporary:
+            table = name.removeprefix("recognised_")
+            columns = ", ".join(row[1] for row in self.rows(f"PRAGMA table_info({table})"))
+            query = f"SELECT known_path, audio, min(path) FROM {name} GROUP BY known_path, audio"
+            with self.transaction():
+                gone = [row for row in self.rows(query) if not os.path.lexists(row[0])]
+                self.do_many(
+                    f"DELETE FROM {table} WHERE path = ? AND audio = ?", (row[:2] for row in gone)
+                )
+                self.do(f"INSERT OR REPLACE INTO {table} SELECT {columns} FROM {name}")
+                # The journal follows, unless it knows the new path as that of another copy.
+                self.do_many(
+                    "UPDATE journal SET path = ?3 WHERE path = ?1 AND audio = ?2 AND NOT EXISTS "
+                    "(SELECT 1 FROM journal AS other WHERE other.path = ?3 AND other.audio = ?2)",
+                    gone,
+                )
+            self.do(f"DROP TABLE {name}")
+
+    def relocate(self, moves: Sequence[tuple[Track, Track]]) -> None:
+        """Transfer everything known about the old place of each moved file to the present one.
+
+        If only the size matches, the file's present time is stored, since a copy may have lost the
+        old one. Later checks of the content show whether it is the right file.
+        """
+        with self.transaction():
+            # In two steps, since files may have swapped their names.
+            for number, (old, _) in enumerate(moves):
+                for table in (*TABLES, "journal"):
+                    self.do(
+                        f"UPDATE OR REPLACE {table} SET path = ? "
+                        "WHERE path = ? AND (audio = ? OR audio IS NULL)",
+                        (_placeholder(number), os.fsencode(old.path), old.audio),
+                    )
+            for number, (_, now) in enumerate(moves):
+                path = os.fsencode(now.path)
+                for table in (*TABLES, "journal"):
+                    self.do(
+                        f"UPDATE OR REPLACE {table} SET path = ? WHERE path = ?",
+                        (path, _placeholder(number)),
+                    )
+                if not self._is_known(now):
+                    for table, prefix in (PREDICTED, *JOURNALLED):
+                        self.do(
+                            f"UPDATE {table} SET {prefix}mtime_ns = ? "
+                            f"WHERE path = ? AND {prefix}size = ?",
+                            (now.mtime_ns, path, now.size),
+                        )
+
+    def _is_known(self, now: Track) -> bool:
+        row = self.do(
+            "SELECT 1 FROM journal WHERE path = ? AND "
+            "(?, ?) IN ((old_size, old_mtime_ns), (new_size, new_mtime_ns))",
+            (os.fsencode(now.path), *identity_of(now)),
+        ).fetchone()
+        return row is not None
+
+
+def _placeholder(number: int) -> bytes:
+    return b"\0%d" % number  # no path has a zero byte
