@@ -76,7 +76,7 @@ def _changes(request: UndoRequest, state: State, progress: Progress) -> tuple[st
         if not state.has_run(run):
             raise StateError(f"there is no run {run} in {state.path}; see: tag-genres undo --list")
     if request.moved:
-        _follow_library(*request.moved, state, progress)
+        _follow_library(request, request.moved, state, progress)
 
     def find() -> list[Change]:
         return state.changes(*runs) if runs else state.last_changes()
@@ -94,7 +94,7 @@ def _changes(request: UndoRequest, state: State, progress: Progress) -> tuple[st
     if missing:
         near = [change for change in missing if change.id in chosen]
         folders = [*filter(Path.is_dir, request.paths), *(folders_of(near, state) if near else ())]
-        state.relocate(_searched(Search(missing, state), folders, progress))
+        state.relocate(_searched(Search(missing, state, force=request.force), folders, progress))
         found = find()
         chosen |= {change.id for change in found if _is_under(change.old.path, request.paths)}
     found = [change for change in found if change.id in chosen]
@@ -103,11 +103,14 @@ def _changes(request: UndoRequest, state: State, progress: Progress) -> tuple[st
     return what, found
 
 
-def _follow_library(old: Path, new: Path, state: State, progress: Progress) -> None:
+def _follow_library(
+    request: UndoRequest, moved: tuple[Path, Path], state: State, progress: Progress
+) -> None:
     """Find the files of a library at its new place."""
+    old, new = moved
     last = state.last_of_each()
     missing = [each for each in last if _is_under(each.old.path, [old]) and is_missing(each)]
-    moves = _searched(Search(missing, state, (old, new)), [new], progress)
+    moves = _searched(Search(missing, state, moved, request.force), [new], progress)
     moves = [move for move in moves if _is_under(move[1].path, [new])]
     if not moves and not any(_is_under(change.old.path, [new]) for change in last):
         raise StateError(

@@ -159,6 +159,14 @@ class Journal(Database):
         )
         return [_change(row) for row in rows]
 
+    def in_effect(self, path: Path) -> list[Change]:
+        """The changes and undos of files at this path that are not undone, latest first."""
+        rows = self.rows(
+            f"SELECT {COLUMNS} FROM journal WHERE path = ? AND undone_by IS NULL ORDER BY id DESC",
+            (os.fsencode(path),),
+        )
+        return [_change(row) for row in rows]
+
     def last_change(self) -> Change | None:
         """The change that was journalled last, if it is not undone."""
         row = self.do(f"SELECT {COLUMNS} FROM journal ORDER BY id DESC").fetchone()

@@ -13,6 +13,7 @@ from tagger.errors import TagError
 from tagger.files.scan import find_tracks
 from tagger.state.journal import Change
 from tagger.state.store import State
+from tagger.tags.genre_tag import field_genres
 from tagger.tags.isolated import read_tag, with_audio
 from tagger.types import Track
 from tagger.writing.writer import identify
@@ -70,22 +71,30 @@ def folders_of(missing: Iterable[Change], state: State) -> list[Path]:
 class _Wanted:
     """A missing file, and where it may be now."""
 
-    change: Change  # the last of this file
+    change: Change
+    in_effect: Sequence[Change]  # of the same file, latest first
     now: Track | None = None
-    is_sure: bool = False  # it has the genres that the change left
 
-    def is_at(self, now: Track, genres: Sequence[str]) -> bool:
-        """Note a place. Of several copies, one with the right genres is the file itself."""
-        after, old, new = self.change.after, self.change.old, self.change.new
-        self.is_sure = after is None or same_genres(after, genres)
-        if not new.audio:  # of an earlier version: only the size and the genres can tell
-            is_backup = (now.size, now.mtime_ns) == (old.size, old.mtime_ns) and old != new
-            if is_backup or not (now.size == new.size or (after and self.is_sure)):
-                self.is_sure = False
-                return False
-        if self.now is None or self.is_sure:
+    def is_at(self, now: Track, genres: Sequence[str], *, is_guess: bool) -> bool:
+        """Note a place, and return whether it is surely the file: it has the genres it was left.
+
+        A copy from before the change, such as a backup, is not the file. If an undo was killed, the
+        file may have the genres of either side.
+        """
+        last = self.in_effect[0]
+        is_sure = any(
+            each.after is None or same_genres(each.after, genres) for each in self.in_effect
+        )
+        is_old = (now.size, now.mtime_ns) == (last.old.size, last.old.mtime_ns)
+        if is_old and last.old != last.new:
+            return False
+        if not is_sure and same_genres(field_genres(last.before), genres):
+            return False
+        if not (last.new.audio or now.size == last.new.size or (last.after and is_sure)):
+            return False  # of an earlier version: only the size and the genres can tell
+        if is_sure or (is_guess and self.now is None):
             self.now = now
-        return self.is_sure
+        return is_sure
 
 
 @dataclass
@@ -95,6 +104,7 @@ class Search:
     missing: Sequence[Change]
     state: State
     moved: tuple[Path, Path] | None = None
+    force: bool = False  # somebody may have set other genres since
     _by_audio: dict[bytes, list[_Wanted]] = field(default_factory=dict)
     _taken: set[Path] = field(default_factory=set)
     _owners: dict[Path, Change] = field(default_factory=dict)
@@ -104,14 +114,18 @@ class Search:
 
         Reads the audio of files there until all are found.
         """
-        last = {_key(change): change for change in self.state.last_of_each()}
-        self._owners = {change.old.path: change for change in last.values()}
-        wanted = {_key(change): _Wanted(last.get(_key(change), change)) for change in self.missing}
+        self._owners = {change.old.path: change for change in self.state.last_of_each()}
+        wanted: dict[tuple[Path, bytes | None], _Wanted] = {}
+        for change in self.missing:
+            if _key(change) not in wanted:
+                entries = self.state.in_effect(change.old.path)
+                same = [entry for entry in entries if _key(entry) == _key(change)]
+                wanted[_key(change)] = _Wanted(change, same or [change])
         for each in wanted.values():
             if audio := each.change.new.audio:
                 self._by_audio.setdefault(audio, []).append(each)
             for path in self._guesses(each.change.old.path):
-                self._offer(path, None if audio else each)
+                self._offer(path, each)
         suffixes = {change.old.path.suffix.casefold() for change in self.missing}
         for item in find_tracks(folders) if folders and self._by_audio else ():
             if isinstance(item, Track) and item.path.suffix.casefold() in suffixes:
@@ -132,8 +146,8 @@ class Search:
         found = dict.fromkeys([*guesses, *map(Path, forms)])
         return [each for each in found if each != path and each.is_file()]
 
-    def _offer(self, path: Path, unknown: _Wanted | None = None) -> None:
-        """Note a file, if it is one of those that are missing."""
+    def _offer(self, path: Path, guess: _Wanted | None = None) -> None:
+        """Note a file, if it is one of those that are missing, or the one that it may be."""
         owner = self._owners.get(path)
         if path in self._taken or (owner is not None and not is_missing(owner)):
             return
@@ -141,15 +155,17 @@ class Search:
             now = with_audio(identify(path))
         except OSError:
             return
-        candidates = [unknown] if unknown else self._by_audio.get(now.audio or b"", [])
+        candidates = self._by_audio.get(now.audio or b"", [])
+        found = [guess] if guess and not guess.change.new.audio else candidates
         # A file keeps its name more often than its folder.
-        for each in sorted(candidates, key=lambda it: it.change.old.path.name != path.name):
-            if each.is_at(now, _genres(path)):
+        for each in sorted(found, key=lambda it: it.change.old.path.name != path.name):
+            is_guess = each is guess or self.force
+            if each.is_at(now, _genres(path), is_guess=is_guess):
                 self._taken.add(path)
-                if not unknown and now.audio:
+                if each in candidates:
                     candidates.remove(each)
-                    if not candidates:
-                        del self._by_audio[now.audio]
+                if now.audio and not candidates:
+                    self._by_audio.pop(now.audio, None)
                 return
 
 

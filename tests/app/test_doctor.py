@@ -346,7 +346,7 @@ def test_a_damaged_state_file_is_reported_and_left_as_it_is(home: Path, ours: bo
 
 def test_a_damaged_page_is_reported(state: Path, home: Path) -> None:
     content = bytearray(state.read_bytes())
-    content[4096:8192] = b"\xff" * 4096
+    content[8192:12288] = b"\xff" * 4096
     state.write_bytes(content)
     report = reported("--state", state)
     assert report["state"]["check"] != "ok" and not report["state"]["fatal"]

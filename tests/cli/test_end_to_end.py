@@ -205,9 +205,8 @@ def test_ctrl_c_keeps_what_is_done_and_a_second_run_goes_on(
 ) -> None:
     music = tmp_path / "Music"
     music.mkdir()
-    song = make("flac", tmp_path)
     for number in range(TRACKS):
-        shutil.copy(song, music / f"{number:04}.flac")
+        song(music / f"{number:04}.flac")
     # It is decoded for longer than the test runs, so that even a late signal interrupts the run.
     endless = music / "endless.mp3"
     endless.write_bytes(b"\xff\xfb\x90\0")

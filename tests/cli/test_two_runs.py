@@ -16,7 +16,8 @@ from pathlib import Path
 
 import pytest
 from helpers.command import SCRIPT, environment
-from helpers.containers import packets, sound
+from helpers.containers import packets
+from helpers.known import song
 
 from tagger.tags.genre_tag import read_genres, read_tag
 
@@ -36,7 +37,7 @@ class Place:
             folder.mkdir()
         for number in range(TRACKS):
             kind, suffix = (("flac", "flac"), ("mp3", "mp3"))[number % 2]
-            (self.music / f"{number:02}.{suffix}").write_bytes(sound(kind))
+            song(self.music / f"{number:02}.{suffix}", kind=kind)
 
     music = property(lambda self: self.root / "Music")
     home = property(lambda self: self.root / "home")

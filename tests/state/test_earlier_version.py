@@ -18,6 +18,7 @@ import pytest
 from helpers.command import LIBRARY
 from helpers.known import Recorder, bundled, rows_of
 from helpers.recall import decoders, recall
+from helpers.tagged import tag_with_mutagen
 
 from tagger.app.tag import TagRequest, tag_library
 from tagger.app.undo import UndoRequest, undo_tags
@@ -45,7 +46,7 @@ def library(tmp_path: Path) -> Path:
     for name, genres in GENRES.items():
         shutil.copy(LIBRARY / name, folder / name)
         if genres and name != OGG:
-            write_genres(folder / name, genres)
+            tag_with_mutagen(folder / name, genre=list(genres))
     return folder
 
 
