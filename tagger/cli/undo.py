@@ -48,6 +48,11 @@ from tagger.cli.values import absolute, all_absolute
     callback=absolute,
     help="Where the library is now.",
 )
+@click.option(
+    "--force",
+    is_flag=True,
+    help="Also replace a genre that was set since, and files whose audio has changed since.",
+)
 @change_options
 @config_option
 def undo(
@@ -58,11 +63,13 @@ def undo(
     paths: tuple[Path, ...],
     old_place: Path | None,
     new_place: Path | None,
+    force: bool,
 ) -> None:
     """Put back the genres that a run replaced.
 
-    A file that has changed since is left alone and listed. An undo is a run too and can itself be
-    undone. Exit codes are those of tag-genres.
+    It finds files that were renamed or moved, and leaves other tags as they are now. A file whose
+    genre was changed since is left alone and listed. An undo is a run too and can itself be undone.
+    Exit codes are those of tag-genres.
     """
     console = Console(change.quiet, change.verbose, diff=change.dry_run)
     if (old_place is None) != (new_place is None):
@@ -82,6 +89,7 @@ def undo(
             moved=moved,
             state=change.state,
             dry_run=change.dry_run,
+            force=force,
             writing=change.writing,
         )
         what, summary = undo_tags(request, console)

@@ -21,7 +21,7 @@ DIGEST_BYTES = 16
 SMALL = 1 << 18  # bytes of audio that are hashed as a whole
 PIECES, PIECE = 4, 8192  # places, and bytes at each
 MORE_PIECES = 96  # places where most pieces are one byte, repeated: the silence of PCM
-_FINDERS = (
+FINDERS = (
     (re.compile(rb"fLaC"), audio_chunks.flac),
     (re.compile(rb"OggS"), audio_pages.ogg),
     (re.compile(rb"....(ftyp|moov|mdat|free|skip|wide|pnot)", re.DOTALL), audio_boxes.mp4),
@@ -60,7 +60,7 @@ def find_audio(file: IO[bytes]) -> Audio:
     for blanks in (False, True):
         start = audio_chunks.skip_front(file, end, blanks=blanks)
         head = read_at(file, start, 16)
-        if find := next((find for mark, find in _FINDERS if mark.match(head)), None):
+        if find := next((find for mark, find in FINDERS if mark.match(head)), None):
             break
     audio = (find or audio_chunks.bare)(file, start, end)
     audio.parts = [(at, min(stop, end)) for at, stop in audio.parts if at < min(stop, end)]

@@ -101,6 +101,7 @@ CASES: dict[str, dict[str, tuple[list[str], dict[str, Any]]]] = {
         "paths": (["--path", "/a", "--path", "/b"], {"paths": (ROOT / "a", ROOT / "b")}),
         "old_place": (["--from", "/a", "--to", "/"], {"moved": (ROOT / "a", ROOT)}),
         "new_place": (["--from", "/b", "--to", "/"], {"moved": (ROOT / "b", ROOT)}),
+        "force": (["--force"], {"force": True}),
         "dry_run": (["--dry-run"], {"dry_run": True, "console.diff": True}),
         "config": (["--config", "config.toml"], {"state": ROOT / "config.db"}),
     },
