@@ -42,6 +42,7 @@ HEAVY = (
     "soundfile",
     "mutagen",
     "huggingface_hub",
+    "openpyxl",
 )
 FILES = sorted(path.relative_to(ROOT) for root in LAYERS for path in (ROOT / root).rglob("*.py"))
 

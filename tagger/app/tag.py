@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -30,6 +31,7 @@ from tagger.models.checkpoint import ModelInfo
 from tagger.models.find import find_model
 from tagger.report.table import write_csv
 from tagger.report.target import check_target
+from tagger.report.workbook import check_rows, check_workbook, in_workbook
 from tagger.state.store import State, open_state
 from tagger.types import (
     DEFAULT_MODEL,
@@ -58,12 +60,18 @@ class TagRequest:
     by: str = "track"  # one of albums.BY
     only_missing: bool = False  # do not predict a track that has a genre
     skip: Sequence[str] = ()  # genres and suffixes; a track that has one is not predicted
-    csv: Path = Path("genres.csv")
+    csv: Path | None = Path("genres.csv")
+    xlsx: Path | None = None
     all_probabilities: bool = False
     state: Path | None = None
     policy: Policy = field(default_factory=Policy)
     options: PredictOptions = field(default_factory=PredictOptions)
     writing: WriteOptions = field(default_factory=WriteOptions)
+
+    @property
+    def reports(self) -> list[Path]:
+        """The files that list the results."""
+        return [report for report in (self.csv, self.xlsx) if report is not None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,27 +98,38 @@ def tag_library(request: TagRequest, progress: Progress) -> Summary:
     Raises `LibraryError` if there is no track, and the errors of models and state.
     """
     request = _with_listed(request)
-    check_target(request.csv)
+    if request.csv:
+        check_target(request.csv)
+    if request.xlsx:
+        check_workbook(request.xlsx)
     models = _find_models(request, progress)
     name = " + ".join(info.name for info in models)
     with open_state(request.state, progress.say) as state, state.locked(progress.say):
         forget_unfinished(state)
         state.use_charset(request.writing.tags.charset)
         tracks = _scan(request, state, models, progress)
+        if request.xlsx:
+            check_rows(request.xlsx, tracks[0].count())
         _predict(tracks, request, progress)
         summary = Summary(state=request.state, models=models)
         writing = request.write_tags and not request.dry_run
         if writing:
             summary.run = state.begin_run("tag", name, _folders(request.paths))
             clear_folders(tracks[0].folders())
-        clear_scratch(request.csv.absolute().parent)
+        for report in request.reports:
+            clear_scratch(report.absolute().parent)
         writer = Writer(state, summary.run, request.writing, models)
         outcomes = _outcomes(_results(tracks, request), request, writer)
         label = "writing" if writing else "reporting"
         rows = shown(outcomes, tracks[0].count(), label, summary, progress)
         labels = combined_labels(models, request.policy) if request.all_probabilities else ()
         with undoable(summary, state, progress):  # each tag is written just before its row
-            write_csv(rows, request.csv, progress.say, model=name, labels=labels)
+            if request.xlsx:
+                rows = in_workbook(rows, request.xlsx, progress.say, model=name, labels=labels)
+            if request.csv:
+                write_csv(rows, request.csv, progress.say, model=name, labels=labels)
+            else:
+                deque(rows, maxlen=0)
     return summary
 
 
@@ -187,7 +206,7 @@ def _with_listed(request: TagRequest) -> TagRequest:
 
 def _refuse_reports(paths: Sequence[Path]) -> None:
     for path in paths:
-        if path.suffix.lower() == ".csv" and path.is_file():
+        if path.suffix.lower() in (".csv", ".xlsx") and path.is_file():
             raise LibraryError(
                 f"{path} is a report, not music; to write the genres that you edited in it: "
                 f"tag-genres apply {shlex.quote(str(path))}"

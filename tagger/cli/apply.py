@@ -15,7 +15,7 @@ from tagger.cli.values import text_encoding
 
 
 @click.command(cls=Command)
-@click.argument("file", metavar="FILE.csv", type=click.Path(path_type=Path))
+@click.argument("file", metavar="FILE.csv|.xlsx", type=click.Path(path_type=Path))
 @click.option(
     "--all",
     "every",
@@ -43,9 +43,9 @@ def apply(
     """Write the genres that you edited in a report.
 
     Change the `genre` cells of genres.csv in a spreadsheet or an editor (separate several genres
-    with "; "), save it as CSV, and apply it: each row that you changed is written, unless the file
-    already has that genre. A file whose genre has changed since the report is left alone and
-    listed. Exit codes are those of tag-genres.
+    with "; "), save it as CSV or .xlsx, and apply it: each row that you changed is written, unless
+    the file already has that genre. A file whose genre has changed since the report is left alone
+    and listed. Exit codes are those of tag-genres.
     """
     console = Console(change.quiet, change.verbose, diff=change.dry_run)
     from tagger.cli.logfile import logged
@@ -64,4 +64,4 @@ def apply(
             writing=change.writing,
         )
         summary = apply_csv(request, console)
-    end(console, summary, summary_lines(summary, None))
+    end(console, summary, summary_lines(summary))

@@ -89,8 +89,8 @@ def _scores(ranked: Iterable[tuple[str, float]]) -> str:
     return " · ".join(islice(scores, SHOWN_SCORES))
 
 
-def summary_lines(summary: Summary, csv: Path | None) -> Iterator[str]:
-    """The closing lines of a run; `csv` is the path of its report."""
+def summary_lines(summary: Summary, *reports: Path) -> Iterator[str]:
+    """The closing lines of a run that wrote these reports."""
     actions = summary.actions
     counts = [f"{a.value.replace('-', ' ')} {actions[a]:,}" for a in Action if actions[a]]
     yield " · ".join(counts) or "nothing to do"
@@ -103,10 +103,11 @@ def summary_lines(summary: Summary, csv: Path | None) -> Iterator[str]:
         yield f"the models agree on {summary.agreed[True]:,} of {predicted:,} tracks"
     if summary.untaggable:
         yield f"cannot be tagged: {_files(summary.untaggable)} (predicted only)"
-    where = csv if csv and str(csv) != "-" else "the report"
-    yield from failure_lines(summary, f"see `reason` in {where}" if csv else "--verbose shows them")
-    if csv and str(csv) != "-":
-        yield f"report: {csv}"
+    files = [str(report) for report in reports if str(report) != "-"]
+    where = f"see `reason` in {files[0] if files else 'the report'}"
+    yield from failure_lines(summary, where if reports else "--verbose shows them")
+    if files:
+        yield f"report: {', '.join(files)}"
     if actions[Action.WOULD_WRITE]:
         yield "no file was changed; run without --dry-run to write the tags"
     if summary.how_to_undo:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from tagger.audio.windows import Count
 from tagger.cli.values import check_exclude, code_page, not_nan, window_count, without_empty
@@ -246,4 +247,38 @@ def predict_options(
         device=device,
         precision=precision,
         decode_timeout=decode_timeout,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ReportOptions:
+    """Where the results are listed."""
+
+    csv: Path | None
+    xlsx: Path | None
+    all_probabilities: bool
+
+
+@option_group(
+    click.option(
+        "--csv",
+        type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
+        default=Path("genres.csv"),
+        show_default=True,
+        help="Where the report goes; - is stdout.",
+    ),
+    click.option(
+        "--xlsx",
+        type=click.Path(path_type=Path, dir_okay=False),
+        metavar="FILE.xlsx",
+        help="Write the report as an Excel workbook; no CSV unless --csv is given too.",
+    ),
+    click.option("--all-probabilities", is_flag=True, help="Add a column for each label."),
+)
+def report_options(*, csv: Path, xlsx: Path | None, all_probabilities: bool) -> ReportOptions:
+    """For a command that lists results: it takes `ReportOptions`."""
+    source = click.get_current_context().get_parameter_source("csv")
+    only_xlsx = xlsx is not None and source is ParameterSource.DEFAULT
+    return ReportOptions(
+        csv=None if only_xlsx else csv, xlsx=xlsx, all_probabilities=all_probabilities
     )

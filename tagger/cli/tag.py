@@ -14,7 +14,14 @@ from tagger.cli.console import Console, end, end_explained, exit_on_errors
 from tagger.cli.doctor import doctor
 from tagger.cli.messages import summary_lines
 from tagger.cli.models import models
-from tagger.cli.options import ChangeOptions, genre_change_options, predict_options, scan_options
+from tagger.cli.options import (
+    ChangeOptions,
+    ReportOptions,
+    genre_change_options,
+    predict_options,
+    report_options,
+    scan_options,
+)
 from tagger.cli.rules import Rules, rules_options
 from tagger.cli.undo import undo
 from tagger.cli.values import ModelName
@@ -52,14 +59,7 @@ Exit codes: 0 all done, 1 nothing could be done, 2 wrong usage,
 @click.option("--write-tags", is_flag=True, help="Write the genre into each file's own tag.")
 @click.option("--explain", is_flag=True, help="Show how each track gets its genre; write nothing.")
 @rules_options
-@click.option(
-    "--csv",
-    type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
-    default=Path("genres.csv"),
-    show_default=True,
-    help="Where the report goes; - is stdout.",
-)
-@click.option("--all-probabilities", is_flag=True, help="Add a column for each label.")
+@report_options
 @click.option(
     "--model",
     type=ModelName(),
@@ -80,13 +80,12 @@ def main(
     change: ChangeOptions,
     scan: ScanOptions,
     options: PredictOptions,
+    reports: ReportOptions,
     rules: Rules,
     *,
     paths: tuple[Path, ...],
     write_tags: bool,
     explain: bool,
-    csv: Path,
-    all_probabilities: bool,
     model: tuple[str, ...],
 ) -> None:
     """Predict the genre of every track under each PATH, and write it if asked.
@@ -99,7 +98,7 @@ def main(
     `tag-genres models` lists and downloads models that know more genres, and `tag-genres doctor`
     checks this machine.
     """
-    console = _console(change, csv)
+    console = _console(change, reports.csv)
     _check(paths, scan, rules)
     from tagger.cli.logfile import logged
 
@@ -115,8 +114,9 @@ def main(
             by=rules.by,
             only_missing=rules.only_missing,
             skip=rules.skip,
-            csv=csv,
-            all_probabilities=all_probabilities,
+            csv=reports.csv,
+            xlsx=reports.xlsx,
+            all_probabilities=reports.all_probabilities,
             state=change.state,
             policy=rules.policy,
             options=options,
@@ -125,7 +125,7 @@ def main(
         if explain:
             end_explained(explain_library(request, console))
         summary = tag_library(request, console)
-    end(console, summary, summary_lines(summary, request.csv))
+    end(console, summary, summary_lines(summary, *request.reports))
 
 
 def _check(paths: tuple[Path, ...], scan: ScanOptions, rules: Rules) -> None:
@@ -136,7 +136,7 @@ def _check(paths: tuple[Path, ...], scan: ScanOptions, rules: Rules) -> None:
     rules.check()
 
 
-def _console(change: ChangeOptions, csv: Path) -> Console:
+def _console(change: ChangeOptions, csv: Path | None) -> Console:
     console = Console(change.quiet, change.verbose, diff=change.dry_run and str(csv) != "-")
     if config := found_config():
         console.say(f"config: {config}")

@@ -35,6 +35,28 @@ class Row:
 
     number: int  # as a spreadsheet counts: usually the header is row 1
     cells: dict[str, str]  # by the name of their column
+    not_text: frozenset[str] = frozenset()  # the columns in which a workbook has a date or an error
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """The names of the columns of a table."""
+
+    names: list[str]  # in lower case, with spaces as "_"
+    columns: dict[str, int]  # the place of each; of several with one name, the first
+    lacking: list[Names]  # needed columns that are not there
+
+    @classmethod
+    def of(cls, cells: Sequence[str], needed: Sequence[Names]) -> Header:
+        """The header in these cells; each needed column gets the first of its names too."""
+        names = ["_".join(cell.casefold().split()) for cell in cells]
+        columns = {name: names.index(name) for name in names}
+        for synonyms in needed:
+            found = next(filter(columns.__contains__, synonyms), None)
+            if found is not None:
+                columns[synonyms[0]] = columns[found]
+        lacking = [synonyms for synonyms in needed if synonyms[0] not in columns]
+        return cls(names, columns, lacking)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,22 +116,24 @@ def _unmarked(data: bytes) -> str:
 
 def _find_header(path: Path, text: str, needed: Sequence[Names]) -> tuple[str, dict[str, int]]:
     """The first separator that gives all needed columns, and the place of each column."""
-    attempts: list[tuple[list[Names], list[str]]] = []
+    headers = []
     for separator in SEPARATORS:
         # Not strict: with the wrong separator, quotes are in the middle of cells.
         rows = (cells for _, cells in _parse(path, text, separator, strict=False))
-        header = ["_".join(cell.casefold().split()) for cell in next(filter(_is_filled, rows), [])]
-        lacking = [names for names in needed if not set(names) & set(header)]
-        if not lacking:
-            columns = {name: header.index(name) for name in header}
-            found = {names[0]: next(filter(columns.__contains__, names)) for names in needed}
-            return separator, columns | {name: columns[other] for name, other in found.items()}
-        attempts.append((lacking, header))
-    lacking, header = min(attempts, key=lambda attempt: (len(attempt[0]), -len(attempt[1])))
-    missing = " and no column ".join(" or ".join(names) for names in lacking)
-    raise ReportError(
+        first = next((cells for cells in rows if _is_filled(cells)), [])
+        headers.append(Header.of(first, needed))
+        if not headers[-1].lacking:
+            return separator, headers[-1].columns
+    raise no_columns(path, headers)
+
+
+def no_columns(path: Path, headers: Sequence[Header]) -> ReportError:
+    """The error of a table that lacks needed columns, by any of its possible headers."""
+    best = min(headers, key=lambda header: (len(header.lacking), -len(header.names)))
+    missing = " and no column ".join(" or ".join(names) for names in best.lacking)
+    return ReportError(
         f"{path} has no column {missing}; its first row must name the columns, but names "
-        f"{', '.join(header) or 'none'}",
+        f"{', '.join(best.names) or 'none'}",
         path,
     )
 

@@ -7,11 +7,11 @@ from functools import lru_cache
 
 LONGEST = 5000  # characters of a line on a terminal or in the log; any path fits
 # Control characters other than a newline, line separators, marks that change the direction of text,
-# invisible characters, and surrogates. The joiners U+200C and U+200D are not among them: Persian,
-# many Indian scripts and emoji are spelled with them.
+# invisible characters, what XML cannot hold, and surrogates. The joiners U+200C and U+200D are not
+# among them: Persian, many Indian scripts and emoji are spelled with them.
 UNSAFE = re.compile(
     "[\x00-\x09\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff"
-    "\ufff9-\ufffb\ud800-\udfff]"
+    "\ufff9-\ufffb\ufffe\uffff\ud800-\udfff]"
 )
 # Characters that start a formula in a spreadsheet; the wide ones do in Japanese spreadsheets. An
 # apostrophe in front turns the cell into text. Text that already has apostrophes there gets one

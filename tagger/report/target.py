@@ -21,6 +21,7 @@ COLUMNS = (
     "new_genre", "heard",
 )  # fmt: skip
 STDOUT = Path("-")
+WORKBOOKS = (".xlsx", ".xls", ".ods")
 
 Cell = str | float | int | None
 Notify = Callable[[str], None]
@@ -29,28 +30,30 @@ Read = Callable[[Path], Iterator[list[str]]]
 NO_REPORT = (ValueError, KeyError, csv.Error)
 
 
-def check_target(target: Path) -> None:
+def check_target(target: Path, option: str = "--csv") -> None:
     """Raise `ReportError` now, rather than after hours, if the report cannot go there."""
     from tagger.files.scan import SUFFIXES  # loads what a scan needs; --help must not
 
     if target.suffix.lower() in SUFFIXES:
-        raise ReportError(f"{target} has the suffix of a music file; name another with --csv")
+        raise ReportError(f"{target} has the suffix of a music file; name another with {option}")
+    if target.suffix.lower() in WORKBOOKS and option == "--csv":
+        raise ReportError(f"{target} has the suffix of a workbook; use --xlsx, or name a file.csv")
     if target != STDOUT and not os.access(target.absolute().parent, os.W_OK):
         raise ReportError(
             f"{target} cannot be written (no such folder, or a read-only one); "
-            "name another with --csv"
+            f"name another with {option}"
         )
 
 
 @contextmanager
-def written_or_refused(target: Path) -> Iterator[None]:
-    """Turn an `OSError` in the block into a `ReportError`."""
+def written_or_refused(target: Path, option: str = "--csv") -> Iterator[None]:
+    """Turn an `OSError` in the block into a `ReportError`; `option` names the target."""
     try:
         yield
     except OSError as error:
         reason = error.strerror or error
         raise ReportError(
-            f"{target} cannot be written ({reason}); name another with --csv"
+            f"{target} cannot be written ({reason}); name another with {option}"
         ) from error
 
 

@@ -1,8 +1,9 @@
-"""A person's edits of a report, as Excel, LibreOffice or a text editor saved it."""
+"""A person's edits of a report, as Excel, LibreOffice or a text editor saved it: CSV or .xlsx."""
 
 from __future__ import annotations
 
 import codecs
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from tagger.errors import ReportError
 from tagger.report.code_pages import is_code_page
 from tagger.report.csv_reader import CsvFormat, Row, read_rows
 from tagger.report.escape import plain_text
+from tagger.report.workbook_reader import is_workbook, read_workbook
 from tagger.writing.encodings import Decoder, split_genres
 
 NEEDED = (("path",), ("genre",))
@@ -36,11 +38,8 @@ def read_edits(path: Path, encoding: str | None = None) -> list[Edit]:
     genres each get a `problem`. Raises `ReportError` for a file that is not such a table, or is
     damaged.
     """
-    form = CsvFormat(any_encoding=True)
     page = codecs.lookup(encoding).name if encoding else None
-    if page and (page == "utf-8" or not is_code_page(page)):
-        form = CsvFormat(encoding=page)
-    table = [row for row in read_rows(path, NEEDED, form) if row.cells.get("path", "").strip()]
+    table = [row for row in _read_table(path, page) if row.cells.get("path", "").strip()]
     decoder = Decoder((row.cells for row in table), page)
     rows: dict[Path, list[Edit]] = {}
     for row in table:
@@ -48,6 +47,14 @@ def read_edits(path: Path, encoding: str | None = None) -> list[Edit]:
         rows.setdefault(edit.path, []).append(edit)
     settled = (edit for same_file in rows.values() for edit in _settle(same_file))
     return sorted(settled, key=lambda edit: edit.row)
+
+
+def _read_table(path: Path, encoding: str | None) -> Iterator[Row]:
+    if is_workbook(path):
+        return read_workbook(path, NEEDED)
+    if encoding and (encoding == "utf-8" or not is_code_page(encoding)):
+        return read_rows(path, NEEDED, CsvFormat(encoding=encoding))
+    return read_rows(path, NEEDED, CsvFormat(any_encoding=True))
 
 
 def _settle(rows: list[Edit]) -> list[Edit]:
@@ -75,4 +82,7 @@ def _edit(path: Path, row: Row, decoder: Decoder) -> Edit:
     # Spreadsheets may drop empty cells at the end of a row; a missing cell means no prediction.
     genre, predicted = (plain_text(row.cells.get(name, "")) for name in ("genre", "heard"))
     edited = split_genres(genre) != split_genres(predicted)
-    return Edit(row.number, decoded.path, decoded.genres, edited, decoded.before, decoded.problem)
+    problem = decoded.problem
+    if "genre" in row.not_text:
+        problem = "its genre is a date or an error of the spreadsheet; format the cell as text"
+    return Edit(row.number, decoded.path, decoded.genres, edited, decoded.before, problem)

@@ -62,7 +62,7 @@ def _shown_as(name: str) -> str:
 def _character_shown_as(character: str) -> str:
     if character.isascii():
         return re.escape(character)
-    lost = r"\?\?" if ord(character) > 0xFFFF else r"\?"
+    lost = r"\?{1,2}" if ord(character) > 0xFFFF else r"\?"  # Excel counts units of UTF-16
     if unicodedata.combining(character):
         return f"(?:{character}|{lost}|[\u00b4`^¨~]?)"
     base = unicodedata.normalize("NFKD", character)[0]

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import mutagen
 import numpy as np
+import openpyxl
 import pytest
 from helpers.command import DATA, LIBRARY, SCRIPT, Run, environment
 from helpers.containers import KINDS, make, packets
@@ -370,6 +371,44 @@ def test_an_edited_report_is_planned_applied_and_undone(
     undone = invoke("undo")
     assert undone.returncode == 0 and "run 2: put back the genre of 1 file" in undone.stderr
     assert genres_in(music) == written
+
+
+def test_an_edited_workbook_is_applied_and_undone(invoke: Run, music: Path) -> None:
+    home = music.parent / "home"
+    done = invoke(music, "--xlsx", "genres.xlsx")
+    assert done.returncode == 0 and "report: genres.xlsx\n" in done.stderr
+    assert not (home / "genres.csv").exists()
+    book = openpyxl.load_workbook(home / "genres.xlsx")
+    for path, genre, *_ in book.active.iter_rows(min_row=2):
+        if path.value == str(music / "a.flac"):
+            genre.value = "Bop; Música"
+    book.save(home / "genres.xlsx")
+    before = genres_in(music)
+    applied = invoke("apply", "genres.xlsx")
+    assert applied.returncode == 0 and "written 1" in applied.stderr, applied.stderr
+    assert genres_in(music) == before | {"a.flac": ("Bop", "Música")}
+    assert invoke("undo").returncode == 0
+    assert genres_in(music) == before
+
+
+def test_a_run_can_write_both_reports(invoke: Run, music: Path) -> None:
+    done = invoke(music, "--xlsx", "r.xlsx", "--csv", "r.csv")
+    assert done.returncode == 0 and "report: r.csv, r.xlsx\n" in done.stderr
+    by_csv = rows_of((music.parent / "home" / "r.csv").read_text("utf-8-sig"))
+    sheet = openpyxl.load_workbook(music.parent / "home" / "r.xlsx").active
+    names = [cell.value for cell in sheet[1]]
+    by_xlsx = [dict(zip(names, row, strict=True)) for row in sheet.iter_rows(2, values_only=True)]
+    assert [row["path"] for row in by_xlsx] == [row["path"] for row in by_csv.values()]
+    assert [row["genre"] for row in by_xlsx] == [row["genre"] for row in by_csv.values()]
+
+
+@pytest.mark.parametrize("option", [("--csv", "r.xlsx"), ("--xlsx", "r.csv")])
+def test_a_report_with_the_suffix_of_the_other_is_refused_first(
+    invoke: Run, music: Path, option: tuple[str, str]
+) -> None:
+    done = invoke(music, *option)
+    assert done.returncode == 1 and "--xlsx" in done.stderr and done.stderr.count("\n") == 1
+    assert not (music.parent / "home" / option[1]).exists()
 
 
 def test_a_report_without_writing_can_be_applied_where_there_is_no_genre(

@@ -245,10 +245,10 @@ def test_a_folder_is_refused(tmp_path):
         read_edits(tmp_path)
 
 
-def test_a_workbook_must_be_saved_as_csv(tmp_path):
+def test_a_workbook_of_another_kind_is_refused(tmp_path):
     with zipfile.ZipFile(tmp_path / "edited.csv", "w") as file:
         file.writestr("[Content_Types].xml", "")
-    assert "save it as CSV" in refusal(tmp_path, (tmp_path / "edited.csv").read_bytes())
+    assert "no workbook of Excel" in refusal(tmp_path, (tmp_path / "edited.csv").read_bytes())
 
 
 @pytest.mark.parametrize(
