@@ -95,6 +95,7 @@ class TagInfo:
     album_artist: str = ""
     artist: str = ""
     compilation: bool = False
+    release: str = ""  # its id at MusicBrainz
 
 
 @dataclass(frozen=True, slots=True)

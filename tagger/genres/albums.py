@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from array import array
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from functools import cache
 from operator import add
 from pathlib import Path
 
@@ -31,13 +34,55 @@ UNKNOWN = frozenset(map(str.casefold, [
     "Album inconnu", "Artiste inconnu", "Álbum desconocido", "Artista desconocido",
     "Álbum desconhecido", "Artista desconhecido", "Album sconosciuto", "Artista sconosciuto",
 ]))  # fmt: skip
-DISC = r"(?:cd|dis[ck])[\s_.#-]*\d{1,2}(?![^\W_])(?:\s*(?:of|/)\s*\d{1,2})?"
-# Kept as strings, which `re` compiles on first use: most commands never use them.
-DISC_FOLDER = rf"(?i){DISC}(?:\s*[-\u2013\u2014:_.,(\[].*)?"
-DISC_IN_NAME = (
-    rf"(?i)\s*[(\[]{DISC}[^)\]]*[)\]]"  # in brackets, anywhere
-    rf"|(?:\s*,|\s[-\u2013\u2014])\s*{DISC}(?:\s*[-\u2013\u2014:].*)?$"  # or at the end
-)
+# What a disc is called in general, and how its kinds are named by MusicBrainz, and so by Picard.
+DISC_WORDS = (
+    "CD", "Disc", "Disk", "Disque", "Diskette", "Диск", "ディスク", "Side", "Seite", "Face", "Lato",
+    "Lado", "Cara", "LP", "DVD", "Vinyl", "Shellac", "Acetate", "Cassette", "Tape", "Kassette",
+    "Other", "Cartridge", "VHS", "DAT", "DCC", "UMD", "VCD",
+)  # fmt: skip
+# A folder of such a name is a disc without a number too: no album is called so.
+MEDIA = (
+    "CD-R", "CD+G", "8cm CD", "8cm CD+G", "Copy Control CD", "Data CD", "DTS CD", "Enhanced CD",
+    "HDCD", "Mixed Mode CD", "Minimax CD", "Minimax DVD", "SHM-CD", "Blu-spec CD", "Blu-spec CD2",
+    "HQCD", "UHQCD", "SACD", "Super Audio CD", "Hybrid SACD", "SHM-SACD", "DVD-Audio", "DVD-Video",
+    "DVDplus", "HD-DVD", "Blu-ray", "Blu-ray-R", "DualDisc", "VinylDisc", "CDV", "SVCD",
+    "LaserDisc", "Digital Media", "Download Card", "USB Flash Drive", "slotMusic", "SD Card",
+    "Microcassette", "8-Track Cartridge", "MiniDisc", "Reel-to-reel", "PlayTape", "HiPac",
+    "Flexi-disc", "Floppy Disk", "Edison Diamond Disc", "Pathé disc", "Wax Cylinder", "Piano Roll",
+    "Zip Disk", "Betamax", "Bonus CD", "Bonus Disc", "Bonus Disk", "Bonus DVD",
+)  # fmt: skip
+SIZED = ("Vinyl", "Shellac", "Acetate", "Flexi-disc", "Floppy Disk")  # after 12" and the like
+# File systems that allow no quotation mark have another sign in its place.
+INCHES = r"\d{1,2}(?:[.,]\d{1,2})? ?(?:[\"'_\u2033\u201d]{1,2}|in(?:ch)?)[ -]"
+DIGITS = r"\d{1,3}(?![^\W_])"
+WORDS = "one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|[ivx]{1,4}|[a-h]"
+
+
+def _any_of(names: Iterable[str]) -> str:
+    """A regular expression for these names, the longest first; "-" may be " " and left out."""
+    escaped = (re.escape(name) for name in sorted(names, key=len, reverse=True))
+    return "|".join(re.sub(r"\\[ -]", "[ -]?", name) for name in escaped)
+
+
+@cache
+def _patterns() -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """For the folder of a disc, and for the discs in an album's name; made where they are used."""
+    sole = rf"(?:{_any_of(MEDIA)}|{INCHES}(?:{_any_of(SIZED)}))(?: \([^()]*(?:layer|side)\))?"
+    numbered = (
+        rf"(?:{_any_of(DISC_WORDS)}|{sole})"
+        rf"(?:[\s_.#-]*{DIGITS}|[\s_.#-]+(?:{WORDS})(?![^\W_]))"
+        rf"(?:[\s_,-]*side[\s_-]*[a-h1-8](?![^\W_]))?(?:\s*(?:of|/)\s*\d{{1,3}})?"
+    )
+    title, plain = r"(?:\s*[-\u2013\u2014:_.,(\[].*)?", r"(?:cd|dis[ck])[\s_.#-]*"
+    folder = rf"{numbered}{title}|{plain}\d{{1,2}}\s+\D.*|{sole}"
+    in_name = (
+        rf"\s*[(\[](?:{numbered}|bonus (?:cd|dis[ck]|dvd))[^)\]]*[)\]]"  # in brackets, anywhere
+        rf"|(?:\s*[,:;]|\s[-\u2013\u2014])\s*{numbered}(?:\s*[-\u2013\u2014:].*)?$"  # at the end
+        rf"|\s+{plain}\d{{1,2}}$"
+    )
+    return re.compile(folder, re.IGNORECASE), re.compile(in_name, re.IGNORECASE)
+
+
 GUESTS = r"(?is)\s[(\[]?(?:feat\.|ft\.|featuring)\s.*"
 
 Key = tuple[str, ...]
@@ -48,19 +93,22 @@ def group_key(path: Path, tag: TagInfo, by: str) -> Key | None:
 
     By folder, a disc's folder counts as its parent folder. By album, tracks without an album artist
     are grouped only within a folder, tracks without an album by folder, and compilations are not
-    grouped. Case, whitespace and disc numbers in names make no difference.
+    grouped. Case, whitespace and disc numbers in names make no difference. By album, the id of a
+    MusicBrainz release decides, where a tag has one.
     """
     if by not in BY:
         raise ValueError(f"by is one of {BY}, not {by!r}")
     folder = path.parent
-    if re.fullmatch(DISC_FOLDER, folder.name):
+    while _patterns()[0].fullmatch(folder.name):  # a side may lie in the folder of its disc
         folder = folder.parent
     if by == "folder":
         return "folder", str(folder)
     artist = _known(tag.album_artist)
     if by == "track" or tag.compilation or artist in VARIOUS:
         return None
-    album = _known(re.sub(DISC_IN_NAME, "", tag.album) or tag.album)
+    if tag.release:
+        return "release", tag.release.casefold()
+    album = _known(_patterns()[1].sub("", tag.album) or tag.album)
     if not album:
         return "folder", str(folder)
     return ("album", artist, album) if artist else ("album in", str(folder), album)
@@ -136,5 +184,5 @@ def _main_artist(tag: TagInfo) -> str:
 
 def _known(name: str) -> str:
     """A name in the form that is compared; "" if it only means "unknown"."""
-    plain = " ".join(name.casefold().split())
+    plain = unicodedata.normalize("NFC", " ".join(name.casefold().split()))
     return "" if plain in UNKNOWN else plain

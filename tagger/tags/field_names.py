@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,22 +19,56 @@ _mutagen: Any = mutagen  # half of it is untyped
 
 @dataclass(frozen=True, slots=True)
 class FieldNames:
-    """Names of fields in one kind of tag, in mutagen's spelling; the first that is set counts."""
+    """Names of fields in one kind of tag, in mutagen's spelling; the first that is set counts.
+
+    Case makes no difference. Programs that know no field for something use one of their own.
+    """
 
     note: str  # our own field
     album: tuple[str, ...]
     album_artist: tuple[str, ...]
     artist: tuple[str, ...]
     compilation: tuple[str, ...]
+    release: tuple[str, ...]  # its id at MusicBrainz
 
 
-ID3 = FieldNames(f"TXXX:{FIELD}", ("TALB",), ("TPE2",), ("TPE1",), ("TCMP",))
-VORBIS = FieldNames(
-    FIELD, ("album",), ("albumartist", "album artist"), ("artist",), ("compilation",)
+def _variants(prefix: str, *names: str) -> tuple[str, ...]:
+    return tuple(f"{prefix}{name}" for name in names)
+
+
+_ARTISTS = ("albumartist", "album artist", "album_artist")
+_COMPILATIONS = ("compilation", "itunescompilation")
+_RELEASES = ("MusicBrainz Album Id", "MUSICBRAINZ_ALBUMID")
+# The texts of ID3 that have no frame of their own.
+ID3_TEXTS = (*_ARTISTS, *_COMPILATIONS, *_RELEASES)
+_FREE = "----:com.apple.iTunes:"
+
+ID3 = FieldNames(
+    f"TXXX:{FIELD}",
+    ("TALB",),
+    ("TPE2", *_variants("TXXX:", *_ARTISTS)),
+    ("TPE1",),
+    ("TCMP", *_variants("TXXX:", *_COMPILATIONS)),
+    _variants("TXXX:", *_RELEASES),
 )
-APE = FieldNames(FIELD, ("Album",), ("Album Artist", "AlbumArtist"), ("Artist",), ("Compilation",))
-MP4 = FieldNames(f"----:com.apple.iTunes:{FIELD}", ("©alb",), ("aART",), ("©ART",), ("cpil",))
-ASF = FieldNames(FIELD, ("WM/AlbumTitle",), ("WM/AlbumArtist",), ("Author",), ("WM/IsCompilation",))
+VORBIS = FieldNames(FIELD, ("album",), _ARTISTS, ("artist",), _COMPILATIONS, _RELEASES[1:])
+APE = FieldNames(FIELD, ("Album",), _ARTISTS, ("Artist",), _COMPILATIONS, _RELEASES[1:])
+MP4 = FieldNames(
+    f"{_FREE}{FIELD}",
+    ("©alb",),
+    ("aART", *_variants(_FREE, *_ARTISTS)),
+    ("©ART",),
+    ("cpil", *_variants(_FREE, *_COMPILATIONS)),
+    _variants(_FREE, *_RELEASES),
+)
+ASF = FieldNames(
+    FIELD,
+    ("WM/AlbumTitle", "Album"),
+    ("WM/AlbumArtist", *_ARTISTS),
+    ("Author", "Artist"),
+    ("WM/IsCompilation", *_COMPILATIONS),
+    ("MusicBrainz/Album Id", *_RELEASES),
+)
 
 _asf = _mutagen.asf
 _NUMBERS = (_asf.ASFBoolAttribute, _asf.ASFWordAttribute, _asf.ASFDWordAttribute)
@@ -54,15 +89,26 @@ def texts(tags: Any, key: str) -> tuple[str, ...]:
     return tuple(text for text in found if text is not None)
 
 
-def first_text(tags: Any, keys: tuple[str, ...]) -> str:
-    """The first value, stripped, of the first field that has one; else ""."""
-    firsts = ("".join(texts(tags, key)[:1]).strip() for key in keys)
-    return next(filter(None, firsts), "")
+Source = tuple[Any, FieldNames]  # one of mutagen's tags, or texts by name
 
 
-def is_set(tags: Any, keys: tuple[str, ...]) -> bool:
-    """Whether the field is true: "1" or "true"."""
-    return first_text(tags, keys).casefold() in ("1", "true")
+def first_text(sources: Sequence[Source], field: str) -> str:
+    """The first value, stripped, of the first tag and name that has one; else "".
+
+    `field` is a field of `FieldNames`.
+    """
+    for tags, names in sources:
+        spelled = {key.casefold(): key for key in tags.keys()}  # noqa: SIM118, no mapping
+        for name in getattr(names, field):
+            values = texts(tags, spelled.get(name.casefold(), name))
+            if text := next(filter(None, map(str.strip, values)), ""):
+                return text
+    return ""
+
+
+def is_set(sources: Sequence[Source]) -> bool:
+    """Whether a tag says that the album is a compilation: "1", "true" or "yes"."""
+    return first_text(sources, "compilation").casefold() in ("1", "true", "yes")
 
 
 def _text(value: Any) -> str | None:

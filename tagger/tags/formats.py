@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -37,7 +39,8 @@ from tagger.audio.id3 import skip_id3
 from tagger.errors import TagError
 from tagger.tags import containers, id3v2, mp4, trailers
 from tagger.tags.ape import is_descriptive, read_ape
-from tagger.tags.field_names import APE, ASF, ID3, MP4, VORBIS, FieldNames
+from tagger.tags.codepages import OldText
+from tagger.tags.field_names import APE, ASF, ID3, MP4, VORBIS, FieldNames, Source
 from tagger.tags.parts import check_count, read_part
 from tagger.tags.riff_info import info_texts, read_info
 from tagger.tags.text_frames import v1_texts
@@ -197,6 +200,31 @@ def read_tags(file: IO[bytes], media: Any, family: Family, charset: str | None =
     source = read_id3(file, family.id3)
     main = id3v2.read_frames(id3v2.parse(source), charset) if source else {}
     return Tags(main, family.names, ape, charset)
+
+
+def all_sources(
+    file: IO[bytes], family: Family, tags: Tags, charset: str | None = None
+) -> list[Source]:
+    """All tags of a file that may hold texts besides the genre, the most important first."""
+    found: list[Source] = [(tags.main, tags.names)]
+    if tags.ape is not tags.main:
+        found.append((tags.ape, APE))
+    if IGNR in family.older:
+        found.append((_plain(info_texts(dict(read_info(file) or ())), charset), ID3))
+    if "id3v1" in family.older:
+        found.append((_plain(v1_texts(trailers.read_v1(file)), charset), ID3))
+    return found
+
+
+def _plain(found: Mapping[bytes, OldText], charset: str | None) -> dict[str, str]:
+    """Old texts by their names; those of no known code page only have to be equal if equal."""
+    plain = {}
+    for name, text in found.items():
+        known = None
+        with suppress(TagError):  # it is not in that code page
+            known = text.unicode(charset)
+        plain[name.decode("latin-1")] = known or text.raw.decode("latin-1")
+    return plain
 
 
 def is_ape_alone(file: IO[bytes], family: Family, ape: Any) -> bool:

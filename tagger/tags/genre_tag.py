@@ -28,6 +28,7 @@ from tagger.tags.fields import NOTE, STRAY, get_fields, has_tags, put_fields
 from tagger.tags.formats import (
     IGNR,
     Family,
+    all_sources,
     load,
     parse_id3,
     read_tags,
@@ -71,13 +72,15 @@ def read_tag(path: Path, charset: str | None = None) -> TagInfo:
         note = "".join(fields.pop(NOTE, ())[:1])
         joined = tags.has_one_genre
         names = (_names(*item, joined=joined, charset=charset) for item in fields.items())
+        sources = all_sources(file, family, tags, charset)
         return TagInfo(
             genres=next(filter(None, names), ()),
             note=note,
-            album=first_text(tags.main, tags.names.album),
-            album_artist=first_text(tags.main, tags.names.album_artist),
-            artist=first_text(tags.main, tags.names.artist),
-            compilation=is_set(tags.main, tags.names.compilation),
+            album=first_text(sources, "album"),
+            album_artist=first_text(sources, "album_artist"),
+            artist=first_text(sources, "artist"),
+            compilation=is_set(sources),
+            release=first_text(sources, "release"),
         )
 
 

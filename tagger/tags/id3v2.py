@@ -21,6 +21,7 @@ from tagger.audio.id3 import FOOTER, from_synchsafe
 from tagger.errors import TagError
 from tagger.genres.provenance import FIELD
 from tagger.tags.codepages import OldText, recoded
+from tagger.tags.field_names import ID3_TEXTS
 from tagger.tags.parts import check_count
 from tagger.tags.text_frames import (
     LATIN1,
@@ -43,10 +44,19 @@ _GENRE_NAMES = {2: (b"TCO",), 3: (b"TCON", b"TCO\0", b"TCO ")}
 _GENRE_NAMES[4] = _GENRE_NAMES[3]
 _UNKNOWN = {2: 0, 3: 0x1F, 4: 0x0F}  # flags of a tag that its version does not define
 _COMPRESSED = {3: 0x80, 4: 0x08}  # flag of a frame, in the second flag byte
-# Frames that are read: genre, note, album, both artists, compilation; then their names in 2.2.
+# Frames that are read: genre, note, album, artists, compilation; then their names in 2.2.
 _READ = (b"TCON TXXX TALB TPE1 TPE2 TCMP TCO TXX TAL TP1 TP2 TCP").split()
-_LETTERS = rb"\0?".join(re.escape(bytes([letter])) for letter in FIELD.encode())  # UTF-16 too
-_NOTE = re.compile(rb".{6,19}%b" % _LETTERS, re.DOTALL)  # after header, encoding, byte order mark
+
+
+def _described(*names: str) -> re.Pattern[bytes]:
+    """TXXX frames with one of these descriptions: after header, encoding and byte order mark."""
+    letters = (  # UTF-16 too
+        rb"\0?".join(re.escape(bytes([letter])) for letter in name.encode()) for name in names
+    )
+    return re.compile(rb".{6,19}(%b)" % b"|".join(letters), re.DOTALL | re.IGNORECASE)
+
+
+_NOTE, _TEXTS = _described(FIELD), _described(*ID3_TEXTS)
 EXTENDED_SIZE = range(6, 16)  # bytes of an extended header
 _FALSE_SYNC = re.compile(rb"\xff([\xe0-\xff]|\Z)")  # unsynchronisation prevents this
 
@@ -133,7 +143,7 @@ class Id3:
         for frame in self.frames:
             if frame[: 3 if self.major == 2 else 4].rstrip(b"\0 ") not in _READ:
                 continue
-            if not frame.startswith(b"TXX") or self._is_note(frame):
+            if not frame.startswith(b"TXX") or self._is_note(frame) or _TEXTS.match(frame):
                 plain = self.major == 4 and not self.synchsafe
                 frames.append(_with_synchsafe_size(frame) if plain else frame)
                 size += self._length(frame)

@@ -46,7 +46,19 @@ def test_an_unknown_grouping_is_refused():
 
 @pytest.mark.parametrize(
     "folder",
-    ["CD1", "CD 01", "cd2", "Disc 2", "disk3", "Disc 1 - Title", "Disc_1", "CD1 (b)", "CD 1 of 2"],
+    [
+        "CD1", "CD 01", "cd2", "Disc 2", "disk3", "Disc 1 - Title", "Disc_1", "CD1 (b)",
+        "CD 1 of 2", "Digital Media 01", "Vinyl 2", "Cassette 1", "Hybrid SACD 01", "Enhanced CD",
+        "Disc One", "Disc 001", "Side A", "Side 1", "Side Two", "Disque 2", "Disc II", "Disc A",
+        "CD-R 2", "Hybrid SACD (CD layer) 1", "DVD-Audio 1", "DVD 2", "Blu-ray 1", "SHM-CD 1",
+        "SHM-CD", "Blu-spec CD 2", "Blu-spec CD2 1", "HDCD 1", "HQCD 1", "UHQCD 1", "8cm CD 1",
+        "SACD 1", "Super Audio CD 1", "Copy Control CD 1", "DualDisc 1", "MiniDisc 3", "CD+G 1",
+        "LP 1", '12" Vinyl 1', '7" Vinyl', "12_ Vinyl 1", "12'' Vinyl 02", "12in Vinyl 1",
+        "12\u2033 Vinyl 1", '10" Shellac 1', "Reel-to-reel 1", "DAT 1", "USB Flash Drive 1",
+        "Vinyl 1 Side B", "Digital Media 1 - Title", "Bonus Disc", "Bonus CD",
+        "CD 2 The Later Years", "Disc 1/Side A", "Диск 2", "Other 1", "Data CD 2",
+        "Cassette 1 (Side A)",
+    ],
 )  # fmt: skip
 @pytest.mark.parametrize("tag", [TagInfo(), TagInfo(album="Live")])
 def test_a_folder_of_a_disc_counts_as_the_folder_that_holds_it(folder, tag):
@@ -56,8 +68,15 @@ def test_a_folder_of_a_disc_counts_as_the_folder_that_holds_it(folder, tag):
 
 
 @pytest.mark.parametrize(
-    "folder", ["CD", "Disco 1", "ACDC 1", "CD 1999", "CD 80s", "Discovery", "1"]
-)
+    "folder",
+    [
+        "CD", "Disco 1", "ACDC 1", "CD 1999", "CD 80s", "Discovery", "1", "Vinyl", "Shellac", "LP",
+        "Volume 1", "Vol. 2", "Side Effects", "Side", "Sides of Blue", "Disc Jockey", "Face Value",
+        "Cassette", "Mixtape 1", "Vinyl 1999", "Other Songs", "Live at Disc 1", "Part 1", "Book 2",
+        "Digital Mediation 1", "Tape", "Inside A", "LP1000", "Bonus Tracks", "Cara Mia", "DVDA",
+        "Dat",
+    ],
+)  # fmt: skip
 def test_a_folder_that_only_looks_like_a_disc_counts_itself(folder):
     assert album(f"/m/Live/{folder}/x.mp3", by="folder") == ("folder", f"/m/Live/{folder}")
 
@@ -66,7 +85,10 @@ def test_a_folder_that_only_looks_like_a_disc_counts_itself(folder):
     "name",
     [
         "Live (Disc 1)", "Live [CD2]", "Live - Disc 2", "Live, CD 1", "Live (disc 1: The Night)",
-        "LIVE", " Live ", "Live (Disc 2 of 3)", "Live \u2013 Disc 1", "Live - CD 2: The Day",
+        "Live (Disc One)", "Live [Vinyl 2]", "Live (Digital Media 01)", "Live (Side B)",
+        "Live CD 2", "Live Disc 1", "Live: Disc 2", "Live (Bonus Disc)", "Live (Disc 001)",
+        "Live - Disque 2", "LIVE", " Live ", "Live (Disc 2 of 3)", "Live \u2013 Disc 1",
+        "Live - CD 2: The Day",
     ],
 )  # fmt: skip
 def test_discs_of_one_album_belong_together_by_their_tags(name):
@@ -80,9 +102,29 @@ def test_what_follows_the_number_of_a_disc_in_brackets_still_counts():
     assert first == album(album="Live [Remastered]", album_artist="Yes")
 
 
-@pytest.mark.parametrize("name", ["Live (Vol. 1)", "Live, Discovery", "Live CD-R", "Live II"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Live (Vol. 1)", "Live, Discovery", "Live CD-R", "Live II", "Live (Vinyl)", "Live (DVD)",
+        "Live Side A", "Live (Other)", "Live (Sides)", "Live - Volume 2",
+    ],
+)  # fmt: skip
 def test_other_words_in_an_albums_name_stay(name):
     assert album(album=name, album_artist="Yes") != album(album="Live", album_artist="Yes")
+
+
+def test_a_release_of_musicbrainz_decides_whatever_names_and_folders_say():
+    first = album("/a/CD1/x.mp3", album="Live", album_artist="Yes", release="0A-1")
+    assert first == album("/b/x.mp3", album="Live (2)", artist="No", release="0a-1")
+    assert first != album("/a/CD1/y.mp3", album="Live", album_artist="Yes", release="0a-2")
+    assert album(album="Now", album_artist="Various", release="0a-1") is None
+    assert album("/a/x.mp3", by="folder", release="0a-1") == ("folder", "/a")
+
+
+def test_names_in_two_unicode_forms_are_one_album():
+    assert album(album="Blu\u0308te", album_artist="X") == album(
+        album="Bl\u00fcte", album_artist="X"
+    )
 
 
 def test_an_album_named_only_by_a_disc_keeps_its_name():

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import struct
+from pathlib import Path
+
+import mutagen
 import pytest
 from helpers.containers import make
 from helpers.tagged import (
@@ -13,6 +17,7 @@ from helpers.tagged import (
     set_by_mutagen,
     with_front,
 )
+from mutagen import id3
 
 from tagger.tags.genre_tag import (
     read_tag,
@@ -86,3 +91,97 @@ def test_an_album_that_is_not_text_is_empty(tmp_path, kind):
     path = make(kind, tmp_path)
     set_by_mutagen(path, {album_keys(path)[0]: b"\xff\1", album_keys(path)[2]: ["Anna"]})
     assert read_tag(path) == TagInfo(artist="Anna")
+
+
+ALL = (
+    ("mp3", "ID3"), ("wav", "ID3"), ("aiff", "ID3"), ("dsf", "ID3"), ("flac", "VComment"),
+    ("opus", "VComment"), ("vorbis", "VComment"), ("wavpack", "APEv2"), ("m4a", "MP4Tags"),
+    ("wma", "ASFTags"),
+)  # fmt: skip
+RELEASE = "0a1b2c3d-0000-4000-8000-000000000000"
+SPELLED = {
+    "ID3": {
+        "album_artist": ["TXXX:ALBUM ARTIST", "TXXX:ALBUMARTIST", "TXXX:Album Artist"],
+        "compilation": ["TXXX:COMPILATION", "TXXX:ITUNESCOMPILATION"],
+        "release": ["TXXX:MusicBrainz Album Id", "TXXX:MUSICBRAINZ_ALBUMID"],
+    },
+    "VComment": {
+        "album_artist": ["Album Artist", "album_artist"],
+        "compilation": ["COMPILATION"],
+        "release": ["MUSICBRAINZ_ALBUMID"],
+    },
+    "APEv2": {
+        "album_artist": ["ALBUM ARTIST", "AlbumArtist", "album_artist"],
+        "compilation": ["COMPILATION"],
+        "release": ["MUSICBRAINZ_ALBUMID"],
+    },
+    "MP4Tags": {
+        "album_artist": ["----:com.apple.iTunes:ALBUM ARTIST", "----:com.apple.iTunes:ALBUMARTIST"],
+        "compilation": ["----:com.apple.iTunes:COMPILATION"],
+        "release": ["----:com.apple.iTunes:MusicBrainz Album Id"],
+    },
+    "ASFTags": {
+        "album": ["Album"],
+        "artist": ["Artist"],
+        "album_artist": ["ALBUM ARTIST"],
+        "compilation": ["COMPILATION"],
+        "release": ["MusicBrainz/Album Id"],
+    },
+}
+CASES = [
+    (kind, field, key) for kind, tag in ALL for field, keys in SPELLED[tag].items() for key in keys
+]
+
+
+def set_text(path: Path, key: str, text: str, version: int = 4) -> None:
+    media = mutagen.File(path)
+    if media.tags is None:
+        media.add_tags()
+    if key.startswith("TXXX:"):
+        media.tags.add(id3.TXXX(encoding=1, desc=key[5:], text=[text]))
+    else:
+        media.tags[key] = [text.encode()] if key.startswith("----") else [text]
+    media.save(**({"v2_version": version} if isinstance(media.tags, id3.ID3) else {}))
+
+
+@pytest.mark.parametrize(("kind", "field", "key"), CASES)
+def test_a_field_is_found_by_each_name_that_programs_give_it(tmp_path, kind, field, key):
+    path = make(kind, tmp_path)
+    text = {"compilation": "1", "release": RELEASE}.get(field, "Bl\u00fcte")
+    set_text(path, key, text)
+    assert getattr(read_tag(path), field) == (True if field == "compilation" else text)
+
+
+@pytest.mark.parametrize("version", [3, 4])
+def test_a_text_of_another_name_is_not_taken(tmp_path, version):
+    path = make("mp3", tmp_path)
+    set_text(path, "TXXX:ALBUMARTISTSORT", "x", version)
+    set_text(path, "TXXX:MusicBrainz Album Artist Id", RELEASE, version)
+    set_text(path, "TXXX:MusicBrainz Album Id", RELEASE.upper(), version)
+    assert read_tag(path) == TagInfo(release=RELEASE.upper())
+
+
+def test_an_own_text_of_id3v2_2_is_read(tmp_path):
+    texts = frame(b"TXX", b"\0ALBUM ARTIST\0B") + frame(b"TXX", b"\0MusicBrainz Album Id\0r")
+    path = with_front(tmp_path, id3_tag(2, frame(b"TAL", b"\0A") + texts))
+    assert read_tag(path) == TagInfo(album="A", album_artist="B", release="r")
+
+
+def test_what_the_main_tag_lacks_is_read_from_the_others(tmp_path):
+    old = ape_tag(**{"Album": "APE", "Album Artist": "B", "Genre": "Rock"})
+    path = with_front(tmp_path, id3_tag(4, frame(b"TPE1", b"\3C")), old)
+    assert read_tag(path) == TagInfo(("Rock",), "", "APE", "B", "C")
+    texts = b"".join(text.ljust(30, b"\0") for text in (b"T", b"Anna", b"Bl\xfcte"))
+    path = with_front(tmp_path, b"", b"TAG" + texts + bytes(34) + b"\x11")
+    assert read_tag(path) == TagInfo(("Rock",), "", "Bl\u00fcte", "", "Anna")
+
+
+def test_the_album_of_a_wav_with_only_an_info_list_is_read(tmp_path):
+    items = b"".join(
+        key + struct.pack("<I", len(text)) + text
+        for key, text in ((b"IPRD", b"Live"), (b"IART", b"Anna"))
+    )
+    path = make("wav", tmp_path)
+    data = path.read_bytes() + b"LIST" + struct.pack("<I", 4 + len(items)) + b"INFO" + items
+    path.write_bytes(data[:4] + struct.pack("<I", len(data) - 8) + data[8:])
+    assert read_tag(path) == TagInfo(album="Live", artist="Anna")
