@@ -84,7 +84,7 @@ def replacing_report(
             kept = target.with_name(f"{target.stem}.previous{target.suffix}")
             if kept.exists() and not _is_as_written(kept, read):
                 _rename_edited(kept)
-            os.rename(target, kept)
+            os.replace(target, kept)
             notify(
                 f"{target} listed {others:,} track{'s' * (others != 1)} that the new report does "
                 f"not list, such as {plain_text(example)}; it is kept as {kept}"
@@ -93,7 +93,8 @@ def replacing_report(
 
 def _rename_edited(path: Path) -> Path:
     now = datetime.now().strftime("%Y%m%d-%H%M%S")
-    kept = path.with_name(f"{path.stem}.kept-{now}{path.suffix}")
+    names = (f"{path.stem}.kept-{now}{again}{path.suffix}" for again in ("", *range(-1, -99, -1)))
+    kept = next(kept for name in names if not (kept := path.with_name(name)).exists())
     os.rename(path, kept)
     return kept
 

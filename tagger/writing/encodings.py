@@ -175,6 +175,8 @@ def _find(cell: str, savings: Sequence[Saving]) -> tuple[str, str]:
     found = [path for path in paths if os.path.lexists(path)]
     if not found:
         found = list(map(os.fspath, find_lost(cell, savings)))
+    if not found and "?" in cell:
+        return paths[0], f"its path lost letters, and no file fits what is left; {HOW}"
     if len(found) > 1:
         return paths[0], f"its path may mean {' or '.join(found[:MOST_SHOWN])}; {HOW}"
     return (found or paths)[0], ""

@@ -28,6 +28,14 @@ def find_lost(path: str, savings: Sequence[Saving]) -> list[Path]:
     return sorted(map(Path, found))
 
 
+def may_be_shown_as(texts: Sequence[str], shown: Sequence[str]) -> bool:
+    """Whether a spreadsheet may have saved these texts so: unchanged, or with letters lost."""
+    if len(texts) != len(shown):
+        return False
+    pairs = zip(texts, shown, strict=True)
+    return all(a == b or ("?" in b and re.fullmatch(_shown_as(a), b)) for a, b in pairs)
+
+
 def _walk(path: str, page: str) -> list[str]:
     root, *parts = Path(os.path.abspath(path)).parts
     places = [root]
@@ -62,7 +70,9 @@ def _shown_as(name: str) -> str:
 def _character_shown_as(character: str) -> str:
     if character.isascii():
         return re.escape(character)
-    lost = r"\?{1,2}" if ord(character) > 0xFFFF else r"\?"  # Excel counts units of UTF-16
+    # Excel counts units of UTF-16, LibreOffice characters, and other programs bytes.
+    units, size = len(character.encode("utf-16-le")) // 2, len(os.fsencode(character))
+    lost = rf"\?{{1,{units}}}|\ufffd{{1,{size}}}"
     if unicodedata.combining(character):
         return f"(?:{character}|{lost}|[\u00b4`^¨~]?)"
     base = unicodedata.normalize("NFKD", character)[0]

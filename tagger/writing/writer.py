@@ -30,6 +30,7 @@ from tagger.types import (
 from tagger.writing.edits import Edit
 from tagger.writing.encodings import split_genres
 from tagger.writing.interrupts import uninterrupted
+from tagger.writing.lost_names import may_be_shown_as
 
 POLICY = Policy()
 
@@ -131,19 +132,19 @@ def write_edit(edit: Edit, writer: Writer, policy: Policy = POLICY) -> Outcome:
     The policy says which names in a file count as no genre.
     """
     outcome = Outcome(edit.path, Action.FAILED)
+    if edit.problem:
+        return replace(outcome, reason=edit.problem)
     try:
         now = identify(edit.path)
         tag = read_tag(edit.path, writer.options.tags.charset)
         outcome = replace(outcome, existing=tag.genres)
-        if edit.problem:
-            raise TagError(edit.problem, edit.path)
         if tag.genres == edit.genres:
             return replace(outcome, action=Action.UNCHANGED, reason="it already has this genre")
         if policy.without_placeholders(tag.genres) and not edit.edited:
             return replace(outcome, action=Action.KEPT, reason="it already has a genre")
         # A report cannot distinguish one genre that contains ";" from two.
         as_reported = split_genres(";".join(tag.genres))
-        if edit.before is not None and as_reported != edit.before:
+        if edit.before is not None and not may_be_shown_as(as_reported, edit.before):
             raise ChangedSince(
                 f"its genre has changed since the report, to {'; '.join(tag.genres) or 'none'}; "
                 "make a new report, or keep only the columns `path` and `genre` in this one",

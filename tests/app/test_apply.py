@@ -132,6 +132,15 @@ def test_a_genre_that_was_removed_since_the_report_is_not_put_back(home):
     assert "to none;" in reason
 
 
+def test_a_genre_whose_letters_the_spreadsheet_lost_is_not_a_later_change(home):
+    path = song(home, "Джаз", "Étude")
+    rows = [{**row, "genre": "Polka"} for row in report(home, path)]
+    assert rows[0]["existing_genre"] == "Джаз; Étude"
+    for lost, action in (("???; Étude", Action.FAILED), ("????; Étude", Action.WRITTEN)):
+        ((found, _),) = applied(home, [{**rows[0], "existing_genre": lost}])
+        assert found is action
+
+
 def test_a_report_without_the_existing_genre_replaces_any_genre(home):
     path = song(home, "Ska")
     rows = [{"path": str(path), "genre": "Polka"}]

@@ -327,6 +327,15 @@ def test_an_edited_report_is_kept_beside_the_new_one(tmp_path, change):
     assert len(messages) == 1 and kept.name in messages[0]
 
 
+def test_each_edited_report_is_kept_however_soon_the_next_follows(tmp_path):
+    for genre in ("Polka", "Ska", "Dub"):
+        text = written(tmp_path, outcome()).replace(",Jazz,", f",{genre},", 1)
+        (tmp_path / "genres.csv").write_text(text)
+    written(tmp_path, outcome())
+    kept = [path.read_text() for path in tmp_path.glob("genres.kept-*.csv")]
+    assert len(kept) == 3 and all(any(g in text for text in kept) for g in ("Polka", "Ska", "Dub"))
+
+
 def test_what_a_person_saves_during_a_run_is_kept(tmp_path):
     target = tmp_path / "genres.csv"
     before = written(tmp_path, outcome())

@@ -273,7 +273,15 @@ def test_a_lossy_path_without_a_file_stays_missing(tmp_path):
     table = typed(report(tmp_path, "Кино.flac"), "Polka")
     (tmp_path / "Кино.flac").unlink()
     (edit,) = saved(tmp_path, lossy(text_of(table), "cp1252"))
-    assert not edit.path.exists()
+    assert "lost letters" in edit.problem
+
+
+def test_bytes_that_a_program_replaced_are_lost_letters(tmp_path):
+    table = typed(report(tmp_path, "Björk 🎵.flac", "Bjark 🎵.flac"), "Polka", "Jazz")
+    text = text_of(table).encode().decode("ascii", "replace")
+    first, second = saved(tmp_path, text.encode())
+    assert [edit.path.name for edit in (first, second)] == ["Björk 🎵.flac", "Bjark 🎵.flac"]
+    assert not (first.problem or second.problem)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="no such name there")
