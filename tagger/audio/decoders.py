@@ -17,10 +17,12 @@ from typing import Any, Protocol
 import numpy as np
 
 from tagger.audio.id3 import lacks_footer
+from tagger.audio.musepack import musepack_length
 from tagger.audio.pyav import (
     BLOCK,
     FORMATS,
     GUESSED,
+    MUSEPACK,
     TRUNCATED,
     AvSource,
     Samples,
@@ -146,7 +148,8 @@ class PydubSource:
         seconds = streams[0].get("duration") or info["format"].get("duration") or 0
         self.rate = int(streams[0].get("sample_rate", 0))
         self.channels = int(streams[0].get("channels", 0))
-        self.length = int(float(seconds) * self.rate)
+        length = musepack_length(path) if format_name in MUSEPACK else None
+        self.length = length or int(float(seconds) * self.rate)
         has_header = format_name == "mp3" and bool(length_header(path))
         self.is_stated = has_header or format_name not in GUESSED
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tagger.audio.id3 import skip_id3
+from tagger.audio.musepack import musepack_length
 from tagger.errors import AudioError, Truncated
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ BARE = {"aac", "ac3", "dts", "eac3", "mp3"}
 # longer. WMA has few enough packets to count; the packets of DSD are as large as the file.
 GUESSED = BARE | {"asf", "dsf", "iff"}
 COUNTED = BARE | {"asf"}
+# FFmpeg seeks to wrong packets of these, and a packet of SV7 depends on all before it.
+MUSEPACK = {"mpc", "mpc8"}
 # In the first frame of an MP3. Xing's first flag says that the number of frames follows.
 LENGTH_HEADER = re.compile(
     rb"(?:Xing|Info)\0\0\0[\x01\x03\x05\x07\x09\x0b\x0d\x0f]|VBRI\0", re.DOTALL
@@ -74,12 +77,16 @@ class AvSource:
 
     def _find_length(self) -> int:
         """Samples per channel: as the container declares, else counted packet by packet."""
-        declared = self._samples(self._stream.duration or 0)
-        if not declared:  # Matroska has one duration for all streams, in microseconds
-            declared = (self._container.duration or 0) * self.rate // 1_000_000
-        if declared and self._format == "ogg":  # FFmpeg includes what Opus skips at the start
-            declared = max(0, declared - self._stream.codec_context.delay)
         self.is_stated = self._format not in GUESSED
+        if self._format in MUSEPACK and (length := musepack_length(self._path)):
+            return length
+        declared = self._samples(self._stream.duration or 0)
+        if not declared:  # Matroska has one duration for all streams, in microseconds, from 0
+            declared = (self._container.duration or 0) * self.rate // 1_000_000
+            declared -= self._samples(max(self._stream.start_time or 0, 0)) if declared else 0
+        # FFmpeg includes what Opus skips at the start.
+        if declared and self._format in ("ogg", "matroska,webm"):
+            declared = max(0, declared - self._stream.codec_context.delay)
         if declared and self._format not in COUNTED:
             return declared
         for packet in self._packets:
@@ -155,7 +162,10 @@ class AvSource:
         """The packet that holds sample `target`, and all packets after it."""
         import av
 
-        if not self._bare:
+        is_whole = self._format in MUSEPACK
+        # A seek to the start of a Matroska misses its first packet, which may begin before 0.
+        at_start = target == self._counted == 0
+        if not (self._bare or is_whole or at_start):
             ticks = int(target / self.rate / (self._stream.time_base or 1))
             ticks += self._stream.start_time or 0
             try:
@@ -170,10 +180,11 @@ class AvSource:
             self._container.close()
             self._container = open_container(self._path)
             self._rewind()
-        self._stream.codec_context.flush_buffers()
+        if not is_whole:
+            self._stream.codec_context.flush_buffers()
         for packet in self._packets:
             self._count(packet)
-            if packet.pts is None or self._counted >= target:
+            if packet.pts is None or self._counted >= target or is_whole:
                 yield packet
 
     def close(self) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -296,3 +297,13 @@ def test_a_wav_from_a_pipe_promises_nothing(tmp_path):
     data[4:8] = data[40:44] = b"\xff\xff\xff\xff"
     path.write_bytes(data)
     assert read_windows(path, WindowPlan(8_000, 16_000)).seconds == 5
+
+
+def test_audio_that_starts_late_is_as_long_as_it_is(tmp_path):
+    """Matroska states where the audio ends, and this starts at 2 s."""
+    sound, path = sounds.make("opus in webm", tmp_path), tmp_path / "late.mka"
+    command = ["ffmpeg", "-v", "error", "-itsoffset", "2", "-i", sound, "-c", "copy", path]
+    subprocess.run(command, check=True)
+    read = read_windows(path, PLAN)
+    assert read.seconds == pytest.approx(sounds.SECONDS, abs=0.05)
+    sounds.assert_is_music(read, "opus in webm", PLAN)

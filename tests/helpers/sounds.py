@@ -6,6 +6,7 @@ that is late, early, in the wrong place or louder than it should be cannot go un
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import tempfile
@@ -42,6 +43,9 @@ FFMPEG = {
     "aac in m4a": (".m4a", "-c:a aac -b:a 160k"),
     "aac in m4b": (".m4b", "-c:a aac -b:a 160k -movflags +faststart -f ipod"),
     "aac in mka": (".mka", "-c:a aac -b:a 160k"),
+    "opus in webm": (".webm", "-c:a libopus -b:a 128k"),
+    "aac in 3gp": (".3gp", "-c:a aac -b:a 160k"),
+    "musepack": (".mpc", "mpcenc"),
     "adts": (".aac", "-c:a aac -b:a 160k"),
     "wma": (".wma", "-c:a wmav2 -b:a 160k"),
     "ac3": (".ac3", "-c:a ac3 -b:a 192k"),
@@ -120,6 +124,8 @@ def _encoded(kind: str, seconds: float) -> bytes:
     if shutil.which("ffmpeg") is None:
         pytest.skip("no ffmpeg to encode with")
     suffix, arguments = FFMPEG[kind]
+    if kind == "musepack":
+        return _by_mpcenc(seconds)
     raw = music(seconds=seconds).astype("<f4").tobytes()
     source = f"ffmpeg -v error -f f32le -ar {RATE} -ac 2 -i pipe:0 -fflags +bitexact".split()
     form = [] if "-f" in arguments.split() else ["-f", MUXERS[suffix]]
@@ -130,9 +136,22 @@ def _encoded(kind: str, seconds: float) -> bytes:
         return target.read_bytes()
 
 
+def _by_mpcenc(seconds: float) -> bytes:
+    """Stream version 8; FFmpeg has no encoder."""
+    if shutil.which("mpcenc") is None:
+        required = os.environ.get("REQUIRE_PROGRAMS") == "1"
+        (pytest.fail if required else pytest.skip)("no mpcenc to encode with")
+    with tempfile.TemporaryDirectory() as folder:
+        source, target = Path(folder) / "music.wav", Path(folder) / "music.mpc"
+        source.write_bytes(_encoded("wav", seconds))
+        subprocess.run(["mpcenc", "--silent", source, target], capture_output=True, check=True)
+        return target.read_bytes()
+
+
 MUXERS = {
     ".wav": "wav", ".aiff": "aiff", ".au": "au", ".w64": "w64", ".caf": "caf", ".flac": "flac",
     ".m4a": "ipod", ".wv": "wv", ".tta": "tta", ".ogg": "ogg", ".opus": "opus", ".mka": "matroska",
+    ".webm": "webm", ".3gp": "3gp",
     ".aac": "adts", ".wma": "asf", ".ac3": "ac3", ".mp2": "mp2", ".mp3": "mp3",
 }  # fmt: skip
 
