@@ -46,8 +46,6 @@ REGIONS: tuple[tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]], ...] = 
     (("cp949",), (), ()),
     (("cp950",), (), ()),
 )
-# Used so little that a text is in one of them only where paths or tags show it.
-RARE = ("cp775", "mac_latin2", "mac_turkish")
 LETTERS = {page: letters for dos, mac, letters in REGIONS for page in (*dos, *mac)}
 # Bytes of the characters that people use; the rest are rare, and what other texts look like.
 USUAL = {
@@ -64,10 +62,12 @@ WIDE = (
 WORD = re.compile(
     "[A-Za-z\x80-\u2fff\u3005\u3040-\u30fa\u30fc-\ufeff\uff21-\uff3a\uff41-\uff5a\uff66-\U0010ffff]+"
 )
-# Quotation marks, and what else may touch a word.
-OPENING = "\u201c\u2018\u201e\u201a\u00ab\u2039\u00bf\u00a1"
-CLOSING = "\u201d\u2019\u201c\u00bb\u203a\u2026"
-APOSTROPHE, DASHES = "\u2019", ("\u2013", "\u2014")
+QUOTES = (
+    "\u201c\u201d", "\u2018\u2019", "\u201e\u201c", "\u201a\u2018", "\u00ab\u00bb",
+    "\u2039\u203a",
+)  # fmt: skip
+STARTS, APOSTROPHE, ELLIPSIS = "\u00bf\u00a1", "\u2019", "\u2026"  # what may touch a word
+DASHES = ("\u2013", "\u2014")
 UNDEFINED = "tag-genres-undefined"  # the handler of bytes that a code page does not define
 
 
@@ -102,12 +102,13 @@ class Saving:
 
     def is_plausible(self, text: str) -> bool:
         """Whether a person can have typed this: its words are in the letters of one language."""
-        if self.saved in RARE:
-            return False
         usual = USUAL.get(self.saved)
         if usual and not usual.fullmatch(_encode(text, self.saved) or b"\xff"):
             return False
         letters = LETTERS.get(self.saved, LATIN)
+        for quotes in QUOTES:  # one alone is part of a word that is none
+            if all(quote in text for quote in quotes):
+                text = text.translate(dict.fromkeys(map(ord, quotes), " "))
         return all(_is_word(word, letters) for word in WORD.findall(text) if not word.isascii())
 
 
@@ -181,7 +182,7 @@ def _is_word(word: str, letters: tuple[str, ...]) -> bool:
     """Whether a run of letters and of other characters beyond ASCII is a word."""
     if word in DASHES or (len(word) == 1 and unicodedata.category(word) in ("So", "Po", "Sc")):
         return True
-    parts = word.lstrip(OPENING).rstrip(CLOSING).split(APOSTROPHE)
+    parts = word.lstrip(STARTS).rstrip(ELLIPSIS).split(APOSTROPHE)
     return all(part.isascii() or _is_of_one_language(part, letters) for part in parts)
 
 

@@ -50,6 +50,7 @@ class Decoder:
     def __init__(self, rows: Iterable[Cells], encoding: str | None = None) -> None:
         """Examine the rows; `encoding` is the code page, if a person knows it."""
         self._is_named = encoding is not None
+        self._keeps_all = encoding is not None and encoding.startswith("utf")
         used = ({name: row[name] for name in COLUMNS if name in row} for row in rows)
         unclear = [row for row in used if not all(map(str.isascii, row.values()))]
         some_bytes = any(has_bytes(cell) for row in unclear for cell in row.values())
@@ -70,7 +71,9 @@ class Decoder:
         genre, left, unclear = _choose(row, savings)
         before = next(filter(None, (saving.untouched(_before(row)) for saving in left)), "")
         genres = split_genres(plain_text(genre))
-        if not self._is_named and any(mark in genre for mark in "?\ufffd"):
+        if not unclear and savings == [Saving()] and not self._is_named:
+            unclear = _seems_otherwise(genre)
+        if not self._keeps_all and any(mark in genre for mark in "?\ufffd"):
             unclear = f'its genre is "{plain_text(genre)}": the spreadsheet lost letters; {HOW}'
         return Decoded(
             Path(os.path.realpath(path)),
@@ -203,6 +206,18 @@ def _choose(row: Cells, savings: Sequence[Saving]) -> tuple[str, Sequence[Saving
         return "", savings, f"its genre is in no encoding that spreadsheets use; {HOW}"
     names = (f'"{text}" ({giving[0].saved or "UTF-8"})' for text, giving in shown)
     return shown[0][0], savings, f"its genre may mean {' or '.join(names)}; {HOW}"
+
+
+def _seems_otherwise(genre: str) -> str:
+    """The problem of a genre that is UTF-8 by chance: no words, but words in a code page."""
+    if Saving().is_plausible(genre):
+        return ""
+    others = [saving for saving in all_savings(has_bytes=True) if not saving.opened]
+    for saving in others:
+        text = saving.typed(genre)
+        if text is not None and saving.is_plausible(text):
+            return f'its genre may mean "{genre}" (UTF-8) or "{text}" ({saving.saved}); {HOW}'
+    return ""
 
 
 def _readings(row: Cells, saving: Saving) -> Iterator[tuple[str, bool]]:

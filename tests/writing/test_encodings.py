@@ -133,6 +133,45 @@ def test_without_evidence_a_genre_is_right_or_refused(page, tmp_path):
     assert edit.path == tmp_path / "a.flac"
 
 
+# What people type, in the code pages of Windows, of "CSV (MS-DOS)" and of "CSV (Macintosh)".
+TYPED = {
+    "cp1252 cp850 cp437 mac_roman": "Música Clásica|Café|Français|Musique légère|Español|Años 80|"
+    "São Paulo|Canções|Violões|Für Käthe|Straße|Österreich|Hörspiel|Blåser|Søvn|Þjóðlög|Été|Œuvre",
+    "cp1250 cp852 mac_latin2": "Hudba pro děti|Dětské|Písničky|Česká hudba|Žánr|Disko polo|Łódź|"
+    "Muzyka poważna|Dzieci śpiewają|Könnyűzene|Őszi|Muzică|Domaća glazba|Ľudová hudba",
+    "cp1251 cp866 mac_cyrillic": "Рок|Джаз|Поп|Танго|Классика|Русский рок|Хип-хоп|ВИА|РНБ|Їжак",
+    "cp1253 cp737 mac_greek": "Ροκ|Τζαζ|Λαϊκά|Έντεχνο|Ρεμπέτικο|Ελληνική μουσική|ΡΟΚ|ΛΑΪΚΑ",
+    "cp1254 cp857 mac_turkish": "Halk Müziği|Türkü|Türkçe Pop|Şarkı|İlahi|Oyun Havası|Rock ağır",
+    "cp1257 cp775": "Klasikinė|Mūzika|Šokių muzika|Bērnu dziesmas|Džäss|Rahvamuusika õhtu",
+    "cp1255 cp862": "רוק|פופ|קלאסי",
+    "cp1256 cp720": "موسيقى|روك|طرب|راي",
+    "cp874": "ลูกทุ่ง|ร็อก|หมอลำ",
+    "cp932": "ロック|ジャズ|歌謡曲|演歌|アニメ|J-POP・ロック|Jポップ",
+    "cp936": "摇滚|爵士|民谣|古典|轻音乐|国语流行",
+    "cp949": "록|재즈|발라드|트로트|힙합|클래식",
+    "cp950": "搖滾|爵士|民謠|古典|國語流行",
+}
+
+
+@pytest.mark.parametrize(
+    ("page", "genres"),
+    [(page, genres) for pages, genres in TYPED.items() for page in pages.split()],
+)
+def test_no_genre_without_evidence_becomes_another(page, genres, tmp_path):
+    table = report(tmp_path, "a.flac")
+    kept = [g for g in genres.split("|") if g.encode(page, "ignore").decode(page) == g]
+    assert len(kept) > 2
+    for genre in kept:
+        (edit,) = saved(tmp_path, text_of(typed(table, genre)).encode(page))
+        assert edit.genres == (genre,) or edit.problem
+
+
+def test_a_code_page_that_a_person_names_does_not_excuse_lost_letters(tmp_path):
+    table = typed(report(tmp_path, "a.flac"), "????")
+    (edit,) = saved(tmp_path, text_of(table).encode("cp1252"), "cp1252")
+    assert "lost letters" in edit.problem
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
 @pytest.mark.parametrize("page", PAGES)
 def test_unicode_is_read_as_it_is(page, encoding, tmp_path):
