@@ -111,9 +111,11 @@ def put_fields(
         made = repeated_texts(tag, stored.options.charset)
         made = None if info == () else made  # () says that there was a list
         put_info(file, b"IGNR", info[0].encode("latin-1") if info else None, made)
-    if "id3v1" in fields and trailers.read_v1(file):
+    if "id3v1" in family.older and trailers.read_v1(file):
+        # Another program may have added the tag meanwhile, with the genre that is removed here.
+        (number,) = fields.get("id3v1", (str(trailers.V1_UNKNOWN),))
         file.seek(-1, 2)
-        file.write(bytes([int(fields["id3v1"][0])]))
+        file.write(bytes([int(number)]))
 
 
 def has_tags(file: IO[bytes], media: Any, family: Family) -> bool:

@@ -23,7 +23,6 @@ from tagger.tags.text_frames import LATIN1, make_frame, text_data
 from tagger.types import GenreFields, TagOptions
 
 JOIN = TagOptions().id3v23_join  # "/" and "," occur in names
-V1_UNKNOWN = 255  # the genre byte of ID3v1 for a name that is not in its list
 Values = tuple[str, ...]
 
 _mutagen: Any = mutagen  # half of it is untyped
@@ -72,7 +71,7 @@ def new_fields(
         values[IGNR] = ((old_bytes(text) if keeps else text.encode()).decode("latin-1"),)
     if "id3v1" in values:
         numbers = (_V1_NUMBERS.get(name.casefold()) for name in genres)
-        known = next((number for number in numbers if number is not None), V1_UNKNOWN)
+        known = next((number for number in numbers if number is not None), trailers.V1_UNKNOWN)
         values["id3v1"] = (str(known),)
     if not keeps or family.id3 is None or main != "TCON":
         return GenreFields(values, has_tags=True, options=options)

@@ -9,6 +9,7 @@ from typing import IO
 from tagger.errors import TagError
 from tagger.tags.parts import check_count, read_part
 
+V1_UNKNOWN = 255  # the genre byte of ID3v1 for a name that is not in its list
 V1_SIZE = 128  # bytes of an ID3v1 block; the last one is the genre
 APE_SIZE, APE_MARK = 32, b"APETAGEX"  # bytes of an APEv2 header or footer, and how both start
 
