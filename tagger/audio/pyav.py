@@ -206,8 +206,12 @@ def open_container(path: Path, end: int | None = None) -> av.container.InputCont
     if not container.streams.audio:
         container.close()
         raise AudioError("no audio stream in it")
+    context: av.AudioCodecContext | None = container.streams.audio[0].codec_context
+    if context is None:
+        container.close()
+        raise AudioError("FFmpeg does not know its codec")
     # Several processes decode at once, and FFmpeg would start a thread for each core.
-    container.streams.audio[0].codec_context.thread_count = 1
+    context.thread_count = 1
     return container
 
 

@@ -6,16 +6,16 @@ crashes or hangs the process that reads it, that is an error of the file too.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
 from tagger.errors import Crashed, TagError
 from tagger.files.process import SECONDS, run_isolated
-from tagger.tags import genre_tag, verify
+from tagger.tags import genre_tag, rehearse, verify
 from tagger.tags.fingerprint import fingerprint
-from tagger.types import GenreFields, TagInfo, Track
+from tagger.types import GenreFields, TagInfo, TagOptions, Track
 
 T = TypeVar("T")
 BYTES_A_SECOND = 5e6  # of the slowest disk
@@ -29,6 +29,16 @@ def read_tag(path: Path, charset: str | None = None) -> TagInfo:
 def read_fields(path: Path) -> GenreFields:
     """See `genre_tag.read_fields`."""
     return _of_tag(genre_tag.read_fields, path)
+
+
+def check_write(path: Path, genres: Sequence[str], note: str, options: TagOptions) -> None:
+    """See `rehearse.check_write`."""
+    _of_tag(rehearse.check_write, path, tuple(genres), note, options)
+
+
+def check_restore(path: Path, fields: GenreFields) -> None:
+    """See `rehearse.check_restore`."""
+    _of_tag(rehearse.check_restore, path, fields)
 
 
 def digest_packets(path: Path) -> str | None:
@@ -51,8 +61,8 @@ def with_audio(track: Track) -> Track:
         return replace(track, audio=b"" if error.lasting else None)
 
 
-def _of_tag(function: Callable[..., T], path: Path, *given: str | None) -> T:
+def _of_tag(function: Callable[..., T], path: Path, *others: object) -> T:
     try:
-        return run_isolated(SECONDS, function, path, *given)
+        return run_isolated(SECONDS, function, path, *others)
     except Crashed as error:
         raise TagError(f"its tag cannot be read: {error}", path) from error

@@ -22,7 +22,7 @@ from tagger.tags import containers, mp4, trailers, verify_mp4
 from tagger.tags.ape import new_ape, render_ape_items
 from tagger.tags.field_names import APE
 from tagger.tags.formats import Family, parse_id3, recognise
-from tagger.tags.parts import read_part
+from tagger.tags.parts import MOST_PARTS, read_part
 from tagger.tags.riff_info import is_info, read_info, repeated_texts
 from tagger.types import TagOptions
 
@@ -131,6 +131,21 @@ def _other_values(file: IO[bytes], media: Any, family: Family) -> dict[str, str]
         found["front"] = _digest(containers.read_id3(file, containers.FRONT))
         found["end"] = _digest(trailers.read_v1(file)[:-1])
     return found
+
+
+def flac_start(path: Path) -> bytes:
+    """The first bytes of the audio of a FLAC; others, if a block states a wrong size."""
+    with path.open("rb") as file:
+        at = containers.find_id3(file, containers.FRONT)[1]
+        if read_part(file, at, at + 4) != b"fLaC":
+            return b""
+        at += 4
+        for _ in range(MOST_PARTS):
+            head = read_part(file, at, at + 4)
+            at += 4 + int.from_bytes(head[1:], "big")
+            if head[:1] >= b"\x80":  # the last block
+                break
+        return read_part(file, at, at + 64)
 
 
 def digest_packets(path: Path) -> str | None:

@@ -11,7 +11,7 @@ from tagger.files.atomic import check_replaceable
 from tagger.state.journal import Change
 from tagger.state.store import State
 from tagger.tags.genre_tag import field_genres, genres_by_field, restore_fields
-from tagger.tags.isolated import read_fields
+from tagger.tags.isolated import check_restore, read_fields
 from tagger.types import Action, GenreFields, Outcome, Track
 from tagger.writing.interrupts import uninterrupted
 from tagger.writing.moved import has_other_audio, names_of
@@ -66,6 +66,7 @@ def undo_change(
         outcome = replace(outcome, existing=genres, genres=field_genres(change.before))
         if writer.dry_run:
             check_replaceable(path, writer.options)
+            check_restore(path, change.before)
             state.mark_undone(change, writer.run, now)
             return replace(outcome, action=Action.WOULD_WRITE)
         # As the change was made, so that a new tag is compared with what it repeated.

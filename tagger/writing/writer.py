@@ -16,7 +16,8 @@ from tagger.genres.ranking import why_nothing
 from tagger.models.checkpoint import ModelInfo
 from tagger.state.store import State
 from tagger.tags.genre_tag import other_tags, read_genres, write_genres
-from tagger.tags.isolated import digest_packets, read_fields, read_tag, with_audio
+from tagger.tags.isolated import check_write, digest_packets, read_fields, read_tag, with_audio
+from tagger.tags.rehearse import compare
 from tagger.types import (
     Action,
     GenreFields,
@@ -207,6 +208,7 @@ def _write(outcome: Outcome, old: Track, tag: TagInfo, writer: Writer) -> Outcom
     """Write the genres of an outcome, and the note of `tag`, into the file that was `old`."""
     if writer.dry_run:
         check_replaceable(outcome.path, writer.options)
+        check_write(outcome.path, outcome.genres, tag.note, writer.options.tags)
         return replace(outcome, action=Action.WOULD_WRITE)
     original = examine(old, writer.options.tags)
     with uninterrupted():
@@ -254,8 +256,8 @@ def replace_tag(
             if (now, now.ctime_ns) != (old, old.ctime_ns):
                 raise ChangedSince(CHANGED, path)
             edit(scratch)
-            _compare("tag", original.others, other_tags(scratch, writer.options.tags), path)
-            _compare("audio", original.packets, digest_packets(scratch), path)
+            compare("tag", original.others, other_tags(scratch, writer.options.tags), path)
+            compare("audio", original.packets, digest_packets(scratch), path)
             fields = replace(
                 original.fields, patch=make_patch(path, scratch), options=writer.options.tags
             )
@@ -275,13 +277,3 @@ def _was_replaced(path: Path, new: Track, old: Track) -> bool:
     except OSError:
         return True
     return now == new and now.ctime_ns != old.ctime_ns
-
-
-def _compare(what: str, before: object, after: object, path: Path) -> None:
-    if before == after:
-        return
-    detail = ""
-    if isinstance(before, dict) and isinstance(after, dict):
-        changed = sorted(k for k in {*before, *after} if before.get(k) != after.get(k))
-        detail = f" ({', '.join(changed[:3])})"
-    raise TagError(f"writing would change its {what}{detail}, so it was not written", path)
