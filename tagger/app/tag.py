@@ -29,6 +29,7 @@ from tagger.genres.policy import Policy, decide
 from tagger.inference.ensemble import combine, combined_labels
 from tagger.models.checkpoint import ModelInfo
 from tagger.models.find import find_model
+from tagger.report.playlists import check_folder, in_playlists
 from tagger.report.table import write_csv
 from tagger.report.target import check_target
 from tagger.report.workbook import check_rows, check_workbook, in_workbook
@@ -62,6 +63,7 @@ class TagRequest:
     skip: Sequence[str] = ()  # genres and suffixes; a track that has one is not predicted
     csv: Path | None = Path("genres.csv")
     xlsx: Path | None = None
+    playlists: Path | None = None  # a folder
     all_probabilities: bool = False
     state: Path | None = None
     policy: Policy = field(default_factory=Policy)
@@ -102,6 +104,8 @@ def tag_library(request: TagRequest, progress: Progress) -> Summary:
         check_target(request.csv)
     if request.xlsx:
         check_workbook(request.xlsx)
+    if request.playlists and not request.dry_run:
+        check_folder(request.playlists)
     models = _find_models(request, progress)
     name = " + ".join(info.name for info in models)
     with open_state(request.state, progress.say) as state, state.locked(progress.say):
@@ -124,6 +128,7 @@ def tag_library(request: TagRequest, progress: Progress) -> Summary:
         rows = shown(outcomes, tracks[0].count(), label, summary, progress)
         labels = combined_labels(models, request.policy) if request.all_probabilities else ()
         with undoable(summary, state, progress):  # each tag is written just before its row
+            rows = _in_playlists(rows, request, progress)
             if request.xlsx:
                 rows = in_workbook(rows, request.xlsx, progress.say, model=name, labels=labels)
             if request.csv:
@@ -153,6 +158,19 @@ def explain_library(request: TagRequest, progress: Progress) -> Iterator[Explana
             steps = decide(item, tag_if_any(item.track, result.tag, state), request.policy).steps
             outcome = write_prediction(item, request.policy, dry_run, result.tag)
             yield Explanation(outcome, source, steps)
+
+
+def _in_playlists(
+    outcomes: Iterator[Outcome], request: TagRequest, progress: Progress
+) -> Iterator[Outcome]:
+    """The outcomes, which become playlists on their way if the request asks for those."""
+    if request.playlists is None:
+        return outcomes
+    if request.dry_run:
+        progress.say("a dry run leaves the playlists as they are")
+        return outcomes
+    about = [real for path in request.paths for real in (path.absolute(), path.resolve())]
+    return in_playlists(outcomes, request.playlists, request.policy, about, progress.say)
 
 
 def _find_models(request: TagRequest, progress: Progress) -> list[ModelInfo]:

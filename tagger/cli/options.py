@@ -256,6 +256,7 @@ class ReportOptions:
 
     csv: Path | None
     xlsx: Path | None
+    playlists: Path | None
     all_probabilities: bool
 
 
@@ -273,12 +274,23 @@ class ReportOptions:
         metavar="FILE.xlsx",
         help="Write the report as an Excel workbook; no CSV unless --csv is given too.",
     ),
+    click.option(
+        "--playlists",
+        type=click.Path(path_type=Path, file_okay=False),
+        metavar="FOLDER",
+        help="Write a playlist (M3U8) for each genre into this folder.",
+    ),
     click.option("--all-probabilities", is_flag=True, help="Add a column for each label."),
 )
-def report_options(*, csv: Path, xlsx: Path | None, all_probabilities: bool) -> ReportOptions:
+def report_options(
+    *, csv: Path, xlsx: Path | None, playlists: Path | None, all_probabilities: bool
+) -> ReportOptions:
     """For a command that lists results: it takes `ReportOptions`."""
     source = click.get_current_context().get_parameter_source("csv")
     only_xlsx = xlsx is not None and source is ParameterSource.DEFAULT
     return ReportOptions(
-        csv=None if only_xlsx else csv, xlsx=xlsx, all_probabilities=all_probabilities
+        csv=None if only_xlsx else csv,
+        xlsx=xlsx,
+        playlists=playlists,
+        all_probabilities=all_probabilities,
     )

@@ -95,8 +95,7 @@ def main(
     in a file changes, and every write can be undone. Predictions are stored: a second run continues
     where the first stopped. Other commands, each with its own --help: `tag-genres undo` restores
     what a run replaced, `tag-genres apply` writes the genres that you edited in the report,
-    `tag-genres models` lists and downloads models that know more genres, and `tag-genres doctor`
-    checks this machine.
+    `tag-genres models` lists models that know more genres, `tag-genres doctor` checks this machine.
     """
     console = _console(change, reports.csv)
     _check(paths, scan, rules)
@@ -116,6 +115,7 @@ def main(
             skip=rules.skip,
             csv=reports.csv,
             xlsx=reports.xlsx,
+            playlists=reports.playlists,
             all_probabilities=reports.all_probabilities,
             state=change.state,
             policy=rules.policy,

@@ -64,6 +64,7 @@ CASES: dict[str, dict[str, tuple[list[str], dict[str, Any]]]] = {
         "provenance": (["--provenance"], {"writing.provenance": True}),
         "csv": (["--csv", "other.csv"], {"csv": Path("other.csv")}),
         "xlsx": (["--xlsx", "r.xlsx"], {"xlsx": Path("r.xlsx"), "csv": None}),
+        "playlists": (["--playlists", "lists"], {"playlists": Path("lists")}),
         "all_probabilities": (["--all-probabilities"], {"all_probabilities": True}),
         "model": (["--model", "a", "--model", "b"], {"model": ("a", "b")}),
         "windows": (["--windows", "5"], {"options.windows": 5}),

@@ -183,3 +183,16 @@ def test_what_was_left_out_is_said_in_one_line_even_if_nothing_else_is_left(
     assert done.returncode == 1
     assert "left out: system folders 1 (@eaDir) · --exclude 3 (a.flac, b.flac, …)" in done.stderr
     assert invoke(music, "--exclude", "!").returncode == 2
+
+
+def test_playlists_follow_the_files_and_a_dry_run_leaves_them(
+    invoke: Run, music: Path, tmp_path: Path
+) -> None:
+    lists = tmp_path / "lists"
+    done = invoke(music, "--playlists", lists, "--dry-run")
+    assert "leaves the playlists as they are" in done.stderr and not lists.exists()
+    done = invoke(music, "--playlists", lists, "--write-tags")
+    assert f"playlists: 2 in {lists}" in done.stderr
+    assert sorted(path.name for path in lists.iterdir()) == ["Jazz.m3u8", "Polka.m3u8"]
+    assert "../Music/a.flac" in (lists / "Jazz.m3u8").read_text()
+    assert invoke(music, "--playlists", music / "a.flac").returncode == 2
