@@ -91,10 +91,11 @@ def chunks(
     at, end = head + 4, container_end(file, layout) if end is None else end
     for number in count():
         check_count(number)
+        if at + head > end:
+            return
         file.seek(at)
         header = file.read(head)
-        is_cut = len(header) < head or at + head > end
-        if is_cut or not header[:4].isascii() or not header[:4].decode().isprintable():
+        if len(header) < head or not header[:4].isascii() or not header[:4].decode().isprintable():
             return
         stop = at + head + struct.unpack(layout.size, header[4:])[0]
         yield header[:4], at, stop

@@ -64,7 +64,7 @@ def get_fields(file: IO[bytes], media: Any, family: Family, tags: Tags) -> dict[
     if IGNR in family.older and (info := read_info(file)) is not None:
         raw = [text for key, text in info if key == b"IGNR"][-1:]
         fields[IGNR] = tuple(text.decode("latin-1") for text in raw)  # bytes, whatever its encoding
-    stray = (tag.genres(tags.charset) for tag in stray_tags(file, media, family.id3))
+    stray = (tag.genres(tags.charset) for tag in stray_tags(file, media, family))
     if values := next(filter(None, stray), ()):
         fields[STRAY] = values
     if note := texts(tags.main, tags.names.note):
@@ -158,8 +158,6 @@ def _put_values(
 ) -> None:
     if media.tags is None and not any(changes.values()):
         return
-    if isinstance(media, _mutagen.flac.FLAC) and not media.tags and any(changes.values()):
-        _check_hidden(file)
     if hasattr(media.tags, "vendor"):
         _check_comments(file, media.tags)
     if isinstance(media, _mutagen.flac.FLAC):
@@ -182,20 +180,6 @@ def _change(tags: Any, changes: Mapping[str, Values | None]) -> None:
             tags[key] = list(values)
         elif key in tags:
             del tags[key]
-
-
-def _check_hidden(file: IO[bytes]) -> None:
-    """Refuse a FLAC whose only tag is one that TagLib shows until there is a Vorbis comment."""
-    if read_id3(file, containers.FRONT):
-        raise TagError(
-            "its tag is an ID3v2 tag, which the genre in a Vorbis comment would hide; "
-            "rewrite it with: ffmpeg -i OLD.flac -c copy -map_metadata 0 NEW.flac"
-        )
-    if trailers.read_v1(file):
-        raise TagError(
-            "its tag is an ID3v1 tag, which the genre in a Vorbis comment would hide; first add "
-            "title and artist as Vorbis comments in a tag editor such as Kid3 or Mp3tag"
-        )
 
 
 def _check_comments(file: IO[bytes], comments: Any) -> None:

@@ -116,7 +116,7 @@ def write_genres(
     _check_controls(wanted, path, allowed=C1)
     with _opened(path, "r+b") as (file, media, family):
         tags = read_tags(file, media, family, options.charset)
-        check_stray(file, media, family.id3)
+        check_stray(file, media, family)
         fields = new_fields(file, media, family, tags, Wanted(wanted, note, options))
         if not fields.frames:
             _check_controls(wanted, path)

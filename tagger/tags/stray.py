@@ -1,10 +1,10 @@
-"""Tags where only some readers look: another ID3v2 tag behind junk, a first one, or the audio.
+"""Tags where only some readers look: behind junk, behind a first one, or behind the audio.
 
-TagLib searches up to the first frame of an MP3, MediaInfo further; FFmpeg and mutagen read only at
-the start. Of two tags in a row FFmpeg merges both, TagLib and mutagen read the first, MediaInfo the
-second. MPD also reads one at the end of a file, if it has a footer and there is none in front.
-The genre there counts if no other tag has one. A new tag could hide the title from some readers, so
-such files are not written.
+TagLib searches an MP3 for an ID3v2 tag up to the first frame, MediaInfo further; FFmpeg and mutagen
+read only at the start. Of two tags in a row FFmpeg merges both, TagLib and mutagen read the first,
+MediaInfo the second. MPD shows the ID3v1, APEv2 or ID3v2 tag at the end of any file (with a footer,
+if it is ID3v2) that has no tag of its own. The genre there counts if no other tag has one. A new
+tag could hide the title from some readers, so such files are not written.
 """
 
 from __future__ import annotations
@@ -20,47 +20,102 @@ import mutagen.id3
 
 from tagger.audio.id3 import HEADER, id3_size
 from tagger.errors import TagError
-from tagger.tags import containers, id3v2, trailers
-from tagger.tags.field_names import texts
+from tagger.tags import containers, id3v2, mp4, trailers
+from tagger.tags.ape import is_descriptive, read_ape
+from tagger.tags.field_names import MP4, texts
+from tagger.tags.formats import Family, read_id3
 from tagger.tags.parts import read_part
+from tagger.tags.riff_info import read_info
+from tagger.tags.text_frames import v1_texts
 
 JUNK = 1 << 20  # bytes in front of the first frame of an MP3; mutagen searches no further
+# Title, artist and album in each kind of tag.
+_FRAMES = (b"TIT2", b"TPE1", b"TALB", b"TT2", b"TP1", b"TAL")
+_ITEMS = (b"\xa9nam", b"\xa9ART", b"\xa9alb")
+_KEYS = ("title", "artist", "album", "author", "wm/albumtitle")
+_INFO = (b"INAM", b"IART", b"IPRD")
 
 _mutagen: Any = mutagen  # half of it is untyped
 
 
 @dataclass(frozen=True, slots=True)
 class StrayTag:
-    """An ID3v2 tag that is not the main one."""
+    """A tag that is not written: an ID3v2 tag with its source, or another with its genre."""
 
-    source: bytes
+    source: bytes = b""
     problem: str = ""  # why the file cannot be written, and what to do; "" if it can
+    values: tuple[str, ...] = ()
 
     def genres(self, charset: str | None) -> tuple[str, ...]:
-        """The raw values of its genre."""
+        """The raw values of its genre; numbers are those of ID3."""
         with suppress(TagError, _mutagen.MutagenError):
-            return texts(id3v2.read_frames(id3v2.parse(self.source), charset), "TCON")
-        return ()
+            if self.source:
+                return texts(id3v2.read_frames(id3v2.parse(self.source), charset), "TCON")
+        return self.values
 
 
-def stray_tags(file: IO[bytes], media: Any, place: containers.Place | None) -> list[StrayTag]:
-    """Every ID3v2 tag with frames besides the one at `place`."""
+def stray_tags(file: IO[bytes], media: Any, family: Family) -> list[StrayTag]:
+    """Every tag with a content besides those that the family of this file has."""
+    is_shown = _is_described(file, media, family)
     found: list[StrayTag] = []
-    if isinstance(place, containers.ChunkLayout):
-        found = list(_other_chunks(file, place))
-    elif place == containers.FRONT:
-        found = [*_before_audio(file, media), *_at_end(file)]
+    if isinstance(family.id3, containers.ChunkLayout):
+        found += _other_chunks(file, family.id3)
+    elif family.id3 == containers.FRONT:
+        found += _before_audio(file, media)
     elif isinstance(media, _mutagen.flac.FLAC):
-        # Most readers see it only if there is no Vorbis comment, see `fields`.
-        found = [StrayTag(containers.read_id3(file, containers.FRONT))]
-    return [tag for tag in found if _holds_frames(tag.source)]
+        found.append(
+            StrayTag(containers.read_id3(file, containers.FRONT), "" if is_shown else _FLAC)
+        )
+    found = [tag for tag in found if _holds_frames(tag.source)]
+    for tag in _at_end(file):
+        if family.id3 == containers.FRONT or not is_shown:
+            found.append(tag)
+    if not family.has_ape:
+        found += [
+            StrayTag(values=values, problem="" if is_shown else _END)
+            for values in _other_ends(file)
+        ]
+    return found
 
 
-def check_stray(file: IO[bytes], media: Any, place: containers.Place | None) -> None:
+def check_stray(file: IO[bytes], media: Any, family: Family) -> None:
     """Raise `TagError` if a change of the main tag would hide another one, or be hidden by it."""
-    for tag in stray_tags(file, media, place):
+    for tag in stray_tags(file, media, family):
         if tag.problem:
             raise TagError(tag.problem)
+
+
+_FLAC = (
+    "its tag is an ID3v2 tag, which the genre in a Vorbis comment would hide; "
+    "rewrite it with: ffmpeg -i OLD.flac -c copy -map_metadata 0 NEW.flac"
+)
+_END = (
+    "its texts are in a tag at its end (ID3v1 or APEv2), which another tag would hide from some "
+    "players; first add title and artist in a tag editor such as Kid3 or Mp3tag"
+)
+
+
+def _is_described(file: IO[bytes], media: Any, family: Family) -> bool:
+    """Whether the tag of its own has a title, an artist or an album."""
+    if family.names is MP4:
+        return any(name in _ITEMS for name, _ in mp4.items(file))
+    if family.id3 == containers.WAV:  # MPD reads no ID3 chunk there
+        return any(key in _INFO for key, _ in read_info(file) or ())
+    if family.id3 is not None:
+        source = read_id3(file, family.id3)
+        frames = id3v2.parse(source).frames if source else ()
+        return any(frame.startswith(_FRAMES) for frame in frames)
+    tags = read_ape(file) if family.has_ape else media.tags or {}
+    return any(key.casefold() in _KEYS for key in tags.keys())  # noqa: SIM118, no mapping
+
+
+def _other_ends(file: IO[bytes]) -> Iterator[tuple[str, ...]]:
+    """The genre of each tag at the end with a title, an artist or the like."""
+    if v1_texts(block := trailers.read_v1(file)):
+        yield (str(block[-1]),) if block[-1] < len(_mutagen.id3.TCON.GENRES) else ()
+    with suppress(TagError):
+        if is_descriptive(tags := read_ape(file)):
+            yield texts(tags, "Genre")
 
 
 def _holds_frames(source: bytes) -> bool:
@@ -106,8 +161,8 @@ def _at_end(file: IO[bytes]) -> Iterator[StrayTag]:
         if source.startswith(b"ID3"):
             yield StrayTag(
                 source,
-                "it has an ID3 tag at its end, which only some players read, and not if there is "
-                "one in front; move it to the front, or remove it (bytes "
+                "it has an ID3 tag at its end, which only some players read, and not beside "
+                "another tag; copy its texts to the usual place and remove it (bytes "
                 f"{stop - size + 1:,} to {stop:,})",
             )
 

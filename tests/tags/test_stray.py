@@ -10,8 +10,9 @@ import mutagen
 import pytest
 from helpers.containers import KINDS, SUFFIX, make, sound
 from helpers.generated_files import mpeg
+from helpers.programs import shown_by
 from helpers.readers import by_ffmpeg, by_taglib
-from helpers.tagged import ape_tag, frame, id3_tag, id3v1, set_by_mutagen
+from helpers.tagged import ape_tag, frame, id3_tag, id3v1, prepare, set_by_mutagen
 
 from tagger.errors import TagError
 from tagger.tags.genre_tag import read_fields, read_genres, restore_fields, write_genres
@@ -22,6 +23,7 @@ EMPTY = id3_tag(3, bytes(50))
 BODY = frame(b"TIT2", b"\0Title") + frame(b"TCON", b"\0Jazz")
 APPENDED = id3_tag(4, BODY, 0x10) + b"3DI" + id3_tag(4, BODY, 0x10)[3:10]
 APE = ape_tag(Artist="Anna")
+V1 = b"TAG" + b"Title".ljust(30, b"\0") + b"Anna".ljust(94, b"\0") + b"\x08"
 AUDIO = mpeg(with_info=True) * 6
 
 JUNK = {
@@ -133,6 +135,58 @@ def test_a_flac_with_other_tags_keeps_its_title(tmp_path, title, front, end):
     assert path.read_bytes().startswith(front)
     restore_fields(path, fields)
     assert read_fields(path) == fields
+
+
+ENDS = {
+    "ID3v1": V1,
+    "APEv2": ape_tag(Title="Title", Artist="Anna", Genre="Jazz"),
+    "ID3v2": APPENDED,
+}
+ITS_OWN = ("mp3", "mp2", "tta", "wavpack", "musepack", "ape")  # those that may end with such a tag
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in ITS_OWN])
+@pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)
+def test_a_tag_at_the_end_of_any_container_is_known_and_hidden_by_nothing(tmp_path, kind, end):
+    """MPD shows it if the container's own tag has nothing."""
+    path = make(kind, tmp_path)
+    prepare(path, "no tag block")
+    path.write_bytes(path.read_bytes() + end)
+    data = path.read_bytes()
+    assert read_genres(path) == ("Jazz",)
+    with pytest.raises(TagError, match="at its end"):
+        write_genres(path, ["Blues"])
+    assert path.read_bytes() == data
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in ITS_OWN])
+@pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)
+def test_a_tag_at_the_end_stops_no_write_if_the_own_tag_has_a_title(tmp_path, kind, end):
+    path = make(kind, tmp_path)
+    prepare(path, "no genre")
+    path.write_bytes(path.read_bytes() + end)
+    data, before = path.read_bytes(), titles_and_artists(path)
+    try:
+        write_genres(path, ["Blues"])
+    except TagError:
+        assert kind == "wav", "MPD reads no ID3 chunk there, so the end counts"
+        assert path.read_bytes() == data
+        return
+    assert read_genres(path) == ("Blues",)
+    assert titles_and_artists(path) == before
+
+
+def titles_and_artists(path: Path) -> list[tuple[str, ...]]:
+    return [shown_by(name, path)[0][1:] for name in ("MPD", "TagLib", "FFmpeg")]
+
+
+@pytest.mark.parametrize("kind", ["wav", "vorbis", "opus", "m4a"])
+def test_mpd_shows_a_tag_at_the_end_of_any_container(tmp_path, kind):
+    """The reason for the refusal."""
+    path = make(kind, tmp_path)
+    prepare(path, "no tag block")
+    path.write_bytes(path.read_bytes() + V1)
+    assert shown_by("MPD", path)[0] == (("Jazz",), "Title", "Anna")
 
 
 @pytest.mark.parametrize("junk", JUNK.values(), ids=JUNK)
