@@ -97,9 +97,9 @@ def window_count(ctx: click.Context, param: click.Parameter, value: str) -> Coun
 
 
 def not_nan(ctx: click.Context, param: click.Parameter, value: float | None) -> float | None:
-    """Refuse NaN, which passes click's range checks."""
-    if value is not None and math.isnan(value):
-        raise click.BadParameter("not a number")
+    """Refuse NaN and infinity, which pass click's range checks."""
+    if value is not None and not math.isfinite(value):
+        raise click.BadParameter("not a finite number" if math.isinf(value) else "not a number")
     return value
 
 

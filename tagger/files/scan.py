@@ -32,7 +32,7 @@ SUFFIXES = frozenset([
 ])
 # fmt: on
 NO_SUCH_PATH = "no such file or folder"
-EVERYTHING = Rules()  # the rules of a scan in which the user excludes nothing
+ALL = Rules()  # the rules of a scan in which the user excludes nothing
 LEADS_OUT = "a link to a place outside the library (--follow-links follows it)"
 
 
@@ -58,7 +58,8 @@ def find_tracks(
         if not os.path.lexists(path):
             yield Failure(Path(path), NO_SUCH_PATH, lasting=False)
         else:
-            yield from scan.visit(path, rules_for(path, exclude))
+            # There may be a hundred thousand files in a list of paths.
+            yield from scan.visit(path, rules_for(path, exclude) if os.path.isdir(path) else ALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,7 @@ class _Scan:
         self._left_out = left_out or LeftOut()
         self._roots = None if roots is None else {_identity(root) for root in roots} - {None}
 
-    def visit(self, given: str, rules: Rules = EVERYTHING) -> Iterator[Track | Failure]:
+    def visit(self, given: str, rules: Rules = ALL) -> Iterator[Track | Failure]:
         """Depth first, with an explicit stack: folders may lie deeper than Python recurses."""
         stack = [_Folder([given], rules)]
         while stack:
