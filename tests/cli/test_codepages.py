@@ -40,6 +40,14 @@ def test_undo_gives_back_every_byte(invoke, music, policy, charset):
     assert music.read_bytes() == before
 
 
+def test_undo_gives_back_the_genres_bytes_though_a_tagger_changed_the_artist(invoke, music):
+    assert invoke(music, *WRITE, "replace").returncode == 0
+    music.write_bytes(music.read_bytes().replace(ARTIST, ARTIST[::-1]))
+    assert invoke("undo").returncode == 0
+    body = frame(b"TPE1", b"\0" + ARTIST[::-1]) + frame(b"TCON", b"\0" + RAW)
+    assert music.read_bytes().startswith(id3_tag(3, body + bytes(20)))
+
+
 def test_append_keeps_the_bytes_of_a_genre_in_an_unknown_code_page(invoke, music):
     assert invoke(music, *WRITE, "append").returncode == 0
     tag = id3.ID3(music, translate=False)
