@@ -26,9 +26,11 @@ Entries = list[os.DirEntry[str]]
 
 # fmt: off
 SUFFIXES = frozenset([
-    ".aac", ".ac3", ".afc", ".aif", ".aifc", ".aiff", ".ape", ".asf", ".au", ".caf", ".dff", ".dsf",
-    ".flac", ".m4a", ".m4b", ".mka", ".mp1", ".mp2", ".mp3", ".mp4", ".mpc", ".oga", ".ogg",
-    ".opus", ".snd", ".spx", ".tak", ".tta", ".w64", ".wav", ".wma", ".wv",
+    ".3g2", ".3ga", ".3gp", ".aac", ".ac3", ".adts", ".afc", ".aif", ".aifc", ".aiff", ".ape",
+    ".asf", ".au", ".bwf", ".caf", ".dff", ".dsf", ".dts", ".eac3", ".ec3", ".flac", ".m4a",
+    ".m4b", ".m4p", ".m4r", ".mka", ".mp+", ".mp1", ".mp2", ".mp3", ".mp4", ".mpa", ".mpc",
+    ".mpga", ".mpp", ".oga", ".ogg", ".ogx", ".opus", ".snd", ".spx", ".tak", ".tta", ".w64",
+    ".wav", ".wave", ".weba", ".webm", ".wma", ".wv",
 ])
 # fmt: on
 NO_SUCH_PATH = "no such file or folder"

@@ -113,6 +113,18 @@ _CONTAINER = re.compile(
 )
 
 
+# Other suffixes of the same kinds, for mutagen goes by the suffix where a file has no mark.
+USUAL_SUFFIX = {
+    ".mpga": ".mp3", ".mpa": ".mp3", ".mp1": ".mp3", ".mp+": ".mpc", ".mpp": ".mpc",
+    ".adts": ".aac", ".bwf": ".wav",
+}  # fmt: skip
+
+
+# How Matroska, CAF, AU, Wave64, AC-3 and DTS start; with the suffix of another kind, mutagen takes
+# them for that.
+FOREIGN = (b"\x1aE\xdf\xa3", b"caff", b".snd", b"riff\x2e\x91", b"\x0bw", b"\x7f\xfe\x80\x01")
+
+
 def recognise(file: IO[bytes], path: Path) -> tuple[Any, Family | None]:
     """The type that mutagen chooses by content and suffix, and its family; `None` for no match.
 
@@ -120,14 +132,17 @@ def recognise(file: IO[bytes], path: Path) -> tuple[Any, Family | None]:
     takes it for an MP3.
     """
     header = file.read(128)
+    if header.startswith(FOREIGN):
+        return None, None
     skip_id3(file)
     if (end := file.tell()) and _CONTAINER.match(read_part(file, end, end + 16)):
         raise TagError(
             "an ID3 tag stands in front of a file that has tags of its own, where only some "
             f"players find it; remove it: tail -c +{end + 1} OLD > NEW"
         )
+    name = str(path.with_suffix(USUAL_SUFFIX.get(path.suffix.lower(), path.suffix)))
     score, _, kind = max(
-        (kind.score(str(path), file, header), kind.__name__, kind) for kind in _FAMILY_OF
+        (kind.score(name, file, header), kind.__name__, kind) for kind in _FAMILY_OF
     )
     return (kind, _FAMILY_OF[kind]) if score > 0 else (None, None)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -36,6 +37,7 @@ from tagger.tags.formats import (
 )
 from tagger.tags.new_fields import JOIN, V1_NAMES, Wanted, new_fields
 from tagger.tags.parts import splice
+from tagger.tags.read_only import is_read_only, read_shown, why_not_written
 from tagger.tags.riff_info import info_text
 from tagger.tags.stray import check_stray
 from tagger.tags.verify import other_parts
@@ -53,7 +55,8 @@ def read_genres(path: Path) -> tuple[str, ...]:
     ID3 numbers are turned into names. Older tags count only if the main one has no genre: in an MP3
     the ID3v2 tag, then APEv2, then ID3v1; in a WAV the ID3 chunk, then RIFF INFO. Last
     come tags that only some readers see, such as an ID3v2 tag behind junk (see `stray`).
-    Raises `UnsupportedFormat` if the container holds no tags, else `TagError` if it is damaged.
+    Of a container whose tags are never written, they are what FFmpeg shows (see `read_only`).
+    Raises `UnsupportedFormat` for what is no sound file, else `TagError` if it is damaged.
     """
     return read_tag(path).genres
 
@@ -66,6 +69,15 @@ def read_tag(path: Path, charset: str | None = None) -> TagInfo:
     shown as Latin-1 if it is not given. Raises the errors of `read_genres`, and `TagError` for a
     text that is not in the code page.
     """
+    try:
+        return _read_tag(path, charset)
+    except UnsupportedFormat:
+        if (shown := read_shown(path)) is None:
+            raise
+        return replace(shown, genres=unique_names(shown.genres))
+
+
+def _read_tag(path: Path, charset: str | None) -> TagInfo:
     with _opened(path, "rb") as (file, media, family):
         tags = read_tags(file, media, family, charset)
         fields = get_fields(file, media, family, tags)
@@ -85,7 +97,10 @@ def read_tag(path: Path, charset: str | None = None) -> TagInfo:
 
 
 def read_fields(path: Path) -> GenreFields:
-    """The genre fields as stored, for `restore_fields`. Raises the errors of `read_genres`."""
+    """The genre fields as stored, for `restore_fields`. Raises the errors of `read_genres`.
+
+    Raises `UnsupportedFormat` for a container whose tags are never written.
+    """
     with _opened(path, "rb") as (file, media, family):
         fields = get_fields(file, media, family, read_tags(file, media, family))
         tag = id3v2.Id3() if family.id3 is None else parse_id3(file, family.id3, DEFAULTS)
@@ -210,20 +225,9 @@ def _opened(path: Path, mode: str) -> Iterator[tuple[IO[bytes], Any, Family]]:
     try:
         with path.open(mode) as file:
             kind, family = recognise(file, path)
-            if kind is None:
-                raise UnsupportedFormat(
-                    "not recognised: the file is empty or damaged, of a kind that holds no tags, "
-                    "or its suffix does not match its content",
-                    path,
-                )
-            media = None if family is None else load(file, kind, family)
             if family is None or _is_adts(file, family):
-                raise UnsupportedFormat(
-                    f"{path.suffix or 'these'} files hold no tags that can be written safely; "
-                    "for AAC: ffmpeg -i OLD.aac -c copy NEW.m4a",
-                    path,
-                )
-            yield file, media, family
+                raise UnsupportedFormat(why_not_written(path), path)
+            yield file, load(file, kind, family), family
     except TagError as error:
         error.path = error.path or path
         raise
@@ -232,6 +236,8 @@ def _opened(path: Path, mode: str) -> Iterator[tuple[IO[bytes], Any, Family]]:
     # On damaged files mutagen's parsers raise IndexError, ValueError, KeyError, struct.error,
     # ZeroDivisionError, AssertionError, MemoryError ...; so may our own parsers.
     except Exception as error:
+        if is_read_only(path):  # and has the suffix of another kind
+            raise UnsupportedFormat(why_not_written(path), path) from error
         reason = str(error) if len(str(error)) > len("error") else "it is cut off or broken"
         raise TagError(f"the file or its tag cannot be read: {reason}", path) from error
 
