@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 
 from tagger.state.journal import JOURNALLED, PREDICTED, Journal, identity_of
 from tagger.types import Track
@@ -86,6 +87,19 @@ class Recognition(Journal):
                     gone,
                 )
             self.do(f"DROP TABLE {name}")
+
+    def former_paths(self, track: Track) -> list[Path]:
+        """Other paths where the journal knows the audio of a track, the latest first.
+
+        None if it knows that audio at the path of the track too.
+        """
+        rows = self.rows(
+            "SELECT path FROM journal WHERE audio = ? AND audio != x'' "
+            "GROUP BY path ORDER BY max(id) DESC",
+            (track.audio,),
+        )
+        paths = [Path(os.fsdecode(path)) for (path,) in rows]
+        return [] if track.path in paths else paths
 
     def relocate(self, moves: Sequence[tuple[Track, Track]]) -> None:
         """Transfer everything known about the old place of each moved file to the present one.

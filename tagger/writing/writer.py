@@ -239,6 +239,16 @@ def examine(track: Track, options: TagOptions) -> Original:
     )
 
 
+def _follow(track: Track, state: State) -> None:
+    """Let the journal follow a file that was moved, before there is a new entry for its path."""
+    for path in state.former_paths(track):
+        with suppress(OSError):
+            if with_audio(identify(path)).audio == track.audio:
+                continue  # a copy
+        state.relocate([(replace(track, path=path), track)])
+        return
+
+
 def replace_tag(
     original: Original, edit: Callable[[Path], None], writer: Writer, reverts: int | None = None
 ) -> Track:
@@ -262,6 +272,7 @@ def replace_tag(
                 original.fields, patch=make_patch(path, scratch), options=writer.options.tags
             )
             new = Track.of(path, settle(path, scratch, writer.options))
+            _follow(old, writer.state)
             entry = writer.state.record(run, fields, read_genres(scratch), (old, new), reverts)
     except BaseException:
         if entry is not None and not _was_replaced(path, new, old):
