@@ -12,6 +12,7 @@ import stat
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,9 +24,11 @@ MARKERS = (ANDROID, NAVIDROME, OWN_FILE)
 # Folders of servers, systems and sync programs: recycle bins, snapshots, old versions, thumbnails.
 # Names of bands are not among them: "Trash", "@peace", "#1 Record", "Recycled".
 SYSTEM_FOLDERS = frozenset(map(str.casefold, [
-    "@eaDir", "#recycle", "#snapshot", "@tmp", "@SynoResource", "@sharesnap",  # Synology
+    "@eaDir", "#recycle", "#snapshot", "@tmp", "@SynoResource", "@sharesnap",
+    "@sharebin",  # Synology
     "@Recycle", "@Recently-Snapshot", "@__thumb", ".@__thumb", "@Transcode", ".streams",  # QNAP
-    "$Recycle.Bin", "System Volume Information", "$WinREAgent", "$Extend",  # Windows
+    "$Recycle.Bin", "System Volume Information", "$WinREAgent", "$Extend", "$SysReset",
+    "$Windows.~BT", "$Windows.~WS",  # Windows
     "~snapshot", ".snapshot", ".snapshots", "@snapshots", ".zfs",  # NetApp, snapper, btrfs, ZFS
     ".recycle", ".Recycle.Bin", "trashbox",  # Samba, Unraid, Buffalo
     ".Trash", ".Trashes", ".Spotlight-V100", ".fseventsd", ".TemporaryItems", ".AppleDouble",
@@ -36,7 +39,8 @@ SYSTEM_FOLDERS = frozenset(map(str.casefold, [
     "files_trashbin", "files_versions",  # Syncthing, Resilio, Dropbox, Google Drive, Nextcloud
     ".git", ".svn", ".hg",
 ]))  # fmt: skip
-SYSTEM_PATTERN = r"\.trash-\d+|found\.\d{3}|@gmt-[\d.]+-[\d.]+"  # freedesktop, chkdsk, Samba
+# Of freedesktop, chkdsk, Samba and QNAP.
+SYSTEM_PATTERN = r"\.trash-\d+|found\.\d{3}|@gmt-[\d.]+-[\d.]+|network recycle bin( \d)?"
 # In capitals only: ZZ Top's "Recycler" and Nektar's "Recycled" are albums.
 OLD_WINDOWS = ("RECYCLER", "RECYCLED")
 # The stems of copies that sync programs make when two computers change a file.
@@ -175,7 +179,10 @@ def rules_for(given: str, exclude: Sequence[str]) -> Rules:
     """The rules for a path that the user names, with the patterns of `--exclude`."""
     if not exclude:
         return Rules()
-    spec = compile_patterns([_anchored(pattern, given) for pattern in exclude], EXCLUDED)
+    lines = [_anchored(pattern, given) for pattern in exclude]
+    # "Live [2001]" is first of all the name of a folder, although "[2001]" is one digit in a glob.
+    plain = ([line, line.replace("[", r"\[")] if "[" in line else [line] for line in lines)
+    spec = compile_patterns(chain.from_iterable(plain), EXCLUDED)
     return Rules(patterns=(Patterns(spec, EXCLUDED),))
 
 
@@ -270,10 +277,12 @@ def _anchored(pattern: str, given: str) -> str:
     wanted = os.path.expanduser(body)
     if "/" not in wanted.rstrip("/"):
         return pattern
-    below = f"{given.rstrip(os.sep)}{os.sep}"
-    path = os.path.abspath(wanted)
-    is_path = os.path.isabs(wanted) or os.path.lexists(path)
-    if not (is_path and path.startswith(below)):
+    path, end = os.path.abspath(wanted), "/" if body.endswith("/") else ""
+    if not (os.path.isabs(wanted) or os.path.lexists(path)):
         return pattern
-    end = "/" if body.endswith("/") else ""
-    return f"{sign}/{path[len(below) :].replace(os.sep, '/')}{end}"
+    # Either may lead through links to the other.
+    for root in (given, os.path.realpath(given)):
+        for found in (path, os.path.realpath(path)):
+            if found.startswith(below := f"{root.rstrip(os.sep)}{os.sep}"):
+                return f"{sign}/{found[len(below) :].replace(os.sep, '/')}{end}"
+    return pattern

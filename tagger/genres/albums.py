@@ -12,7 +12,7 @@ from functools import cache
 from operator import add
 from pathlib import Path
 
-from tagger.genres.labels import genre_columns
+from tagger.genres.labels import LONGEST, genre_columns
 from tagger.types import Prediction, TagInfo
 
 BY = ("track", "album", "folder")
@@ -108,7 +108,9 @@ def group_key(path: Path, tag: TagInfo, by: str) -> Key | None:
         return None
     if tag.release:
         return "release", tag.release.casefold()
-    album = _known(_patterns()[1].sub("", tag.album) or tag.album)
+    # A name of a megabyte would take hours.
+    plain = "" if len(tag.album) > LONGEST else _patterns()[1].sub("", tag.album)
+    album = _known(plain or tag.album)
     if not album:
         return "folder", str(folder)
     return ("album", artist, album) if artist else ("album in", str(folder), album)

@@ -210,6 +210,19 @@ def test_a_pattern_of_the_user_is_a_name_or_a_path(root, pattern, left, monkeypa
     assert scan(root, Path("music"), exclude=(pattern,))[0] == left
 
 
+def test_a_pattern_may_be_a_path_through_a_link_or_a_name_with_brackets(root):
+    put(root, "Live [2001]/a.mp3", "Old/b.mp3", "c.mp3", "Live 3/d.mp3")
+    link = root.with_name("link")
+    link.symlink_to(root)
+    for named in (root, link):
+        for pattern in (link / "Old", root / "Old/"):
+            kept = scan(root, named, exclude=(check_pattern(str(pattern)), "Live [2001]"))[0]
+            assert kept == ["Live 3/d.mp3", "c.mp3"]
+        path = str(link / "Live [2001]")
+        assert "Live [2001]/a.mp3" not in scan(root, named, exclude=(check_pattern(path),))[0]
+    assert "Live 3/d.mp3" not in scan(root, exclude=("Live [13]",))[0]
+
+
 def test_of_several_patterns_the_last_one_decides(root):
     put(root, "a.m4b", "b.m4b")
     assert scan(root, exclude=("*.m4b", "!b.m4b"))[0] == ["b.m4b"]

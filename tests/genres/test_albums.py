@@ -127,6 +127,20 @@ def test_names_in_two_unicode_forms_are_one_album():
     )
 
 
+@pytest.mark.parametrize("part", [" ", "(CD 1", "CD 1 - ", "(", "[disc one "])
+def test_a_name_of_a_megabyte_is_compared_at_once(part):
+    name = part * (1_000_000 // len(part))
+    assert album(album=f"{name}x", album_artist="Yes") == album(
+        album=f"{name}X", album_artist="Yes"
+    )
+
+
+@pytest.mark.parametrize("part", [" ", "(CD 1", "CD 1 - ", "(", "disc 1_", '12" ', "1 of "])
+def test_no_folder_takes_time_to_compare(part):
+    name = (part * 255)[:255]
+    assert album(f"/m/{name}/x.mp3", album=name) is not None
+
+
 def test_an_album_named_only_by_a_disc_keeps_its_name():
     assert album(album="(Disc 1)", album_artist="Yes") == ("album", "yes", "(disc 1)")
 
