@@ -134,7 +134,7 @@ def _before_audio(file: IO[bytes], media: Any) -> Iterator[StrayTag]:
     data = read_part(file, start, min(getattr(media.info, "frame_offset", 0), start + JUNK))
     at = data.find(b"ID3")
     while at >= 0:
-        size = _size(data[at:])
+        size = _size(data[at : at + HEADER])
         if size:
             first, stop = start + at, start + at + size
             source = read_part(file, first, stop)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +10,10 @@ from pathlib import Path
 import pytest
 from helpers import containers
 from helpers.containers import make
+from helpers.properties import examples
 from helpers.tagged import ape_tag, frame, id3_tag, prepare, with_front
+from hypothesis import given
+from hypothesis import strategies as st
 from mutagen import apev2, id3
 
 from tagger.errors import TagError
@@ -292,6 +296,25 @@ def test_a_text_that_is_not_in_the_charset_is_refused(tmp_path):
     path = with_front(tmp_path, b"", v1("koi8-r"))
     with pytest.raises(TagError, match="not in ascii"):
         write_genres(path, ["Jazz"], options=TagOptions(charset="ascii"))
+
+
+@pytest.mark.parametrize("major", [2, 3, 4])
+@examples(150)
+@given(raw=st.lists(st.sampled_from([*b"Ab -;/\\", *range(0x80, 0x100)]), min_size=1).map(bytes))
+def test_append_keeps_any_bytes_or_refuses(tmp_path, major, raw):
+    name = b"TCO" if major == 2 else b"TCON"
+    path = with_front(tmp_path, id3_tag(major, frame(name, b"\0" + raw) + bytes(40)))
+    before, fields = path.read_bytes(), read_fields(path)
+    try:
+        write_genres(path, [*read_genres(path), "Bebop"])
+    except TagError:
+        path.write_bytes(before)
+        return
+    words, blank = re.findall(rb"[\x80-\xff]+", raw), b"\x85\xa0"  # blanks in Latin-1
+    kept = re.findall(rb"[\x80-\xff]+", latin1_frames(path)["TCON"])
+    assert {word for word in words if word.strip(blank)} <= set(kept)
+    restore_fields(path, fields)
+    assert path.read_bytes() == before
 
 
 # --- the texts alone ------------------------------------------------------------------------------
