@@ -20,6 +20,7 @@ LAYERS = {
         {"inference", "writing"},
         {"app"},
         {"cli"},
+        {"integrations"},
         {"__init__", "__main__"},
     ),
     "training": (

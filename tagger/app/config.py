@@ -24,14 +24,21 @@ def default_config() -> Path:
 
 
 def read_config(path: Path) -> dict[str, Any]:
+    """The options of a TOML file, see `as_options`.
+
+    Raises `ConfigError`, also for a file that cannot be read or is not TOML.
+    """
+    return as_options(read_toml(path), path)
+
+
+def as_options(table: Mapping[str, Any], path: Path) -> dict[str, Any]:
     """Options as click's `default_map` takes them: "min-confidence" becomes "min_confidence".
 
     A file named by aliases, whitelist, tree or state becomes a `Path`, relative to the folder of
-    the config file. Raises `ConfigError` for a file that cannot be read or is not TOML, and for
-    options that belong on the command line.
+    the config file, `path`. Raises `ConfigError` for options that belong on the command line.
     """
     config = {}
-    for name, value in read_toml(path).items():
+    for name, value in table.items():
         if name in COMMAND_LINE_ONLY:
             raise ConfigError(
                 f"{path}: {name} cannot be set in a config file; give it on the command line", path

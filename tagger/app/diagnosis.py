@@ -112,6 +112,7 @@ class Diagnosis:
     default_model: DefaultModel
     config: ConfigFile
     state: StateFile
+    beets_plugin: str  # the folder for `pluginpath` in the config of beets
     network: str
     space: Mapping[str, Space]  # by the keys of `PLACES`
 

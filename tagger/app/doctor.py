@@ -37,6 +37,8 @@ from tagger.state.store import default_state
 from tagger.types import DEFAULT_MODEL
 from tagger.version import __version__
 
+BEETS_PLUGIN = Path(__file__).parents[1] / "integrations" / "beets" / "beetsplug"
+
 
 def examine(state: Path | None = None, config: Path | None = None) -> Diagnosis:
     """What `tag-genres doctor` reports; `state` and `config` as on the command line."""
@@ -62,6 +64,7 @@ def examine(state: Path | None = None, config: Path | None = None) -> Diagnosis:
             default_model=look_at_default_model(options.get("model")),
             config=config_file,
             state=state_file,
+            beets_plugin=str(BEETS_PLUGIN),
             network="nothing was contacted",
             space=look_at_space(Path(state_file.path)),
         )
@@ -163,6 +166,7 @@ def text_lines(found: Diagnosis) -> Iterator[str]:
     reads = config.error or ("can be read" if config.exists else "there is none")
     yield _row("config file", f"{config.path}: {reads}")
     yield _row("state file", f"{state.path}: {_describe_state(state)}")
+    yield _row("beets pluginpath", found.beets_plugin)
     for name, space in found.space.items():
         free = "no folder" if space.bytes is None else f"{space.bytes / 1e9:.1f} GB free"
         yield _row("space", f"{free} for {PLACES[name]} ({space.path})")

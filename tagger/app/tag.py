@@ -17,16 +17,16 @@ from tagger.app.pending import (
     tag_if_any,
 )
 from tagger.app.progress import Progress
+from tagger.app.results import Result, results
 from tagger.app.summary import Summary, clear_folders, shown, undoable
-from tagger.app.tracks import RunTracks, TrackResult
+from tagger.app.tracks import RunTracks
 from tagger.errors import LibraryError
 from tagger.files.atomic import clear_scratch
 from tagger.files.ignore import LeftOut
 from tagger.files.listed import read_paths
 from tagger.files.scan import NO_SUCH_PATH, find_tracks
-from tagger.genres.albums import Albums
 from tagger.genres.policy import Policy, decide
-from tagger.inference.ensemble import combine, combined_labels
+from tagger.inference.ensemble import combined_labels
 from tagger.models.checkpoint import ModelInfo
 from tagger.models.find import find_model
 from tagger.report.playlists import check_folder, in_playlists
@@ -85,15 +85,6 @@ class Explanation:
     steps: tuple[str, ...] = ()  # each rule that was applied
 
 
-@dataclass(frozen=True, slots=True)
-class _Result:
-    """What a run knows about one path before it decides on genres."""
-
-    item: TrackResult
-    tag: TagInfo | None  # None if it has not been read
-    source: str = ""  # as in `Explanation`
-
-
 def tag_library(request: TagRequest, progress: Progress) -> Summary:
     """Predict unknown tracks, write genres if asked, and report on every track.
 
@@ -106,7 +97,7 @@ def tag_library(request: TagRequest, progress: Progress) -> Summary:
         check_workbook(request.xlsx)
     if request.playlists and not request.dry_run:
         check_folder(request.playlists)
-    models = _find_models(request, progress)
+    models = find_models(request, progress)
     name = " + ".join(info.name for info in models)
     with open_state(request.state, progress.say) as state, state.locked(progress.say):
         forget_unfinished(state)
@@ -114,7 +105,7 @@ def tag_library(request: TagRequest, progress: Progress) -> Summary:
         tracks = _scan(request, state, models, progress)
         if request.xlsx:
             check_rows(request.xlsx, tracks[0].count())
-        _predict(tracks, request, progress)
+        predict_all(tracks, request, progress)
         summary = Summary(state=request.state, models=models)
         writing = request.write_tags and not request.dry_run
         if writing:
@@ -123,7 +114,7 @@ def tag_library(request: TagRequest, progress: Progress) -> Summary:
         for report in request.reports:
             clear_scratch(report.absolute().parent)
         writer = Writer(state, summary.run, request.writing, models)
-        outcomes = _outcomes(_results(tracks, request), request, writer)
+        outcomes = _outcomes(results(tracks, request.by, request.policy), request, writer)
         label = "writing" if writing else "reporting"
         rows = shown(outcomes, tracks[0].count(), label, summary, progress)
         labels = combined_labels(models, request.policy) if request.all_probabilities else ()
@@ -141,16 +132,16 @@ def tag_library(request: TagRequest, progress: Progress) -> Summary:
 def explain_library(request: TagRequest, progress: Progress) -> Iterator[Explanation]:
     """For each track, how the policy decides what would be written; nothing is written."""
     request = _with_listed(request)
-    models = _find_models(request, progress)
+    models = find_models(request, progress)
     with open_state(request.state, progress.say) as state:
         state.use_charset(request.writing.tags.charset)
         tracks = _scan(request, state, models, progress)
-        _predict(tracks, request, progress)
+        predict_all(tracks, request, progress)
         dry_run = Writer(state, options=request.writing, models=models)
-        for result in _results(tracks, request):
+        for result in results(tracks, request.by, request.policy):
             item = result.item
             if not isinstance(item, Prediction):
-                yield Explanation(_not_predicted(item, result.tag, request, state))
+                yield Explanation(not_predicted(item, result.tag, request, state))
                 continue
             source = result.source
             if request.by != "track":
@@ -173,7 +164,7 @@ def _in_playlists(
     return in_playlists(outcomes, request.playlists, request.policy, about, progress.say)
 
 
-def _find_models(request: TagRequest, progress: Progress) -> list[ModelInfo]:
+def find_models(request: TagRequest, progress: Progress) -> list[ModelInfo]:
     """The models to predict with; a model that is named twice counts once."""
     found: dict[str, ModelInfo] = {}
     for info in (find_model(name, progress.say, quiet=progress.quiet) for name in request.model):
@@ -198,6 +189,13 @@ def _scan(
         names = ", ".join([str(path) for path in paths[:3]] + ["…"] * (len(paths) > 3))
         reason = NO_SUCH_PATH if first.count() else "no audio file in it"
         raise LibraryError(f"{names}: {reason}; name a folder that holds music, or a file")
+    return for_models(first, request, models, progress)
+
+
+def for_models(
+    first: RunTracks, request: TagRequest, models: Sequence[ModelInfo], progress: Progress
+) -> list[RunTracks]:
+    """The tracks of the first model once for each model, without those that the request skips."""
     if request.skip:
         leave_out_skipped(first, request.skip, request.policy, progress)
     tracks = [first, *map(first.with_model, models[1:])]
@@ -231,57 +229,28 @@ def _refuse_reports(paths: Sequence[Path]) -> None:
             )
 
 
-def _predict(tracks: Sequence[RunTracks], request: TagRequest, progress: Progress) -> None:
+def predict_all(tracks: Sequence[RunTracks], request: TagRequest, progress: Progress) -> None:
+    """Predict with each model what it does not know yet."""
     for by_model in tracks:
         predict_unknown(by_model, request.policy, progress)
 
 
-def _results(tracks: Sequence[RunTracks], request: TagRequest) -> Iterator[_Result]:
-    """For each path the prediction of all models together, or why there is none."""
-    infos = [by_model.info for by_model in tracks]
-    # In parallel, so that every model's row of a track is read before the track is written.
-    by_model = (_results_of_one_model(each, request.by) for each in tracks)
-    for results in zip(*by_model, strict=True):
-        first = results[0]
-        predictions = [it.item for it in results if isinstance(it.item, Prediction)]
-        if len(predictions) < len(results):
-            failed = next(it.item for it in results if not isinstance(it.item, Prediction))
-            yield _Result(failed, first.tag)
-        elif len(results) == 1:
-            yield first
-        else:
-            mean, differing = combine(predictions, infos, request.policy)
-            yield _Result(mean, first.tag, "; ".join(filter(None, (first.source, differing))))
-
-
-def _results_of_one_model(tracks: RunTracks, by: str) -> Iterator[_Result]:
-    albums = Albums(by)
-    if by != "track":
-        for item, tag in tracks.items():
-            if isinstance(item, Prediction):
-                albums.add(item, tag_if_any(item.track, tag, tracks.state))
-    for item, tag in tracks.items():
-        source = ""
-        if by != "track" and isinstance(item, Prediction):
-            item, source = albums.mean_for(item, tag_if_any(item.track, tag, tracks.state))
-        yield _Result(item, tag, source)
-
-
-def _outcomes(results: Iterable[_Result], request: TagRequest, writer: Writer) -> Iterator[Outcome]:
+def _outcomes(results: Iterable[Result], request: TagRequest, writer: Writer) -> Iterator[Outcome]:
     """One outcome per path, in order; each genre is written before its outcome is returned."""
     for result in results:
         item, tag = result.item, result.tag
         if not isinstance(item, Prediction):
-            yield _not_predicted(item, tag, request, writer.state)
+            yield not_predicted(item, tag, request, writer.state)
         elif request.write_tags or request.dry_run:
             yield write_prediction(item, request.policy, writer, tag, source=result.source)
         else:
             yield report_prediction(item, request.policy, writer.state, tag)
 
 
-def _not_predicted(
+def not_predicted(
     item: Failure | Track, tag: TagInfo | None, request: TagRequest, state: State
 ) -> Outcome:
+    """The outcome of a track that failed or was left out."""
     if isinstance(item, Failure):
         return Outcome(item.path, Action.FAILED, item.reason)
     existing = tag_if_any(item, tag, state).genres

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeGuard
 
@@ -29,14 +30,30 @@ def _read_config(ctx: click.Context, param: click.Parameter, value: Path | None)
             return
         # The run prints its path: rules that nobody typed must not come as a surprise.
         ctx.meta[_FOUND] = path
-    options = {p.name or "": p for p in ctx.command.params if _may_be_configured(p)}
     try:
         config = read_config(path)
-        if isinstance(ctx.command, MainCommand):  # the other commands need only some of its keys
-            check_keys(config, options, path)
     except ConfigError as error:
         raise click.UsageError(str(error)) from error
-    ctx.default_map = {
+    # The other commands need only some of its keys.
+    is_complete = isinstance(ctx.command, MainCommand)
+    ctx.default_map = defaults_for(ctx.command, config, path, is_complete=is_complete)
+
+
+def defaults_for(
+    command: click.Command, config: Mapping[str, Any], path: Path, *, is_complete: bool
+) -> dict[str, Any]:
+    """Those of the options in a config file that a command takes, as its `default_map`.
+
+    `config` is what `read_config` returns. Raises `UsageError` for a value of the wrong type, and
+    if `is_complete` for an option that the command does not take.
+    """
+    options = {p.name or "": p for p in command.params if _may_be_configured(p)}
+    if is_complete:
+        try:
+            check_keys(config, options, path)
+        except ConfigError as error:
+            raise click.UsageError(str(error)) from error
+    return {
         name: _as_typed(options[name], value, path)
         for name, value in config.items()
         if name in options

@@ -9,11 +9,12 @@ import click
 from click.core import ParameterSource
 
 from tagger.cli.options import option_group, placeholder_option
-from tagger.cli.values import RuleFile, check_skip, not_nan, separators
+from tagger.cli.values import ModelName, RuleFile, check_skip, not_nan, separators
 from tagger.genres.albums import BY
 from tagger.genres.labels import STYLES
 from tagger.genres.policy import MIN_CONFIDENCE, MIN_CONFIDENCE_MULTI_LABEL, ON_EXISTING, Policy
 from tagger.genres.vocabulary import Vocabulary, load_aliases, load_tree, load_whitelist
+from tagger.types import DEFAULT_MODEL
 
 POLICY = Policy()
 
@@ -195,3 +196,16 @@ def rules_options(
         provenance=provenance,
         has_tree=tree is not None,
     )
+
+
+model_option = click.option(
+    "--model",
+    type=ModelName(),
+    multiple=True,
+    default=(DEFAULT_MODEL,),
+    envvar="TAG_GENRES_MODEL",
+    show_envvar=True,
+    show_default=True,
+    help="A name that `tag-genres models` lists, a folder saved by save_pretrained, or a Hugging "
+    "Face hub id. If repeated, the predictions of the models are averaged.",
+)

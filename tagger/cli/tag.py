@@ -22,10 +22,9 @@ from tagger.cli.options import (
     report_options,
     scan_options,
 )
-from tagger.cli.rules import Rules, rules_options
+from tagger.cli.rules import Rules, model_option, rules_options
 from tagger.cli.undo import undo
-from tagger.cli.values import ModelName
-from tagger.types import DEFAULT_MODEL, PredictOptions, ScanOptions
+from tagger.types import PredictOptions, ScanOptions
 from tagger.version import __version__
 
 OTHER_COMMANDS: dict[str, click.Command] = {
@@ -60,17 +59,7 @@ Exit codes: 0 all done, 1 nothing could be done, 2 wrong usage,
 @click.option("--explain", is_flag=True, help="Show how each track gets its genre; write nothing.")
 @rules_options
 @report_options
-@click.option(
-    "--model",
-    type=ModelName(),
-    multiple=True,
-    default=(DEFAULT_MODEL,),
-    envvar="TAG_GENRES_MODEL",
-    show_envvar=True,
-    show_default=True,
-    help="A name that `tag-genres models` lists, a folder saved by save_pretrained, or a Hugging "
-    "Face hub id. If repeated, the predictions of the models are averaged.",
-)
+@model_option
 @predict_options
 @scan_options
 @genre_change_options

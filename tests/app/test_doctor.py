@@ -87,6 +87,8 @@ def test_everything_is_found_here_and_text_and_json_agree(
     facts += [report["device"]["name"], report["device"]["precision_reason"]]
     facts += [package["version"] for package in report["packages"].values()]
     facts += [place["path"] for place in report["space"].values()]
+    assert Path(report["beets_plugin"], "tag-genres.py").exists()
+    facts += [report["beets_plugin"]]
     facts += [*report["models"], *report["containers"], report["config"]["path"], DEFAULT_MODEL]
     assert [fact for fact in facts if fact not in text] == []
     for name, row in readable.items():
@@ -105,8 +107,8 @@ def test_the_json_has_these_keys_in_this_order(home: Path) -> None:
     report = reported()
     assert list(report) == [
         "tag_genres", "python", "platform", "packages", "device", "cores", "containers",
-        "programs", "models", "default_model", "config", "state", "network", "space", "broken",
-        "warnings", "works",
+        "programs", "models", "default_model", "config", "state", "beets_plugin", "network",
+        "space", "broken", "warnings", "works",
     ]  # fmt: skip
     assert list(report["packages"]["av"]) == ["version", "library", "error"]
     assert list(report["device"]) == [

@@ -1,0 +1,1 @@
+"""Plugins for other programs, on top of the commands. Start reading with `beets.plugin`."""
