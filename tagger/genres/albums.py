@@ -49,9 +49,18 @@ MEDIA = (
     "LaserDisc", "Digital Media", "Download Card", "USB Flash Drive", "slotMusic", "SD Card",
     "Microcassette", "8-Track Cartridge", "MiniDisc", "Reel-to-reel", "PlayTape", "HiPac",
     "Flexi-disc", "Floppy Disk", "Edison Diamond Disc", "Pathé disc", "Wax Cylinder", "Piano Roll",
-    "Zip Disk", "Betamax", "Bonus CD", "Bonus Disc", "Bonus Disk", "Bonus DVD",
+    "Zip Disk", "Betamax", "Betacam SP", "Videotape", "VHD", "CED", "Phonograph record", "Elcaset",
+    "Wire recording", "Playbutton", "KiT Album", "Tefifon", "MQA-CD", "Bonus CD", "Bonus Disc",
+    "Bonus Disk", "Bonus DVD",
 )  # fmt: skip
-SIZED = ("Vinyl", "Shellac", "Acetate", "Flexi-disc", "Floppy Disk")  # after 12" and the like
+SIZED = (
+    "Vinyl",
+    "Shellac",
+    "Acetate",
+    "Flexi-disc",
+    "LaserDisc",
+    "Floppy Disk",
+)  # after 12" and the like
 # File systems that allow no quotation mark have another sign in its place.
 INCHES = r"\d{1,2}(?:[.,]\d{1,2})? ?(?:[\"'_\u2033\u201d]{1,2}|in(?:ch)?)[ -]"
 DIGITS = r"\d{1,3}(?![^\W_])"
@@ -67,7 +76,7 @@ def _any_of(names: Iterable[str]) -> str:
 @cache
 def _patterns() -> tuple[re.Pattern[str], re.Pattern[str]]:
     """For the folder of a disc, and for the discs in an album's name; made where they are used."""
-    sole = rf"(?:{_any_of(MEDIA)}|{INCHES}(?:{_any_of(SIZED)}))(?: \([^()]*(?:layer|side)\))?"
+    sole = rf"(?:{_any_of(MEDIA)}|{INCHES}(?:{_any_of(SIZED)}))(?: \([^()]*(?:layer|side|channels?)\))?"
     numbered = (
         rf"(?:{_any_of(DISC_WORDS)}|{sole})"
         rf"(?:[\s_.#-]*{DIGITS}|[\s_.#-]+(?:{WORDS})(?![^\W_]))"
