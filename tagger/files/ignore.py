@@ -124,7 +124,8 @@ class Rules:
     """What is left out in one folder of a scan."""
 
     folder: str = ""  # relative to the path that the user named, with a "/" at the end
-    patterns: tuple[Patterns, ...] = ()  # outermost first
+    exclude: Patterns | None = None  # of the user; no file in a library overrides it
+    patterns: tuple[Patterns, ...] = ()  # of files in folders, outermost first
 
     def below(self, name: str) -> Rules:
         """The rules of a folder in this one."""
@@ -146,8 +147,9 @@ class Rules:
         return "" if is_folder else _why_no_original(name.casefold(), unfinished)
 
     def _match(self, path: str) -> str | None:
-        """The reason by the innermost pattern that matches, "" if it begins with "!"."""
-        for patterns in reversed(self.patterns):
+        """The reason by a pattern of the user, else by the innermost file; "" for a "!"."""
+        own = () if self.exclude is None else (self.exclude,)
+        for patterns in (*own, *reversed(self.patterns)):
             is_left_out = patterns.decide(path)
             if is_left_out is not None:
                 return patterns.reason if is_left_out else ""
@@ -183,7 +185,7 @@ def rules_for(given: str, exclude: Sequence[str]) -> Rules:
     # "Live [2001]" is first of all the name of a folder, although "[2001]" is one digit in a glob.
     plain = ([line, line.replace("[", r"\[")] if "[" in line else [line] for line in lines)
     spec = compile_patterns(chain.from_iterable(plain), EXCLUDED)
-    return Rules(patterns=(Patterns(spec, EXCLUDED),))
+    return Rules(exclude=Patterns(spec, EXCLUDED))
 
 
 def compile_patterns(lines: Iterable[str], name: str) -> GitIgnoreSpec:

@@ -76,7 +76,8 @@ def _any_of(names: Iterable[str]) -> str:
 @cache
 def _patterns() -> tuple[re.Pattern[str], re.Pattern[str]]:
     """For the folder of a disc, and for the discs in an album's name; made where they are used."""
-    sole = rf"(?:{_any_of(MEDIA)}|{INCHES}(?:{_any_of(SIZED)}))(?: \([^()]*(?:layer|side|channels?)\))?"
+    part = r"(?: \([^()]*(?:layer|side|channels?)\))?"
+    sole = rf"(?:{_any_of(MEDIA)}|{INCHES}(?:{_any_of(SIZED)})){part}"
     numbered = (
         rf"(?:{_any_of(DISC_WORDS)}|{sole})"
         rf"(?:[\s_.#-]*{DIGITS}|[\s_.#-]+(?:{WORDS})(?![^\W_]))"

@@ -223,6 +223,14 @@ def test_a_pattern_may_be_a_path_through_a_link_or_a_name_with_brackets(root):
     assert "Live 3/d.mp3" not in scan(root, exclude=("Live [13]",))[0]
 
 
+def test_no_file_in_the_library_brings_back_what_the_user_excludes(root):
+    put(root, "A/a.mp3", "A/b.m4b", "c.mp3")
+    (root / "A" / ".tag-genres-ignore").write_text("!*\n")
+    assert scan(root, exclude=("*.m4b",))[0] == ["A/a.mp3", "c.mp3"]
+    (root / "A" / ".tag-genres-ignore").write_text("*\n")
+    assert scan(root, exclude=("!a.mp3",))[0] == ["A/a.mp3", "c.mp3"]
+
+
 def test_of_several_patterns_the_last_one_decides(root):
     put(root, "a.m4b", "b.m4b")
     assert scan(root, exclude=("*.m4b", "!b.m4b"))[0] == ["b.m4b"]
