@@ -12,7 +12,7 @@ from tagger.report.code_pages import is_code_page
 from tagger.report.csv_reader import CsvFormat, Row, read_rows
 from tagger.report.escape import plain_text
 from tagger.report.workbook_reader import is_workbook, read_workbook
-from tagger.writing.encodings import Decoder, split_genres
+from tagger.writing.encodings import Decoder, split_genres, used_cells
 
 NEEDED = (("path",), ("genre",))
 
@@ -39,7 +39,8 @@ def read_edits(path: Path, encoding: str | None = None) -> list[Edit]:
     damaged.
     """
     page = codecs.lookup(encoding).name if encoding else None
-    table = [row for row in _read_table(path, page) if row.cells.get("path", "").strip()]
+    filled = (row for row in _read_table(path, page) if row.cells.get("path", "").strip())
+    table = [replace(row, cells=used_cells(row.cells)) for row in filled]
     decoder = Decoder((row.cells for row in table), page)
     rows: dict[Path, list[Edit]] = {}
     for row in table:

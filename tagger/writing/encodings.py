@@ -19,7 +19,7 @@ from tagger.report.code_pages import Saving, all_savings, has_bytes
 from tagger.report.escape import plain_text
 from tagger.tags.isolated import read_tag
 from tagger.types import Action
-from tagger.writing.lost_names import find_lost
+from tagger.writing.lost_names import LostNames
 
 Cells = Mapping[str, str]  # of one row, by the name of their column
 # Those ways of saving in which what the cells say is true.
@@ -48,11 +48,11 @@ class Decoder:
     """Decodes the cells of one report."""
 
     def __init__(self, rows: Iterable[Cells], encoding: str | None = None) -> None:
-        """Examine the rows; `encoding` is the code page, if a person knows it."""
+        """Examine rows of `used_cells`; `encoding` is the code page, if a person knows it."""
+        self._lost = LostNames()
         self._is_named = encoding is not None
         self._keeps_all = encoding is not None and encoding.startswith("utf")
-        used = ({name: row[name] for name in COLUMNS if name in row} for row in rows)
-        unclear = [row for row in used if not all(map(str.isascii, row.values()))]
+        unclear = [row for row in rows if not all(map(str.isascii, row.values()))]
         some_bytes = any(has_bytes(cell) for row in unclear for cell in row.values())
         self._all = all_savings(has_bytes=some_bytes, encoding=encoding)
         tagged = [row for row in unclear if not _before(row).isascii()]
@@ -67,7 +67,7 @@ class Decoder:
     def decode(self, row: Cells) -> Decoded:
         """What the cells of a row say. Raises `ValueError` for a path that no file can have."""
         savings = self._savings_of(row)
-        path, problem = _find(row["path"], savings)
+        path, problem = self._find(row["path"], savings)
         genre, left, unclear = _choose(row, savings)
         before = next(filter(None, (saving.untouched(_before(row)) for saving in left)), "")
         genres = split_genres(plain_text(genre))
@@ -90,6 +90,24 @@ class Decoder:
         if row["path"].isascii():
             return self._savings
         return _existing(row, self._savings) or _existing(row, self._all) or self._savings
+
+    def _find(self, cell: str, savings: Sequence[Saving]) -> tuple[str, str]:
+        """The path that a cell names, and a problem if that is not certain."""
+        texts = [text for saving in savings if (text := saving.untouched(cell)) is not None]
+        paths = list(dict.fromkeys(map(plain_text, texts))) or [plain_text(cell)]
+        found = [path for path in paths if os.path.lexists(path)]
+        if not found:
+            found = list(map(os.fspath, self._lost.find(cell, savings)))
+        if not found and "?" in cell:
+            return paths[0], f"its path lost letters, and no file fits what is left; {HOW}"
+        if len(found) > 1:
+            return paths[0], f"its path may mean {' or '.join(found[:MOST_SHOWN])}; {HOW}"
+        return (found or paths)[0], ""
+
+
+def used_cells(row: Cells) -> dict[str, str]:
+    """The cells that a decoder needs; a person may have added columns of any size."""
+    return {name: row[name] for name in COLUMNS if name in row}
 
 
 def split_genres(text: str) -> tuple[str, ...]:
@@ -169,20 +187,6 @@ def _file_name(path: str) -> str:
         return name if b"\0" not in os.fsencode(name) else ""
     except UnicodeEncodeError:
         return ""
-
-
-def _find(cell: str, savings: Sequence[Saving]) -> tuple[str, str]:
-    """The path that a cell names, and a problem if that is not certain."""
-    texts = [text for saving in savings if (text := saving.untouched(cell)) is not None]
-    paths = list(dict.fromkeys(map(plain_text, texts))) or [plain_text(cell)]
-    found = [path for path in paths if os.path.lexists(path)]
-    if not found:
-        found = list(map(os.fspath, find_lost(cell, savings)))
-    if not found and "?" in cell:
-        return paths[0], f"its path lost letters, and no file fits what is left; {HOW}"
-    if len(found) > 1:
-        return paths[0], f"its path may mean {' or '.join(found[:MOST_SHOWN])}; {HOW}"
-    return (found or paths)[0], ""
 
 
 def _choose(row: Cells, savings: Sequence[Saving]) -> tuple[str, Sequence[Saving], str]:

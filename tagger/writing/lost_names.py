@@ -6,6 +6,8 @@ import os
 import re
 import unicodedata
 from collections.abc import Sequence
+from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 
 from tagger.report.code_pages import USUAL, Saving
@@ -18,14 +20,51 @@ SIMILAR = dict(zip("đĐłŁħĦ\u0131øØ", "dDlLhHioO", strict=True))
 MOST = 10  # paths that are followed
 
 
-def find_lost(path: str, savings: Sequence[Saving]) -> list[Path]:
-    """The files that a path cell may name, if characters of it were lost."""
-    # Where UTF-8 was opened as text in a single-byte code page, each byte was kept.
-    cells = {
-        (saving.typed(path), saving.opened if saving.opened in USUAL else "") for saving in savings
-    }
-    found = {name for shown, page in cells if shown for name in _walk(plain_text(shown), page)}
-    return sorted(map(Path, found))
+class LostNames:
+    """Remembers the folders in which it looked, since the tracks of a report share them."""
+
+    def __init__(self) -> None:
+        self._names = lru_cache(1024)(_names)
+        self._fitting = lru_cache(4096)(self._find_fitting)
+
+    def find(self, path: str, savings: Sequence[Saving]) -> list[Path]:
+        """The files that a path cell may name, if characters of it were lost."""
+        # Where UTF-8 was opened as text in a single-byte code page, each byte was kept.
+        pages = (saving.opened if saving.opened in USUAL else "" for saving in savings)
+        cells = set(zip((saving.typed(path) for saving in savings), pages, strict=True))
+        found = {name for shown, page in cells if shown for name in self._walk(shown, page)}
+        return sorted(map(Path, found))
+
+    def _walk(self, shown: str, page: str) -> list[str]:
+        root, *parts = Path(os.path.abspath(plain_text(shown))).parts
+        places = [root]
+        for part in parts:
+            found = ((place, name) for place in places for name in self._fitting(place, part, page))
+            places = [os.path.join(place, name) for place, name in islice(found, MOST)]
+        return places
+
+    def _find_fitting(self, folder: str, part: str, page: str) -> list[str]:
+        """The names in a folder that may have been shown as this part of a path."""
+        if os.path.lexists(os.path.join(folder, part)):
+            return [part]
+        if part.isascii() and "?" not in part:
+            return []
+        if page:
+            pattern = _bytes_shown_as(part, page)
+            names = self._names(folder)
+            return [name for name in names if pattern and pattern.fullmatch(os.fsencode(name))]
+        return [
+            name for name, shape in self._names(folder).items() if shape and shape.fullmatch(part)
+        ]
+
+
+def _names(folder: str) -> dict[str, re.Pattern[str] | None]:
+    """The names in a folder, with a pattern of what those beyond ASCII become."""
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        return {}
+    return {name: None if name.isascii() else re.compile(_shown_as(name)) for name in names}
 
 
 def may_be_shown_as(texts: Sequence[str], shown: Sequence[str]) -> bool:
@@ -34,32 +73,6 @@ def may_be_shown_as(texts: Sequence[str], shown: Sequence[str]) -> bool:
         return False
     pairs = zip(texts, shown, strict=True)
     return all(a == b or ("?" in b and re.fullmatch(_shown_as(a), b)) for a, b in pairs)
-
-
-def _walk(path: str, page: str) -> list[str]:
-    root, *parts = Path(os.path.abspath(path)).parts
-    places = [root]
-    for part in parts:
-        found = [
-            os.path.join(place, name) for place in places for name in _named(place, part, page)
-        ]
-        places = found[:MOST]
-    return places
-
-
-def _named(folder: str, part: str, page: str) -> list[str]:
-    if os.path.lexists(os.path.join(folder, part)):
-        return [part]
-    if part.isascii() and "?" not in part:
-        return []
-    try:
-        names = os.listdir(folder)
-    except OSError:
-        return []
-    if page:
-        pattern = _bytes_shown_as(part, page)
-        return [name for name in names if pattern and pattern.fullmatch(os.fsencode(name))]
-    return [name for name in names if not name.isascii() and re.fullmatch(_shown_as(name), part)]
 
 
 def _shown_as(name: str) -> str:
@@ -71,7 +84,10 @@ def _character_shown_as(character: str) -> str:
     if character.isascii():
         return re.escape(character)
     # Excel counts units of UTF-16, LibreOffice characters, and other programs bytes.
-    units, size = len(character.encode("utf-16-le")) // 2, len(os.fsencode(character))
+    units, size = (
+        len(character.encode("utf-16-le", "surrogatepass")) // 2,
+        len(os.fsencode(character)),
+    )
     lost = rf"\?{{1,{units}}}|\ufffd{{1,{size}}}"
     if unicodedata.combining(character):
         return f"(?:{character}|{lost}|[\u00b4`^¨~]?)"
