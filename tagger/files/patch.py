@@ -7,13 +7,12 @@ so a patch is a few hundred bytes, whatever happens to padding, order and offset
 from __future__ import annotations
 
 import hashlib
-import mmap
 import struct
 import zlib
 from base64 import b64decode, b64encode
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 MOST = 1 << 17  # bytes in a patch that the changed file lacks; beyond, there is no patch
 WINDOW = 32  # bytes that must be equal for two places to match
@@ -24,20 +23,32 @@ _PIECE = struct.Struct(
     "<3Q"
 )  # start and length of a piece of the changed file, length of new bytes
 
-Buffer = mmap.mmap | bytes
+
+class _Bytes:
+    """The bytes of a file by place. Not mapped, since a file that is cut off would be a crash."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self.size = file.seek(0, 2)
+
+    def read(self, start: int, stop: int) -> bytes:
+        """The bytes from `start` to `stop`, or to the end; none before the first."""
+        if start < 0:
+            return b""
+        self._file.seek(start)
+        return self._file.read(max(stop - start, 0))
 
 
 def make_patch(old: Path, new: Path) -> str:
     """The patch from `new` back to `old`; "" if they differ too much. Raises `OSError`."""
-    with _mapped(old) as before, _mapped(new) as after:
+    with old.open("rb") as before, new.open("rb") as after:
         packed, size = [], 0
-        for start, length, lacking in _pieces(before, after):
+        for start, length, lacking in _pieces(_Bytes(before), _Bytes(after)):
             packed.append(_PIECE.pack(start, length, len(lacking)) + lacking)
             size += len(lacking)
             if size > MOST:
                 return ""
-        body = b64encode(zlib.compress(b"".join(packed))).decode()
-        return f"{hashlib.blake2b(after, digest_size=16).hexdigest()}:{body}"
+        return f"{_digest(after)}:{b64encode(zlib.compress(b''.join(packed))).decode()}"
 
 
 def apply_patch(path: Path, patch: str) -> bool:
@@ -47,10 +58,7 @@ def apply_patch(path: Path, patch: str) -> bool:
     """
     digest, _, body = patch.partition(":")
     with path.open("r+b") as file:
-        found = hashlib.blake2b(digest_size=16)
-        while data := file.read(BLOCK):
-            found.update(data)
-        if found.hexdigest() != digest:
+        if _digest(file) != digest:
             return False
         packed, at, done, parts = zlib.decompress(b64decode(body)), 0, 0, []
         while at < len(packed):
@@ -68,35 +76,33 @@ def apply_patch(path: Path, patch: str) -> bool:
     return True
 
 
-@contextmanager
-def _mapped(path: Path) -> Iterator[Buffer]:
-    with path.open("rb") as file:
-        if not file.seek(0, 2):  # an empty file cannot be mapped
-            yield b""
-            return
-        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            yield data
+def _digest(file: IO[bytes]) -> str:
+    found = hashlib.blake2b(digest_size=16)
+    file.seek(0)
+    while data := file.read(BLOCK):
+        found.update(data)
+    return found.hexdigest()
 
 
-def _pieces(old: Buffer, new: Buffer) -> Iterator[tuple[int, int, bytes]]:
+def _pieces(old: _Bytes, new: _Bytes) -> Iterator[tuple[int, int, bytes]]:
     """Start and length of each piece of `new` that `old` has, and the bytes of `old` after it."""
     at, shift = 0, 0  # the place in `old`, and how much further the same is in `new`
-    while at < len(old):
+    while at < old.size:
         length = _common(old, at, new, at + shift)
         stop = at + length
         found = _next_match(old, stop, new, shift)
-        yield at + shift, length, old[stop : found[0]]
+        yield at + shift, length, old.read(stop, found[0])
         at, shift = found
 
 
-def _common(old: Buffer, at: int, new: Buffer, other: int) -> int:
+def _common(old: _Bytes, at: int, new: _Bytes, other: int) -> int:
     """How many bytes are equal from these two places on."""
     if other < 0:
         return 0
     length, step = 0, WINDOW
     while True:
-        first = old[at + length : at + length + step]
-        second = new[other + length : other + length + step]
+        first = old.read(at + length, at + length + step)
+        second = new.read(other + length, other + length + step)
         if first and first == second:
             length, step = length + len(first), min(2 * step, BLOCK)
             continue
@@ -106,27 +112,27 @@ def _common(old: Buffer, at: int, new: Buffer, other: int) -> int:
         step = WINDOW
 
 
-def _next_match(old: Buffer, start: int, new: Buffer, shift: int) -> tuple[int, int]:
+def _next_match(old: _Bytes, start: int, new: _Bytes, shift: int) -> tuple[int, int]:
     """The next place in `old`, from `start` on, that `new` has, and the shift to it there.
 
     Looks at the present shift, at the shift between the ends of both, and nearby.
     """
     at = start
-    while at + WINDOW <= min(len(old), start + MOST + WINDOW):
-        wanted = old[at : at + WINDOW]
-        for known in (shift, len(new) - len(old)):
-            if at + known >= 0 and new[at + known : at + known + WINDOW] == wanted:
+    while at + WINDOW <= min(old.size, start + MOST + WINDOW):
+        wanted = old.read(at, at + WINDOW)
+        for known in (shift, new.size - old.size):
+            if new.read(at + known, at + known + WINDOW) == wanted:
                 return _first(old, start, at, new, known)
         low = max(at + shift - NEAR, 0)
-        found = new[low : at + shift + NEAR].find(wanted)
+        found = new.read(low, max(at + shift + NEAR, low)).find(wanted)
         if found >= 0:
             return _first(old, start, at, new, low + found - at)
         at += WINDOW
-    return len(old), shift
+    return old.size, shift
 
 
-def _first(old: Buffer, start: int, at: int, new: Buffer, shift: int) -> tuple[int, int]:
+def _first(old: _Bytes, start: int, at: int, new: _Bytes, shift: int) -> tuple[int, int]:
     """The match at `at`, extended backwards, but not beyond `start`."""
-    while at > start and at + shift > 0 and old[at - 1] == new[at - 1 + shift]:
+    while at > start and old.read(at - 1, at) == new.read(at - 1 + shift, at + shift):
         at -= 1
     return at, shift

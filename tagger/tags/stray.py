@@ -29,11 +29,11 @@ from tagger.tags.riff_info import read_info
 from tagger.tags.text_frames import v1_texts
 
 JUNK = 1 << 20  # bytes in front of the first frame of an MP3; mutagen searches no further
-# Title, artist and album in each kind of tag.
-_FRAMES = (b"TIT2", b"TPE1", b"TALB", b"TT2", b"TP1", b"TAL")
-_ITEMS = (b"\xa9nam", b"\xa9ART", b"\xa9alb")
-_KEYS = ("title", "artist", "album", "author", "wm/albumtitle")
-_INFO = (b"INAM", b"IART", b"IPRD")
+# Title, artist, album and genre in each kind of tag.
+_FRAMES = (b"TIT2", b"TPE1", b"TALB", b"TCON", b"TT2", b"TP1", b"TAL", b"TCO")
+_ITEMS = (b"\xa9nam", b"\xa9ART", b"\xa9alb", b"\xa9gen", b"gnre")
+_KEYS = ("title", "artist", "album", "author", "wm/albumtitle", "genre", "wm/genre")
+_INFO = (b"INAM", b"IART", b"IPRD", b"IGNR")
 
 _mutagen: Any = mutagen  # half of it is untyped
 
@@ -96,7 +96,7 @@ _END = (
 
 
 def _is_described(file: IO[bytes], media: Any, family: Family) -> bool:
-    """Whether the tag of its own has a title, an artist or an album."""
+    """Whether the tag of its own has a title or the like; then players show no other."""
     if family.names is MP4:
         return any(name in _ITEMS for name, _ in mp4.items(file))
     if family.id3 == containers.WAV:  # MPD reads no ID3 chunk there

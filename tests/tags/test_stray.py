@@ -180,6 +180,16 @@ def titles_and_artists(path: Path) -> list[tuple[str, ...]]:
     return [shown_by(name, path)[0][1:] for name in ("MPD", "TagLib", "FFmpeg")]
 
 
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in (*ITS_OWN, "wav")])
+def test_a_tag_at_the_end_that_a_genre_hides_already_stops_no_write(tmp_path, kind):
+    path = make(kind, tmp_path)
+    prepare(path, "no tag block")
+    write_genres(path, ["Rock"])
+    path.write_bytes(path.read_bytes() + V1)
+    write_genres(path, ["Blues"])
+    assert read_genres(path) == ("Blues",)
+
+
 @pytest.mark.parametrize("kind", ["wav", "vorbis", "opus", "m4a"])
 def test_mpd_shows_a_tag_at_the_end_of_any_container(tmp_path, kind):
     """The reason for the refusal."""
