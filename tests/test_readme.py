@@ -60,8 +60,14 @@ def test_every_option_that_is_named_exists(option: str) -> None:
     known = {name for command in commands for p in command.params for name in p.opts}
     scripts = (ROOT / "training").rglob("*.py")
     known |= {name for path in scripts for name in re.findall(r'"(--[a-z-]+)"', path.read_text())}
-    others = {"--help", "--index-url", "--nproc-per-node", "--dist"}  # pip, torchrun, pytest-xdist
+    others = {"--help", "--index-url", "--nproc-per-node", "--dist", "--user", "--now"}  # pip ...
     assert option in known | others
+
+
+@pytest.mark.parametrize("words", re.findall(r"/bin/tag-genres (.*--quiet.*)", README))
+def test_the_commands_of_a_nightly_run_are_understood(tmp_path: Path, words: str) -> None:
+    arguments = shlex.split(words.replace("%h", str(tmp_path)).replace("~", str(tmp_path)))
+    assert main.make_context("tag-genres", arguments).params["write_tags"]
 
 
 def test_columns_actions_and_exit_codes_are_all_explained() -> None:

@@ -13,7 +13,7 @@ from tagger.genres.vocabulary import read_toml
 # The command must show what a run does to files, and where its options come from.
 COMMAND_LINE_ONLY = ("write-tags", "dry-run", "explain", "config", "from-file", "null", "force")
 # These options name a file; the first three may contain the rules instead.
-MAY_BE_FILES = ("aliases", "whitelist", "tree", "state")
+MAY_BE_FILES = ("aliases", "whitelist", "tree", "state", "log")
 
 
 def default_config() -> Path:

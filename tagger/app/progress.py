@@ -26,6 +26,10 @@ class Progress(Protocol):
         """Show the outcome of one track, if the user wants to see it."""
         ...
 
+    def news(self, outcome: Outcome) -> None:
+        """Show an outcome that is new since the last run, if the user wants to see only those."""
+        ...
+
     def bar(
         self,
         items: Iterable[T],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -9,11 +10,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tagger.app.news import News
 from tagger.app.progress import Progress
 from tagger.files.atomic import clear_scratch
 from tagger.models.checkpoint import ModelInfo
 from tagger.state.store import State
 from tagger.types import Action, Outcome
+
+LOG = logging.getLogger("tagger")
 
 
 @dataclass(slots=True)
@@ -25,9 +29,11 @@ class Summary:
     actions: Counter[Action] = field(default_factory=Counter)
     genres: Counter[str] = field(default_factory=Counter)  # best genre of each predicted track
     untaggable: int = 0
+    new_failures: int = 0  # those that the last run did not have
     failures: list[Outcome] = field(default_factory=list)  # the first few, to be printed
     noted: list[Outcome] = field(default_factory=list)  # written, with a remark
     models: Sequence[ModelInfo] = ()
+    news: News | None = None  # what is new, for a command that may run every night
     agreed: Counter[bool] = field(default_factory=Counter)  # whether all models agree
 
     @property
@@ -79,8 +85,15 @@ def undoable(summary: Summary, state: State, progress: Progress) -> Iterator[Non
 def shown(
     outcomes: Iterable[Outcome], total: int, label: str, summary: Summary, progress: Progress
 ) -> Iterator[Outcome]:
-    """Count, show and yield the outcomes."""
+    """Count, show, log and yield the outcomes."""
     for outcome in progress.bar(outcomes, total, label):
         summary.add(outcome)
         progress.outcome(outcome)
+        is_new = summary.news is None or summary.news.is_new(outcome)
+        summary.new_failures += is_new and outcome.action is Action.FAILED
+        if summary.news and is_new:
+            progress.news(outcome)
+        if outcome.action is Action.WRITTEN:
+            before, after = ("; ".join(it) or "(none)" for it in (outcome.existing, outcome.genres))
+            LOG.info("written: %s: %s -> %s (run %s)", outcome.path, before, after, summary.run)
         yield outcome

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from tagger.app.news import News
 from tagger.app.pending import (
     leave_out_skipped,
     leave_out_tagged,
@@ -107,6 +108,7 @@ def tag_library(request: TagRequest, progress: Progress) -> Summary:
             check_rows(request.xlsx, tracks[0].count())
         predict_all(tracks, request, progress)
         summary = Summary(state=request.state, models=models)
+        summary.news = news = News(state, remembers=not request.dry_run)
         writing = request.write_tags and not request.dry_run
         if writing:
             summary.run = state.begin_run("tag", name, _folders(request.paths))
@@ -126,6 +128,7 @@ def tag_library(request: TagRequest, progress: Progress) -> Summary:
                 write_csv(rows, request.csv, progress.say, model=name, labels=labels)
             else:
                 deque(rows, maxlen=0)
+        news.forget_others(decides=request.write_tags)
     return summary
 
 

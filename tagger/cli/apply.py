@@ -10,7 +10,8 @@ from tagger.cli.command import Command
 from tagger.cli.config import config_option
 from tagger.cli.console import Console, end, exit_on_errors
 from tagger.cli.messages import summary_lines
-from tagger.cli.options import ChangeOptions, genre_change_options, placeholder_option
+from tagger.cli.options import ChangeOptions, genre_change_options
+from tagger.cli.rules import placeholder_option
 from tagger.cli.values import text_encoding
 
 
@@ -50,7 +51,7 @@ def apply(
     console = Console(change.quiet, change.verbose, diff=change.dry_run)
     from tagger.cli.logfile import logged
 
-    with exit_on_errors(), logged(change.state):
+    with exit_on_errors(), logged(change.state, change.log):
         from tagger.app.apply import ApplyRequest, apply_csv
         from tagger.genres.policy import Policy
 

@@ -1,14 +1,21 @@
-"""The click classes of the commands: errors safe to print, and one command inside another."""
+"""What commands are made of: click's classes with errors safe to print, and groups of options."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import inspect
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import click
 
 from tagger.report.escape import printable
+
+P = ParamSpec("P")
+R = TypeVar("R")
+V = TypeVar("V")
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
 class Command(click.Command):
@@ -71,3 +78,32 @@ def _plain_errors() -> Iterator[None]:
         raise click.UsageError(printable(error.format_message()), error.ctx) from error
     except click.ClickException as error:
         raise click.ClickException(printable(error.format_message())) from error
+
+
+def option_group(
+    *options: Decorator,
+) -> Callable[[Callable[..., V]], Callable[[Callable[Concatenate[V, P], R]], Callable[P, R]]]:
+    """Turn a function that makes a value of these options into a decorator for commands.
+
+    The function takes the options by name. A decorated command takes the value as its first
+    argument; with several groups, the lowest decorator fills the first argument. An option that the
+    function does not take, or a parameter without an option, raises a `TypeError` or `KeyError` in
+    every run of the command, so none is silently dropped.
+    """
+
+    def of(build: Callable[..., V]) -> Callable[[Callable[Concatenate[V, P], R]], Callable[P, R]]:
+        names = tuple(inspect.signature(build).parameters)
+
+        def decorate(command: Callable[Concatenate[V, P], R]) -> Callable[P, R]:
+            @wraps(command)
+            def with_value(*args: P.args, **given: P.kwargs) -> R:
+                value = build(**{name: given.pop(name) for name in names})
+                return command(value, *args, **given)
+
+            for option in reversed(options):  # click lists the option that is applied last first
+                option(with_value)
+            return with_value
+
+        return decorate
+
+    return of

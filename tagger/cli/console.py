@@ -33,6 +33,7 @@ class Console:
     quiet: bool = False
     verbose: bool = False
     diff: bool = False
+    strict: bool = False  # a quiet run also fails by failures that earlier runs reported
 
     def say(self, message: str) -> None:
         """Print one line, unless quiet."""
@@ -48,6 +49,12 @@ class Console:
             lines = diff_lines(outcome) if self.diff else [outcome_line(outcome)]
             with tqdm.external_write_mode(file=stream), ignoring_closed_pipe(stream):
                 print_lines(lines, stream)
+
+    def news(self, outcome: Outcome) -> None:
+        """Print an outcome that is new since the last run, if quiet."""
+        if self.quiet and not (self.verbose or self.diff):
+            with ignoring_closed_pipe(sys.stderr):
+                print_lines([outcome_line(outcome)], sys.stderr)
 
     def bar(
         self,
@@ -94,7 +101,9 @@ def end(console: Console, summary: Summary, lines: Iterable[str]) -> NoReturn:
     """Print the closing lines and exit with the code for the summary."""
     for line in lines:
         console.say(line)
-    sys.exit(EXIT_SOME_FAILED if summary.actions[Action.FAILED] else 0)
+    only_new = console.quiet and not console.strict
+    failed = summary.new_failures if only_new else summary.actions[Action.FAILED]
+    sys.exit(EXIT_SOME_FAILED if failed else 0)
 
 
 def end_explained(tracks: Iterable[Explanation]) -> NoReturn:

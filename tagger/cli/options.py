@@ -2,72 +2,35 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import wraps
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Concatenate, ParamSpec, TypeVar
 
 import click
 from click.core import ParameterSource
 
 from tagger.audio.windows import Count
-from tagger.cli.values import check_exclude, code_page, not_nan, window_count, without_empty
-from tagger.genres.placeholders import PLACEHOLDERS
+from tagger.cli.command import option_group
+from tagger.cli.values import (
+    check_exclude,
+    code_page,
+    in_folder,
+    not_nan,
+    window_count,
+)
 from tagger.types import DEVICES, PRECISIONS, PredictOptions, ScanOptions, TagOptions, WriteOptions
 
 P = ParamSpec("P")
 R = TypeVar("R")
-V = TypeVar("V")
-Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 PREDICT = PredictOptions()
-
-
-def option_group(
-    *options: Decorator,
-) -> Callable[[Callable[..., V]], Callable[[Callable[Concatenate[V, P], R]], Callable[P, R]]]:
-    """Turn a function that makes a value of these options into a decorator for commands.
-
-    The function takes the options by name. A decorated command takes the value as its first
-    argument; with several groups, the lowest decorator fills the first argument. An option that the
-    function does not take, or a parameter without an option, raises a `TypeError` or `KeyError` in
-    every run of the command, so none is silently dropped.
-    """
-
-    def of(build: Callable[..., V]) -> Callable[[Callable[Concatenate[V, P], R]], Callable[P, R]]:
-        names = tuple(inspect.signature(build).parameters)
-
-        def decorate(command: Callable[Concatenate[V, P], R]) -> Callable[P, R]:
-            @wraps(command)
-            def with_value(*args: P.args, **given: P.kwargs) -> R:
-                value = build(**{name: given.pop(name) for name in names})
-                return command(value, *args, **given)
-
-            for option in reversed(options):  # click lists the option that is applied last first
-                option(with_value)
-            return with_value
-
-        return decorate
-
-    return of
-
 
 state_option = click.option(
     "--state",
     type=click.Path(path_type=Path, dir_okay=False),
     help="File that stores predictions and tag changes.  [default: in your state folder]",
-)
-
-placeholder_option = click.option(
-    "--placeholder",
-    multiple=True,
-    default=PLACEHOLDERS,
-    metavar="NAME",
-    callback=without_empty,
-    help='A name that counts as no genre; may be repeated, and "" is for none.  [default: Other, '
-    "Unknown, Misc, Genre, None and the like, in many languages]",
 )
 
 
@@ -78,6 +41,7 @@ class ChangeOptions:
     dry_run: bool
     writing: WriteOptions
     state: Path | None
+    log: Path | None
     quiet: bool
     verbose: bool
 
@@ -100,7 +64,19 @@ class ChangeOptions:
         help="Write files too whose extended attributes or access list cannot be kept.",
     ),
     state_option,
-    click.option("--quiet", is_flag=True, help="No progress and no summary."),
+    click.option(
+        "--log",
+        type=click.Path(path_type=Path, dir_okay=False),
+        callback=in_folder,
+        help="File to which each write is appended; yours to rotate.  [default: beside the state "
+        "file, up to 5 MB]",
+    ),
+    click.option(
+        "--quiet",
+        is_flag=True,
+        help="No progress and no summary: a run prints only failures, writes and unsure tracks "
+        "that the last one did not have.",
+    ),
     click.option("--verbose", is_flag=True, help="Print a line for every track."),
 )
 def change_options(
@@ -110,6 +86,7 @@ def change_options(
     break_hardlinks: bool,
     drop_attributes: bool,
     state: Path | None,
+    log: Path | None,
     quiet: bool,
     verbose: bool,
 ) -> ChangeOptions:
@@ -118,7 +95,7 @@ def change_options(
         keep_mtime=keep_mtime, break_hardlinks=break_hardlinks, drop_attributes=drop_attributes
     )
     return ChangeOptions(
-        dry_run=dry_run, writing=writing, state=state, quiet=quiet, verbose=verbose
+        dry_run=dry_run, writing=writing, state=state, log=log, quiet=quiet, verbose=verbose
     )
 
 
@@ -252,12 +229,13 @@ def predict_options(
 
 @dataclass(frozen=True, slots=True)
 class ReportOptions:
-    """Where the results are listed."""
+    """Where the results are listed, and what counts as a failure."""
 
     csv: Path | None
     xlsx: Path | None
     playlists: Path | None
     all_probabilities: bool
+    strict: bool  # a quiet run fails by old failures too
 
 
 @option_group(
@@ -281,9 +259,14 @@ class ReportOptions:
         help="Write a playlist (M3U8) for each genre into this folder.",
     ),
     click.option("--all-probabilities", is_flag=True, help="Add a column for each label."),
+    click.option(
+        "--strict",
+        is_flag=True,
+        help="With --quiet: exit with 3 also for failures that the last run already had.",
+    ),
 )
 def report_options(
-    *, csv: Path, xlsx: Path | None, playlists: Path | None, all_probabilities: bool
+    *, csv: Path, xlsx: Path | None, playlists: Path | None, all_probabilities: bool, strict: bool
 ) -> ReportOptions:
     """For a command that lists results: it takes `ReportOptions`."""
     source = click.get_current_context().get_parameter_source("csv")
@@ -293,4 +276,5 @@ def report_options(
         xlsx=xlsx,
         playlists=playlists,
         all_probabilities=all_probabilities,
+        strict=strict,
     )

@@ -8,15 +8,32 @@ from dataclasses import dataclass
 import click
 from click.core import ParameterSource
 
-from tagger.cli.options import option_group, placeholder_option
-from tagger.cli.values import ModelName, RuleFile, check_skip, not_nan, separators
+from tagger.cli.command import option_group
+from tagger.cli.values import (
+    ModelName,
+    RuleFile,
+    check_skip,
+    not_nan,
+    separators,
+    without_empty,
+)
 from tagger.genres.albums import BY
 from tagger.genres.labels import STYLES
+from tagger.genres.placeholders import PLACEHOLDERS
 from tagger.genres.policy import MIN_CONFIDENCE, MIN_CONFIDENCE_MULTI_LABEL, ON_EXISTING, Policy
 from tagger.genres.vocabulary import Vocabulary, load_aliases, load_tree, load_whitelist
 from tagger.types import DEFAULT_MODEL
 
 POLICY = Policy()
+placeholder_option = click.option(
+    "--placeholder",
+    multiple=True,
+    default=PLACEHOLDERS,
+    metavar="NAME",
+    callback=without_empty,
+    help='A name that counts as no genre; may be repeated, and "" is for none.  [default: Other, '
+    "Unknown, Misc, Genre, None and the like, in many languages]",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,16 +88,6 @@ class Rules:
         help="Never change the tags of tracks with this genre.",
     ),
     click.option(
-        "--separators",
-        callback=separators,
-        default=POLICY.separators,
-        show_default=True,
-        metavar="CHARACTERS",
-        help='What separates several genres in one value of a tag, as in "Audiobook, Fantasy"; '
-        "names such as R&B/Soul stay whole. Empty: one value is one genre.",
-    ),
-    placeholder_option,
-    click.option(
         "--min-confidence",
         type=click.FloatRange(0, 1),
         callback=not_nan,
@@ -112,6 +119,16 @@ class Rules:
         show_default=True,
         help="Each further genre needs at least this share of the best genre's confidence.",
     ),
+    click.option(
+        "--separators",
+        callback=separators,
+        default=POLICY.separators,
+        show_default=True,
+        metavar="CHARACTERS",
+        help='What separates several genres in one value of a tag, as in "Audiobook, Fantasy"; '
+        "names such as R&B/Soul stay whole. Empty: one value is one genre.",
+    ),
+    placeholder_option,
     click.option(
         "--aliases",
         type=RuleFile(load_aliases),

@@ -82,15 +82,15 @@ def main(
     A trained Audio Spectrogram Transformer predicts several windows of each track; the mean of its
     predictions goes into a CSV report and, with --write-tags, into the file's own tag. Nothing else
     in a file changes, and every write can be undone. Predictions are stored: a second run continues
-    where the first stopped. Other commands, each with its own --help: `tag-genres undo` restores
-    what a run replaced, `tag-genres apply` writes the genres that you edited in the report,
-    `tag-genres models` lists models that know more genres, `tag-genres doctor` checks this machine.
+    where the first stopped. Other commands: `tag-genres undo` restores what a run replaced,
+    `apply` writes the genres that you edited in the report, `models` lists models that know more
+    genres, `doctor` checks this machine.
     """
-    console = _console(change, reports.csv)
+    console = _console(change, reports)
     _check(paths, scan, rules)
     from tagger.cli.logfile import logged
 
-    with exit_on_errors(), logged(change.state):
+    with exit_on_errors(), logged(change.state, change.log):
         from tagger.app.tag import TagRequest, explain_library, tag_library
 
         request = TagRequest(
@@ -125,8 +125,9 @@ def _check(paths: tuple[Path, ...], scan: ScanOptions, rules: Rules) -> None:
     rules.check()
 
 
-def _console(change: ChangeOptions, csv: Path | None) -> Console:
-    console = Console(change.quiet, change.verbose, diff=change.dry_run and str(csv) != "-")
+def _console(change: ChangeOptions, reports: ReportOptions) -> Console:
+    diff = change.dry_run and str(reports.csv) != "-"
+    console = Console(change.quiet, change.verbose, diff=diff, strict=reports.strict)
     if config := found_config():
         console.say(f"config: {config}")
     return console

@@ -77,7 +77,7 @@ def undo(
     moved = (old_place, new_place) if old_place and new_place else None
     from tagger.cli.logfile import logged
 
-    with exit_on_errors(), logged(change.state):
+    with exit_on_errors(), logged(change.state, change.log):
         from tagger.app.undo import UndoRequest, list_runs, undo_tags
 
         if listing:

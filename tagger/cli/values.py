@@ -113,6 +113,13 @@ def text_encoding(ctx: click.Context, param: click.Parameter, value: str | None)
     return value
 
 
+def in_folder(ctx: click.Context, param: click.Parameter, value: Path | None) -> Path | None:
+    """Refuse a file in a folder that does not exist, which would silently stay empty."""
+    if value is not None and not value.absolute().parent.is_dir():
+        raise click.BadParameter(f"there is no folder {value.absolute().parent}; make it first")
+    return value
+
+
 def absolute(ctx: click.Context, param: click.Parameter, value: Path | None) -> Path | None:
     """The path as the state file stores it: absolute, links resolved."""
     return None if value is None else value.resolve()

@@ -51,6 +51,7 @@ UPDATE journal SET after = 'null', reverts = coalesce((
 """
 # Rows get the fingerprint of the file's audio when a run next sees it unchanged; see `tags`.
 # Tags are read again, since more of them are understood. Nothing ever read the labels of models.
+# The last run's failures and unsure tracks ("failed", "unsure") are old news to the next one.
 AUDIO = """
 ALTER TABLE predictions ADD COLUMN audio BLOB;
 ALTER TABLE failures ADD COLUMN audio BLOB;
@@ -60,6 +61,11 @@ CREATE INDEX predictions_by_audio ON predictions (audio);
 CREATE INDEX failures_by_audio ON failures (audio);
 CREATE INDEX journal_by_audio ON journal (audio);
 DROP TABLE models;
+CREATE TABLE reported (
+    path BLOB NOT NULL, kind TEXT NOT NULL, reason TEXT NOT NULL, audio BLOB,
+    PRIMARY KEY (path, kind)
+) WITHOUT ROWID;
+CREATE INDEX reported_by_audio ON reported (audio);
 DELETE FROM tags
 """
 MIGRATIONS = (TABLES, TAGS_AND_REVERTS, AUDIO)  # the script from each version to the next

@@ -10,6 +10,7 @@ from typing import IO
 import pytest
 from helpers import sounds
 from helpers.command import Run
+from helpers.known import ROCK, know, song
 
 from tagger.cli import logfile
 from tagger.cli.logfile import logged
@@ -93,3 +94,64 @@ def test_the_log_does_not_grow_for_ever(tmp_path: Path, monkeypatch: pytest.Monk
             LOG.info("entry %d", number)
     assert lines(tmp_path / "s")[-1] == "entry 499"
     assert sum(path.stat().st_size for path in tmp_path.iterdir()) <= 2000
+
+
+def test_each_write_is_logged_with_its_run_and_can_be_found_again(
+    invoke: Run, tmp_path: Path
+) -> None:
+    path, log = song(tmp_path / "a.flac", "Polka"), tmp_path / "writes.log"
+    know(tmp_path / "home", [path], ROCK)
+    assert invoke(path, "--write-tags", "--on-existing", "replace", "--log", log).returncode == 0
+    assert invoke("undo", "--log", log).returncode == 0
+    assert invoke(path, "--write-tags", "--quiet").returncode == 0  # into the usual log
+    written = [line[20:] for line in log.read_text().splitlines()]
+    assert written == [
+        f"written: {path}: Polka -> Rock (run 1)", f"written: {path}: Rock -> Polka (run 2)",
+    ]  # fmt: skip
+
+
+def test_what_a_dry_run_would_write_is_not_logged(invoke: Run, tmp_path: Path) -> None:
+    path, log = song(tmp_path / "a.flac"), tmp_path / "writes.log"
+    know(tmp_path / "home", [path], ROCK)
+    assert invoke(path, "--write-tags", "--dry-run", "--log", log).returncode == 0
+    assert not log.exists()
+
+
+def test_a_log_that_is_renamed_during_a_run_starts_anew(tmp_path: Path) -> None:
+    log, old = tmp_path / "writes.log", tmp_path / "writes.log.1"
+    with logged(tmp_path / "s", log):
+        LOG.info("before")
+        log.rename(old)  # as logrotate does
+        LOG.info("after")
+        log.unlink()
+        LOG.info("again")
+    with logged(tmp_path / "s", log):
+        LOG.info("the next run")
+    assert [line[20:] for line in log.read_text().splitlines()] == ["again", "the next run"]
+    assert old.read_text()[20:] == "before\n"
+    assert not (tmp_path / "s.log").exists()
+
+
+def test_logrotate_may_also_copy_and_truncate_it(tmp_path: Path) -> None:
+    log = tmp_path / "writes.log"
+    with logged(None, log):
+        LOG.info("before")
+        os.truncate(log, 0)
+        LOG.info("after")
+    assert log.read_text()[20:] == "after\n"
+
+
+def test_a_log_of_the_users_own_is_never_rotated_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logfile, "BYTES", 1000)
+    with logged(tmp_path / "s", tmp_path / "own.log"):
+        for number in range(500):
+            LOG.info("entry %d", number)
+    assert [path.name for path in tmp_path.iterdir()] == ["own.log"]
+    assert len((tmp_path / "own.log").read_text().splitlines()) == 500
+
+
+def test_a_log_in_a_folder_that_does_not_exist_is_refused(invoke: Run, tmp_path: Path) -> None:
+    done = invoke(song(tmp_path / "a.flac"), "--log", tmp_path / "none" / "x.log")
+    assert done.returncode == 2 and f"there is no folder {tmp_path / 'none'}" in done.stderr

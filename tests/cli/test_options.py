@@ -83,6 +83,7 @@ CASES: dict[str, dict[str, tuple[list[str], dict[str, Any]]]] = {
             {"scan.exclude": ("Podcasts/", "\\#old")},
         ),
         "follow_links": (["--follow-links"], {"scan.follow_links": True}),
+        "strict": (["--strict"], {"console.strict": True}),
         "dry_run": (["--dry-run"], {"dry_run": True, "console.diff": True}),
         "config": (
             ["--config", "config.toml"],
@@ -137,8 +138,9 @@ TAGS = {
 }
 for _command in ("tag-genres", "apply"):
     CASES[_command].update(TAGS)
-# They change what is printed, not what is asked for.
+# They change what is printed or logged, not what is asked for.
 PRINTED = {("tag-genres", "version"), ("doctor", "as_json")}
+PRINTED |= {(command, "log") for command in ("tag-genres", "apply", "undo")}
 
 
 class Called(Exception):

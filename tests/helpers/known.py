@@ -32,6 +32,7 @@ class Recorder:
     def __init__(self) -> None:
         self.said: list[str] = []
         self.outcomes: list[Outcome] = []
+        self.new: list[Outcome] = []
         self.bars: list[tuple[str, int]] = []
 
     def say(self, message: str) -> None:
@@ -39,6 +40,9 @@ class Recorder:
 
     def outcome(self, outcome: Outcome) -> None:
         self.outcomes.append(outcome)
+
+    def news(self, outcome: Outcome) -> None:
+        self.new.append(outcome)
 
     def bar(
         self, items: Iterable[Any], total: int, label: str, outcome: Any = None

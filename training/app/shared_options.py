@@ -9,7 +9,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 import click
 
-from tagger.cli.options import option_group
+from tagger.cli.command import option_group
 from tagger.types import DEVICES, PRECISIONS
 from training.clips.splits import SPLIT_HELP, SPLITS
 from training.options import ClipOptions, EvaluateOptions, FinetuneOptions
