@@ -217,9 +217,13 @@ def check_pattern(text: str) -> str:
     """A pattern of `--exclude` as a line of a gitignore file. Raises `PatternError`."""
     text = text.replace(os.sep, "/")
     line = f"\\{text}" if text.startswith("#") else text  # there it would begin a comment
-    spec = compile_patterns([line], EXCLUDED)
+    reason = f"{text!r} is no pattern of a gitignore file, or has too many stars"
+    try:
+        spec = compile_patterns([line], EXCLUDED)
+    except PatternError as error:
+        raise PatternError(reason) from error
     if not any(pattern.include is not None for pattern in spec.patterns):
-        raise PatternError("no pattern")
+        raise PatternError(reason)
     return line
 
 
