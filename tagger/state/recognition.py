@@ -102,33 +102,35 @@ class Recognition(Journal):
         return [] if track.path in paths else paths
 
     def relocate(self, moves: Sequence[tuple[Track, Track]]) -> None:
-        """Transfer everything known about the old place of each moved file to the present one.
+        """Let the journal follow each file from its old to its present place.
 
-        If only the size matches, the file's present time is stored, since a copy may have lost the
-        old one. Later checks of the content show whether it is the right file.
+        So do results that are known without a fingerprint; others are found by it. If only the size
+        matches, the file's present time is stored, since a copy may have lost the old one. Later
+        checks of the content show whether it is the right file.
         """
         with self.transaction():
             # In two steps, since files may have swapped their names.
             for number, (old, _) in enumerate(moves):
-                for table in (*TABLES, "journal"):
-                    self.do(
-                        f"UPDATE OR REPLACE {table} SET path = ? "
-                        "WHERE path = ? AND (audio = ? OR audio IS NULL)",
-                        (_placeholder(number), os.fsencode(old.path), old.audio),
-                    )
-            for number, (_, now) in enumerate(moves):
-                path = os.fsencode(now.path)
-                for table in (*TABLES, "journal"):
-                    self.do(
-                        f"UPDATE OR REPLACE {table} SET path = ? WHERE path = ?",
-                        (path, _placeholder(number)),
-                    )
+                names = _placeholder(number), os.fsencode(old.path)
+                journalled = (
+                    "UPDATE journal SET path = ? WHERE path = ? AND coalesce(audio = ?, true)"
+                )
+                self.do(journalled, (*names, old.audio))
+                for table in TABLES:
+                    self.do(f"UPDATE {table} SET path = ? WHERE path = ? AND audio IS NULL", names)
+            for number, (old, now) in enumerate(moves):
+                path, placeholder = os.fsencode(now.path), _placeholder(number)
+                self.do("UPDATE journal SET path = ? WHERE path = ?", (path, placeholder))
+                for table in TABLES:
+                    names = path, placeholder
+                    self.do(f"UPDATE OR IGNORE {table} SET path = ? WHERE path = ?", names)
+                    self.do(f"DELETE FROM {table} WHERE path = ?", (placeholder,))
                 if not self._is_known(now):
                     for table, prefix in (PREDICTED, *JOURNALLED):
                         self.do(
                             f"UPDATE {table} SET {prefix}mtime_ns = ? "
-                            f"WHERE path = ? AND {prefix}size = ?",
-                            (now.mtime_ns, path, now.size),
+                            f"WHERE path = ? AND {prefix}size = ? AND coalesce(audio = ?, true)",
+                            (now.mtime_ns, path, now.size, old.audio),
                         )
 
     def _is_known(self, now: Track) -> bool:
