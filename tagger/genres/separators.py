@@ -48,7 +48,7 @@ KNOWN = (
 )  # fmt: skip
 # Where a separator is none: the end of an HTML entity ("R&amp;B"), and abbreviations with one or
 # two Latin letters on each side of a slash ("AC/DC", "N/A", "24/7").
-NO_SEPARATOR = r"&(?:[a-z]{2,6}|#\d{1,6});|(?<![\w&])[a-z\d]{1,2}/[a-z\d]{1,2}(?![\w&])"
+NO_SEPARATOR = r"&(?:amp|apos|quot|nbsp|#\d{1,6});|(?<![\w&])[a-z\d]{1,2}/[a-z\d]{1,2}(?![\w&])"
 
 
 def check_separators(separators: str) -> str:

@@ -61,7 +61,9 @@ class Vocabulary:
             tables.allowed.setdefault(name_key(genre), genre)
         for genre, parent in self.tree.items():
             tables.parents.setdefault(name_key(self.spelled(genre)), self.spelled(parent))
-        aliases = (name for names in self.aliases.values() for name in names)
+        aliases = (
+            name for names in self.aliases.values() for name in names if not _is_pattern(name)
+        )
         every = dict.fromkeys(
             (*self.aliases, *aliases, *self.whitelist, *self.tree.values(), *self.tree)
         )

@@ -31,6 +31,7 @@ def split(value: str, separators: str = SEPARATORS, *own: str) -> list[str]:
         ("Rock,Pop;Jazz/Folk", ["Rock", "Pop", "Jazz", "Folk"]),
         (" Rock ;; Pop ; ", ["Rock", "Pop"]),
         ("Pop/Rock", ["Pop", "Rock"]),
+        ("Rock&Pop;Jazz", ["Rock&Pop", "Jazz"]),  # no HTML entity
         ("ロック\uff1bポップ、ジャズ", ["ロック", "ポップ", "ジャズ"]),
     ],
 )

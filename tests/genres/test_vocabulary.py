@@ -45,6 +45,13 @@ def write(folder, name, text, encoding="utf-8"):
 # --- the vocabulary -------------------------------------------------------------------------------
 
 
+def test_names_with_punctuation_are_listed_but_no_regular_expressions():
+    vocabulary = Vocabulary(
+        {"R&B/Soul": ("Rhythm, Blues", "/.* soul/")}, ("Rock",), {"Sub-Genre": "Big Band"}
+    )
+    assert vocabulary.names == ("R&B/Soul", "Rhythm, Blues", "Sub-Genre")
+
+
 @pytest.mark.parametrize("name", ["rap", "R-A-P", "Hip Hop", "hiphop", "Hip-Hop"])
 def test_an_alias_is_spelled_as_its_genre(name):
     assert Vocabulary(aliases={"Hip-Hop": ("Rap",)}).spelled(name) == "Hip-Hop"
