@@ -20,7 +20,7 @@ import mutagen.flac
 from tagger.errors import TagError
 from tagger.tags import containers, id3v2, mp4, trailers
 from tagger.tags.ape import new_ape, put_items, read_ape
-from tagger.tags.field_names import APE, MP4, texts
+from tagger.tags.field_names import APE, ASF, MP4, texts
 from tagger.tags.formats import (
     APE_GENRE,
     IGNR,
@@ -55,6 +55,7 @@ def get_fields(file: IO[bytes], media: Any, family: Family, tags: Tags) -> dict[
     fields = mp4.get_fields(file) if family.names is MP4 else {}
     if tags.main is not tags.ape and family.field in tags.main:
         fields[family.field] = texts(tags.main, family.field)
+    fields |= {key: texts(tags.main, key) for key in _second_keys(family, tags.main)}
     if "Genre" in tags.ape:
         fields[APE_GENRE] = texts(tags.ape, "Genre")
         if not fields[APE_GENRE]:
@@ -103,6 +104,8 @@ def put_fields(
         _put_id3(file, family.id3, replace(stored, values=frames), keep_empty=keep_empty)
     elif not family.has_ape:
         changes = {family.field: fields.get(family.field), family.names.note: note}
+        known = _second_keys(family, media.tags or {})
+        changes |= {key: fields[key] for key in known if key in fields}
         _put_values(file, media, changes, keep_empty=keep_empty)
     if IGNR in family.older:
         info = fields.get(IGNR)
@@ -125,6 +128,12 @@ def has_tags(file: IO[bytes], media: Any, family: Family) -> bool:
     if family.has_ape:
         return len(read_ape(file)) > 0
     return mp4.has_list(file) if family.names is MP4 else media.tags is not None
+
+
+def _second_keys(family: Family, tags: Any) -> list[str]:
+    """Attributes of an ASF that readers show beside WM/Genre; they are kept in step."""
+    keys = tags.keys() if family.names is ASF else ()
+    return [key for key in keys if key.casefold() == "genre"]
 
 
 def _made_ape(file: IO[bytes], options: TagOptions) -> Any:

@@ -26,6 +26,7 @@ from tagger.tags.field_names import MP4, texts
 from tagger.tags.formats import Family, read_id3
 from tagger.tags.parts import read_part
 from tagger.tags.riff_info import read_info
+from tagger.tags.second_genres import second_genres
 from tagger.tags.text_frames import v1_texts
 
 JUNK = 1 << 20  # bytes in front of the first frame of an MP3; mutagen searches no further
@@ -75,6 +76,7 @@ def stray_tags(file: IO[bytes], media: Any, family: Family) -> list[StrayTag]:
             StrayTag(values=values, problem="" if is_shown else _END)
             for values in _other_ends(file)
         ]
+    found += [StrayTag(values=values, problem=why) for values, why in second_genres(file, family)]
     return found
 
 

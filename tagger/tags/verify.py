@@ -116,7 +116,7 @@ def _other_values(file: IO[bytes], media: Any, family: Family) -> dict[str, str]
         return verify_mp4.other_atoms(file)
     tags = media.tags if media.tags is not None else {}
     pairs = list(tags) if isinstance(tags, list) else list(tags.items())
-    own = (family.field.casefold(), FIELD.casefold())
+    own = (family.field.casefold(), FIELD.casefold(), "genre")
     pairs = [(key, value) for key, value in pairs if key.casefold() not in own]
     values: dict[str, list[str]] = {f"tag:{key}": [] for key, _ in pairs}
     for key, value in pairs:
