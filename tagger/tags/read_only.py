@@ -50,11 +50,13 @@ def why_not_written(path: Path) -> str:
             return "not recognised: the file is empty, damaged, or no sound file"
         kind = container.format.name
         codec = container.streams.audio[0].codec_context.name
+    if kind not in KINDS:
+        return f"its suffix does not fit what FFmpeg finds, {kind}; rename it to have it tagged"
     new = CONTAINERS.get(codec, "")
     if codec.startswith("pcm_"):
         new = ".aiff" if codec.endswith(("be", "s8")) else ".wav"
     way = f"; to have it tagged: ffmpeg -i OLD -c copy NEW{new}" if new else ""
-    return f"tags of {KINDS.get(kind, kind)} files are read but not written{way}"
+    return f"tags of {KINDS[kind]} files are read but not written{way}"
 
 
 def is_read_only(path: Path) -> bool:

@@ -112,3 +112,10 @@ def test_other_suffixes_of_a_kind_are_tagged_too(tmp_path, kind, suffix):
     path.write_bytes(data[start:])  # without the mark that an ID3 tag would be
     write_genres(path, ["Ska"])
     assert read_genres(path) == ("Ska",)
+
+
+def test_an_mp3_without_a_mark_and_with_an_unknown_suffix_is_to_be_renamed(tmp_path):
+    path = sounds.make("mp2", tmp_path, 1)
+    path = path.rename(path.with_suffix(".x"))
+    with pytest.raises(UnsupportedFormat, match=r"suffix does not fit .* mp3; rename it"):
+        write_genres(path, ["Ska"])

@@ -33,7 +33,7 @@ from hypothesis import strategies as st
 from mutagen import id3
 
 from tagger.errors import TagError
-from tagger.tags.genre_tag import read_genres, write_genres
+from tagger.tags.genre_tag import read_fields, write_genres
 from tagger.tags.verify import digest_packets
 
 FEW, EACH, MANY = map(examples, (3, 30, 60))  # with ffprobe; of each kind; of one kind
@@ -210,7 +210,7 @@ def real_files() -> list[object]:
         if path.name in REFUSED | OTHERS.keys():
             continue
         try:
-            read_genres(path)
+            read_fields(path)
         except TagError:
             continue
         found.append(pytest.param(path, id=path.name))
