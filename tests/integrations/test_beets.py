@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -13,11 +14,12 @@ from typing import Any
 
 import pytest
 import yaml
-from helpers.command import LIBRARY, environment
+from helpers.command import LIBRARY, ROOT, environment
 from helpers.programs import genres_by
 from helpers.tagged import tag_with_mutagen
 
 from tagger.app.doctor import BEETS_PLUGIN
+from tagger.integrations.beets.settings import read_settings
 
 OURS = {"min-confidence": 0}  # so that every track gets a genre
 GENRES = ["Country", "Jazz", "Reggae"]  # of the tracks that have one:
@@ -245,3 +247,12 @@ def test_an_album_follows_its_first_item_unless_it_has_genres_of_its_own(beet, t
     assert of_album() == "Mine"
     beet("tag-genres", "--on-existing", "replace", options={**OURS, "aliases": {"X": ["/.*/"]}})
     assert of_album() == "Mine" and set(known(beet).values()) == {"X"}
+
+
+def test_the_config_in_the_readme_is_taken():
+    readme = (ROOT / "README.md").read_text("utf-8")
+    (block,) = re.findall(r"```yaml\n(.*?)```", readme, flags=re.DOTALL)
+    section = yaml.safe_load(block)["tag-genres"]
+    assert section.pop("auto") is False  # which is of the plugin alone
+    request = read_settings(section, Path("config.yaml"))
+    assert (request.by, request.policy.min_confidence) == ("album", 0.6)
