@@ -14,7 +14,7 @@ import mutagen.id3
 from tagger.errors import TagError
 from tagger.tags import id3v2
 from tagger.tags.codepages import OldText, recoded, unicode_text, western
-from tagger.tags.containers import WAV, chunks, container_end, set_end
+from tagger.tags.containers import WAV, chunks, container_end, is_id3, set_end
 from tagger.tags.parts import check_count, read_part, splice
 from tagger.tags.text_frames import BLANK, LATIN1
 
@@ -80,8 +80,12 @@ def put_info(file: IO[bytes], key: bytes, value: bytes | None, made: Items | Non
         return
     length = file.seek(0, 2)
     if start == stop:
-        last = [end for _, _, end in chunks(file, WAV)][-1]
-        start, stop, texts = last + last % 2, last, made or []
+        # Before an ID3 chunk: minidlna finds nothing behind a chunk of odd size.
+        every, texts = list(chunks(file, WAV)), made or []
+        last = every[-1][2]
+        start, stop = next(
+            ((begin, begin) for name, begin, _ in every if is_id3(name)), (last + last % 2, last)
+        )
     elif read_part(file, start, stop).rstrip(b"\0") != _info_chunk(texts).rstrip(b"\0"):
         raise TagError("its RIFF INFO list is damaged and would be lost; fix it first")
     others = [item for item in texts if item[0] != key]
