@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +98,14 @@ class TagInfo:
     release: str = ""  # its id at MusicBrainz
 
 
+Id3Version = Literal["keep", "2.4", "2.3"]
+
+
 @dataclass(frozen=True, slots=True)
 class TagOptions:
     """How a genre is stored in a tag."""
 
-    id3: Literal["keep", "2.4", "2.3"] = "keep"  # the ID3v2 version; keep: a new tag is 2.4
+    id3: Id3Version = "keep"  # of every tag that is written; keep: only a new one is 2.4
     id3v23_join: str = "; "  # between genres where ID3 before 2.4 allows one value
     wav_info: bool = True  # a WAV without a RIFF INFO list gets one
     charset: str | None = None  # of texts in ID3v1, RIFF INFO and ID3v2 that say Latin-1
@@ -206,6 +209,7 @@ class WriteOptions:
 
 
 DEFAULT_MODEL = "gtzan-small"  # the bundled one; here, since --help names it without loading models
+ID3_VERSIONS = get_args(Id3Version)
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 

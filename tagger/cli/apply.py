@@ -10,8 +10,9 @@ from tagger.cli.command import Command
 from tagger.cli.config import config_option
 from tagger.cli.console import Console, end, exit_on_errors
 from tagger.cli.messages import summary_lines
-from tagger.cli.options import ChangeOptions, genre_change_options
+from tagger.cli.options import ChangeOptions
 from tagger.cli.rules import placeholder_option
+from tagger.cli.tag_options import genre_change_options
 from tagger.cli.values import text_encoding
 
 

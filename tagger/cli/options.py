@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from functools import wraps
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 
 import click
 from click.core import ParameterSource
@@ -15,12 +13,11 @@ from tagger.audio.windows import Count
 from tagger.cli.command import option_group
 from tagger.cli.values import (
     check_exclude,
-    code_page,
     in_folder,
     not_nan,
     window_count,
 )
-from tagger.types import DEVICES, PRECISIONS, PredictOptions, ScanOptions, TagOptions, WriteOptions
+from tagger.types import DEVICES, PRECISIONS, PredictOptions, ScanOptions, WriteOptions
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -97,43 +94,6 @@ def change_options(
     return ChangeOptions(
         dry_run=dry_run, writing=writing, state=state, log=log, quiet=quiet, verbose=verbose
     )
-
-
-@option_group(
-    click.option(
-        "--no-wav-info",
-        is_flag=True,
-        help="Do not add a RIFF INFO list to a WAV; an existing one is always kept in step.",
-    ),
-    click.option(
-        "--charset",
-        metavar="NAME",
-        callback=code_page,
-        help="The code page of texts in tags that are not in Unicode (ID3v1, RIFF INFO, ID3v2 that "
-        "says Latin-1), such as cp1251, shift_jis or gbk.  [default: unknown; they keep their "
-        "bytes]",
-    ),
-)
-def tag_options(*, no_wav_info: bool, charset: str | None) -> TagOptions:
-    """For a command that writes genres: it takes `TagOptions`."""
-    return TagOptions(wav_info=not no_wav_info, charset=charset)
-
-
-def genre_change_options(
-    command: Callable[Concatenate[ChangeOptions, P], R],
-) -> Callable[P, R]:
-    """For a command that writes genres: it takes `ChangeOptions` with the options of tags."""
-
-    @tag_options
-    @change_options
-    @wraps(command)
-    def with_tags(
-        change: ChangeOptions, tags: TagOptions, /, *args: P.args, **given: P.kwargs
-    ) -> R:
-        writing = replace(change.writing, tags=tags)
-        return command(replace(change, writing=writing), *args, **given)
-
-    return with_tags
 
 
 @option_group(

@@ -17,12 +17,12 @@ from tagger.cli.models import models
 from tagger.cli.options import (
     ChangeOptions,
     ReportOptions,
-    genre_change_options,
     predict_options,
     report_options,
     scan_options,
 )
 from tagger.cli.rules import Rules, model_option, rules_options
+from tagger.cli.tag_options import genre_change_options
 from tagger.cli.undo import undo
 from tagger.types import PredictOptions, ScanOptions
 from tagger.version import __version__

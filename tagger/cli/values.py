@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -94,6 +95,15 @@ def window_count(ctx: click.Context, param: click.Parameter, value: str) -> Coun
     if value.isdecimal() and int(value) > 0:
         return int(value)
     raise click.BadParameter(f"{value!r} is not a positive number, 'auto' or 'all'")
+
+
+def separator(context: click.Context, parameter: click.Parameter, value: str) -> str:
+    """The text between genres; "nul" means a NUL character."""
+    if value.casefold() == "nul":
+        return "\0"
+    if not re.fullmatch(r" *[;/,|\\]+ *", value):
+        raise click.BadParameter("must be nul, or one of ; / , | \\ with or without spaces")
+    return value
 
 
 def not_nan(ctx: click.Context, param: click.Parameter, value: float | None) -> float | None:

@@ -31,6 +31,7 @@ from tagger.tags.formats import (
     parse_id3,
     read_id3,
 )
+from tagger.tags.id3_versions import VERSIONS
 from tagger.tags.riff_info import put_info, read_info, repeated_texts
 from tagger.tags.stray import stray_tags
 from tagger.types import GenreFields, TagOptions
@@ -155,10 +156,13 @@ def _put_id3(
     genre, note = (stored.values.get(field) for field in ("TCON", NOTE))
     if not read_id3(file, place) and (genre, note) == (None, None):
         return
-    old, made = (find(file, place, stored.options) for find in (parse_id3, new_id3))
+    old = parse_id3(file, place, stored.options)
     kept = old.with_own(stored.frames, stored.version) if stored.frames else None
     tag = old.with_fields(genre, note) if kept is None else kept
-    removable = not keep_empty and not tag.rest and tag.frames in ((), made.frames)
+    removable = False
+    if not keep_empty:
+        options = replace(stored.options, id3=VERSIONS.get(old.major, "keep"))
+        removable = not tag.rest and tag.frames in ((), new_id3(file, place, options).frames)
     containers.put_id3(file, place, b"" if removable else tag.to_bytes())
 
 

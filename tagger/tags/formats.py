@@ -41,6 +41,7 @@ from tagger.tags import containers, id3v2, mp4, trailers
 from tagger.tags.ape import is_descriptive, read_ape
 from tagger.tags.codepages import OldText
 from tagger.tags.field_names import APE, ASF, ID3, MP4, VORBIS, FieldNames, Source
+from tagger.tags.id3_versions import convert
 from tagger.tags.parts import check_count, read_part
 from tagger.tags.riff_info import info_texts, read_info
 from tagger.tags.text_frames import v1_texts
@@ -261,16 +262,17 @@ def read_id3(file: IO[bytes], place: containers.Place) -> bytes:
 
 
 def parse_id3(file: IO[bytes], place: containers.Place, options: TagOptions) -> id3v2.Id3:
-    """The ID3v2 tag as bytes, or a new one if the file has none."""
+    """The ID3v2 tag as bytes, or a new one if the file has none, in the version to be written."""
     if source := read_id3(file, place):
-        return id3v2.parse(source)
+        return convert(id3v2.parse(source), options)
     return new_id3(file, place, options)
 
 
 def new_id3(file: IO[bytes], place: containers.Place, options: TagOptions) -> id3v2.Id3:
     """A new ID3v2 tag, with the texts of an ID3v1 or RIFF INFO, which it hides from readers."""
+    tag = id3v2.Id3()
     if place == containers.WAV:
-        return id3v2.from_texts(info_texts(dict(read_info(file) or ())), options.charset)
+        tag = id3v2.from_texts(info_texts(dict(read_info(file) or ())), options.charset)
     if place == containers.FRONT:
-        return id3v2.from_texts(v1_texts(trailers.read_v1(file)), options.charset)
-    return id3v2.Id3()
+        tag = id3v2.from_texts(v1_texts(trailers.read_v1(file)), options.charset)
+    return convert(tag, options)

@@ -61,13 +61,13 @@ def read_genres(path: Path) -> tuple[str, ...]:
     return read_tag(path).genres
 
 
-def read_tag(path: Path, charset: str | None = None) -> TagInfo:
+def read_tag(path: Path, charset: str | None = None, join: str = JOIN) -> TagInfo:
     """Genres as in `read_genres`, and everything else that a run needs from a tag, in one read.
 
     Everything but the genres comes from the main tag; the first of several values counts, and a
     value that is not text counts as "". Texts that are not in Unicode are in this code page, or
-    shown as Latin-1 if it is not given. Raises the errors of `read_genres`, and `TagError` for a
-    text that is not in the code page.
+    shown as Latin-1 if it is not given. Before ID3v2.4, both "; " and `join` separate genres.
+    Raises the errors of `read_genres`, and `TagError` for a text that is not in the code page.
     """
     try:
         return _read_tag(path, charset)
@@ -82,8 +82,8 @@ def _read_tag(path: Path, charset: str | None) -> TagInfo:
         tags = read_tags(file, media, family, charset)
         fields = get_fields(file, media, family, tags)
         note = "".join(fields.pop(NOTE, ())[:1])
-        joined = tags.has_one_genre
-        names = (_names(*item, joined=joined, charset=charset) for item in fields.items())
+        joins = (JOIN, join) if tags.has_one_genre else ()
+        names = (_names(*item, joins=joins, charset=charset) for item in fields.items())
         sources = all_sources(file, family, tags, charset)
         return TagInfo(
             genres=next(filter(None, names), ()),
@@ -112,12 +112,13 @@ def write_genres(
 ) -> None:
     """Store genres, best first, and the note in our own field, and read both back.
 
-    Several genres stay separate values; in ID3v2.3 and 2.2 they are one value, joined with "; ". A
-    file without a tag, or with an empty one, gets a new one. This repeats the texts of an ID3v1
-    block or a RIFF INFO list, since it would hide them. An MP3 whose texts are only in an APEv2 tag
-    gets its genre there; if players show that tag in place of an ID3v2 tag, it goes into both. An
-    older tag at the end is updated, never added. A WAV also gets a RIFF INFO list, if `options` ask
-    for it and it hides nothing. The note goes only to the main tag; "" removes it.
+    Several genres stay separate values; in ID3v2.3 and 2.2 they are one, joined as `options` say.
+    These also say in which version an ID3v2 tag is written. A file without a tag, or with an empty
+    one, gets a new one. This repeats the texts of an ID3v1 block or a RIFF INFO list, since it
+    would hide them. An MP3 whose texts are only in an APEv2 tag gets its genre there; if players
+    show that tag in place of an ID3v2 tag, it goes into both. An older tag at the end is updated,
+    never added. A WAV also gets a RIFF INFO list, if `options` ask for it and it hides nothing. The
+    note goes only to the main tag; "" removes it.
 
     Raises the errors of `read_genres`, and `TagError` for no genre, for a name that readers would
     misread (a number, a leading "(", control characters), and for a file that would lose other tags
@@ -136,7 +137,9 @@ def write_genres(
         if not fields.frames:
             _check_controls(wanted, path)
         put_fields(file, media, family, fields)
-    stored = read_tag(path, options.charset)
+    stored = read_tag(path, options.charset, options.id3v23_join)
+    if stored.genres != wanted:  # a name may hold that separator
+        stored = read_tag(path, options.charset)
     same = old_bytes if fields.frames else str  # as one may be shown like Windows-1252
     if list(map(same, stored.genres)) != list(map(same, wanted)):
         raise TagError(f"{wanted} would read back as {stored.genres}; choose other names", path)
@@ -152,19 +155,21 @@ def field_genres(fields: GenreFields) -> tuple[str, ...]:
 def genres_by_field(fields: GenreFields) -> list[tuple[str, ...]]:
     """The genres in each raw field, the main one first."""
     raw = ((field, values) for field, values in fields.values.items() if field != NOTE)
-    return [_names(field, values, joined=True) for field, values in raw]
+    return [_names(field, values) for field, values in raw]
 
 
 def restore_fields(path: Path, fields: GenreFields) -> None:
     """Restore what `read_fields` returned; a tag that is new and now empty is removed.
 
     If the file has not changed since, it gets back every byte. Else its genre fields are restored:
-    the frames of an ID3v2 tag with their bytes, of other tags the values.
+    the frames of an ID3v2 tag with their bytes, of other tags the values. A converted ID3v2 tag
+    then keeps its new version.
     """
     if fields.patch and apply_patch(path, fields.patch):
         return
     with _opened(path, "r+b") as (file, media, family):
-        put_fields(file, media, family, fields, keep_empty=fields.has_tags)
+        kept = replace(fields, options=replace(fields.options, id3="keep"))
+        put_fields(file, media, family, kept, keep_empty=fields.has_tags)
         file.seek(0)
         if family.id3 == containers.FRONT and recognise(file, path)[1] is not family:
             # The suffix is wrong, and only an ID3 tag without frames showed the type of the file.
@@ -185,7 +190,11 @@ def other_tags(path: Path, options: TagOptions = DEFAULTS) -> dict[str, str]:
 
 
 def _names(
-    field: str, values: Iterable[str], *, joined: bool, charset: str | None = None
+    field: str,
+    values: Iterable[str],
+    *,
+    joins: tuple[str, ...] = (JOIN,),
+    charset: str | None = None,
 ) -> tuple[str, ...]:
     """The genres in the raw values of a field."""
     if mp4.is_place(field):
@@ -198,8 +207,8 @@ def _names(
             values = _mutagen.id3.TCON(encoding=3, text=values).genres
     if field == IGNR:
         values = [info_text(value.encode("latin-1"), charset) for value in values]
-    if field == "TCON" and joined:
-        values = [part for value in values for part in value.split(JOIN)]
+    for join in joins if field == "TCON" else ():
+        values = [part for value in values for part in value.split(join)]
     return unique_names(values)
 
 

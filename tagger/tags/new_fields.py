@@ -62,8 +62,11 @@ def new_fields(
         values = mp4.with_genres(mp4.get_fields(file), genres)
     if wanted.note:
         values[NOTE] = (wanted.note,)
-    if tags.has_one_genre:
-        values["TCON"] = (JOIN.join(genres),)
+    tag = None if family.id3 is None else parse_id3(file, family.id3, options)
+    join = options.id3v23_join
+    if "TCON" in values and tag is not None and tag.major < 4 and join != "\0":
+        # A name may hold the separator itself.
+        values["TCON"] = ((JOIN if any(join in name for name in genres) else join).join(genres),)
     keeps = options.charset is None and keeps_bytes(genres, _texts_in_old_code_pages(tags, old))
     # A new list would hide an old genre of the ID3 tag from FFmpeg, as its bytes are not UTF-8.
     if IGNR in family.older and (IGNR in values or (options.wav_info and not keeps)):
@@ -73,17 +76,15 @@ def new_fields(
         numbers = (_V1_NUMBERS.get(name.casefold()) for name in genres)
         known = next((number for number in numbers if number is not None), trailers.V1_UNKNOWN)
         values["id3v1"] = (str(known),)
-    if not keeps or family.id3 is None or main != "TCON":
+    if not keeps or tag is None or main != "TCON":
         return GenreFields(values, has_tags=True, options=options)
     if APE_GENRE in values and not not_ascii(genres) <= not_ascii(old.get(APE_GENRE, ())):
         raise TagError(
             "its old genre is in an unknown code page, and its APEv2 tag, which gets it too, "
             f"holds only Unicode; {HINT}"
         )
-    major = parse_id3(file, family.id3, options).major
-    return GenreFields(
-        values, has_tags=True, version=major, frames=_frames(values, major), options=options
-    )
+    frames = _frames(values, tag.major)
+    return GenreFields(values, has_tags=True, version=tag.major, frames=frames, options=options)
 
 
 def _texts_in_old_code_pages(tags: Tags, old: Mapping[str, Values]) -> list[bytes]:

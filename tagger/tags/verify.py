@@ -18,10 +18,11 @@ from tagger.audio.pyav import open_container
 from tagger.audio.reader import check_start
 from tagger.errors import AudioError, TagError
 from tagger.genres.provenance import FIELD
-from tagger.tags import containers, mp4, trailers, verify_mp4
+from tagger.tags import containers, id3v2, mp4, trailers, verify_mp4
 from tagger.tags.ape import new_ape, render_ape_items
 from tagger.tags.field_names import APE
-from tagger.tags.formats import Family, parse_id3, recognise
+from tagger.tags.formats import Family, new_id3, parse_id3, read_id3, recognise
+from tagger.tags.id3_versions import decoded
 from tagger.tags.parts import MOST_PARTS, read_part
 from tagger.tags.riff_info import is_info, read_info, repeated_texts
 from tagger.types import TagOptions
@@ -62,6 +63,10 @@ def _digest(data: bytes | str) -> str:
 
 
 def _other_frames(file: IO[bytes], place: containers.Place, options: TagOptions) -> dict[str, str]:
+    if options.id3 != "keep":  # the content of each frame, read without our conversion
+        source = read_id3(file, place)
+        tag = id3v2.parse(source) if source else new_id3(file, place, options)
+        return {f"id3:{key}": _digest(text) for key, text in decoded(tag).items()}
     tag = parse_id3(file, place, options)
     kept = [frame for frame in tag.frames if not _OWN_FRAME.match(frame)]
     found = {f"id3:{i}:{frame[:4]!r}": _digest(frame) for i, frame in enumerate(kept)}

@@ -46,6 +46,11 @@ class Writer:
     models: Sequence[ModelInfo] = ()
 
     @property
+    def reading(self) -> tuple[str | None, str]:
+        """How tags are read, see `genre_tag.read_tag`."""
+        return self.options.tags.charset, self.options.tags.id3v23_join
+
+    @property
     def dry_run(self) -> bool:
         """Whether files stay as they are."""
         return self.run is None
@@ -108,7 +113,7 @@ def write_prediction(
         if decision.action is Action.WOULD_WRITE:
             # Before a file is changed, its present content must be read again.
             now = identify(track.path)
-            tag = read_tag(track.path, writer.options.tags.charset)
+            tag = read_tag(track.path, *writer.reading)
             decision = decide(prediction, tag, policy)
         outcome = replace(outcome, existing=tag.genres, reason=_joined(decision.reason, source))
         if decision.action is not Action.WOULD_WRITE:
@@ -137,7 +142,7 @@ def write_edit(edit: Edit, writer: Writer, policy: Policy = POLICY) -> Outcome:
         return replace(outcome, reason=edit.problem)
     try:
         now = identify(edit.path)
-        tag = read_tag(edit.path, writer.options.tags.charset)
+        tag = read_tag(edit.path, *writer.reading)
         outcome = replace(outcome, existing=tag.genres)
         if tag.genres == edit.genres:
             return replace(outcome, action=Action.UNCHANGED, reason="it already has this genre")

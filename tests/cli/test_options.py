@@ -133,6 +133,8 @@ SHARED = {
 for _command in ("tag-genres", "apply", "undo"):
     CASES[_command].update(SHARED)
 TAGS = {
+    "id3": (["--id3", "2.3"], {"writing.tags.id3": "2.3"}),
+    "id3v23_join": (["--id3v23-join", "nul"], {"writing.tags.id3v23_join": "\0"}),
     "no_wav_info": (["--no-wav-info"], {"writing.tags.wav_info": False}),
     "charset": (["--charset", "cp1251"], {"writing.tags.charset": "cp1251"}),
 }
