@@ -70,14 +70,14 @@ def read_tag(path: Path, charset: str | None = None, join: str = JOIN) -> TagInf
     Raises the errors of `read_genres`, and `TagError` for a text that is not in the code page.
     """
     try:
-        return _read_tag(path, charset)
+        return _read_tag(path, charset, join)
     except UnsupportedFormat:
         if (shown := read_shown(path)) is None:
             raise
         return replace(shown, genres=unique_names(shown.genres))
 
 
-def _read_tag(path: Path, charset: str | None) -> TagInfo:
+def _read_tag(path: Path, charset: str | None, join: str) -> TagInfo:
     with _opened(path, "rb") as (file, media, family):
         tags = read_tags(file, media, family, charset)
         fields = get_fields(file, media, family, tags)

@@ -29,7 +29,8 @@ _TRANSLATED = (b"TYER", b"TDAT", b"TIME", b"TDRC", b"TORY", b"TDOR", b"IPLS", b"
 _WITH_ENCODING = re.compile(rb"WXXX|IPLS|USLT|SYLT|COMM|APIC|GEOB|USER|OWNE|COMR")
 _WITH_FRAMES = (b"CHAP", b"CTOC")  # frames in a frame
 _OF_THE_FILE = (b"ASPI", b"SEEK", b"SIGN")  # they describe the bytes of the tag or of the file
-_ENCODING = re.compile(r"encoding=<[^>]*>|HashKey=[^,)]*")
+# Neither differs for a reader: the encoding, and empty texts at the end, which mutagen sees in 2.4.
+_ENCODING = re.compile(r"encoding=<[^>]*>|(?:, '')+(?=\])")
 MOST_CONTENT = 64 << 20  # bytes of a frame after decompression
 
 
@@ -139,12 +140,15 @@ def _translated(frames: tuple[bytes, ...], major: int) -> tuple[bytes, ...]:
             tags.update_to_v23() if step == 3 else tags.update_to_v24()
         kind.clear()
         kind.update(tags)
-    for key, frame in old.items():
-        if key not in new and (key not in back or shown(back[key]) != shown(frame)):
-            new[key] = frame
+    kept = [
+        source
+        for (key, frame), source in zip(old.items(), special, strict=True)
+        if key in new or key not in back or shown(back[key]) != shown(frame)
+    ]
+    made = [_render(frame, major) for key, frame in new.items() if key not in old]
     at = frames.index(special[0])
     others = [frame for frame in frames if frame not in special]
-    return (*others[:at], *(_render(frame, major) for frame in new.values()), *others[at:])
+    return (*others[:at], *made, *kept, *others[at:])
 
 
 def _loaded(tag: Id3) -> list[Any]:
