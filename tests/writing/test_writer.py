@@ -193,7 +193,7 @@ def reads(monkeypatch):
     """The paths of which the tag is read, in order."""
     paths: list[Path] = []
 
-    def read(path: Path, charset: str | None) -> TagInfo:
+    def read(path: Path, charset: str | None, *_: object) -> TagInfo:
         paths.append(path)
         return read_tag(path, charset)
 
@@ -268,7 +268,7 @@ def test_a_genre_set_after_the_tag_was_remembered_is_kept_or_seen(roomy, state, 
 
 
 def test_a_genre_set_after_the_last_look_at_the_tag_is_kept(roomy, state, monkeypatch):
-    def read_while_the_user_edits(path: Path, charset: str | None) -> TagInfo:
+    def read_while_the_user_edits(path: Path, charset: str | None, *_: object) -> TagInfo:
         tag = read_tag(path, charset)
         put_times_back(path, "By hand")
         return tag
