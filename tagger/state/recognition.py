@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from tagger.state.journal import JOURNALLED, PREDICTED, Journal, identity_of
+from tagger.state.journal import Journal
 from tagger.types import Track
 
 TABLES = ("predictions", "failures")
@@ -104,9 +104,8 @@ class Recognition(Journal):
     def relocate(self, moves: Sequence[tuple[Track, Track]]) -> None:
         """Let the journal follow each file from its old to its present place.
 
-        So do results that are known without a fingerprint; others are found by it. If only the size
-        matches, the file's present time is stored, since a copy may have lost the old one. Later
-        checks of the content show whether it is the right file.
+        So do results that are known without a fingerprint; others are found by it. Later checks of
+        the content show whether it is the right file.
         """
         with self.transaction():
             # In two steps, since files may have swapped their names.
@@ -118,28 +117,19 @@ class Recognition(Journal):
                 self.do(journalled, (*names, old.audio))
                 for table in TABLES:
                     self.do(f"UPDATE {table} SET path = ? WHERE path = ? AND audio IS NULL", names)
-            for number, (old, now) in enumerate(moves):
+            for number, (_, now) in enumerate(moves):
                 path, placeholder = os.fsencode(now.path), _placeholder(number)
                 self.do("UPDATE journal SET path = ? WHERE path = ?", (path, placeholder))
                 for table in TABLES:
                     names = path, placeholder
                     self.do(f"UPDATE OR IGNORE {table} SET path = ? WHERE path = ?", names)
                     self.do(f"DELETE FROM {table} WHERE path = ?", (placeholder,))
-                if not self._is_known(now):
-                    for table, prefix in (PREDICTED, *JOURNALLED):
-                        self.do(
-                            f"UPDATE {table} SET {prefix}mtime_ns = ? "
-                            f"WHERE path = ? AND {prefix}size = ? AND coalesce(audio = ?, true)",
-                            (now.mtime_ns, path, now.size, old.audio),
-                        )
-
-    def _is_known(self, now: Track) -> bool:
-        row = self.do(
-            "SELECT 1 FROM journal WHERE path = ? AND "
-            "(?, ?) IN ((old_size, old_mtime_ns), (new_size, new_mtime_ns))",
-            (os.fsencode(now.path), *identity_of(now)),
-        ).fetchone()
-        return row is not None
+                    # A copy may have lost its time; of earlier versions only the size is known.
+                    self.do(
+                        f"UPDATE {table} SET mtime_ns = ? "
+                        "WHERE path = ? AND size = ? AND audio IS NULL",
+                        (now.mtime_ns, path, now.size),
+                    )
 
 
 def _placeholder(number: int) -> bytes:
