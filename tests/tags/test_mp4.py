@@ -14,9 +14,12 @@ from mutagen.mp4 import MP4
 from tagger.errors import TagError
 from tagger.tags.genre_tag import (
     read_genres,
+    read_tag,
+    restore_fields,
     write_genres,
 )
 from tagger.tags.mp4 import GENRE, items
+from tagger.types import GenreFields
 
 
 def test_items_of_an_mp4_keep_their_bytes(tmp_path):
@@ -74,3 +77,15 @@ def test_an_m4a_named_mp3_is_still_an_m4a(tmp_path):
     path = make("m4a", tmp_path).rename(tmp_path / "sound.mp3")
     write_genres(path, GENRES)
     assert tuple(MP4(path)["©gen"]) == GENRES
+
+
+def test_an_entry_of_an_older_journal_is_restored(tmp_path):
+    """It holds the texts of the list, not its bytes."""
+    path = make("m4a", tmp_path)
+    tag_with_mutagen(path, title=["Title"])
+    write_genres(path, ["Ska"], "note")
+    restore_fields(path, GenreFields({"©gen": ("Rock", "Jazz")}, has_tags=True))
+    assert tuple(MP4(path)["©gen"]) == ("Rock", "Jazz")
+    assert read_tag(path).note == ""
+    restore_fields(path, GenreFields({}, has_tags=True))
+    assert "©gen" not in MP4(path) and MP4(path)["©nam"] == ["Title"]
