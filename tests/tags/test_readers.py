@@ -94,7 +94,8 @@ def test_every_program_shows_of_a_write_what_the_readme_says(files, row, program
         (pytest.fail if os.environ.get("REQUIRE_PROGRAMS") == "1" else pytest.skip)(why)
     word, other_tags = STORED_RESULT["rows"][row][program], shown.pop("before")
     everything = ("", "") if word == NO_TAGS else (TITLE, ARTIST)
-    if ROWS[row].tag is by_mutagen:  # a new ID3v2 tag shows what RIFF INFO and APEv2 did not
+    # A new ID3v2 tag or RIFF INFO list shows to more programs what the older tag says.
+    if ROWS[row].tag is by_mutagen and ROWS[row].kind != "wav":
         assert other_tags == ((), *everything)
     for name, after in shown.items():
         had, genres = WRITES[name]
