@@ -121,8 +121,8 @@ def _follow_library(
 
 
 def _searched(search: Search, folders: Sequence[Path], progress: Progress) -> Moves:
-    count = len(search.missing)
-    progress.say(f"{count:,} file{'s' * (count != 1)} moved or gone; looking for their audio")
+    if count := len({change.old.path for change in search.missing}):
+        progress.say(f"{count:,} file{'s' * (count != 1)} moved or gone; looking for their audio")
     return search.run(folders)
 
 

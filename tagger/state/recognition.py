@@ -9,6 +9,7 @@ from pathlib import Path
 from tagger.state.journal import Journal
 from tagger.types import Track
 
+MOST_PATHS = 10  # of copies with the same audio, such as silence, that are looked at
 TABLES = ("predictions", "failures")
 
 
@@ -89,17 +90,16 @@ class Recognition(Journal):
             self.do(f"DROP TABLE {name}")
 
     def former_paths(self, track: Track) -> list[Path]:
-        """Other paths where the journal knows the audio of a track, the latest first.
+        """The latest few paths where the journal knows the audio of a track.
 
         None if it knows that audio at the path of the track too.
         """
         rows = self.rows(
-            "SELECT path FROM journal WHERE audio = ? AND audio != x'' "
-            "GROUP BY path ORDER BY max(id) DESC",
-            (track.audio,),
+            "SELECT DISTINCT path FROM journal WHERE audio = ?1 AND audio != x'' AND NOT EXISTS "
+            "(SELECT 1 FROM journal WHERE path = ?2 AND audio = ?1) ORDER BY id DESC LIMIT ?3",
+            (track.audio, os.fsencode(track.path), MOST_PATHS),
         )
-        paths = [Path(os.fsdecode(path)) for (path,) in rows]
-        return [] if track.path in paths else paths
+        return [Path(os.fsdecode(path)) for (path,) in rows]
 
     def relocate(self, moves: Sequence[tuple[Track, Track]]) -> None:
         """Let the journal follow each file from its old to its present place.

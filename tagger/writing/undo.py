@@ -113,8 +113,8 @@ def _check_unchanged(change: Change, now: Track, fields: GenreFields, state: Sta
     """
     if has_other_audio(change, now):
         raise ChangedSince(
-            "its audio is another than then, so it may be another track; --force puts back the "
-            "old genre even so",
+            "its audio has changed since that run, so it may be another track; it is left alone "
+            "(--force puts back the old genre anyway)",
             change.old.path,
         )
     if not _is_left_by(change, fields, state):
