@@ -66,7 +66,10 @@ def undo_change(
         outcome = replace(outcome, existing=genres, genres=field_genres(change.before))
         if writer.dry_run:
             check_replaceable(path, writer.options)
+        # A converted tag is parsed as a whole: first in a child process.
+        if writer.dry_run or change.before.options.id3 != "keep":
             check_restore(path, change.before)
+        if writer.dry_run:
             state.mark_undone(change, writer.run, now)
             return replace(outcome, action=Action.WOULD_WRITE)
         # As the change was made, so that a new tag is compared with what it repeated.

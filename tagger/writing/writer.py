@@ -213,7 +213,10 @@ def _write(outcome: Outcome, old: Track, tag: TagInfo, writer: Writer) -> Outcom
     """Write the genres of an outcome, and the note of `tag`, into the file that was `old`."""
     if writer.dry_run:
         check_replaceable(outcome.path, writer.options)
+    # A conversion parses every frame: first in a child process.
+    if writer.dry_run or writer.options.tags.id3 != "keep":
         check_write(outcome.path, outcome.genres, tag.note, writer.options.tags)
+    if writer.dry_run:
         return replace(outcome, action=Action.WOULD_WRITE)
     original = examine(old, writer.options.tags)
     with uninterrupted():

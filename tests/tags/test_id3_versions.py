@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -310,3 +311,22 @@ def test_a_name_that_holds_the_separator_stays_whole(tmp_path):
     assert read_genres(path) == ("R&B/Soul", "Jazz")
     write_genres(path, ["R&B/Soul"], "", TagOptions(id3v23_join="/"))
     assert read_genres(path) == ("R&B/Soul",)
+
+
+@pytest.mark.parametrize("kind", ID3_KINDS)
+@pytest.mark.parametrize(("old", "options"), [(4, TO_23), (3, TO_24)])
+def test_undo_after_another_edit_restores_the_genre_in_the_new_version(
+    tmp_path, kind, old, options
+):
+    path = tagged(make(kind, tmp_path), [id3.TIT2(encoding=3, text=["Título"])], old, "Älter")
+    fields = replace(read_fields(path), options=options)
+    write_genres(path, GENRES, "note", options)
+    media = File(path)
+    media.tags.add(id3.POPM(email="me", rating=200, count=3))
+    media.tags.update_to_v23() if options == TO_23 else None
+    media.save(v2_version=int(options.id3[-1]))
+    others = other_tags(path, options)
+    restore_fields(path, fields)
+    assert f"2.{major_of(path)}" == options.id3
+    assert (read_tag(path).genres, read_tag(path).note) == (("Älter",), "")
+    assert other_tags(path, options) == others
