@@ -123,7 +123,16 @@ USUAL_SUFFIX = {
 
 # How Matroska, CAF, AU, Wave64, AC-3 and DTS start; with the suffix of another kind, mutagen takes
 # them for that.
-FOREIGN = (b"\x1aE\xdf\xa3", b"caff", b".snd", b"riff\x2e\x91", b"\x0bw", b"\x7f\xfe\x80\x01")
+FOREIGN = (
+    b"RF64",
+    b"BW64",
+    b"\x1aE\xdf\xa3",
+    b"caff",
+    b".snd",
+    b"riff\x2e\x91",
+    b"\x0bw",
+    b"\x7f\xfe\x80\x01",
+)
 
 
 def recognise(file: IO[bytes], path: Path) -> tuple[Any, Family | None]:

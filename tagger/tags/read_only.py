@@ -50,6 +50,11 @@ def why_not_written(path: Path) -> str:
             return "not recognised: the file is empty, damaged, or no sound file"
         kind = container.format.name
         codec = container.streams.audio[0].codec_context.name
+    if kind == "wav":  # `formats` knows the others of this name
+        return (
+            "tags of RF64 and BW64 files are read but not written; if it is below 4 GB, to have it "
+            "tagged: ffmpeg -i OLD -c copy NEW.wav"
+        )
     if kind not in KINDS:
         return f"its suffix does not fit what FFmpeg finds, {kind}; rename it to have it tagged"
     new = CONTAINERS.get(codec, "")

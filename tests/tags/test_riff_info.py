@@ -13,6 +13,7 @@ from helpers.readers import by_ffprobe, by_taglib, changes, needs_ffprobe
 from helpers.tagged import frame, id3_tag, set_by_mutagen
 from mutagen import File
 
+from tagger.errors import UnsupportedFormat
 from tagger.tags.genre_tag import other_tags, read_fields, read_genres, restore_fields, write_genres
 from tagger.types import TagOptions
 
@@ -158,3 +159,17 @@ def test_undo_keeps_a_list_that_was_there(tmp_path, body):
     assert other_tags(path) == others
     restore_fields(path, fields)
     assert infos(path) == [b"INFO" + body]
+
+
+@pytest.mark.parametrize("name", [b"RF64", b"BW64"])
+def test_a_wav_beyond_4_gb_is_not_written_and_says_what_to_do(tmp_path, name):
+    path = make("wav", tmp_path)
+    data = path.read_bytes()
+    sizes = struct.pack("<3QI", len(data) + 28, len(data) - 44, (len(data) - 44) // 2, 0)
+    head = name + b"\xff" * 4 + b"WAVEds64" + struct.pack("<I", len(sizes)) + sizes
+    path.write_bytes(head + data[12:40] + b"\xff" * 4 + data[44:])
+    before = path.read_bytes()
+    with pytest.raises(UnsupportedFormat, match=r"RF64 and BW64.*NEW\.wav"):
+        write_genres(path, ["Jazz"])
+    assert path.read_bytes() == before
+    assert read_genres(path) == ()
