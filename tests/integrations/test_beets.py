@@ -256,3 +256,14 @@ def test_the_config_in_the_readme_is_taken():
     assert section.pop("auto") is False  # which is of the plugin alone
     request = read_settings(section, Path("config.yaml"))
     assert (request.by, request.policy.min_confidence) == ("album", 0.6)
+
+
+@pytest.mark.timeout(300)
+def test_beet_update_gives_an_album_the_genre_of_its_first_track(beet, tmp_path):
+    """The README warns of it."""
+    path = tmp_path / "music" / "01 Porch Shuffle.mp3"
+    tag_with_mutagen(path, title=["Porch Shuffle"], genre=["Polka"])
+    later = path.stat().st_mtime + 100
+    os.utime(path, (later, later))
+    beet("update")
+    assert set(known(beet, "album:Test Tones").values()) == {"Polka"}

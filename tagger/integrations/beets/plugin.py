@@ -133,12 +133,14 @@ class Plugin(BeetsPlugin):
             for album in albums.values()
             if album and (first := album.items().get()) and album.genres == first.genres
         ]
-        yield
-        for album in followers:
-            first = album.items().get()
-            if first and album.genres != first.genres:
-                album.genres = first.genres
-                album.store(inherit=False)
+        try:
+            yield
+        finally:  # after Ctrl-C too, since some items are changed
+            for album in followers:
+                first = album.items().get()
+                if first and album.genres != first.genres:
+                    album.genres = first.genres
+                    album.store(inherit=False)
 
 
 def _as_tag(item: Item) -> TagInfo:
