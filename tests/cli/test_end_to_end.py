@@ -12,6 +12,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,7 +22,7 @@ import numpy as np
 import openpyxl
 import pytest
 from helpers.command import DATA, LIBRARY, SCRIPT, Run, environment
-from helpers.containers import KINDS, make, packets
+from helpers.containers import BORROWED, KINDS, make, packets
 from helpers.known import JAZZ, ROCK, bundled, know, rows_of, song
 
 from tagger.errors import TagError
@@ -67,6 +68,7 @@ def test_every_container_is_tagged_remembered_and_restored(
     fields = {path: read_fields(path) for path in paths}
     others = {path: other_tags(path) for path in paths}
     sound = {path: packets(path) for path in paths}
+    silent = {path for path in paths if path.relative_to(music).parts[0] in BORROWED}
     options = ("--model", tiny_model, "--write-tags", "--min-confidence", "0", "--csv", "-")
 
     first = run(music, *options, "--on-existing", "replace")
@@ -74,14 +76,15 @@ def test_every_container_is_tagged_remembered_and_restored(
     rows = list(csv.DictReader(io.StringIO(first.stdout)))
     assert [row["path"] for row in rows] == [str(path) for path in paths]
     for path, row in zip(paths, rows, strict=True):
-        assert row["action"] == "written", row
-        assert read_genres(path) == (row["genre"],)
+        assert row["action"] == ("unsure" if path in silent else "written"), row
+        assert path in silent or read_genres(path) == (row["genre"],)
         assert other_tags(path) == others[path]
         assert packets(path) == sound[path]
 
     second = run(music, *options, "--on-existing", "replace", "--model", tiny_model)
     assert second.returncode == 0, second.stderr
-    assert {row["action"] for row in csv.DictReader(io.StringIO(second.stdout))} == {"unchanged"}
+    again = Counter(row["action"] for row in csv.DictReader(io.StringIO(second.stdout)))
+    assert again == {"unchanged": len(paths) - len(silent), "unsure": len(silent)}
     assert f"{len(paths)} known from earlier runs" in second.stderr
 
     undone = run("undo")
@@ -671,7 +674,7 @@ def test_what_cannot_be_written_has_a_reason_and_everything_else_is_written(
     ("every", "at_least"), [(8, 18), pytest.param(1, 150, marks=pytest.mark.slow)]
 )
 def test_the_corpus_of_odd_files_is_tagged_and_restored(
-    run: Run, tmp_path: Path, tiny_model: Path, every: int, at_least: int
+    invoke: Run, tmp_path: Path, every: int, at_least: int
 ) -> None:
     music = tmp_path / "corpus"
     paths = [
@@ -681,8 +684,9 @@ def test_the_corpus_of_odd_files_is_tagged_and_restored(
     for path in paths:
         path.chmod(0o644)
     before = {path: _state_of(path) for path in paths}
-    options = ("--model", tiny_model, "--csv", "-", "--write-tags", "--on-existing", "replace")
-    done = run(*paths, *options, "--min-confidence", 0)
+    # Many of them are silent, which no model predicts anything for.
+    know(tmp_path / "home", [path for path in paths if before[path][1] is not None], ROCK)
+    done = invoke(*paths, "--csv", "-", "--write-tags", "--on-existing", "replace")
     assert done.returncode == 3 and "Traceback" not in done.stderr
     rows = list(csv.DictReader(io.StringIO(done.stdout)))
     assert [row["path"] for row in rows] == [str(path) for path in paths]
@@ -690,7 +694,7 @@ def test_the_corpus_of_odd_files_is_tagged_and_restored(
         if row["action"] != "written":
             assert path.read_bytes() == before[path][-1], row
     assert sum(row["action"] == "written" for row in rows) > at_least
-    undone = run("undo")
+    undone = invoke("undo")
     assert undone.returncode == 0, undone.stderr
     for path in paths:
         assert _state_of(path)[:-1] == before[path][:-1], path
