@@ -135,13 +135,14 @@ def _of_tags(tags: Mapping[str, str]) -> Shown:
 def by_gstreamer(paths: Sequence[Path]) -> list[Shown]:
     """Several genres are one string to it, joined by a comma."""
     found: dict[str, dict[str, str]] = {str(path): {} for path in paths}
-    for _ in range(5):  # now and then it ends before it has read tags behind the audio
+    # In one of twenty AIFFs it ends before it has read tags behind the audio, or waits for ever.
+    for _ in range(8):
         # It does not know DSDIFF, and would wait for its timeout.
         asked = [path for path in found if not found[path] and not path.endswith(".dff")]
         if not asked:
             break
         tags: dict[str, str] = {}
-        for line in output("gst-discoverer-1.0", "-v", "-t", "30", *asked).splitlines():
+        for line in output("gst-discoverer-1.0", "-v", "-t", "4", *asked).splitlines():
             key, colon, value = line.strip().partition(": ")
             if line.startswith("Done discovering "):
                 tags = found[unquote(line.removeprefix("Done discovering file://"))]
