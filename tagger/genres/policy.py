@@ -14,6 +14,7 @@ from tagger.genres.vocabulary import Vocabulary
 from tagger.types import Action, Prediction, TagInfo
 
 ON_EXISTING = ("keep", "append", "replace", "replace-own")
+BEHIND = "it has this genre, but not everywhere that programs look"
 MIN_CONFIDENCE = 0.5
 # If each label has an independent probability, those of genres are low: with YAMNet, which knows
 # AudioSet's labels, the best genre is above 0.5 in 1 of 465 clips of music, and above 0.1 in 114.
@@ -132,10 +133,12 @@ def decide(prediction: Prediction, tag: TagInfo, policy: Policy) -> Decision:
     chosen = _add_parents(_choose(ranked, policy, steps), prediction, policy, steps)
     if policy.on_existing == "append":
         chosen = _append(chosen, tag.genres, policy, steps)
-    if policy.parts(chosen) == policy.parts(tag.genres):
+    is_equal = policy.parts(chosen) == policy.parts(tag.genres)
+    if is_equal:
         steps.append(f"equal: it has exactly {_joined(chosen)}")
+    if is_equal and not tag.behind:
         return Decision(Action.UNCHANGED, (), "it already has this genre", tuple(steps))
-    reason = _reason_to_write(chosen, tag.genres, policy)
+    reason = BEHIND if is_equal else _reason_to_write(chosen, tag.genres, policy)
     if len(chosen) > 1:
         reason += f", as {_joined(chosen)}"
     elif chosen[0] != every[0][0]:

@@ -51,6 +51,7 @@ UPDATE journal SET after = 'null', reverts = coalesce((
 """
 # Rows get the fingerprint of the file's audio when a run next sees it unchanged; see `tags`.
 # Tags are read again, since more of them are understood. Nothing ever read the labels of models.
+# Windows of a Musepack file were read from the wrong places.
 # The last run's failures and unsure tracks ("failed", "unsure") are old news to the next one.
 AUDIO = """
 ALTER TABLE predictions ADD COLUMN audio BLOB;
@@ -66,6 +67,7 @@ CREATE TABLE reported (
     PRIMARY KEY (path, kind)
 ) WITHOUT ROWID;
 CREATE INDEX reported_by_audio ON reported (audio);
+DELETE FROM predictions WHERE lower(CAST(path AS TEXT)) LIKE '%.mpc';
 DELETE FROM tags
 """
 MIGRATIONS = (TABLES, TAGS_AND_REVERTS, AUDIO)  # the script from each version to the next

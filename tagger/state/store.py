@@ -82,7 +82,9 @@ class State(Recognition):
 def tag_info(stored: str) -> TagInfo:
     """What `save_tag` stored."""
     values = json.loads(stored)
-    values["genres"] = tuple(values["genres"])
+    values = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in values.items()
+    }
     return TagInfo(**values)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
@@ -22,12 +22,11 @@ from tagger.errors import TagError, UnsupportedFormat
 from tagger.files.patch import apply_patch
 from tagger.genres.labels import unique_names
 from tagger.genres.provenance import FIELD
-from tagger.tags import containers, id3v2, mp4
+from tagger.tags import containers, id3v2
 from tagger.tags.codepages import old_bytes
 from tagger.tags.field_names import first_text, is_set
-from tagger.tags.fields import NOTE, STRAY, get_fields, has_tags, put_fields
+from tagger.tags.fields import NOTE, get_fields, has_tags, put_fields
 from tagger.tags.formats import (
-    IGNR,
     Family,
     all_sources,
     load,
@@ -35,10 +34,10 @@ from tagger.tags.formats import (
     read_tags,
     recognise,
 )
-from tagger.tags.new_fields import JOIN, V1_NAMES, Wanted, new_fields
+from tagger.tags.names import fields_behind, names_of
+from tagger.tags.new_fields import JOIN, Wanted, new_fields
 from tagger.tags.parts import splice
 from tagger.tags.read_only import is_read_only, read_shown, why_not_written
-from tagger.tags.riff_info import info_text
 from tagger.tags.stray import check_stray
 from tagger.tags.verify import other_parts
 from tagger.types import GenreFields, TagInfo, TagOptions
@@ -61,32 +60,36 @@ def read_genres(path: Path) -> tuple[str, ...]:
     return read_tag(path).genres
 
 
-def read_tag(path: Path, charset: str | None = None, join: str = JOIN) -> TagInfo:
+def read_tag(path: Path, options: TagOptions = DEFAULTS) -> TagInfo:
     """Genres as in `read_genres`, and everything else that a run needs from a tag, in one read.
 
     Everything but the genres comes from the main tag; the first of several values counts, and a
-    value that is not text counts as "". Texts that are not in Unicode are in this code page, or
-    shown as Latin-1 if it is not given. Before ID3v2.4, both "; " and `join` separate genres.
-    Raises the errors of `read_genres`, and `TagError` for a text that is not in the code page.
+    value that is not text counts as "". Texts that are not in Unicode are in the code page of the
+    options, or shown as Latin-1 if they name none. Before ID3v2.4, both "; " and `id3v23_join`
+    separate genres. Raises the errors of `read_genres`, and `TagError` for a text that is not in
+    the code page.
     """
     try:
-        return _read_tag(path, charset, join)
+        return _read_tag(path, options)
     except UnsupportedFormat:
         if (shown := read_shown(path)) is None:
             raise
         return replace(shown, genres=unique_names(shown.genres))
 
 
-def _read_tag(path: Path, charset: str | None, join: str) -> TagInfo:
+def _read_tag(path: Path, options: TagOptions) -> TagInfo:
+    charset = options.charset
     with _opened(path, "rb") as (file, media, family):
         tags = read_tags(file, media, family, charset)
         fields = get_fields(file, media, family, tags)
         note = "".join(fields.pop(NOTE, ())[:1])
-        joins = (JOIN, join) if tags.has_one_genre else ()
-        names = (_names(*item, joins=joins, charset=charset) for item in fields.items())
+        joins = (JOIN, options.id3v23_join) if tags.has_one_genre else ()
+        names = (names_of(*item, joins=joins, charset=charset) for item in fields.items())
         sources = all_sources(file, family, tags, charset)
+        genres = next(filter(None, names), ())
         return TagInfo(
-            genres=next(filter(None, names), ()),
+            genres=genres,
+            behind=fields_behind(file, media, family, tags, Wanted(genres, note, options)),
             note=note,
             album=first_text(sources, "album"),
             album_artist=first_text(sources, "album_artist"),
@@ -137,9 +140,9 @@ def write_genres(
         if not fields.frames:
             _check_controls(wanted, path)
         put_fields(file, media, family, fields)
-    stored = read_tag(path, options.charset, options.id3v23_join)
+    stored = read_tag(path, options)
     if stored.genres != wanted:  # a name may hold that separator
-        stored = read_tag(path, options.charset)
+        stored = read_tag(path, replace(options, id3v23_join=JOIN))
     same = old_bytes if fields.frames else str  # as one may be shown like Windows-1252
     if list(map(same, stored.genres)) != list(map(same, wanted)):
         raise TagError(f"{wanted} would read back as {stored.genres}; choose other names", path)
@@ -155,7 +158,7 @@ def field_genres(fields: GenreFields) -> tuple[str, ...]:
 def genres_by_field(fields: GenreFields) -> list[tuple[str, ...]]:
     """The genres in each raw field, the main one first."""
     raw = ((field, values) for field, values in fields.values.items() if field != NOTE)
-    return [_names(field, values) for field, values in raw]
+    return [names_of(field, values) for field, values in raw]
 
 
 def restore_fields(path: Path, fields: GenreFields) -> None:
@@ -187,29 +190,6 @@ def other_tags(path: Path, options: TagOptions = DEFAULTS) -> dict[str, str]:
 
 
 # --- names ----------------------------------------------------------------------------------------
-
-
-def _names(
-    field: str,
-    values: Iterable[str],
-    *,
-    joins: tuple[str, ...] = (JOIN,),
-    charset: str | None = None,
-) -> tuple[str, ...]:
-    """The genres in the raw values of a field."""
-    if mp4.is_place(field):
-        values = mp4.names_in(field, list(values))
-    if field == "id3v1":
-        values = [value for value in values if int(value) < len(V1_NAMES)]
-    if field in ("TCON", "id3v1", STRAY):
-        values = list(values)
-        with suppress(ValueError):  # thousands of digits are a name
-            values = _mutagen.id3.TCON(encoding=3, text=values).genres
-    if field == IGNR:
-        values = [info_text(value.encode("latin-1"), charset) for value in values]
-    for join in joins if field == "TCON" else ():
-        values = [part for value in values for part in value.split(join)]
-    return unique_names(values)
 
 
 def _check_name(name: str, path: Path) -> None:

@@ -15,16 +15,15 @@ from tagger.errors import Crashed, TagError
 from tagger.files.process import SECONDS, run_isolated
 from tagger.tags import genre_tag, rehearse, verify
 from tagger.tags.fingerprint import fingerprint
-from tagger.tags.new_fields import JOIN
 from tagger.types import GenreFields, TagInfo, TagOptions, Track
 
 T = TypeVar("T")
 BYTES_A_SECOND = 5e6  # of the slowest disk
 
 
-def read_tag(path: Path, charset: str | None = None, join: str = JOIN) -> TagInfo:
+def read_tag(path: Path, options: TagOptions = genre_tag.DEFAULTS) -> TagInfo:
     """See `genre_tag.read_tag`."""
-    return _of_tag(genre_tag.read_tag, path, charset, join)
+    return _of_tag(genre_tag.read_tag, path, options)
 
 
 def read_fields(path: Path) -> GenreFields:

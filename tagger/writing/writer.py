@@ -46,11 +46,6 @@ class Writer:
     models: Sequence[ModelInfo] = ()
 
     @property
-    def reading(self) -> tuple[str | None, str]:
-        """How tags are read, see `genre_tag.read_tag`."""
-        return self.options.tags.charset, self.options.tags.id3v23_join
-
-    @property
     def dry_run(self) -> bool:
         """Whether files stay as they are."""
         return self.run is None
@@ -63,7 +58,7 @@ def tag_of(track: Track, state: State) -> TagInfo:
     """
     tag = state.find_tag(track)
     if tag is None:
-        tag = read_tag(track.path, state.charset)
+        tag = read_tag(track.path, TagOptions(charset=state.charset))
         state.save_tag(track, tag)
     return tag
 
@@ -113,7 +108,7 @@ def write_prediction(
         if decision.action is Action.WOULD_WRITE:
             # Before a file is changed, its present content must be read again.
             now = identify(track.path)
-            tag = read_tag(track.path, *writer.reading)
+            tag = read_tag(track.path, writer.options.tags)
             decision = decide(prediction, tag, policy)
         outcome = replace(outcome, existing=tag.genres, reason=_joined(decision.reason, source))
         if decision.action is not Action.WOULD_WRITE:
@@ -142,9 +137,9 @@ def write_edit(edit: Edit, writer: Writer, policy: Policy = POLICY) -> Outcome:
         return replace(outcome, reason=edit.problem)
     try:
         now = identify(edit.path)
-        tag = read_tag(edit.path, *writer.reading)
+        tag = read_tag(edit.path, writer.options.tags)
         outcome = replace(outcome, existing=tag.genres)
-        if tag.genres == edit.genres:
+        if tag.genres == edit.genres and not (edit.edited and tag.behind):
             return replace(outcome, action=Action.UNCHANGED, reason="it already has this genre")
         if policy.without_placeholders(tag.genres) and not edit.edited:
             return replace(outcome, action=Action.KEPT, reason="it already has a genre")
@@ -225,7 +220,7 @@ def _write(outcome: Outcome, old: Track, tag: TagInfo, writer: Writer) -> Outcom
             lambda scratch: write_genres(scratch, outcome.genres, tag.note, writer.options.tags),
             writer,
         )
-        writer.state.save_tag(new, replace(tag, genres=outcome.genres))
+        writer.state.save_tag(new, replace(tag, genres=outcome.genres, behind=()))
     return replace(outcome, action=Action.WRITTEN)
 
 

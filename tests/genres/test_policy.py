@@ -497,7 +497,7 @@ def test_nothing_is_erased(prediction, tag, policy):
 @given(predictions(), TAGS, POLICIES)
 def test_append_keeps_every_existing_genre(prediction, tag, policy):
     decision = decide(prediction, tag, replace(policy, on_existing="append", min_confidence=0))
-    there = set(keys(map(policy.vocabulary.aliased, tag.genres)))
+    there = set(keys(map(policy.vocabulary.aliased, policy.without_placeholders(tag.genres))))
     assert decision.action is not Action.WOULD_WRITE or there <= set(keys(decision.genres))
 
 
@@ -922,3 +922,19 @@ def test_the_last_step_is_the_rule_that_decided(policy, tag, step):
 def test_a_policy_cannot_hold_nonsense(wrong):
     with pytest.raises(ValueError, match=r"on_existing|style|policy|separators|letters"):
         Policy(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("how", "action"),
+    [
+        ("keep", Action.KEPT),
+        ("append", Action.WOULD_WRITE),
+        ("replace", Action.WOULD_WRITE),
+        ("replace-own", Action.KEPT),
+    ],
+)
+def test_an_equal_genre_is_written_where_a_field_lacks_it(how, action):
+    tag = TagInfo(("Rock",), behind=("ape:Genre",))
+    decision = decide(predicted(Rock=0.9, Jazz=0.1), tag, Policy(on_existing=how))
+    assert decision.action is action
+    assert decision.genres == (("Rock",) if action is Action.WOULD_WRITE else ())

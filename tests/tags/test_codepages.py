@@ -172,7 +172,7 @@ def test_an_apev2_that_exists_hides_an_old_id3v1_anyway(tmp_path):
 def test_with_its_charset_an_info_list_is_read_and_repeated_in_unicode(tmp_path, charset):
     genre, artist = OLD[charset]
     path = wav(tmp_path, genre=genre.encode(charset), artist=artist.encode(charset))
-    assert read_tag(path, charset).genres == (genre,)
+    assert read_tag(path, TagOptions(charset=charset)).genres == (genre,)
     write_genres(path, [genre, "Jazz"], options=TagOptions(charset=charset))
     tags = id3.ID3(id3_chunk(path))
     assert tags["TCON"].text == [genre, "Jazz"]
@@ -233,7 +233,7 @@ def test_a_name_that_needs_unicode_is_not_put_beside_the_old_genre(tmp_path, cha
 @pytest.mark.parametrize("major", [2, 3, 4])
 def test_with_its_charset_the_genre_is_read_and_written_in_unicode(tmp_path, charset, major):
     path, (genre, artist) = tagged(tmp_path, major, charset), OLD[charset]
-    tag = read_tag(path, charset)
+    tag = read_tag(path, TagOptions(charset=charset))
     assert (tag.genres, tag.artist) == ((genre,), artist)
     write_genres(path, [genre, "音楽"], options=TagOptions(charset=charset))
     expected = [genre, "音楽"] if major == 4 else [f"{genre}; 音楽"]
@@ -292,7 +292,7 @@ def test_a_new_info_list_repeats_no_mojibake(tmp_path, charset):
 def test_a_text_that_is_not_in_the_charset_is_refused(tmp_path):
     path = tagged(tmp_path, 3, "cp1251")
     with pytest.raises(TagError, match="not in shift_jis"):
-        read_tag(path, "shift_jis")
+        read_tag(path, TagOptions(charset="shift_jis"))
     path = with_front(tmp_path, b"", v1("koi8-r"))
     with pytest.raises(TagError, match="not in ascii"):
         write_genres(path, ["Jazz"], options=TagOptions(charset="ascii"))

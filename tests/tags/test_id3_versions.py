@@ -300,7 +300,7 @@ def test_the_separator_is_written_and_read(tmp_path, join, major):
     expected = GENRES if join == "\0" else [join.join(GENRES)]
     assert id3.ID3(path, translate=False)["TCON"].text == expected
     assert by_taglib(path)["tag:GENRE"] == expected
-    assert read_tag(path, None, join).genres == tuple(GENRES)
+    assert read_tag(path, TagOptions(id3v23_join=join)).genres == tuple(GENRES)
     if join in ("; ", "\0"):
         assert read_genres(path) == tuple(GENRES)
 

@@ -14,6 +14,7 @@ import pytest
 import soundfile
 from helpers.containers import KINDS, make
 from helpers.recall import INFO, PLAN, recall
+from helpers.tagged import ape_tag, frame, id3_tag, with_front
 from helpers.writes import (
     POLICY,
     REPLACE,
@@ -27,6 +28,7 @@ from helpers.writes import (
     write,
     write_keeping,
 )
+from mutagen.apev2 import APEv2
 
 from tagger.errors import TagError
 from tagger.genres.policy import Policy
@@ -35,7 +37,7 @@ from tagger.models.checkpoint import ModelInfo
 from tagger.state.store import State
 from tagger.tags.genre_tag import read_fields, read_genres, read_tag, write_genres
 from tagger.tags.verify import digest_packets
-from tagger.types import Action, FrontEnd, Outcome, TagInfo, Track, WriteOptions
+from tagger.types import Action, FrontEnd, Outcome, TagInfo, TagOptions, Track, WriteOptions
 from tagger.writing import writer as writer_module
 from tagger.writing.interrupts import uninterrupted
 from tagger.writing.writer import Writer, report_prediction, tag_of, write_prediction
@@ -193,9 +195,9 @@ def reads(monkeypatch):
     """The paths of which the tag is read, in order."""
     paths: list[Path] = []
 
-    def read(path: Path, charset: str | None, *_: object) -> TagInfo:
+    def read(path: Path, options: TagOptions) -> TagInfo:
         paths.append(path)
-        return read_tag(path, charset)
+        return read_tag(path, options)
 
     monkeypatch.setattr(writer_module, "read_tag", read)
     return paths
@@ -268,8 +270,8 @@ def test_a_genre_set_after_the_tag_was_remembered_is_kept_or_seen(roomy, state, 
 
 
 def test_a_genre_set_after_the_last_look_at_the_tag_is_kept(roomy, state, monkeypatch):
-    def read_while_the_user_edits(path: Path, charset: str | None, *_: object) -> TagInfo:
-        tag = read_tag(path, charset)
+    def read_while_the_user_edits(path: Path, options: TagOptions) -> TagInfo:
+        tag = read_tag(path, options)
         put_times_back(path, "By hand")
         return tag
 
@@ -442,3 +444,30 @@ def test_other_threads_may_write_too():
     thread.start()
     thread.join()
     assert done == [True]
+
+
+def test_a_genre_that_only_some_programs_show_is_written_where_the_others_look(tmp_path, state):
+    # MPD shows an APEv2 tag with an artist in place of the ID3v2 tag.
+    jazz = id3_tag(3, frame(b"TCON", b"\0Jazz") + frame(b"TPE1", b"\0Somebody"))
+    path = with_front(tmp_path, jazz, ape_tag(Artist="Somebody"))
+    before = path.read_bytes()
+    run = state.begin_run("tag")
+    assert write(path, state, run, POLICY).action is Action.KEPT
+    outcome = write(path, state, run, REPLACE)
+    assert (outcome.action, outcome.genres) == (Action.WRITTEN, ("Jazz",))
+    assert outcome.reason.startswith("it has this genre, but not everywhere")
+    assert APEv2(path)["Genre"] == "Jazz"
+    assert write(path, state, run, REPLACE).action is Action.UNCHANGED
+    undo(state, run)
+    assert path.read_bytes() == before
+
+
+def test_a_wav_without_an_info_list_gets_one_unless_that_is_switched_off(tmp_path, state):
+    path = make("wav", tmp_path)
+    write_genres(path, ["Jazz"], options=TagOptions(wav_info=False))
+    off = WriteOptions(tags=TagOptions(wav_info=False))
+    prediction = predicted(path)
+    writer = Writer(state, state.begin_run("tag"), off)
+    assert write_prediction(prediction, REPLACE, writer).action is Action.UNCHANGED
+    assert write(path, state, state.begin_run("tag"), REPLACE).action is Action.WRITTEN
+    assert b"IGNR" in path.read_bytes()

@@ -1,0 +1,68 @@
+"""Whether a file has its genre in every field where some program looks."""
+
+from __future__ import annotations
+
+import pytest
+from helpers.containers import KINDS, make
+from helpers.tagged import ape_tag, frame, id3_tag, id3v1, riff_info, tag_with_mutagen, with_front
+
+from tagger.tags.genre_tag import read_tag, write_genres
+from tagger.types import TagOptions
+
+JAZZ = frame(b"TCON", b"\0Jazz")
+ENDS = {"nothing": b"", "APEv2": ape_tag(Artist="Somebody"), "ID3v1": id3v1(17)}
+
+
+@pytest.mark.parametrize("genres", [["Jazz"], ["Jazz", "Bebop"], ["R&B/Soul", "Ünique"]], ids=str)
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_field_is_behind_after_a_write(kind, genres, tmp_path):
+    path = make(kind, tmp_path)
+    write_genres(path, genres)
+    tag = read_tag(path)
+    assert (tag.genres, tag.behind) == (tuple(genres), ())
+
+
+@pytest.mark.parametrize("join", ["; ", "/", "\0"], ids=repr)
+@pytest.mark.parametrize("major", [2, 3, 4])
+@pytest.mark.parametrize("end", ENDS)
+def test_no_field_beside_an_id3_tag_is_behind_after_a_write(end, major, join, tmp_path):
+    name = b"TCO" if major == 2 else b"TCON"
+    path = with_front(tmp_path, id3_tag(major, frame(name, b"\0Other")), ENDS[end])
+    options = TagOptions(id3v23_join=join)
+    write_genres(path, ["Jazz", "Bebop"], options=options)
+    assert read_tag(path, options).behind == ()
+
+
+@pytest.mark.parametrize(
+    ("end", "behind"),
+    [
+        (ape_tag(Artist="Somebody"), ("ape:Genre",)),
+        (ape_tag(Artist="Somebody", Genre="Rock"), ("ape:Genre",)),
+        (ape_tag(Artist="Somebody", Genre="Jazz"), ()),
+        (ape_tag(REPLAYGAIN_TRACK_GAIN="-6 dB"), ()),
+        (id3v1(17), ()),  # no program prefers it
+    ],
+)
+def test_an_apev2_tag_that_some_programs_prefer_may_be_behind(end, behind, tmp_path):
+    assert read_tag(with_front(tmp_path, id3_tag(3, JAZZ), end)).behind == behind
+
+
+@pytest.mark.parametrize(("info", "behind"), [("Rock", True), ("Jazz", False), (None, True)])
+def test_the_info_list_of_a_wav_may_be_behind(info, behind, tmp_path):
+    path = make("wav", tmp_path)
+    tag_with_mutagen(path, genre=["Jazz"])
+    if info is not None:
+        data = path.read_bytes() + riff_info(info.encode())
+        path.write_bytes(data[:4] + (len(data) - 8).to_bytes(4, "little") + data[8:])
+    assert read_tag(path).behind == (("riff:IGNR",) if behind else ())
+
+
+def test_a_wav_that_gets_no_info_list_is_never_behind(tmp_path):
+    path = make("wav", tmp_path)
+    tag_with_mutagen(path, genre=["Jazz"])
+    assert read_tag(path, TagOptions(wav_info=False)).behind == ()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_file_without_a_genre_has_no_field_behind(kind, tmp_path):
+    assert read_tag(make(kind, tmp_path)).behind == ()
