@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import click
 
+from tagger.cli.sections import in_sections
 from tagger.report.escape import printable
 
 P = ParamSpec("P")
@@ -19,10 +20,18 @@ Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
 class Command(click.Command):
-    """A command whose usage errors contain no control codes for the terminal.
+    """A command whose usage errors contain no control codes, and whose help has sections.
 
     Click's own errors repeat what was typed, or the content of a config file.
     """
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the options by section; in a narrow terminal, each text below its option."""
+        for heading, params in in_sections(self.get_params(ctx)).items():
+            records = [record for param in params if (record := param.get_help_record(ctx))]
+            if records:
+                with formatter.section(heading):
+                    formatter.write_dl(records, col_max=formatter.width // 4)
 
     def make_context(
         self,
@@ -44,13 +53,31 @@ class Command(click.Command):
 class CommandGroup(Command, click.Group):
     """A command with subcommands."""
 
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the options, then the subcommands."""
+        super().format_options(ctx, formatter)
+        self.format_commands(ctx, formatter)
+
 
 class MainCommand(Command):
     """The main command; if the first argument names another command, that one runs instead."""
 
-    def __init__(self, *args: Any, others: Mapping[str, click.Command], **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        others: Mapping[str, click.Command],
+        examples: Sequence[tuple[str, str]],
+        **kwargs: Any,
+    ) -> None:
         super().__init__(*args, **kwargs)
         self.others = others
+        self.examples = examples  # commands, and what each does
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Show the examples before the epilog."""
+        with formatter.section("Examples"):
+            formatter.write_dl(self.examples, col_max=formatter.width // 2)
+        super().format_epilog(ctx, formatter)
 
     def make_context(
         self,

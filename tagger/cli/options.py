@@ -53,26 +53,26 @@ class ChangeOptions:
     click.option(
         "--break-hardlinks",
         is_flag=True,
-        help="Write hard-linked files too; their other names keep the old content.",
+        help="Also write files with other hard links; the other names keep the old content.",
     ),
     click.option(
         "--drop-attributes",
         is_flag=True,
-        help="Write files too whose extended attributes or access list cannot be kept.",
+        help="Also write files whose extended attributes, access list or flags cannot be kept.",
     ),
     state_option,
     click.option(
         "--log",
         type=click.Path(path_type=Path, dir_okay=False),
         callback=in_folder,
-        help="File to which each write is appended; yours to rotate.  [default: beside the state "
-        "file, up to 5 MB]",
+        help="Append a line for each write to this file, which may be rotated at any time.  "
+        "[default: a log next to the state file, at most 5 MB]",
     ),
     click.option(
         "--quiet",
         is_flag=True,
-        help="No progress and no summary: a run prints only failures, writes and unsure tracks "
-        "that the last one did not have.",
+        help="Print no progress and no summary. A run that predicts prints only the failures, "
+        "writes and unsure tracks that the last run did not have.",
     ),
     click.option("--verbose", is_flag=True, help="Print a line for every track."),
 )
@@ -100,19 +100,26 @@ def change_options(
     click.option(
         "--from-file",
         type=click.Path(path_type=Path, exists=True, dir_okay=False, allow_dash=True),
-        help="Also take the paths that this file lists, one a line; - is standard input.",
+        help="Also take the paths that this file lists, one per line; - is standard input.",
     ),
-    click.option("-0", "--null", is_flag=True, help="The paths of --from-file end with NUL."),
+    click.option(
+        "-0",
+        "--null",
+        is_flag=True,
+        help="Each path in --from-file ends with NUL, not with a line.",
+    ),
     click.option(
         "--exclude",
         multiple=True,
         metavar="GLOB",
         callback=check_exclude,
-        help="Leave out files and folders of this name, or of this path below a PATH, in "
-        "gitignore's form. A file .tag-genres-ignore in any folder does the same.",
+        help="Leave out the files and folders that match this pattern, which is written as in a "
+        ".gitignore; may be repeated. A file .tag-genres-ignore in any folder does the same.",
     ),
     click.option(
-        "--follow-links", is_flag=True, help="Also follow links to places outside the paths."
+        "--follow-links",
+        is_flag=True,
+        help="Also follow symbolic links that lead out of the paths.",
     ),
 )
 def scan_options(
@@ -129,7 +136,7 @@ def scan_options(
         metavar="N|auto|all",
         default=str(PREDICT.windows),
         show_default=True,
-        help="Windows predicted per track; 'auto' adds windows until the genre is settled, 'all' "
+        help="Windows predicted per track; auto adds windows until the genre is settled, all "
         "covers every sample.",
     ),
     click.option(
@@ -218,7 +225,9 @@ class ReportOptions:
         metavar="FOLDER",
         help="Write a playlist (M3U8) for each genre into this folder.",
     ),
-    click.option("--all-probabilities", is_flag=True, help="Add a column for each label."),
+    click.option(
+        "--all-probabilities", is_flag=True, help="Add a column to the report for each label."
+    ),
     click.option(
         "--strict",
         is_flag=True,

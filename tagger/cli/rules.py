@@ -31,8 +31,8 @@ placeholder_option = click.option(
     default=PLACEHOLDERS,
     metavar="NAME",
     callback=without_empty,
-    help='A name that counts as no genre; may be repeated, and "" is for none.  [default: Other, '
-    "Unknown, Misc, Genre, None and the like, in many languages]",
+    help='A name that counts as no genre; may be repeated. It replaces the default list, and "" '
+    "empties it.  [default: Other, Unknown, Misc, Genre, None and the like, in many languages]",
 )
 
 
@@ -79,13 +79,14 @@ class Rules:
         multiple=True,
         metavar="GENRE|.SUFFIX",
         callback=check_skip,
-        help="Do not predict tracks with this genre or suffix; their tags are kept.",
+        help="Do not predict tracks with this genre or suffix; their tags are kept. May be "
+        "repeated.",
     ),
     click.option(
         "--protect",
         multiple=True,
         metavar="GENRE",
-        help="Never change the tags of tracks with this genre.",
+        help="Never change the tags of tracks with this genre; may be repeated.",
     ),
     click.option(
         "--min-confidence",
@@ -125,8 +126,8 @@ class Rules:
         default=POLICY.separators,
         show_default=True,
         metavar="CHARACTERS",
-        help='What separates several genres in one value of a tag, as in "Audiobook, Fantasy"; '
-        "names such as R&B/Soul stay whole. Empty: one value is one genre.",
+        help='Characters that separate several genres in one value of a tag, such as "Audiobook, '
+        'Fantasy". Names such as R&B/Soul are not split. "" splits no value.',
     ),
     placeholder_option,
     click.option(

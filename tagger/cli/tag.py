@@ -33,25 +33,25 @@ OTHER_COMMANDS: dict[str, click.Command] = {
     "models": models,
     "undo": undo,
 }
-EXAMPLES = """\b
-Examples:
-  tag-genres ~/Music                          predict, list in genres.csv, change nothing
-  tag-genres ~/Music --write-tags --dry-run   show what would be written
-  tag-genres ~/Music --write-tags             fill in genres where there are none
-  tag-genres undo                             undo the tags of the last run
-  tag-genres models                           list models by short name, and which are on disk
-  tag-genres song.mp3 --csv - --quiet         one file, CSV on stdout
-
-\b
-Exit codes: 0 all done, 1 nothing could be done, 2 wrong usage,
-3 finished but some tracks failed, 130 interrupted (a second run continues).
-"""
+EXAMPLES = (
+    ("tag-genres ~/Music", "predict, list in genres.csv, change no music file"),
+    ("tag-genres ~/Music --write-tags --dry-run", "show what would be written"),
+    ("tag-genres ~/Music --write-tags", "fill in genres where there are none"),
+    ("tag-genres undo", "undo the last run that wrote tags"),
+    ("tag-genres models", "list models by short name, and which are on disk"),
+    ("tag-genres song.mp3 --csv - --quiet", "one file, CSV on stdout"),
+)
+EXIT_CODES = (
+    "Exit codes: 0 all done, 1 nothing could be done, 2 wrong usage, 3 finished but some tracks "
+    "failed, 130 interrupted (a second run continues)."
+)
 
 
 @click.command(
     cls=MainCommand,
     others=OTHER_COMMANDS,
-    epilog=EXAMPLES,
+    examples=EXAMPLES,
+    epilog=EXIT_CODES,
     context_settings={"max_content_width": 100},
 )
 @click.argument("paths", nargs=-1, metavar="PATH...", type=click.Path(path_type=Path))

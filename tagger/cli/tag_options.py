@@ -26,29 +26,29 @@ TAGS = TagOptions()
         type=click.Choice(ID3_VERSIONS),
         default=TAGS.id3,
         show_default=True,
-        help="The version of ID3v2 tags that are written: new ones, and old ones, which are "
-        "converted. keep converts none, and makes new ones in 2.4.",
+        help="Version of the ID3v2 tags that are written. 2.4 or 2.3 converts an existing tag of "
+        "another version; keep converts none, and new tags are 2.4.",
     ),
     click.option(
         "--id3v23-join",
         metavar="TEXT|nul",
         callback=separator,
         default=TAGS.id3v23_join,
-        show_default=True,
-        help="What stands between genres before ID3v2.4, where a tag holds one text: such as / or "
-        "nul, a NUL character.",
+        help="Separator between several genres in an ID3v2.3 or 2.2 tag, for example / or nul (a "
+        f'NUL character).  [default: "{TAGS.id3v23_join}"]',
     ),
     click.option(
         "--no-wav-info",
         is_flag=True,
-        help="Do not add a RIFF INFO list to a WAV; an existing one is always kept in step.",
+        help="Do not add a RIFF INFO list to a WAV. If it has one already, the genre is still "
+        "written there too.",
     ),
     click.option(
         "--charset",
         metavar="NAME",
         callback=code_page,
-        help="The code page of texts in tags that are not in Unicode (ID3v1, RIFF INFO, ID3v2 that "
-        "says Latin-1), such as cp1251, shift_jis or gbk.  [default: unknown; they keep their "
+        help="Code page of the texts that are not in Unicode (ID3v1, RIFF INFO, ID3v2 that claims "
+        "Latin-1), such as cp1251, shift_jis or gbk.  [default: unknown; these texts keep their "
         "bytes]",
     ),
 )

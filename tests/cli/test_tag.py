@@ -18,6 +18,7 @@ from functools import partial
 from io import StringIO
 from pathlib import Path
 
+import click
 import mutagen
 import pytest
 from click.testing import CliRunner
@@ -29,6 +30,7 @@ from tagger.app import undo
 from tagger.app.summary import Summary
 from tagger.cli.console import Console
 from tagger.cli.messages import SHORT, summary_lines
+from tagger.cli.sections import SECTIONS, in_sections
 from tagger.cli.tag import main
 from tagger.errors import StateError
 from tagger.tags.genre_tag import read_genres
@@ -47,6 +49,23 @@ def test_every_option_says_what_it_does(option: str) -> None:
     assert option in CliRunner().invoke(main, ["--help"]).output
     parameter = next(p for p in main.params if option in p.opts)
     assert getattr(parameter, "help", None)
+
+
+def test_every_option_of_a_run_is_under_a_heading_of_the_help() -> None:
+    assert "Options" not in in_sections(main.get_params(click.Context(main)))
+    shown = CliRunner().invoke(main, ["--help"]).output
+    headings = [line for line in shown.splitlines() if line.endswith(":") and line[0] != " "]
+    assert headings == [f"{heading}:" for heading in [*SECTIONS, "Examples"]]
+
+
+@pytest.mark.parametrize("arguments", [[], ["apply"], ["undo"], ["models"], ["doctor"]])
+def test_help_fits_a_narrow_terminal(arguments: list[str]) -> None:
+    shown = CliRunner().invoke(main, [*arguments, "--help"], terminal_width=50).output
+    names = r"  (-0, )?--[a-z0-9-]+ .*|  tag-genres .*"  # what a person types is not wrapped
+    assert [
+        line for line in shown.splitlines() if len(line) > 50 and not re.match(names, line)
+    ] == []
+    assert shown.count("--help") >= 1
 
 
 def test_undo_has_its_own_help() -> None:
