@@ -27,11 +27,10 @@ class Command(click.Command):
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the options by section; in a narrow terminal, each text below its option."""
-        for heading, params in in_sections(self.get_params(ctx)).items():
-            records = [record for param in params if (record := param.get_help_record(ctx))]
-            if records:
-                with formatter.section(heading):
-                    formatter.write_dl(records, col_max=formatter.width // 4)
+        for heading, options in in_sections(self.get_params(ctx)).items():
+            records = [record for option in options if (record := option.get_help_record(ctx))]
+            with formatter.section(heading):
+                formatter.write_dl(records, col_max=formatter.width // 4)
 
     def make_context(
         self,

@@ -33,11 +33,12 @@ SECTIONS = {
 def in_sections(params: Iterable[click.Parameter]) -> dict[str, list[click.Option]]:
     """The options under their headings; those of no section come first."""
     given = {max(p.opts, key=len): p for p in params if isinstance(p, click.Option)}
+    if len(given) <= SHORT:  # the few of `models`, say, need no headings
+        return {OTHERS: list(given.values())}
     listed = {heading: options.split() for heading, options in SECTIONS.items()}
     others = [name for name in given if not any(name in names for names in listed.values())]
     found = {
         heading: [given[name] for name in names if name in given]
         for heading, names in ({OTHERS: others} | listed).items()
     }
-    # A list of a few options, such as that of `models`, needs no headings.
-    return {OTHERS: list(given.values())} if len(given) <= SHORT else found
+    return {heading: options for heading, options in found.items() if options}
