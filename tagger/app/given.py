@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from tagger.app.progress import Progress
 from tagger.app.results import results
 from tagger.app.tag import TagRequest, find_models, for_models, not_predicted, predict_all
-from tagger.app.tracks import RunTracks, TrackResult
+from tagger.app.tracks import RunTracks
 from tagger.genres.policy import decide, rank_genres
 from tagger.models.checkpoint import ModelInfo
 from tagger.state.store import State, open_state
@@ -63,19 +65,8 @@ class _GivenTracks(RunTracks):
         super().__init__(map(_identified, given), state, info, options)
         self._given = given
 
-    def tracks(self) -> Iterator[tuple[int, Track, TagInfo | None]]:
-        """As `RunTracks.tracks`."""
-        return ((row, track, self._given[track.path]) for row, track, _ in super().tracks())
-
-    def unknown(self) -> Iterator[tuple[int, Track, TagInfo | None]]:
-        """As `RunTracks.unknown`."""
-        return ((row, track, self._given[track.path]) for row, track, _ in super().unknown())
-
-    def items(self) -> Iterator[tuple[TrackResult, TagInfo | None]]:
-        """As `RunTracks.items`."""
-        for item, _ in super().items():
-            path = item.track.path if isinstance(item, Prediction) else item.path
-            yield item, self._given[path]
+    def _tag(self, row: Any) -> TagInfo:
+        return self._given[Path(os.fsdecode(row[1]))]
 
 
 def _identified(path: Path) -> Track | Failure:

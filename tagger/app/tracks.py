@@ -133,7 +133,7 @@ class RunTracks:
     def tracks(self) -> Iterator[tuple[int, Track, TagInfo | None]]:
         """Each track with its row number, and its tag as it was last read."""
         for row in self._rows("run.size IS NOT NULL"):
-            yield row[0], _track(row), _tag(row)
+            yield row[0], _track(row), self._tag(row)
 
     def unknown(self) -> Iterator[tuple[int, Track, TagInfo | None]]:
         """Each unknown track with its row number, and its tag as it was last read.
@@ -141,7 +141,7 @@ class RunTracks:
         A track that becomes known meanwhile is not yielded again.
         """
         for row in self._rows(IS_UNKNOWN):
-            yield row[0], _track(row), _tag(row)
+            yield row[0], _track(row), self._tag(row)
 
     def items(self) -> Iterator[tuple[TrackResult, TagInfo | None]]:
         """The result for each track, once all are predicted, and its tag as it was last read."""
@@ -160,7 +160,7 @@ class RunTracks:
                 )
             else:
                 item = Failure(Path(os.fsdecode(row[1])), CHANGED)
-            yield item, _tag(row)
+            yield item, self._tag(row)
 
     def unrecognised(self) -> Iterator[tuple[int, Track]]:
         """Each track whose audio may say what is known about it, with its row number.
@@ -198,6 +198,9 @@ class RunTracks:
         if result.lasting:
             self.state.save_failure(track, result.reason, self.info.fingerprint, self.decoders)
 
+    def _tag(self, row: Any) -> TagInfo | None:
+        return None if row[-1] is None else tag_info(row[-1])
+
     def _rows(self, where: str) -> Iterator[Any]:
         query = f"SELECT {COLUMNS} {KNOWN} WHERE id > ? AND {where} ORDER BY id LIMIT {PAGE_ROWS}"
         last = 0
@@ -215,7 +218,3 @@ def _row(item: Track | Failure) -> tuple[bytes, int | None, int | None, int | No
 
 def _track(row: Any) -> Track:
     return Track(Path(os.fsdecode(row[1])), *row[2:6])
-
-
-def _tag(row: Any) -> TagInfo | None:
-    return None if row[-1] is None else tag_info(row[-1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -10,10 +11,11 @@ from tagger.cli.command import Command
 from tagger.cli.config import config_option
 from tagger.cli.console import Console, end, exit_on_errors
 from tagger.cli.messages import summary_lines
-from tagger.cli.options import ChangeOptions
+from tagger.cli.options import ChangeOptions, change_options
 from tagger.cli.rules import placeholder_option
-from tagger.cli.tag_options import genre_change_options
+from tagger.cli.tag_options import tag_options
 from tagger.cli.values import text_encoding
+from tagger.types import TagOptions
 
 
 @click.command(cls=Command)
@@ -32,10 +34,12 @@ from tagger.cli.values import text_encoding
     "do not show it.",
 )
 @placeholder_option
-@genre_change_options
+@tag_options
+@change_options
 @config_option
 def apply(
     change: ChangeOptions,
+    tags: TagOptions,
     *,
     file: Path,
     every: bool,
@@ -63,7 +67,7 @@ def apply(
             policy=Policy(placeholders=placeholder),
             state=change.state,
             dry_run=change.dry_run,
-            writing=change.writing,
+            writing=replace(change.writing, tags=tags),
         )
         summary = apply_csv(request, console)
     end(console, summary, summary_lines(summary))

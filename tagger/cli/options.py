@@ -4,23 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ParamSpec, TypeVar
 
 import click
 from click.core import ParameterSource
 
 from tagger.audio.windows import Count
 from tagger.cli.command import option_group
-from tagger.cli.values import (
-    check_exclude,
-    in_folder,
-    not_nan,
-    window_count,
-)
+from tagger.cli.values import check_exclude, in_folder, not_nan, window_count
 from tagger.types import DEVICES, PRECISIONS, PredictOptions, ScanOptions, WriteOptions
-
-P = ParamSpec("P")
-R = TypeVar("R")
 
 PREDICT = PredictOptions()
 

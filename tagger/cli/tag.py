@@ -17,14 +17,15 @@ from tagger.cli.models import models
 from tagger.cli.options import (
     ChangeOptions,
     ReportOptions,
+    change_options,
     predict_options,
     report_options,
     scan_options,
 )
 from tagger.cli.rules import Rules, model_option, rules_options
-from tagger.cli.tag_options import genre_change_options
+from tagger.cli.tag_options import tag_options
 from tagger.cli.undo import undo
-from tagger.types import PredictOptions, ScanOptions
+from tagger.types import PredictOptions, ScanOptions, TagOptions
 from tagger.version import __version__
 
 OTHER_COMMANDS: dict[str, click.Command] = {
@@ -62,11 +63,13 @@ EXIT_CODES = (
 @model_option
 @predict_options
 @scan_options
-@genre_change_options
+@tag_options
+@change_options
 @config_option
 @click.version_option(__version__)
 def main(
     change: ChangeOptions,
+    tags: TagOptions,
     scan: ScanOptions,
     options: PredictOptions,
     reports: ReportOptions,
@@ -82,9 +85,8 @@ def main(
     A trained Audio Spectrogram Transformer predicts several windows of each track; the mean of its
     predictions goes into a CSV report and, with --write-tags, into the file's own tag. Nothing else
     in a file changes, and every write can be undone. Predictions are stored: a second run continues
-    where the first stopped. Other commands: `tag-genres undo` restores what a run replaced,
-    `apply` writes the genres that you edited in the report, `models` lists models that know more
-    genres, `doctor` checks this machine.
+    where the first stopped. Other commands: `undo` restores what a run replaced, `apply` writes the
+    genres that you edit in a report, `models` lists stronger models, `doctor` checks this machine.
     """
     console = _console(change, reports)
     _check(paths, scan, rules)
@@ -109,7 +111,7 @@ def main(
             state=change.state,
             policy=rules.policy,
             options=options,
-            writing=replace(change.writing, provenance=rules.provenance),
+            writing=replace(change.writing, tags=tags, provenance=rules.provenance),
         )
         if explain:
             end_explained(explain_library(request, console))

@@ -2,20 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
-from functools import wraps
-from typing import Concatenate, ParamSpec, TypeVar
-
 import click
 
 from tagger.cli.command import option_group
-from tagger.cli.options import ChangeOptions, change_options
 from tagger.cli.values import code_page, separator
 from tagger.types import ID3_VERSIONS, Id3Version, TagOptions
-
-P = ParamSpec("P")
-R = TypeVar("R")
 
 TAGS = TagOptions()
 
@@ -57,20 +48,3 @@ def tag_options(
 ) -> TagOptions:
     """For a command that writes genres: it takes `TagOptions`."""
     return TagOptions(id3, id3v23_join, wav_info=not no_wav_info, charset=charset)
-
-
-def genre_change_options(
-    command: Callable[Concatenate[ChangeOptions, P], R],
-) -> Callable[P, R]:
-    """For a command that writes genres: it takes `ChangeOptions` with the options of tags."""
-
-    @tag_options
-    @change_options
-    @wraps(command)
-    def with_tags(
-        change: ChangeOptions, tags: TagOptions, /, *args: P.args, **given: P.kwargs
-    ) -> R:
-        writing = replace(change.writing, tags=tags)
-        return command(replace(change, writing=writing), *args, **given)
-
-    return with_tags

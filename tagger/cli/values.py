@@ -97,7 +97,7 @@ def window_count(ctx: click.Context, param: click.Parameter, value: str) -> Coun
     raise click.BadParameter(f"{value!r} is not a positive number, 'auto' or 'all'")
 
 
-def separator(context: click.Context, parameter: click.Parameter, value: str) -> str:
+def separator(ctx: click.Context, param: click.Parameter, value: str) -> str:
     """The text between genres; "nul" means a NUL character."""
     if value.casefold() == "nul":
         return "\0"

@@ -19,9 +19,8 @@ WINDOW = 32  # bytes that must be equal for two places to match
 NEAR = 1 << 18  # bytes before and after the expected place in which a match is searched
 BLOCK = 1 << 20  # bytes that are read or compared at once
 
-_PIECE = struct.Struct(
-    "<3Q"
-)  # start and length of a piece of the changed file, length of new bytes
+# Start and length of a piece of the changed file, length of new bytes.
+_PIECE = struct.Struct("<3Q")
 
 
 class _Bytes:

@@ -53,14 +53,8 @@ MEDIA = (
     "Wire recording", "Playbutton", "KiT Album", "Tefifon", "MQA-CD", "Bonus CD", "Bonus Disc",
     "Bonus Disk", "Bonus DVD",
 )  # fmt: skip
-SIZED = (
-    "Vinyl",
-    "Shellac",
-    "Acetate",
-    "Flexi-disc",
-    "LaserDisc",
-    "Floppy Disk",
-)  # after 12" and the like
+# After 12" and the like.
+SIZED = ("Vinyl", "Shellac", "Acetate", "Flexi-disc", "LaserDisc", "Floppy Disk")
 # File systems that allow no quotation mark have another sign in its place.
 INCHES = r"\d{1,2}(?:[.,]\d{1,2})? ?(?:[\"'_\u2033\u201d]{1,2}|in(?:ch)?)[ -]"
 DIGITS = r"\d{1,3}(?![^\W_])"

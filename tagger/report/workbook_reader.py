@@ -13,13 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from tagger.errors import ReportError
-from tagger.report.csv_reader import Header, Names, Row, no_columns
+from tagger.report.csv_reader import WORKBOOKS, Header, Names, Row, no_columns
 
 MOST_ROWS = 1_048_576  # of a worksheet, the header included
 SEARCHED_ROWS = 1000  # for the header
 # A report becomes about ten times smaller in a workbook; what shrinks far more is a bomb.
 LARGE, MOST_TIMES, LARGEST = 1 << 26, 100, 1 << 31  # bytes; times the file's size; bytes
-ZIP, OLD = b"PK\x03\x04", bytes.fromhex("d0cf11e0")  # how .xlsx and .ods start, and .xls
 MISSING = "needs a package: pip install 'tag-genres[xlsx]'"
 SAVE = "save it as .xlsx, or as CSV in UTF-8"
 NOT_TEXT = (date, datetime, time, timedelta)
@@ -30,7 +29,7 @@ def is_workbook(path: Path) -> bool:
     """Whether a file is one of a spreadsheet program, by how it starts."""
     try:
         with path.open("rb") as file:
-            return file.read(4) in (ZIP, OLD)
+            return file.read(4) in WORKBOOKS
     except OSError:
         return False
 

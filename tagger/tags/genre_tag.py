@@ -14,10 +14,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
-import mutagen
-import mutagen.id3
-import mutagen.trueaudio
-
 from tagger.errors import TagError, UnsupportedFormat
 from tagger.files.patch import apply_patch
 from tagger.genres.labels import unique_names
@@ -26,14 +22,7 @@ from tagger.tags import containers, id3v2
 from tagger.tags.codepages import old_bytes
 from tagger.tags.field_names import first_text, is_set
 from tagger.tags.fields import NOTE, get_fields, has_tags, put_fields
-from tagger.tags.formats import (
-    Family,
-    all_sources,
-    load,
-    parse_id3,
-    read_tags,
-    recognise,
-)
+from tagger.tags.formats import Family, all_sources, load, parse_id3, read_tags, recognise
 from tagger.tags.names import fields_behind, names_of
 from tagger.tags.new_fields import JOIN, Wanted, new_fields
 from tagger.tags.parts import splice
@@ -44,8 +33,6 @@ from tagger.types import GenreFields, TagInfo, TagOptions
 
 DEFAULTS = TagOptions()
 C1 = "".join(map(chr, range(0x80, 0xA0)))  # control characters that old code pages use for letters
-
-_mutagen: Any = mutagen  # half of it is untyped
 
 
 def read_genres(path: Path) -> tuple[str, ...]:
