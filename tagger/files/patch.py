@@ -18,6 +18,7 @@ MOST = 1 << 17  # bytes in a patch that the changed file lacks; beyond, there is
 WINDOW = 32  # bytes that must be equal for two places to match
 NEAR = 1 << 18  # bytes before and after the expected place in which a match is searched
 BLOCK = 1 << 20  # bytes that are read or compared at once
+DIGEST_BYTES = 16
 
 # Start and length of a piece of the changed file, length of new bytes.
 _PIECE = struct.Struct("<3Q")
@@ -47,36 +48,68 @@ def make_patch(old: Path, new: Path) -> str:
             size += len(lacking)
             if size > MOST:
                 return ""
-        return f"{_digest(after)}:{b64encode(zlib.compress(b''.join(packed))).decode()}"
+        pieces = b64encode(zlib.compress(b"".join(packed))).decode()
+        return f"{_digest(after)}:{_digest(before)}:{pieces}"
 
 
-def apply_patch(path: Path, patch: str) -> bool:
-    """Turn the file at `path` into the old one; false, and no change, if it is not the one meant.
+def apply_patch(path: Path, patch: str, source: Path) -> bool:
+    """Turn the file at `path`, a copy of `source`, into the old one.
 
-    Edits the file in place. Raises `OSError`, and `ValueError` for a text that is no patch.
+    False, and no change, if it is not the one meant, or would not become the old one byte for byte.
+    Raises `OSError`.
     """
-    digest, _, body = patch.partition(":")
-    with path.open("r+b") as file:
-        if _digest(file) != digest:
+    with source.open("rb") as changed, path.open("r+b") as file:
+        try:
+            digest, old_digest, packed = patch.split(":")
+            pieces = list(_unpacked(zlib.decompress(b64decode(packed))))
+        except (ValueError, zlib.error, struct.error):
+            return False  # no patch
+        if _digest(changed) != digest:
             return False
-        packed, at, done, parts = zlib.decompress(b64decode(body)), 0, 0, []
-        while at < len(packed):
-            start, length, lacking = _PIECE.unpack_from(packed, at)
-            at += _PIECE.size
-            if start != done:  # else the piece is already where it belongs
-                file.seek(start)
-                parts.append((done, file.read(length)))
-            parts.append((done + length, packed[at : at + lacking]))
-            at, done = at + lacking, done + length + lacking
-        for start, data in parts:
-            file.seek(start)
-            file.write(data)
+        found = hashlib.blake2b(digest_size=DIGEST_BYTES)
+        for _, data in _rebuilt(changed, pieces):
+            found.update(data)
+        if found.hexdigest() != old_digest:
+            return False
+        done = 0
+        for at, data in _rebuilt(changed, pieces):
+            if at != done:  # else it is already where it belongs
+                file.seek(done)
+                file.write(data)
+            done += len(data)
         file.truncate(done)
     return True
 
 
+def _unpacked(packed: bytes) -> Iterator[tuple[int, int, bytes]]:
+    at = 0
+    while at < len(packed):
+        start, length, lacking = _PIECE.unpack_from(packed, at)
+        at += _PIECE.size + lacking
+        yield start, length, packed[at - lacking : at]
+
+
+def _rebuilt(
+    changed: IO[bytes], pieces: list[tuple[int, int, bytes]]
+) -> Iterator[tuple[int, bytes]]:
+    """The old file in blocks, since it may be larger than the memory.
+
+    With the place of each in the changed file, or -1.
+    """
+    for start, length, lacking in pieces:
+        at, stop = start, start + length
+        while at < stop:
+            changed.seek(at)
+            data = changed.read(min(stop - at, BLOCK))
+            if not data:
+                break
+            yield at, data
+            at += len(data)
+        yield -1, lacking
+
+
 def _digest(file: IO[bytes]) -> str:
-    found = hashlib.blake2b(digest_size=16)
+    found = hashlib.blake2b(digest_size=DIGEST_BYTES)
     file.seek(0)
     while data := file.read(BLOCK):
         found.update(data)
@@ -90,7 +123,7 @@ def _pieces(old: _Bytes, new: _Bytes) -> Iterator[tuple[int, int, bytes]]:
         length = _common(old, at, new, at + shift)
         stop = at + length
         found = _next_match(old, stop, new, shift)
-        yield at + shift, length, old.read(stop, found[0])
+        yield at + shift, length, old.read(stop, min(found[0], stop + MOST + 1))
         at, shift = found
 
 

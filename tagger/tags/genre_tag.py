@@ -148,14 +148,14 @@ def genres_by_field(fields: GenreFields) -> list[tuple[str, ...]]:
     return [names_of(field, values) for field, values in raw]
 
 
-def restore_fields(path: Path, fields: GenreFields) -> None:
+def restore_fields(path: Path, fields: GenreFields, source: Path | None = None) -> None:
     """Restore what `read_fields` returned; a tag that is new and now empty is removed.
 
-    If the file has not changed since, it gets back every byte. Else its genre fields are restored:
-    the frames of an ID3v2 tag with their bytes, of other tags the values. A converted ID3v2 tag
-    then keeps its new version.
+    If `source`, of which the file is a copy, has not changed since, it gets back every byte. Else
+    its genre fields are restored: the frames of an ID3v2 tag with their bytes, of other tags the
+    values. A converted ID3v2 tag then keeps its new version.
     """
-    if fields.patch and apply_patch(path, fields.patch):
+    if fields.patch and source and apply_patch(path, fields.patch, source):
         return
     with _opened(path, "r+b") as (file, media, family):
         kept = replace(fields, options=replace(fields.options, id3="keep"))

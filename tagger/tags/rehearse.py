@@ -23,7 +23,7 @@ def check_write(path: Path, genres: Sequence[str], note: str, options: TagOption
 
 def check_restore(path: Path, fields: GenreFields) -> None:
     """Raise the `TagError` that `genre_tag.restore_fields` or the proof after it would raise."""
-    _check(path, lambda copy: restore_fields(copy, fields), fields.options)
+    _check(path, lambda copy: restore_fields(copy, fields, path), fields.options)
 
 
 def compare(what: str, before: object, after: object, path: Path) -> None:

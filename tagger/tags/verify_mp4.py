@@ -82,7 +82,7 @@ def _rows(
 def _meta_rows(
     file: IO[bytes], path: str, body: int, stop: int, around: _Around
 ) -> Iterator[tuple[str, str]]:
-    """Nothing for a list of which nothing would be left without genre and note."""
+    """Nothing for a list of which nothing but padding would be left without genre and note."""
     head = read_part(file, body, body + 4)
     body += 4 if head == bytes(4) else 0
     found = re.search(rb".{4}keys.{8}", read_part(file, body, min(stop, body + MOST)), re.DOTALL)
@@ -91,7 +91,7 @@ def _meta_rows(
         size = int.from_bytes(found[0][:4], "big")
         keys = read_part(file, body + found.end(), min(stop, body + found.start() + size))
     rows = list(_rows(file, path, body, stop, replace(around, keys=keys)))
-    if [name for name, _ in rows] != [f"{path}/hdlr"]:
+    if [name for name, _ in rows if name != f"{path}/free"] != [f"{path}/hdlr"]:
         yield from rows
 
 

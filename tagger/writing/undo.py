@@ -78,7 +78,7 @@ def undo_change(
         original = examine(now, options.tags)
         with uninterrupted():
             after = replace_tag(
-                original, lambda scratch: restore_fields(scratch, change.before), writer, change.id
+                original, lambda copy: restore_fields(copy, change.before, path), writer, change.id
             )
             state.mark_undone(change, writer.run, after)
         return replace(outcome, action=Action.WRITTEN)

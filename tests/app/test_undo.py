@@ -26,11 +26,11 @@ def test_an_interrupted_undo_says_how_to_undo_what_it_restored(home, nth, monkey
     run(home, [{**row, "genre": "Polka"} for row in report(home, *paths)])
     restored, progress = [], Recorder()
 
-    def interrupted(path: Path, fields: GenreFields) -> None:
+    def interrupted(path: Path, fields: GenreFields, source: Path) -> None:
         restored.append(path)
         if len(restored) == nth:
             signal.raise_signal(signal.SIGINT)
-        restore_fields(path, fields)
+        restore_fields(path, fields, source)
 
     monkeypatch.setattr(writing_undo, "restore_fields", interrupted)
     with pytest.raises(KeyboardInterrupt):

@@ -6,6 +6,7 @@ import os
 import random
 from pathlib import Path
 
+import pytest
 from helpers.properties import examples
 from hypothesis import given
 from hypothesis import strategies as st
@@ -29,6 +30,16 @@ def pair(folder: Path, old: bytes, new: bytes) -> tuple[Path, Path]:
     return before, after
 
 
+def applied(changed: Path, patch: str) -> bytes | None:
+    """What a copy of a file is with its patch; None if the patch does not apply."""
+    copy = changed.with_name("copy")
+    copy.write_bytes(changed.read_bytes())
+    if apply_patch(copy, patch, changed):
+        return copy.read_bytes()
+    assert copy.read_bytes() == changed.read_bytes()
+    return None
+
+
 @examples(200)
 @given(old=PARTS, new=PARTS)
 def test_any_file_comes_back(tmp_path, old, new):
@@ -36,8 +47,7 @@ def test_any_file_comes_back(tmp_path, old, new):
     patch = make_patch(before, after)
     assert patch or before.stat().st_size > MOST
     if patch:
-        assert apply_patch(after, patch)
-        is_same = after.read_bytes() == before.read_bytes()  # bytes would fill pages
+        is_same = applied(after, patch) == before.read_bytes()  # bytes would fill pages
         assert is_same
 
 
@@ -53,8 +63,7 @@ def test_an_edit_of_a_tag_makes_a_small_patch(tmp_path, data):
     before, after = pair(tmp_path, old, bytes(new))
     patch = make_patch(before, after)
     assert len(patch) < 8000
-    assert apply_patch(after, patch)
-    is_same = after.read_bytes() == old
+    is_same = applied(after, patch) == old
     assert is_same
 
 
@@ -63,8 +72,24 @@ def test_another_file_is_not_touched(tmp_path):
     patch = make_patch(before, after)
     changed = b"tab" + AUDIO
     after.write_bytes(changed)
-    assert not apply_patch(after, patch)
-    assert after.read_bytes() == changed
+    assert applied(after, patch) is None
+
+
+@pytest.mark.parametrize("part", [0, 1, 2])
+def test_a_patch_that_does_not_make_the_old_file_changes_nothing(tmp_path, part):
+    """The first part is the digest of the changed file, the second that of the old one."""
+    others = make_patch(*pair(tmp_path, b"odd" + AUDIO, AUDIO[:-1])).split(":")
+    before, after = pair(tmp_path, b"old" + AUDIO, AUDIO + b"new")
+    parts = make_patch(before, after).split(":")
+    assert applied(after, ":".join(parts)) == before.read_bytes()
+    parts[part] = others[part]
+    assert applied(after, ":".join(parts)) is None
+
+
+@pytest.mark.parametrize("patch", ["x", "a:b", "a:b:c", "a:b:YWJj", "é:::"])
+def test_a_text_that_is_no_patch_changes_nothing(tmp_path, patch):
+    _, after = pair(tmp_path, AUDIO, b"tag" + AUDIO)
+    assert applied(after, patch) is None
 
 
 def test_files_with_little_in_common_have_no_patch(tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import mutagen
 import pytest
 from helpers.containers import make
+from helpers.mp4_files import with_places
 from helpers.tagged import (
     GENRES,
     tag_with_mutagen,
@@ -13,12 +14,14 @@ from mutagen.mp4 import MP4
 
 from tagger.errors import TagError
 from tagger.tags.genre_tag import (
+    read_fields,
     read_genres,
     read_tag,
     restore_fields,
     write_genres,
 )
 from tagger.tags.mp4 import GENRE, items
+from tagger.tags.rehearse import check_restore
 from tagger.types import GenreFields
 
 
@@ -89,3 +92,18 @@ def test_an_entry_of_an_older_journal_is_restored(tmp_path):
     assert read_tag(path).note == ""
     restore_fields(path, GenreFields({}, has_tags=True))
     assert "©gen" not in MP4(path) and MP4(path)["©nam"] == ["Title"]
+
+
+def test_a_list_that_an_earlier_version_made_is_removed(tmp_path):
+    """It was made by mutagen, with padding."""
+    path = tmp_path / "sound.m4a"
+    path.write_bytes(with_places((b"", b"", b"")))
+    before = read_fields(path)
+    assert not before.has_tags
+    media = MP4(path)
+    media.add_tags()
+    media["\u00a9gen"] = ["Rock"]
+    media.save()
+    check_restore(path, before)
+    restore_fields(path, before)
+    assert read_fields(path) == before

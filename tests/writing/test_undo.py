@@ -41,7 +41,7 @@ def test_an_undo_that_would_change_anything_else_is_refused(song, state, monkeyp
     write(song, state, run)
     before = bits(song)
     monkeypatch.setattr(
-        "tagger.writing.undo.restore_fields", lambda path, fields: damage(path, ["Polka"])
+        "tagger.writing.undo.restore_fields", lambda path, *_: damage(path, ["Polka"])
     )
     assert [item.action for item in undo(state, run)] == [Action.FAILED]
     assert bits(song) == before
