@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import logging
 import os
 from array import array
 from bisect import bisect_left
@@ -82,13 +83,14 @@ def replacing_report(
             return
         if others:
             kept = target.with_name(f"{target.stem}.previous{target.suffix}")
-            if kept.exists() and not _is_as_written(kept, read):
-                _rename_edited(kept)
+            replaced = _clear_name(kept, target, tracks, read) if kept.exists() else ""
             os.replace(target, kept)
-            notify(
-                f"{target} listed {others:,} track{'s' * (others != 1)} that the new report does "
-                f"not list, such as {plain_text(example)}; it is kept as {kept}"
+            message = (
+                f"{target} listed {_counted(others)} that the new report does not list, "
+                f"such as {plain_text(example)}; it is kept as {kept}{replaced}"
             )
+            notify(message)
+            logging.getLogger(__name__).info("%s", message)  # a nightly run is quiet
 
 
 def _rename_edited(path: Path) -> Path:
@@ -99,13 +101,25 @@ def _rename_edited(path: Path) -> Path:
     return kept
 
 
-def _is_as_written(path: Path, read: Read) -> bool:
+def _clear_name(kept: Path, target: Path, tracks: array[int], read: Read) -> str:
+    """Rename the report that was kept before if a person edited it, else say what it lists alone.
+
+    `target` takes its place, and `tracks` are those of the new report.
+    """
+    listed = tracks + array("q", map(hash, _paths(read(target))))
     try:
-        for _ in _paths(read(path)):
-            pass
+        others, example = _others(read(kept), listed)
     except NO_REPORT:
-        return False
-    return True
+        _rename_edited(kept)
+        return ""
+    if not others:
+        return ""
+    alone = f"{_counted(others)} that neither lists, such as {plain_text(example)}"
+    return f", in place of an older report with {alone}"
+
+
+def _counted(tracks: int) -> str:
+    return f"{tracks:,} track{'s' * (tracks != 1)}"
 
 
 def _others(rows: Iterator[list[str]], tracks: array[int]) -> tuple[int, str]:

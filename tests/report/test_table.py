@@ -242,7 +242,8 @@ def test_an_older_report_is_replaced(tmp_path, labels):
     assert [path.name for path in tmp_path.iterdir()] == ["genres.csv"]
 
 
-def test_a_report_of_other_tracks_is_kept_under_one_name_and_named(tmp_path):
+def test_a_report_of_other_tracks_is_kept_under_one_name_and_named(tmp_path, caplog):
+    caplog.set_level("INFO", "tagger")
     messages = []
     for names in (("a.mp3", "b.mp3", "\udcff.mp3"), ("b.mp3", "c.mp3"), ("d.mp3",)):
         rows = map(outcome, names)
@@ -251,8 +252,10 @@ def test_a_report_of_other_tracks_is_kept_under_one_name_and_named(tmp_path):
         f"{tmp_path}/genres.csv listed 2 tracks that the new report does not list, such as "
         f"/music/a.mp3; it is kept as {tmp_path}/genres.previous.csv",
         f"{tmp_path}/genres.csv listed 2 tracks that the new report does not list, such as "
-        f"/music/b.mp3; it is kept as {tmp_path}/genres.previous.csv",
+        f"/music/b.mp3; it is kept as {tmp_path}/genres.previous.csv, in place of an older report "
+        "with 2 tracks that neither lists, such as /music/a.mp3",
     ]
+    assert caplog.messages == messages  # a quiet run shows none
     assert sorted(path.name for path in tmp_path.iterdir()) == ["genres.csv", "genres.previous.csv"]
     kept = rows_in(tmp_path / "genres.previous.csv")
     assert [row["path"] for row in kept] == ["/music/b.mp3", "/music/c.mp3"]

@@ -15,6 +15,7 @@ from beets import ui
 from beets.importer import ImportSession, ImportTask
 from beets.library import Item, Library, ReadError
 from beets.plugins import BeetsPlugin
+from confuse import ConfigError
 
 from tagger.app.config import MAY_BE_FILES
 from tagger.app.given import decide_given
@@ -37,8 +38,7 @@ class Plugin(BeetsPlugin):
         if "genres" not in Item._fields:
             raise ui.UserError("tag-genres needs beets 2.7 or newer, which knows several genres")
         self.config.add({"auto": False})
-        if self.config["auto"].get(bool):
-            self.import_stages = [self.imported]
+        self.import_stages = [self.imported]
 
     def commands(self) -> list[ui.Subcommand]:
         """`beet tag-genres`, which takes all options that the config may have."""
@@ -81,16 +81,18 @@ class Plugin(BeetsPlugin):
             self._log.info(" · ".join(f"{name} {count}" for name, count in counts.items()))
 
     def imported(self, session: ImportSession, task: ImportTask) -> None:
-        """Give imported items their genres, before beets copies the files and writes tags."""
+        """With `auto`, give imported items their genres, before beets copies and writes files."""
         items = list(task.imported_items())
         try:
+            if not self.config["auto"].get(bool):
+                return
             request = self._request({})
             with self._albums_updated(items):
                 for item, outcome in self._decided(items, request, Console(quiet=True)):
                     if outcome.action is Action.WOULD_WRITE:
                         _set_genres(item, outcome, request)
                         item.store()
-        except ui.UserError as error:  # an import must not end for want of a genre
+        except (ConfigError, ui.UserError) as error:  # an import must not end for want of a genre
             self._log.warning("{}", error)
 
     def _request(self, typed: Mapping[str, Any]) -> TagRequest:
