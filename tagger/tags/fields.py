@@ -110,8 +110,7 @@ def put_fields(
         _put_values(file, media, changes, keep_empty=keep_empty)
     if IGNR in family.older:
         info = fields.get(IGNR)
-        source = read_id3(file, containers.WAV)
-        tag = id3v2.parse(source) if source else id3v2.Id3()
+        tag = id3v2.parse(read_id3(file, containers.WAV))
         made = repeated_texts(tag, stored.options.charset)
         made = None if info == () else made  # () says that there was a list
         put_info(file, b"IGNR", info[0].encode("latin-1") if info else None, made)

@@ -264,7 +264,7 @@ def is_ape_alone(file: IO[bytes], family: Family, ape: Any) -> bool:
 def read_id3(file: IO[bytes], place: containers.Place) -> bytes:
     """The ID3v2 tag; empty if there is none, or only one of empty frames, which hides nothing."""
     source = containers.read_id3(file, place)
-    tag = id3v2.parse(source) if source else id3v2.Id3()
+    tag = id3v2.parse(source)
     head = 6 if tag.major == 2 else 10
     is_empty = all(len(frame) == head for frame in tag.frames) and not tag.rest.strip(b"\0")
     return b"" if is_empty else source

@@ -17,7 +17,7 @@ import mutagen
 import mutagen.id3
 
 from tagger.errors import TagError
-from tagger.tags.id3v2 import EXPERIMENTAL, UNSYNCHRONISED, Id3, parse
+from tagger.tags.id3v2 import EXPERIMENTAL, UNSYNCHRONISED, Id3, load, parse
 from tagger.tags.text_frames import UTF16, make_frame, text_data
 from tagger.types import Id3Version, TagOptions
 
@@ -55,7 +55,7 @@ def convert(tag: Id3, options: TagOptions) -> Id3:
 
 def decoded(tag: Id3) -> dict[str, str]:
     """What mutagen shows of each frame, except genre and note, the same in every version."""
-    frames = _mutagen.id3.ID3(BytesIO(_with(tag, tag.others).to_bytes()), load_v1=False)
+    frames = load(tag.only(tag.others).to_bytes(), translate=True)
     found = {key: shown(frame) for key, frame in frames.items()}
     head = 6 if tag.major == 2 else 10
     for index, frame in enumerate(frames.unknown_frames):
@@ -66,10 +66,6 @@ def decoded(tag: Id3) -> dict[str, str]:
 def shown(frame: Any) -> str:
     """The content of one of mutagen's frames, whatever the encoding of its texts."""
     return _ENCODING.sub("", repr(frame))
-
-
-def _with(tag: Id3, frames: Iterable[bytes]) -> Id3:
-    return replace(tag, frames=tuple(frames), rest=b"", room=0)
 
 
 def _converted(tag: Id3, frames: Iterable[bytes], major: int) -> Iterator[bytes]:
@@ -83,7 +79,7 @@ def _converted(tag: Id3, frames: Iterable[bytes], major: int) -> Iterator[bytes]
             data = _recoded(name, data)
         elif (is_new and _WITH_ENCODING.fullmatch(name)) or name in _WITH_FRAMES:
             plain = make_frame(name, data, tag.major, synchsafe=tag.major == 4)
-            source = replace(_with(tag, [plain]), flags=0, synchsafe=tag.major == 4)
+            source = replace(tag.only([plain]), flags=0, synchsafe=tag.major == 4)
             data = _render(_loaded(source)[0], major)[10:]
         status = frame[8] << 1 & 0xE0 if major == 3 else frame[8] >> 1 & 0x70
         form = (0x20 if major == 3 else 0x40) if group else 0
@@ -153,7 +149,7 @@ def _translated(frames: tuple[bytes, ...], major: int) -> tuple[bytes, ...]:
 
 def _loaded(tag: Id3) -> list[Any]:
     """Mutagen's frames. Raises `TagError` if it does not know or cannot read one."""
-    frames = _mutagen.id3.ID3(BytesIO(tag.to_bytes()), translate=False, load_v1=False)
+    frames = load(tag.to_bytes())
     if frames.unknown_frames or len(frames) != len(tag.frames):
         names = ", ".join(sorted({repr(frame[:4])[1:] for frame in tag.frames})[:3])
         raise TagError(f"a frame of its ID3 tag would be lost in another version (of {names})")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from io import BytesIO
@@ -83,6 +83,10 @@ class Id3:
     rest: bytes = b""
     room: int = 0
 
+    def only(self, frames: Iterable[bytes]) -> Id3:
+        """A tag of the same kind with just these frames."""
+        return replace(self, frames=tuple(frames), rest=b"", room=0)
+
     @property
     def others(self) -> tuple[bytes, ...]:
         """The frames that are neither the genre nor our note."""
@@ -131,8 +135,7 @@ class Id3:
             return False
         if self._is_compressed(frame) or not _NOTE.match(frame):
             return False  # our note is never compressed
-        alone = BytesIO(replace(self, frames=(frame,), rest=b"", room=0).to_bytes())
-        return f"TXXX:{FIELD}" in _mutagen.id3.ID3(alone, translate=False, load_v1=False)
+        return f"TXXX:{FIELD}" in load(self.only([frame]).to_bytes())
 
     def to_read(self) -> bytes:
         """A tag with only the frames that are read, so that mutagen need not parse the others.
@@ -184,7 +187,12 @@ def is_synchsafe(data: bytes) -> bool:
 
 
 def parse(source: bytes) -> Id3:
-    """Split a whole tag. Raises `TagError` if it is cut off, damaged or of an unknown version."""
+    """Split a whole tag; no bytes give an empty one.
+
+    Raises `TagError` if it is cut off, damaged or of an unknown version.
+    """
+    if not source:
+        return Id3()
     size, major, flags = from_synchsafe(source[6:10]), source[3], source[5]
     body = source[10 : 10 + size]
     is_known = source.startswith(b"ID3") and major in _NAME and not flags & _UNKNOWN[major]
@@ -217,12 +225,17 @@ def parse(source: bytes) -> Id3:
     return Id3(major, kept, major == 4, frames, rest, len(source) - 10)
 
 
+def load(source: bytes, *, translate: bool = False) -> Any:
+    """Mutagen's view of a tag; `translate` gives frames of older versions as those of 2.4."""
+    return _mutagen.id3.ID3(BytesIO(source), translate=translate, load_v1=False)
+
+
 def read_frames(tag: Id3, charset: str | None) -> Any:
     """Mutagen's view of the frames that are read; those that say Latin-1 are in that code page.
 
     Raises `TagError` for a text that is not.
     """
-    found = _mutagen.id3.ID3(BytesIO(tag.to_read()), translate=False, load_v1=False)
+    found = load(tag.to_read())
     for frame in found.values():
         if getattr(frame, "encoding", None) == LATIN1 and charset is not None:
             frame.text = [recoded(text, charset) for text in frame.text]

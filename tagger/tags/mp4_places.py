@@ -11,7 +11,6 @@ import struct
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from io import BytesIO
 from typing import IO, Any
 
 import mutagen
@@ -171,8 +170,7 @@ def _freeform_name(content: bytes) -> tuple[str, str]:
 def _id3(content: bytes) -> Any:
     """The ID3 tag in an ID32 atom, after its version and language; empty if it is damaged."""
     try:
-        source = id3v2.parse(content[6:]).to_read()
-        return _mutagen.id3.ID3(BytesIO(source), translate=False, load_v1=False)
+        return id3v2.load(id3v2.parse(content[6:]).to_read())
     except (TagError, _mutagen.id3.error):
         return {}
 

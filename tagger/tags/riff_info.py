@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 import struct
-from dataclasses import replace
-from io import BytesIO
 from typing import IO, Any
 
 import mutagen
@@ -119,8 +117,7 @@ def repeated_texts(tag: id3v2.Id3, charset: str | None) -> Items | None:
     if not is_plain or sum(map(len, shown)) > id3v2.MOST_TEXT:
         return None
     if shown:
-        source = replace(tag, frames=tuple(shown), rest=b"", room=0).to_bytes()
-        frames = _mutagen.id3.ID3(BytesIO(source), load_v1=False)
+        frames = id3v2.load(tag.only(shown).to_bytes(), translate=True)
     found = {}
     for frame in frames.values():
         texts = [str(text) for text in frame.text] if hasattr(frame, "text") else []

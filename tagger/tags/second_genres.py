@@ -7,18 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import replace
-from io import BytesIO
 from typing import IO, Any
 
 import mutagen
-import mutagen.id3
 
 from tagger.tags import containers, id3v2
 from tagger.tags.field_names import texts
 from tagger.tags.formats import Family, read_id3
 from tagger.tags.parts import read_part
-from tagger.tags.riff_info import info_text
+from tagger.tags.riff_info import info_text, is_info
 
 OWN_FRAME = (
     "it has a second genre, in an ID3 frame TXXX:GENRE, which many players show; first move its "
@@ -41,24 +38,20 @@ def second_genres(file: IO[bytes], family: Family) -> Iterator[tuple[tuple[str, 
 
 
 def _in_frames(source: bytes) -> Iterator[tuple[str, ...]]:
-    tag = id3v2.parse(source) if source else id3v2.Id3()
+    tag = id3v2.parse(source)
     for frame in tag.frames:
         # In UTF-16 there are zeros between the letters.
         if not frame.startswith(b"TXX") or b"GENRE" not in frame[:40].replace(b"\0", b"").upper():
             continue
-        alone = BytesIO(replace(tag, frames=(frame,), rest=b"", room=0).to_bytes())
         with suppress(_mutagen.MutagenError):
-            found = _mutagen.id3.ID3(alone, translate=False, load_v1=False)
+            found = id3v2.load(tag.only([frame]).to_bytes())
             keys = [key for key in found if key.casefold() == "txxx:genre"]
             yield from filter(any, (texts(found, key) for key in keys))
 
 
 def _in_lists(file: IO[bytes]) -> Iterator[tuple[str, ...]]:
-    lists = [
-        read_part(file, at + 8, stop)
-        for name, at, stop in containers.chunks(file, containers.WAV)
-        if name == b"LIST" and read_part(file, at + 8, at + 12) == b"INFO"
-    ]
+    chunks = containers.chunks(file, containers.WAV)
+    lists = [read_part(file, chunk[1] + 8, chunk[2]) for chunk in chunks if is_info(file, chunk)]
     for content in lists[1:]:
         at = content.find(b"IGNR")
         size = int.from_bytes(content[at + 4 : at + 8], "little")

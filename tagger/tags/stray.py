@@ -104,9 +104,8 @@ def _is_described(file: IO[bytes], media: Any, family: Family) -> bool:
     if family.id3 == containers.WAV:  # MPD reads no ID3 chunk there
         return any(key in _INFO for key, _ in read_info(file) or ())
     if family.id3 is not None:
-        source = read_id3(file, family.id3)
-        frames = id3v2.parse(source).frames if source else ()
-        return any(frame.startswith(_FRAMES) for frame in frames)
+        tag = id3v2.parse(read_id3(file, family.id3))
+        return any(frame.startswith(_FRAMES) for frame in tag.frames)
     tags = read_ape(file) if family.has_ape else media.tags or {}
     return any(key.casefold() in _KEYS for key in tags.keys())  # noqa: SIM118, no mapping
 
@@ -121,8 +120,6 @@ def _other_ends(file: IO[bytes]) -> Iterator[tuple[str, ...]]:
 
 
 def _holds_frames(source: bytes) -> bool:
-    if not source:
-        return False
     try:
         tag = id3v2.parse(source)
     except TagError:
