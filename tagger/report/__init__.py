@@ -1,7 +1,7 @@
-"""The report as a CSV or a workbook, and how untrusted text is shown.
+"""The report as a CSV or a workbook, playlists, and how untrusted text is shown.
 
-`table.py` and `workbook.py` write it, `target.py` replaces an older one; `csv_reader.py` and
-`workbook_reader.py` read what a person saved, `code_pages.py` says what its bytes may mean, and
-`escape.py` escapes text for spreadsheets, terminals and logs. May use `files`, `types` and
-`errors`. Start reading in `table.py`.
+`table.py` and `workbook.py` write the report, `target.py` replaces an older one, `playlists.py`
+writes a playlist for each genre; `csv_reader.py` and `workbook_reader.py` read what a person saved,
+`code_pages.py` says what its bytes may mean, and `escape.py` escapes text for spreadsheets,
+terminals and logs. May use `genres`, `files`, `types` and `errors`. Start reading in `table.py`.
 """

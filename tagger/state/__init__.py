@@ -1,7 +1,8 @@
 """What is stored between runs, in one SQLite file.
 
 `database.py` opens the file, `migrations.py` has its tables; `journal.py` keeps the journal of
-tag changes, which makes undo possible; `recognition.py` finds what is known about a file that
-changed its path, size or time; `store.py` keeps predictions, failures and tags as they were read.
-May use `types` and `errors` only. Start reading in `store.py`.
+tag changes, which makes undo possible, with the fields as `stored_fields.py` writes them;
+`recognition.py` finds what is known about a file that changed its path, size or time; `store.py`
+keeps predictions, failures and tags as they were read. May use `types` and `errors` only. Start
+reading in `store.py`.
 """
