@@ -6,11 +6,14 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from tagger.state.journal import Journal
+from tagger.files.mounts import mount_of
+from tagger.state.journal import Change, Journal, identity_of
 from tagger.types import Track
 
 MOST_PATHS = 10  # of copies with the same audio, such as silence, that are looked at
 TABLES = ("predictions", "failures")
+# Here the ctime is the mtime, which anybody may set, or of another clock than the mtime.
+ODD_CTIME = frozenset(["vfat", "msdos", "exfat", "fuse.sshfs", "cifs", "smb3"])
 
 
 class Recognition(Journal):
@@ -81,6 +84,7 @@ class Recognition(Journal):
                     f"DELETE FROM {table} WHERE path = ? AND audio = ?", (row[:2] for row in gone)
                 )
                 self.do(f"INSERT OR REPLACE INTO {table} SELECT {columns} FROM {name}")
+                gone = [row for row in gone if not self.is_twin(*row)]
                 # The journal follows, unless it knows the new path as that of another copy.
                 self.do_many(
                     "UPDATE journal SET path = ?3 WHERE path = ?1 AND audio = ?2 AND NOT EXISTS "
@@ -100,6 +104,12 @@ class Recognition(Journal):
             (track.audio, os.fsencode(track.path), MOST_PATHS),
         )
         return [Path(os.fsdecode(path)) for (path,) in rows]
+
+    def is_twin(self, known: bytes, audio: bytes | None, path: bytes) -> bool:
+        """Whether the file at `path` is surely not the one at a known path with the same audio."""
+        changes = self.in_effect(Path(os.fsdecode(known)))
+        changes = [change for change in changes if change.new.audio == audio]
+        return bool(changes) and is_from_before(changes[0], Path(os.fsdecode(path)))
 
     def relocate(self, moves: Sequence[tuple[Track, Track]]) -> None:
         """Let the journal follow each file from its old to its present place.
@@ -130,6 +140,24 @@ class Recognition(Journal):
                         "WHERE path = ? AND size = ? AND audio IS NULL",
                         (now.mtime_ns, path, now.size),
                     )
+
+
+def is_from_before(change: Change, path: Path) -> bool:
+    """Whether nothing changed the file at a path since before a change: it is not the changed file.
+
+    No program can set back the ctime. False where it says nothing, or there is no file.
+    """
+    new = change.new
+    if os.name == "nt" or new.mtime_ns == change.old.mtime_ns:  # the time of the change is unknown
+        return False
+    try:
+        status = path.stat()
+    except OSError:
+        return False
+    is_left = identity_of(Track.of(path, status)) == identity_of(new)
+    if is_left or status.st_ctime_ns >= new.mtime_ns:
+        return False
+    return mount_of(status.st_dev).kind not in ODD_CTIME
 
 
 def _placeholder(number: int) -> bytes:

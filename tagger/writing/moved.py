@@ -12,6 +12,7 @@ from pathlib import Path
 from tagger.errors import TagError
 from tagger.files.scan import find_tracks
 from tagger.state.journal import Change
+from tagger.state.recognition import is_from_before
 from tagger.state.store import State
 from tagger.tags.genre_tag import field_genres
 from tagger.tags.isolated import read_tag, with_audio
@@ -78,15 +79,15 @@ class _Wanted:
     def is_at(self, now: Track, genres: Sequence[str], *, is_guess: bool) -> bool:
         """Note a place, and return whether it is surely the file: it has the genres it was left.
 
-        A copy from before the change, such as a backup, is not the file. If an undo was killed, the
-        file may have the genres of either side.
+        A copy from before the change, such as a backup or a twin, is not the file. If an undo was
+        killed, the file may have the genres of either side.
         """
         last = self.in_effect[0]
         is_sure = any(
             each.after is None or same_genres(each.after, genres) for each in self.in_effect
         )
         is_old = (now.size, now.mtime_ns) == (last.old.size, last.old.mtime_ns)
-        if is_old and last.old != last.new:
+        if (is_old and last.old != last.new) or is_from_before(last, now.path):
             return False
         if not is_sure and same_genres(field_genres(last.before), genres):
             return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -245,6 +246,8 @@ def examine(track: Track, options: TagOptions) -> Original:
 def _follow(track: Track, state: State) -> None:
     """Let the journal follow a file that was moved, before there is a new entry for its path."""
     for path in state.former_paths(track):
+        if state.is_twin(os.fsencode(path), track.audio, os.fsencode(track.path)):
+            continue
         with suppress(OSError):
             if with_audio(identify(path)).audio == track.audio:
                 continue  # a copy

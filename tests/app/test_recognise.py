@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -160,6 +161,19 @@ def test_genres_are_written_to_recognised_tracks_and_still_known(library, model)
     model.given.clear()
     run(library)
     assert model.given == [library / "broken.flac"] or model.given == []
+
+
+def test_the_journal_does_not_follow_to_a_twin(tmp_path, model):
+    """Its genre, the same that a run wrote to the file that is gone, is a person's own."""
+    written, twin = song(tmp_path / "Music" / "a.flac"), song(tmp_path / "Twins" / "a.flac", "Rock")
+    time.sleep(0.02)  # some clocks of file systems tick every 10 ms
+    run(written.parent, write_tags=True, policy=Policy(min_confidence=0))
+    assert read_genres(written) == ("Rock",)
+    written.unlink()
+    _, progress = run(twin.parent)
+    assert known(progress) == "1 track, 1 known from earlier runs"
+    with State(state_of(tmp_path)) as state:
+        assert [change.old.path for change in state.last_changes()] == [written]
 
 
 @pytest.mark.parametrize("by", ["album", "folder"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import time
 import unicodedata
 from collections.abc import Callable
 from pathlib import Path
@@ -322,6 +323,38 @@ def test_a_copy_from_before_is_not_taken_for_the_file(home, track):
     moved = sorted_again(track)
     (outcome,) = undo(home, run)
     assert (outcome.path, outcome.action) == (moved, W)
+
+
+@pytest.fixture
+def twin(home: Path, track: Path) -> Path:
+    """A copy of a track whose genre a person chose: the one that a run then writes to the track."""
+    twin = home / "Music" / "Another" / "Album" / track.name
+    twin.parent.mkdir(parents=True)
+    shutil.copy(track, twin)
+    write_genres(twin, AFTER)
+    time.sleep(0.02)  # some clocks of file systems tick every 10 ms
+    return twin
+
+
+@pytest.mark.parametrize("force", [False, True])
+@pytest.mark.parametrize("is_gone", [True, False])
+def test_a_twin_with_the_same_genre_is_not_taken_for_the_file(home, track, twin, is_gone, force):
+    run = write(home, track)
+    moved = track if is_gone else sorted_again(track)
+    if is_gone:
+        track.unlink()
+    (outcome,) = undo(home, run, force=force)
+    assert (outcome.path, outcome.action) == (moved, F if is_gone else W)
+    assert read_genres(twin) == AFTER
+
+
+def test_a_run_over_the_twin_of_a_lost_file_does_not_confuse_them(home, track, twin):
+    run = write(home, track)
+    track.unlink()
+    later = write(home, twin, genres=("Ska",))
+    assert actions(undo(home, later)) == [W]
+    assert actions(undo(home, run)) == [F]
+    assert read_genres(twin) == AFTER
 
 
 def test_each_copy_that_was_written_is_undone(home, track):
