@@ -45,12 +45,14 @@ def defaults_for(
     """Those of the options in a config file that a command takes, as its `default_map`.
 
     `config` is what `read_config` returns. Raises `UsageError` for a value of the wrong type, and
-    if `is_complete` for an option that the command does not take.
+    if `is_complete` for an option that neither the command nor one of its others takes.
     """
-    options = {p.name or "": p for p in command.params if _may_be_configured(p)}
+    options = _options(command)
     if is_complete:
+        others = command.others.values() if isinstance(command, MainCommand) else ()
+        known = dict.fromkeys([*options, *(name for other in others for name in _options(other))])
         try:
-            check_keys(config, options, path)
+            check_keys(config, known, path)
         except ConfigError as error:
             raise click.UsageError(str(error)) from error
     return {
@@ -58,6 +60,10 @@ def defaults_for(
         for name, value in config.items()
         if name in options
     }
+
+
+def _options(command: click.Command) -> dict[str, click.Option]:
+    return {param.name or "": param for param in command.params if _may_be_configured(param)}
 
 
 def _may_be_configured(param: click.Parameter) -> TypeGuard[click.Option]:

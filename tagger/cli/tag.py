@@ -123,7 +123,7 @@ def _check(paths: tuple[Path, ...], scan: ScanOptions, rules: Rules) -> None:
     if not (paths or scan.from_file):
         raise click.UsageError("name a PATH, or a list of them with --from-file")
     if scan.null and not scan.from_file:
-        raise click.UsageError("-0 says how the paths of --from-file end; name that too")
+        raise click.UsageError("-0 needs --from-file, which names the list of paths")
     rules.check()
 
 

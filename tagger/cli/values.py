@@ -62,7 +62,7 @@ def check_skip(
 def check_exclude(
     ctx: click.Context, param: click.Parameter, value: tuple[str, ...]
 ) -> tuple[str, ...]:
-    """Each `--exclude` as a line of a gitignore file; refuse what is no pattern."""
+    """Each `--exclude` as a line of a gitignore file; refuse one that is not a pattern."""
     from tagger.files.ignore import PatternError, check_pattern
 
     try:
@@ -126,7 +126,7 @@ def text_encoding(ctx: click.Context, param: click.Parameter, value: str | None)
 def in_folder(ctx: click.Context, param: click.Parameter, value: Path | None) -> Path | None:
     """Refuse a file in a folder that does not exist, which would silently stay empty."""
     if value is not None and not value.absolute().parent.is_dir():
-        raise click.BadParameter(f"there is no folder {value.absolute().parent}; make it first")
+        raise click.BadParameter(f"there is no folder {value.absolute().parent}; create it first")
     return value
 
 
@@ -149,5 +149,5 @@ def code_page(ctx: click.Context, param: click.Parameter, value: str | None) -> 
         if value is not None and ascii_text.decode(value) != ascii_text.decode("ascii"):
             raise LookupError(value)
     except (LookupError, UnicodeError) as error:
-        raise click.BadParameter(f"{value!r} is no code page for texts, such as cp1251") from error
+        raise click.BadParameter(f"{value!r} is not a code page such as cp1251") from error
     return value

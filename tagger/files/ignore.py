@@ -94,7 +94,7 @@ class LeftOut:
 
 
 class PatternError(ValueError):
-    """A line is no pattern of a gitignore file."""
+    """A line is not a gitignore pattern."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +201,7 @@ def compile_patterns(lines: Iterable[str], name: str) -> GitIgnoreSpec:
         try:
             GitIgnoreSpec.from_lines([line])
         except (ValueError, re.error) as error:
-            raise PatternError(f"line {number} of {name} is no pattern") from error
+            raise PatternError(f"line {number} of {name} is not a gitignore pattern") from error
     return GitIgnoreSpec.from_lines(map(_plain, lines))
 
 
@@ -217,7 +217,7 @@ def check_pattern(text: str) -> str:
     """A pattern of `--exclude` as a line of a gitignore file. Raises `PatternError`."""
     text = text.replace(os.sep, "/")
     line = f"\\{text}" if text.startswith("#") else text  # there it would begin a comment
-    reason = f"{text!r} is no pattern of a gitignore file, or has too many stars"
+    reason = f"{text!r} is not a gitignore pattern, or has too many stars"
     try:
         spec = compile_patterns([line], EXCLUDED)
     except PatternError as error:
@@ -243,7 +243,7 @@ def is_telling(name: str) -> bool:
 
 
 def unfinished_names(names: Iterable[str]) -> set[str]:
-    """The names, in lower case, of the files beside which a program notes that it loads them."""
+    """The names, in lower case, of the files that a program marks as unfinished by another file."""
     found = (name.casefold() for name in names)
     return {name[: -len(end)] for name in found for end in BESIDE_UNFINISHED if name.endswith(end)}
 
@@ -270,7 +270,7 @@ def _read_lines(path: str) -> list[str]:
     try:
         status = os.stat(path)
         if not stat.S_ISREG(status.st_mode) or status.st_size > MOST_BYTES:
-            raise PatternError(f"{name} is no file of patterns")
+            raise PatternError(f"{name} is not a regular file")
         text = Path(path).read_bytes().decode("utf-8-sig", "surrogateescape")
     except OSError as error:
         raise PatternError(f"{name} cannot be read") from error

@@ -13,7 +13,7 @@ STDIN = Path("-")
 
 
 def read_paths(source: Path, *, null: bool = False) -> list[Path]:
-    """The paths in a file, or in standard input for "-": one a line, or each with a NUL behind it.
+    """The paths in a file, or in standard input for "-": one per line, or each ended by NUL.
 
     Relative ones count from the working folder; empty lines are skipped. Bytes that are no text are
     kept, since a file may have such a name. Raises `LibraryError` if there is none.

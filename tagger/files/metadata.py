@@ -49,7 +49,7 @@ def check_metadata(path: Path, status: os.stat_result, options: WriteOptions) ->
     if sys.platform != "linux":
         return
     if _flags(path) & APPEND_ONLY:
-        raise TagError("the file may only be appended to (chattr -a allows to write it)", path)
+        raise TagError("it can only be appended to; allow writing with: chattr -a", path)
     if mount_of(status.st_dev).kind in LOCAL and not _can(CAN_CHOWN):
         _check_owner(path, status)
     if not _can(CAN_SET_SECURITY):
@@ -139,13 +139,15 @@ def _check_owner(path: Path, status: os.stat_result) -> None:
 
 def _not_mine(path: Path, status: os.stat_result, *, is_mine: bool) -> TagError:
     if not is_mine:
-        return TagError("it belongs to another user, and its replacement would not", path)
+        return TagError(
+            "it belongs to another user, and the new file would not; run as its owner", path
+        )
     group = str(status.st_gid)
     with suppress(KeyError):
         group = grp.getgrgid(status.st_gid).gr_name
     return TagError(
-        f"its group, {group}, is none of yours, and its replacement would not have it; join the "
-        "group, or let the folder give it to new files (chmod g+s, with that group)",
+        f"you are not in its group, {group}, so the new file would not keep it; join the group, or "
+        "let the folder give it to new files (chmod g+s, with that group)",
         path,
     )
 

@@ -14,7 +14,7 @@ from tagger.genres.vocabulary import Vocabulary
 from tagger.types import Action, Prediction, TagInfo
 
 ON_EXISTING = ("keep", "append", "replace", "replace-own")
-BEHIND = "it has this genre, but not everywhere that programs look"
+BEHIND = "it has this genre, but not in every place where programs look"
 MIN_CONFIDENCE = 0.5
 # If each label has an independent probability, those of genres are low: with YAMNet, which knows
 # AudioSet's labels, the best genre is above 0.5 in 1 of 465 clips of music, and above 0.1 in 114.

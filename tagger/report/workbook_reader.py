@@ -99,7 +99,7 @@ def _opened(path: Path) -> Iterator[Any]:
     except (ReportError, MemoryError):
         raise
     except Exception as error:  # openpyxl lets through what any of its parts raises
-        raise ReportError(f"{path} is no workbook that can be read; {SAVE}", path) from error
+        raise ReportError(f"{path} cannot be read as a workbook; {SAVE}", path) from error
 
 
 def _check_size(path: Path) -> None:
@@ -108,7 +108,7 @@ def _check_size(path: Path) -> None:
     with zipfile.ZipFile(path) as archive:
         parts = {part.filename: part.file_size for part in archive.infolist()}
     if "xl/workbook.xml" not in parts:
-        raise ReportError(f"{path} is no workbook of Excel; {SAVE}", path)
+        raise ReportError(f"{path} is not an Excel workbook; {SAVE}", path)
     size = sum(parts.values())
     if size > LARGEST or size > max(LARGE, MOST_TIMES * path.stat().st_size):
         raise ReportError(f"{path} would become {size:,} bytes in memory; save it as CSV", path)

@@ -145,7 +145,9 @@ def apply(file: IO[bytes], root: Atom, changes: Sequence[Change]) -> None:
         try:
             new = struct.pack(f">{len(offsets)}{letter}", *map(moved, offsets))
         except struct.error:
-            raise TagError("its audio would lie beyond 4 GB, which its index cannot say") from None
+            raise TagError(
+                "with a larger tag its audio would lie beyond 4 GB, the limit of its index"
+            ) from None
         file.seek(at)
         file.write(new)
 

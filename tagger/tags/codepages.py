@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from tagger.errors import TagError
 
-HINT = "say which it is, for example --charset cp1251, or cp1252 for a Western one"
+HINT = "name the code page, for example --charset cp1251 (cp1252 for Western texts)"
 _NOT_ASCII, _HIGH = re.compile(r"[^\x00-\x7f]+"), re.compile(rb"[\x80-\xff]+")
 # The characters of Windows-1252 where Latin-1 has control characters; five of them it lacks.
 _WINDOWS = {
@@ -86,8 +86,8 @@ def keeps_bytes(names: Sequence[str], old: Iterable[bytes]) -> bool:
     repeated = {run for run in runs if any((raw := old_bytes(run)) and raw in w for w in words)}
     if repeated and not {old_bytes(run) for run in runs} <= words:
         raise TagError(
-            "its old genre is in an unknown code page, beside which only names in ASCII can be "
-            f"stored; {HINT}"
+            "its old genre is in an unknown code page, so only names in ASCII can be added to it; "
+            f"to add others, {HINT}"
         )
     return bool(repeated)
 

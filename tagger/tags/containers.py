@@ -113,7 +113,7 @@ def set_end(file: IO[bytes], layout: ChunkLayout, end: int) -> None:
     """Say in the container's header where it ends. Raises `TagError` if that cannot hold it."""
     size = end - layout.head
     if size >> 8 * struct.calcsize(layout.size):
-        raise TagError("it would be larger than its container can be: 4 GB")
+        raise TagError("with the larger tag it would exceed 4 GB, the limit of its container")
     file.seek(4)
     file.write(struct.pack(layout.size, size))
 

@@ -147,8 +147,8 @@ def recognise(file: IO[bytes], path: Path) -> tuple[Any, Family | None]:
     skip_id3(file)
     if (end := file.tell()) and _CONTAINER.match(read_part(file, end, end + 16)):
         raise TagError(
-            "an ID3 tag stands in front of a file that has tags of its own, where only some "
-            f"players find it; remove it: tail -c +{end + 1} OLD > NEW"
+            "it begins with an ID3 tag, which only some players read, and has tags of its own too; "
+            f"remove the first: tail -c +{end + 1} OLD > NEW"
         )
     name = str(path.with_suffix(USUAL_SUFFIX.get(path.suffix.lower(), path.suffix)))
     score, _, kind = max(

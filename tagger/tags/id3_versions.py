@@ -31,6 +31,7 @@ _WITH_FRAMES = (b"CHAP", b"CTOC")  # frames in a frame
 _OF_THE_FILE = (b"ASPI", b"SEEK", b"SIGN")  # they describe the bytes of the tag or of the file
 # Neither differs for a reader: the encoding, and empty texts at the end, which mutagen sees in 2.4.
 _ENCODING = re.compile(r"encoding=<[^>]*>|(?:, '')+(?=\])")
+LOST = "cannot be converted; run without --id3"
 MOST_CONTENT = 64 << 20  # bytes of a frame after decompression
 
 
@@ -43,7 +44,7 @@ def convert(tag: Id3, options: TagOptions) -> Id3:
     if tag.major == major:
         return tag
     if tag.rest.strip(b"\0"):
-        raise TagError("its ID3 tag has an unreadable part, which only its own version can keep")
+        raise TagError(f"its ID3 tag has an unreadable part, which {LOST}")
     others = [frame for frame in tag.others if len(frame) > (6 if tag.major == 2 else 10)]
     if tag.major == 2:
         others = [_render(frame, 4) for frame in _loaded(replace(tag, frames=tuple(others)))]
@@ -73,7 +74,7 @@ def _converted(tag: Id3, frames: Iterable[bytes], major: int) -> Iterator[bytes]
     for frame in frames:
         name, (group, data) = frame[:4], _content(tag, frame)
         if name in _OF_THE_FILE:
-            raise TagError(f"its ID3 frame {name.decode()} would be wrong in another version")
+            raise TagError(f"its ID3 frame {name.decode()} {LOST}")
         is_new = major == 3 and data[:1] > bytes([UTF16])
         if is_new and name.startswith(b"T"):
             data = _recoded(name, data)
@@ -92,7 +93,7 @@ def _recoded(name: bytes, data: bytes) -> bytes:
     try:
         text = data[1:].decode({2: "utf-16-be", 3: "utf-8"}[data[0]])
     except (KeyError, UnicodeDecodeError):
-        raise TagError(f"its ID3 frame {name.decode()} is in no known encoding") from None
+        raise TagError(f"its ID3 frame {name.decode()} has no known encoding and {LOST}") from None
     return text_data(text.removesuffix("\0").split("\0"), 3)
 
 
@@ -100,7 +101,7 @@ def _content(tag: Id3, frame: bytes) -> tuple[bytes, bytes]:
     """The group of a frame, if it has one, and its content: plain and without escapes."""
     form, data = frame[9], frame[10:]
     if form & (0x40 if tag.major == 3 else 0x04):
-        raise TagError(f"its ID3 frame {frame[:4]!r} is encrypted, and can only stay as it is")
+        raise TagError(f"its ID3 frame {frame[:4].decode('latin-1')} is encrypted and {LOST}")
     has_group = form & (0x20 if tag.major == 3 else 0x40)
     is_packed = form & (0x80 if tag.major == 3 else 0x08)
     if tag.major == 3:
@@ -114,7 +115,9 @@ def _content(tag: Id3, frame: bytes) -> tuple[bytes, bytes]:
         packed = zlib.decompressobj()
         data = packed.decompress(data, MOST_CONTENT)
         if not packed.eof:
-            raise TagError(f"its compressed ID3 frame {frame[:4]!r} is damaged")
+            raise TagError(
+                f"its compressed ID3 frame {frame[:4].decode('latin-1')} is damaged and {LOST}"
+            )
     return group, data
 
 
@@ -152,7 +155,7 @@ def _loaded(tag: Id3) -> list[Any]:
     frames = load(tag.to_bytes())
     if frames.unknown_frames or len(frames) != len(tag.frames):
         names = ", ".join(sorted({repr(frame[:4])[1:] for frame in tag.frames})[:3])
-        raise TagError(f"a frame of its ID3 tag would be lost in another version (of {names})")
+        raise TagError(f"a frame of its ID3 tag (one of {names}) {LOST}")
     return list(frames.values())
 
 
@@ -163,5 +166,5 @@ def _render(frame: Any, major: int) -> bytes:
     tags.save(buffer, v1=0, v2_version=major, v23_sep=None)
     frames = parse(buffer.getvalue()).frames
     if not frames:
-        raise TagError(f"its ID3 frame {frame.FrameID} would be lost in another version")
+        raise TagError(f"its ID3 frame {frame.FrameID} {LOST}")
     return frames[0]

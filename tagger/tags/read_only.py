@@ -47,20 +47,20 @@ def why_not_written(path: Path) -> str:
     """Why the genre of a file that is not one of `formats.FAMILIES` is not written."""
     with _sound(path) as container:
         if container is None:
-            return "not recognised: the file is empty, damaged, or no sound file"
+            return "not recognised: the file is empty, damaged, or not a sound file"
         kind = container.format.name
         codec = container.streams.audio[0].codec_context.name
     if kind == "wav":  # `formats` knows the others of this name
         return (
-            "tags of RF64 and BW64 files are read but not written; if it is below 4 GB, to have it "
-            "tagged: ffmpeg -i OLD -c copy NEW.wav"
+            "tags of RF64 and BW64 files are read but not written; if it is below 4 GB, convert it "
+            "to have it tagged: ffmpeg -i OLD -c copy NEW.wav"
         )
     if kind not in KINDS:
-        return f"its suffix does not fit what FFmpeg finds, {kind}; rename it to have it tagged"
+        return f"its suffix does not match its content, {kind}; rename it to have it tagged"
     new = CONTAINERS.get(codec, "")
     if codec.startswith("pcm_"):
         new = ".aiff" if codec.endswith(("be", "s8")) else ".wav"
-    way = f"; to have it tagged: ffmpeg -i OLD -c copy NEW{new}" if new else ""
+    way = f"; convert it to have it tagged: ffmpeg -i OLD -c copy NEW{new}" if new else ""
     return f"tags of {KINDS[kind]} files are read but not written{way}"
 
 

@@ -88,7 +88,7 @@ def check_stray(file: IO[bytes], media: Any, family: Family) -> None:
 
 
 _FLAC = (
-    "its tag is an ID3v2 tag, which the genre in a Vorbis comment would hide; "
+    "it has only an ID3v2 tag, which a Vorbis comment with the genre would hide; "
     "rewrite it with: ffmpeg -i OLD.flac -c copy -map_metadata 0 NEW.flac"
 )
 _END = (
@@ -139,7 +139,7 @@ def _before_audio(file: IO[bytes], media: Any) -> Iterator[StrayTag]:
             source = read_part(file, first, stop)
             yield StrayTag(
                 source,
-                f"it has another ID3 tag behind the first, and players read different ones; remove "
+                f"it has another ID3 tag after the first, and players read different ones; remove "
                 f"the one that you do not need (bytes {first + 1:,} to {stop:,} are the second)"
                 if start
                 else f"{first:,} bytes precede its ID3 tag, so only some players find it, and a "

@@ -207,7 +207,7 @@ def _choose(row: Cells, savings: Sequence[Saving]) -> tuple[str, Sequence[Saving
         return text, giving, ""
     shown = list((plausible or readings).items())[:MOST_SHOWN]
     if not shown:
-        return "", savings, f"its genre is in no encoding that spreadsheets use; {HOW}"
+        return "", savings, f"the encoding of its genre is unknown; {HOW}"
     names = (f'"{text}" ({giving[0].saved or "UTF-8"})' for text, giving in shown)
     return shown[0][0], savings, f"its genre may mean {' or '.join(names)}; {HOW}"
 

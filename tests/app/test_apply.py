@@ -189,7 +189,7 @@ def test_a_file_that_holds_no_tags_is_named_and_untouched(home):
     before = bits(path)
     ((action, reason),) = applied(home, rows)
     assert (action, bits(path)) == (Action.FAILED, before)
-    assert "AAC files are read but not written; to have it tagged: ffmpeg" in reason
+    assert "AAC files are read but not written; convert it to have it tagged: ffmpeg" in reason
 
 
 def test_of_two_rows_for_one_file_neither_is_followed(home):

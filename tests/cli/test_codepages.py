@@ -10,6 +10,8 @@ from helpers.known import JAZZ, know, rows_of
 from helpers.tagged import frame, id3_tag, with_front
 from mutagen import id3
 
+from tagger.cli.tag import main
+
 ROCK = "Рок"
 RAW = ROCK.encode("cp1251")
 ARTIST = "Кино".encode("cp1251")
@@ -84,3 +86,11 @@ def test_a_charset_must_be_one_of_texts_that_contain_ascii(invoke, music, name):
     done = invoke(music, "--charset", name)
     assert done.returncode == 2
     assert "code page" in done.stderr
+
+
+def test_a_config_may_name_the_code_page_of_spreadsheets_though_a_run_reads_none(tmp_path):
+    config = tmp_path / "config.toml"
+    config.write_text('encoding = "cp1251"\n', encoding="utf-8")
+    main.make_context("tag-genres", ["--config", str(config), "music"])
+    context = main.make_context("tag-genres", ["apply", "--config", str(config), "genres.csv"])
+    assert context.params["encoding"] == "cp1251"

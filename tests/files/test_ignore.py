@@ -271,7 +271,7 @@ def test_a_file_of_patterns_that_cannot_be_read_leaves_its_folder_out_and_is_nam
     reasons = [item.reason for item in find_tracks([root])]
     assert reasons == [
         "left out, since .tag-genres-ignore cannot be read",
-        "left out, since .tag-genres-ignore is no file of patterns",
+        "left out, since .tag-genres-ignore is not a regular file",
     ]
 
 

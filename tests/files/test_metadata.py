@@ -97,7 +97,7 @@ def test_a_file_of_mine_in_a_foreign_group_is_refused_by_that_name(file):
     os.chown(file, ME, FOREIGN)
     said = as_me(file)
     assert said[0] == said[1] != "done"
-    assert said[0].startswith(f"its group, {FOREIGN}, is none of yours")
+    assert said[0].startswith(f"you are not in its group, {FOREIGN}")
     assert (file.read_bytes(), owner(file)) == (b"old", (ME, FOREIGN))
 
 
@@ -106,7 +106,7 @@ def test_a_known_group_is_named(file):
     os.chown(file, ME, 1)
     import grp
 
-    assert f"its group, {grp.getgrgid(1).gr_name}, is none of yours" in as_me(file)[0]
+    assert f"you are not in its group, {grp.getgrgid(1).gr_name}" in as_me(file)[0]
 
 
 @ROOT_ONLY
@@ -135,7 +135,7 @@ def test_a_file_of_another_user_is_refused(file, group):
     os.chown(file, 54321, group)
     file.chmod(0o666)
     said = as_me(file)
-    assert said == ["it belongs to another user, and its replacement would not"] * 2
+    assert said == ["it belongs to another user, and the new file would not; run as its owner"] * 2
     assert (file.read_bytes(), owner(file)) == (b"old", (54321, group))
 
 
