@@ -9,11 +9,16 @@ from pathlib import Path
 
 import pytest
 from helpers.command import Run, environment, run_command
+from hypothesis import settings
 
 # Read by torch and numpy as they are imported, here and in the processes that tests start: threads
 # that wait for each other cost more than they bring where several tests run at once.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+# Without a deadline for one example, which a busy machine misses; tests have one of their own.
+settings.register_profile("tests", deadline=None)
+settings.load_profile("tests")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 from helpers.command import LIBRARY, ROOT, environment, run_command
+from helpers.programs import need
 
 from tagger.cli.tag import OTHER_COMMANDS, main
 from tagger.report.target import COLUMNS
@@ -69,6 +72,22 @@ def test_every_option_that_is_named_exists(option: str) -> None:
 def test_the_commands_of_a_nightly_run_are_understood(tmp_path: Path, words: str) -> None:
     arguments = shlex.split(words.replace("%h", str(tmp_path)).replace("~", str(tmp_path)))
     assert main.make_context("tag-genres", arguments).params["write_tags"]
+
+
+def test_logrotate_takes_the_rule_for_the_log(tmp_path: Path) -> None:
+    logrotate = shutil.which("logrotate", path=f"{os.environ['PATH']}:/usr/sbin")
+    need("logrotate", logrotate is not None)
+    (rule,) = (block for block in blocks("text") if "missingok" in block)
+    (tmp_path / "rule").write_text(rule.replace("/home/me", str(tmp_path)))
+    (tmp_path / "genres.log").write_text("written: a.flac\n")
+    tmp_path.chmod(0o700)  # it refuses folders where others may write
+    done = subprocess.run(
+        [str(logrotate), "--force", "--state", tmp_path / "state", tmp_path / "rule"],
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "genres.log.1.gz").exists() and not (tmp_path / "genres.log").exists()
 
 
 def test_columns_actions_and_exit_codes_are_all_explained() -> None:

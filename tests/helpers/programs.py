@@ -48,10 +48,15 @@ class Program:
         return shutil.which(self.needs) is not None or find_spec(self.needs) is not None
 
 
-def shown_by(name: str, *paths: Path) -> list[Shown]:
-    if not PROGRAMS[name].is_here:
+def need(name: str, is_here: bool) -> None:
+    """Skip the test, with the name, if a program is not here; fail if all have to be."""
+    if not is_here:
         required = os.environ.get("REQUIRE_PROGRAMS") == "1"
         (pytest.fail if required else pytest.skip)(f"{name} is not installed")
+
+
+def shown_by(name: str, *paths: Path) -> list[Shown]:
+    need(name, PROGRAMS[name].is_here)
     return PROGRAMS[name].show([path.absolute() for path in paths])
 
 
