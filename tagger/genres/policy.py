@@ -68,8 +68,11 @@ class Policy:
 
     def has(self, genres: Sequence[str], name: str) -> str:
         """The value of a file, or the part of one, that is this genre; "" if there is none."""
-        key = self.key(name)
-        found = (genre for genre in (*self.parts(genres), *genres) if self.key(genre) == key)
+        key, own = self.key(name), self.vocabulary.names
+        if len(self.parts([name])) > 1:
+            own = (*own, name)  # a name that the user gives, such as Pop/Rock, is one genre
+        parts = (part for value in genres for part in split_value(value, self.separators, own))
+        found = (genre for genre in (*parts, *genres) if self.key(genre) == key)
         return next(found, "")
 
     def without_placeholders(self, genres: Iterable[str]) -> tuple[str, ...]:

@@ -640,6 +640,22 @@ def test_a_part_of_a_value_protects_the_file(value, name):
     assert decision.action is Action.KEPT and "which is protected" in decision.reason
 
 
+@pytest.mark.parametrize(
+    ("value", "name"),
+    [
+        ("Folk; Pop/Rock", "Pop/Rock"),
+        ("Jazz, Funk/Soul", "funk/soul"),
+        ("Pop / Rock, Folk", "Pop/Rock"),
+        ("Rock/Pop/Indie", "Rock / Pop"),
+        ("Polka; Christmas, Holiday", "Christmas, Holiday"),
+    ],
+)
+def test_a_protected_name_with_a_separator_is_one_genre(value, name):
+    policy = Policy("replace", protect=(name,))
+    assert decide(predicted(jazz=0.9), tagged(value), policy).action is Action.KEPT
+    assert policy.has([value], "Polka Folk") == ""
+
+
 def test_an_alias_of_a_part_protects_the_file():
     policy = Policy("replace", protect=("Talk",), vocabulary=Vocabulary({"Talk": ("Audiobook",)}))
     assert decide(predicted(rock=0.9), tagged("Audiobook, Jazz"), policy).action is Action.KEPT
