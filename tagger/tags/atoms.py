@@ -54,10 +54,13 @@ class Change:
     new: bytes
 
 
-def read_atoms(file: IO[bytes]) -> Atom:
-    """The file as an atom. Raises `TagError` for more atoms, or deeper ones, than any real file."""
+def read_atoms(file: IO[bytes], start: int = 0) -> Atom:
+    """The file, from `start` on, as an atom.
+
+    Raises `TagError` for more atoms, or deeper ones, than any real file has.
+    """
     size = file.seek(0, 2)
-    return Atom(b"", 0, 0, size, tuple(_children(file, 0, size, count(1), 0)))
+    return Atom(b"", start, start, size, tuple(_children(file, start, size, count(1), 0)))
 
 
 def _children(
