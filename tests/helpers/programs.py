@@ -45,7 +45,8 @@ class Program:
 
     @property
     def is_here(self) -> bool:
-        return shutil.which(self.needs) is not None or find_spec(self.needs) is not None
+        module = self.needs.partition(".")[0]  # of a name with a dot, `find_spec` imports a package
+        return shutil.which(self.needs) is not None or find_spec(module) is not None
 
 
 def need(name: str, is_here: bool) -> None:
