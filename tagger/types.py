@@ -180,7 +180,7 @@ class FrontEnd:
 
 @dataclass(frozen=True, slots=True)
 class ScanOptions:
-    """Which tracks a run is about, beside the paths that the user names."""
+    """Which tracks a run is about, besides the paths that the user names."""
 
     follow_links: bool = False  # even to places outside the paths
     exclude: tuple[str, ...] = ()  # lines of a gitignore file, see `files.ignore.check_pattern`

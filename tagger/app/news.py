@@ -58,7 +58,7 @@ class News:
         return gone is None and all(known != reason for known, _ in stored)
 
     def forget_others(self, *, decides: bool) -> None:
-        """At the end of a run, forget what is no longer so.
+        """At the end of a run, forget what no longer holds.
 
         `decides` says whether the run decided on genres.
         """

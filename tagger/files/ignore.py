@@ -1,4 +1,4 @@
-"""What a scan leaves out: folders and copies that are no music, and what the user excludes.
+"""What a scan leaves out: folders and copies without music, and what the user excludes.
 
 A path that the user names is always scanned; these rules apply to what is found below it. A link
 counts by its own name, wherever it leads.
@@ -54,7 +54,7 @@ CONFLICT = (
     r"|.*_[\w-]+_[a-z]{3}-\d\d-\d{6}-\d{4}_(case)?conflict"  # Synology Drive
     r"|.*\.variant-[0-9a-f]{2,}"  # git-annex
 )
-# The stems of files that are still downloaded, and what a program puts beside one.
+# The stems of files that are still downloaded, and the file that a program adds for each.
 UNFINISHED = r".*\S\.(part|partial|temp|tmp|incomplete)|incomplete[0-9a-f]{32}.*"
 BESIDE_UNFINISHED = (".part", ".aria2", ".crdownload", ".!ut", ".!qb", ".!sync", ".partial")
 # One of these is in every name that the two patterns match; looking for them takes less time.

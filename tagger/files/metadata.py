@@ -1,4 +1,4 @@
-"""What a replacement takes over from the old file beside its content, or is refused for.
+"""What a new file takes over from the old one besides its content; a write that cannot is refused.
 
 Owner, group, mode, times, extended attributes, access lists and, on Linux, the flags of `chattr`.
 """

@@ -221,7 +221,7 @@ def _list_folder(folder: str) -> tuple[Entries, set[str]]:
 
 
 def _is_file(entry: os.DirEntry[str]) -> bool:
-    """Whether an entry is a file or leads to one; a folder that cannot be looked at is none."""
+    """Whether an entry is a file or leads to one; one that cannot be read is not."""
     try:
         return entry.is_file()
     except OSError:

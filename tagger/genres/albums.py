@@ -40,7 +40,7 @@ DISC_WORDS = (
     "Lado", "Cara", "LP", "DVD", "Vinyl", "Shellac", "Acetate", "Cassette", "Tape", "Kassette",
     "Other", "Cartridge", "VHS", "DAT", "DCC", "UMD", "VCD",
 )  # fmt: skip
-# A folder of such a name is a disc without a number too: no album is called so.
+# A folder with such a name is a disc even without a number: no album has such a name.
 MEDIA = (
     "CD-R", "CD+G", "8cm CD", "8cm CD+G", "Copy Control CD", "Data CD", "DTS CD", "Enhanced CD",
     "HDCD", "Mixed Mode CD", "Minimax CD", "Minimax DVD", "SHM-CD", "Blu-spec CD", "Blu-spec CD2",

@@ -1,4 +1,4 @@
-"""Names that stand where a genre should be and are none: what programs write for want of one."""
+"""Names that programs write where a genre is missing, such as "Unknown"."""
 
 from __future__ import annotations
 

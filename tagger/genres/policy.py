@@ -14,7 +14,7 @@ from tagger.genres.vocabulary import Vocabulary
 from tagger.types import Action, Prediction, TagInfo
 
 ON_EXISTING = ("keep", "append", "replace", "replace-own")
-BEHIND = "it has this genre, but not in every place where programs look"
+INCOMPLETE = "it has this genre, but not in every place where programs look"
 MIN_CONFIDENCE = 0.5
 # If each label has an independent probability, those of genres are low: with YAMNet, which knows
 # AudioSet's labels, the best genre is above 0.5 in 1 of 465 clips of music, and above 0.1 in 114.
@@ -141,7 +141,7 @@ def decide(prediction: Prediction, tag: TagInfo, policy: Policy) -> Decision:
         steps.append(f"equal: it has exactly {_joined(chosen)}")
     if is_equal and not tag.behind:
         return Decision(Action.UNCHANGED, (), "it already has this genre", tuple(steps))
-    reason = BEHIND if is_equal else _reason_to_write(chosen, tag.genres, policy)
+    reason = INCOMPLETE if is_equal else _reason_to_write(chosen, tag.genres, policy)
     if len(chosen) > 1:
         reason += f", as {_joined(chosen)}"
     elif chosen[0] != every[0][0]:

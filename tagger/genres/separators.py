@@ -19,7 +19,7 @@ VARIANTS = {
     ";": "\uff1b\u037e\u061b", ",": "\uff0c\u3001\uff64\u060c", "/": "\uff0f\u2215\u2044",
     "|": "\uff5c", "\\": "\uff3c",
 }  # fmt: skip
-# Spaces beside "/" count: Discogs' "Funk / Soul" is one genre, "Funk/Soul" is two joined ones. Not
+# Spaces around "/" count: Discogs' "Funk / Soul" is one genre, "Funk/Soul" is two joined ones. Not
 # listed is "Pop/Rock" of AllMusic and iTunes: whoever protects Rock means these tracks too.
 KNOWN = (
     # ID3v1
@@ -87,7 +87,7 @@ def _pattern(separators: str, own: tuple[str, ...]) -> re.Pattern[str]:
     """
     marks = re.escape("".join(char + VARIANTS.get(char, "") for char in separators))
     text = f"(?:{NO_SEPARATOR}|[^{marks}])+"
-    # A user's name may have spaces beside its separators or not.
+    # A user's name may have spaces around its separators or not.
     names = [re.sub(rf"\s*([{marks}])\s*", r"\1", name) for name in own] + list(KNOWN)
     names = [name for name in dict.fromkeys(names) if re.search(f"[{marks}]", name)]
     if not names:

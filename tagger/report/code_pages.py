@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 
-# Letters beside a to z, by language: a word is written in those of one language.
+# Letters besides a to z, by language: a word is written in those of one language.
 WESTERN = (
     "äöüß", "àâæçèéêëîïôœùûüÿ", "áéíñóúü", "àáâãçéêíóôõúü", "àèéìíîòóùú", "äëïöüéèêáíóú",
     "åäöéàü", "æøåéèêòóôü", "áðéíóúýþæöø", "àçèéíïòóúü", "äöõüšž",
@@ -83,7 +83,7 @@ class Saving:
     opened: str = ""
 
     def typed(self, cell: str) -> str | None:
-        """What a person typed into a cell; None if it cannot have been saved so."""
+        """What a person typed into a cell; None if this encoding cannot give these bytes."""
         if cell.isascii():
             return cell
         if not self.saved:
@@ -91,7 +91,7 @@ class Saving:
         return _decode(cell.encode("utf-8", "surrogateescape"), self.saved)
 
     def untouched(self, cell: str) -> str | None:
-        """What a cell said that nobody edited; None if it cannot have been saved so."""
+        """What an unedited cell said; None if this encoding cannot give these bytes."""
         shown = self.typed(cell)
         if shown is None or not self.opened or shown.isascii():
             return shown
@@ -106,7 +106,7 @@ class Saving:
         if usual and not usual.fullmatch(_encode(text, self.saved) or b"\xff"):
             return False
         letters = LETTERS.get(self.saved, LATIN)
-        for quotes in QUOTES:  # one alone is part of a word that is none
+        for quotes in QUOTES:  # a single one is part of the word
             if all(quote in text for quote in quotes):
                 text = text.translate(dict.fromkeys(map(ord, quotes), " "))
         return all(_is_word(word, letters) for word in WORD.findall(text) if not word.isascii())
@@ -134,7 +134,7 @@ def _usual_savings() -> Iterator[Saving]:
 
 
 def is_code_page(encoding: str) -> bool:
-    """Whether ASCII is itself in it, so that rows and cells can be found before it is known."""
+    """Whether it keeps ASCII, so that rows and cells can be found before it is known."""
     text = bytes(range(0x20, 0x7F)).decode()
     return text.encode(encoding, "replace") == text.encode()
 

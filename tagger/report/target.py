@@ -26,7 +26,7 @@ WORKBOOKS = (".xlsx", ".xls", ".ods")
 
 Cell = str | float | int | None
 Notify = Callable[[str], None]
-# The rows of a report as text, the header included; a file that is none raises one of NO_REPORT.
+# The rows of a report as text, with the header; any other file raises one of NO_REPORT.
 Read = Callable[[Path], Iterator[list[str]]]
 NO_REPORT = (ValueError, KeyError, csv.Error)
 
@@ -62,7 +62,7 @@ def written_or_refused(target: Path, option: str = "--csv") -> Iterator[None]:
 def replacing_report(
     target: Path, tracks: array[int], read: Read, notify: Notify
 ) -> Iterator[Path]:
-    """Yield a new file beside the target, which takes its place when the block ends.
+    """Yield a new file next to the target, which takes its place when the block ends.
 
     What was there is renamed, and `notify` called with a message, if it is no report or a person
     changed it (to a new name each time), or if it lists tracks that the new report does not (to one
@@ -102,7 +102,7 @@ def _rename_edited(path: Path) -> Path:
 
 
 def _clear_name(kept: Path, target: Path, tracks: array[int], read: Read) -> str:
-    """Rename the report that was kept before if a person edited it, else say what it lists alone.
+    """Rename the report that is there if a person edited it, else say which tracks only it lists.
 
     `target` takes its place, and `tracks` are those of the new report.
     """

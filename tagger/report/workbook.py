@@ -1,4 +1,4 @@
-"""The report as an Excel workbook, beside or in place of the CSV; only its genres can be edited."""
+"""The report as an Excel workbook, with or without the CSV; only its genres can be edited."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def in_workbook(
 
 
 def _read_report(path: Path) -> Iterator[list[str]]:
-    """The rows of a report that `in_workbook` wrote; raises `ValueError` if it is none."""
+    """The rows of a report that `in_workbook` wrote; raises `ValueError` for any other."""
     try:
         yield list(COLUMNS)
         for row in read_workbook(path, [(name,) for name in COLUMNS]):

@@ -21,8 +21,8 @@ Values = tuple[str, ...]
 
 _mutagen: Any = mutagen  # half of it is untyped
 
-# MPD 0.23 shows nothing of an ID3v2 tag beside an APEv2 tag with one of these items (tried with
-# each; beside others, such as "Lyrics", "Publisher" or "BPM", it shows the ID3v2 tag).
+# MPD 0.23 shows nothing of an ID3v2 tag if there is an APEv2 tag with one of these items (each was
+# tried; with others, such as "Lyrics", "Publisher" or "BPM", it shows the ID3v2 tag).
 _SHOWN = {
     "title", "artist", "album", "albumartist", "album artist", "artistsort", "albumsort",
     "albumartistsort", "composer", "composersort", "performer", "conductor", "ensemble", "work",

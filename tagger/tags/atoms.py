@@ -66,7 +66,7 @@ def read_atoms(file: IO[bytes], start: int = 0) -> Atom:
 def _children(
     file: IO[bytes], at: int, stop: int, numbers: Iterator[int], depth: int
 ) -> Iterator[Atom]:
-    """Stops at what is no atom, such as the zeros at the end of some lists of QuickTime."""
+    """Stops at what is not an atom, such as the zeros at the end of some lists of QuickTime."""
     while at + 8 <= stop:
         file.seek(at)
         header = file.read(16)

@@ -131,7 +131,7 @@ def has_tags(file: IO[bytes], media: Any, family: Family) -> bool:
 
 
 def _second_keys(family: Family, tags: Any) -> list[str]:
-    """Attributes of an ASF that readers show beside WM/Genre; they are kept in step."""
+    """Attributes of an ASF that readers show besides WM/Genre; they get the same genres."""
     keys = tags.keys() if family.names is ASF else ()
     return [key for key in keys if key.casefold() == "genre"]
 

@@ -42,7 +42,7 @@ def read_genres(path: Path) -> tuple[str, ...]:
     the ID3v2 tag, then APEv2, then ID3v1; in a WAV the ID3 chunk, then RIFF INFO. Last
     come tags that only some readers see, such as an ID3v2 tag behind junk (see `stray`).
     Of a container whose tags are never written, they are what FFmpeg shows (see `read_only`).
-    Raises `UnsupportedFormat` for what is no sound file, else `TagError` if it is damaged.
+    Raises `UnsupportedFormat` for what is not a sound file, else `TagError` if it is damaged.
     """
     return read_tag(path).genres
 

@@ -124,7 +124,7 @@ def _content(tag: Id3, frame: bytes) -> tuple[bytes, bytes]:
 def _translated(frames: tuple[bytes, ...], major: int) -> tuple[bytes, ...]:
     """The frames with the dates and people of a version.
 
-    Where the way back would not give an old frame again, it stays beside the new ones.
+    An old frame that the reverse translation would not give again is kept with the new ones.
     """
     special = [frame for frame in frames if frame[:4] in _TRANSLATED]
     if not special:

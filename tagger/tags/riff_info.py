@@ -1,4 +1,4 @@
-"""The INFO list of a WAV, where some programs keep texts beside or instead of an ID3 chunk."""
+"""The INFO list of a WAV, where some programs keep texts, with or without an ID3 chunk."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def put_info(file: IO[bytes], key: bytes, value: bytes | None, made: Items | Non
         return
     length = file.seek(0, 2)
     if start == stop:
-        # Before an ID3 chunk: minidlna finds nothing behind a chunk of odd size.
+        # Before an ID3 chunk: minidlna finds nothing after a chunk of odd size.
         every, texts = list(chunks(file, WAV)), made or []
         last = every[-1][2]
         start, stop = next(
@@ -95,8 +95,8 @@ def put_info(file: IO[bytes], key: bytes, value: bytes | None, made: Items | Non
     set_end(file, WAV, end + len(new) - (stop - start))
 
 
-# Of an ID3 tag beside an INFO list, FFmpeg 5 and MPD show nothing, so a new list repeats what they
-# showed. FFmpeg shows these items by the same names as the frames.
+# If there is an INFO list, FFmpeg 5 and MPD show nothing of an ID3 tag, so a new list repeats what
+# they showed. FFmpeg shows these items by the same names as the frames.
 _REPEATED = {
     "TIT2": b"INAM", "TPE1": b"IART", "TALB": b"IPRD", "TDRC": b"ICRD", "TRCK": b"ITRK",
     "COMM": b"ICMT", "TCOP": b"ICOP", "TLAN": b"ILNG", "TSSE": b"ISFT", "TENC": b"ITCH",

@@ -1,4 +1,4 @@
-"""Tags where only some readers look: behind junk, behind a first one, or behind the audio.
+"""Tags where only some readers look: after junk, after a first one, or after the audio.
 
 TagLib searches an MP3 for an ID3v2 tag up to the first frame, MediaInfo further; FFmpeg and mutagen
 read only at the start. Of two tags in a row FFmpeg merges both, TagLib and mutagen read the first,

@@ -38,7 +38,7 @@ HOW = "save the report as CSV UTF-8, or name its code page with --encoding"
 class Decoded:
     """What one row says."""
 
-    path: Path  # of the real file behind any links
+    path: Path  # of the real file, with links resolved
     genres: tuple[str, ...]
     before: tuple[str, ...] | None  # in the tag after the reported run; None: the row does not say
     problem: str = ""  # why the row must not be applied

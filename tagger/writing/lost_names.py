@@ -68,7 +68,7 @@ def _names(folder: str) -> dict[str, re.Pattern[str] | None]:
 
 
 def may_be_shown_as(texts: Sequence[str], shown: Sequence[str]) -> bool:
-    """Whether a spreadsheet may have saved these texts so: unchanged, or with letters lost."""
+    """Whether a spreadsheet may have saved these texts so that they look like this."""
     if len(texts) != len(shown):
         return False
     pairs = zip(texts, shown, strict=True)
@@ -102,5 +102,5 @@ def _bytes_shown_as(part: str, page: str) -> re.Pattern[bytes] | None:
         data = part.encode(page)
     except UnicodeEncodeError:
         return None
-    # A lost byte takes the one behind it along.
+    # With a lost byte, the next one is lost too.
     return re.compile(b".{1,8}".join(map(re.escape, LOST_BYTES.split(data))), re.DOTALL)

@@ -126,7 +126,7 @@ def test_edits_of_other_programs_do_not_prevent_an_undo(home, kind, edit, start)
 
 
 def others(path: Path) -> dict[str, object]:
-    """What TagLib shows beside the genre."""
+    """What TagLib shows besides the genre."""
     with taglib.File(path) as file:
         return {key: value for key, value in file.tags.items() if key != "GENRE"}
 

@@ -569,7 +569,7 @@ def test_other_programs_see_the_provenance(
     for kind, path in every_kind.items():
         shown = {key.casefold(): value for key, value in shown_by_ffprobe(path).items()}
         assert shown["genre"] == "Rock", kind
-        if kind == "wav":  # beside a RIFF INFO list, FFmpeg 5 shows nothing of the ID3 tag
+        if kind == "wav":  # with a RIFF INFO list, FFmpeg 5 shows nothing of the ID3 tag
             shown["tag_genres"] = mutagen.File(path)["TXXX:TAG_GENRES"].text[0]
         assert json.loads(shown["tag_genres"])["genres"] == ["Rock"], kind
 

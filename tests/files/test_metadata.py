@@ -61,7 +61,7 @@ def file() -> Iterator[Path]:
 
 
 def as_me(path: Path, *, drop: bool = False) -> list[str]:
-    """What is said of a dry run and of a write by the ordinary user."""
+    """The reasons that a dry run and a write by the ordinary user give."""
     command = [sys.executable, "-c", AS_ME, str(path), "drop" if drop else "keep"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stderr

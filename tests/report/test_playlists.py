@@ -40,7 +40,7 @@ def outcome(path: Path, *genres: str, predicted: str = "", action: Action = Acti
 
 
 def write(lists: Path, *outcomes: Outcome, about: list[Path] | None = None) -> list[str]:
-    """Write playlists for outcomes; returns what is said."""
+    """Write playlists for outcomes; returns the messages."""
     said: list[str] = []
     check_folder(lists)
     about = [outcomes[0].path.parent] if about is None else about

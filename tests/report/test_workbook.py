@@ -264,7 +264,7 @@ def test_libreoffice_saves_what_can_be_applied(suffix, tmp_path):
     assert not any(edit.problem for edit in edits)
 
 
-# --- what is no workbook --------------------------------------------------------------------------
+# --- what is not a workbook -----------------------------------------------------------------------
 
 
 def archive(path: Path, **parts: bytes) -> Path:

@@ -1,4 +1,4 @@
-"""An APEv2 tag beside an ID3v2 tag, or in its place: which of the two gets the genre."""
+"""An APEv2 tag with an ID3v2 tag, or instead of one: which of the two gets the genre."""
 
 from __future__ import annotations
 

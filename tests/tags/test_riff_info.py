@@ -93,7 +93,7 @@ def test_other_programs_show_it(wav, name, title):
     set_by_mutagen(wav, {"TIT2": title})
     write_genres(wav, ["Jazz", "Bebop"])
     if name == "minidlna" and b"junk" in wav.read_bytes():
-        assert genres_by(name, wav) == []  # it finds nothing behind a chunk of odd size
+        assert genres_by(name, wav) == []  # it finds nothing after a chunk of odd size
     else:
         assert genres_by(name, wav) == SHOWN[name]
 

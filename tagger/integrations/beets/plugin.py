@@ -98,7 +98,10 @@ class Plugin(BeetsPlugin):
     def _request(self, typed: Mapping[str, Any]) -> TagRequest:
         """The request of the config's section and of the options that were typed."""
         section = {name: value for name, value in self.config.flatten().items() if name != "auto"}
-        for name, value in typed.items():  # the config's files are beside it, these are not
+        for (
+            name,
+            value,
+        ) in typed.items():  # relative to the current folder
             section[name] = os.path.abspath(value) if name in MAY_BE_FILES else value
         try:
             return read_settings(section, Path(beets.config.user_config_path()))
