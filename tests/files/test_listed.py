@@ -43,6 +43,12 @@ def test_a_name_that_is_no_text_is_kept(tmp_path):
     assert [os.fsencode(path) for path in listed(tmp_path, b"caf\xe9.mp3\n")] == [b"caf\xe9.mp3"]
 
 
+@pytest.mark.parametrize("data", [b"a.mp3\n", b"a.mp3\nb.mp3", b"a.mp3\r\nb.mp3\r\n"])
+def test_a_list_of_lines_that_was_said_to_have_nul_is_refused(tmp_path, data):
+    with pytest.raises(LibraryError, match="leave out -0"):
+        listed(tmp_path, data, null=True)
+
+
 def test_a_list_with_nul_that_was_not_said_to_have_them_is_refused(tmp_path):
     with pytest.raises(LibraryError, match="add -0"):
         listed(tmp_path, b"a.mp3\0b.mp3\0")
