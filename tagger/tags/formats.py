@@ -235,7 +235,7 @@ def all_sources(
     if tags.ape is not tags.main:
         found.append((tags.ape, APE))
     if IGNR in family.older:
-        found.append((_plain(info_texts(dict(read_info(file) or ())), charset), ID3))
+        found.append((_plain(info_texts(read_info(file)), charset), ID3))
     if "id3v1" in family.older:
         found.append((_plain(v1_texts(trailers.read_v1(file)), charset), ID3))
     return found
@@ -281,7 +281,7 @@ def new_id3(file: IO[bytes], place: containers.Place, options: TagOptions) -> id
     """A new ID3v2 tag, with the texts of an ID3v1 or RIFF INFO, which it hides from readers."""
     tag = id3v2.Id3()
     if place == containers.WAV:
-        tag = id3v2.from_texts(info_texts(dict(read_info(file) or ())), options.charset)
+        tag = id3v2.from_texts(info_texts(read_info(file)), options.charset)
     if place == containers.FRONT:
         tag = id3v2.from_texts(v1_texts(trailers.read_v1(file)), options.charset)
     return convert(tag, options)

@@ -30,8 +30,9 @@ _INFO_FRAMES = {
 }  # fmt: skip
 
 
-def info_texts(info: dict[bytes, bytes]) -> dict[bytes, OldText]:
-    """The items of a RIFF INFO list, except the genre, by frame name."""
+def info_texts(items: Items | None) -> dict[bytes, OldText]:
+    """The items of a RIFF INFO list, except the genre, by frame name; none without a list."""
+    info = dict(items or ())
     frames = {key: frame for key, frame in _INFO_FRAMES.items() if key in info}
     others = [key for key in info if key not in _INFO_FRAMES and key.isalnum() and key != b"IGNR"]
     frames |= {key: b"TXXX:" + key for key in others}

@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from helpers.folders import put
 from helpers.properties import examples
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,20 +23,6 @@ from tagger.files.ignore import (
 )
 from tagger.files.scan import find_tracks
 from tagger.types import Failure
-
-
-@pytest.fixture
-def root(tmp_path):
-    folder = tmp_path / "music"
-    folder.mkdir()
-    return folder
-
-
-def put(root: Path, *names: str) -> None:
-    for name in names:
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(b"sound")
 
 
 def scan(root: Path, *paths: Path, exclude: tuple[str, ...] = ()) -> tuple[list[str], LeftOut]:

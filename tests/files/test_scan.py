@@ -12,6 +12,7 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import pytest
+from helpers.folders import put
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,20 +21,6 @@ from tagger.files.scan import LEADS_OUT, SUFFIXES, find_tracks
 from tagger.types import Failure, Track
 
 PIPES = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
-
-
-@pytest.fixture
-def root(tmp_path):
-    folder = tmp_path / "music"
-    folder.mkdir()
-    return folder
-
-
-def put(root: Path, *names: str) -> None:
-    for name in names:
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(b"sound")
 
 
 def names(root: Path, *paths: Path, follow_links: bool = False) -> list[str]:
