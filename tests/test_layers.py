@@ -14,8 +14,8 @@ from helpers.command import ROOT
 LAYERS = {
     "tagger": (
         {"types", "errors", "version"},
-        {"genres", "files", "state"},
-        {"audio", "report"},
+        {"genres", "files"},
+        {"state", "audio", "report"},
         {"tags", "models"},
         {"inference", "writing"},
         {"app"},
