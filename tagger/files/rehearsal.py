@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 BLOCK = 1 << 16  # bytes
-MOST_BLOCKS = (1 << 30) // BLOCK  # an edit that moves the audio of a huge file would need its size
+# An edit that moves the audio of a huge file would need its size; small servers have 1 GB in all.
+MOST_BLOCKS = (1 << 28) // BLOCK
 
 # Python 3.10 and 3.11 can only inherit from the path of the system.
 if TYPE_CHECKING:
