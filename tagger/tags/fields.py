@@ -32,7 +32,7 @@ from tagger.tags.formats import (
     read_id3,
 )
 from tagger.tags.id3_versions import VERSIONS
-from tagger.tags.riff_info import put_info, read_info, repeated_texts
+from tagger.tags.riff_info import is_genre, put_info, read_info, repeated_texts
 from tagger.tags.stray import stray_tags
 from tagger.types import GenreFields, TagOptions
 
@@ -64,7 +64,7 @@ def get_fields(file: IO[bytes], media: Any, family: Family, tags: Tags) -> dict[
     if "id3v1" in family.older and (block := trailers.read_v1(file)):
         fields["id3v1"] = (str(block[-1]),)
     if IGNR in family.older and (info := read_info(file)) is not None:
-        raw = [text for key, text in info if key == b"IGNR"][-1:]
+        raw = [text for key, text in info if is_genre(key)][-1:]
         fields[IGNR] = tuple(text.decode("latin-1") for text in raw)  # bytes, whatever its encoding
     stray = (tag.genres(tags.charset) for tag in stray_tags(file, media, family))
     if values := next(filter(None, stray), ()):
@@ -113,7 +113,7 @@ def put_fields(
         tag = id3v2.parse(read_id3(file, containers.WAV))
         made = repeated_texts(tag, stored.options.charset)
         made = None if info == () else made  # () says that there was a list
-        put_info(file, b"IGNR", info[0].encode("latin-1") if info else None, made)
+        put_info(file, info[0].encode("latin-1") if info else None, made)
     if "id3v1" in family.older and trailers.read_v1(file):
         # Another program may have added the tag meanwhile, with the genre that is removed here.
         (number,) = fields.get("id3v1", (str(trailers.V1_UNKNOWN),))

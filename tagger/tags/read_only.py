@@ -57,7 +57,7 @@ def why_not_written(path: Path) -> str:
         )
     if kind not in KINDS:
         return f"its suffix does not match its content, {kind}; rename it to have it tagged"
-    new = CONTAINERS.get(codec, "")
+    new = CONTAINERS.get(codec.removesuffix("float"), "")  # of MP3 there are two
     if codec.startswith("pcm_"):
         new = ".aiff" if codec.endswith(("be", "s8")) else ".wav"
     way = f"; convert it to have it tagged: ffmpeg -i OLD -c copy NEW{new}" if new else ""

@@ -18,6 +18,7 @@ from tagger.tags.text_frames import BLANK, LATIN1
 
 _mutagen: Any = mutagen  # half of it is untyped
 Items = list[tuple[bytes, bytes]]  # key and text, as stored
+GENRE_KEYS = (b"IGNR", b"GENR")  # the first is the usual one; exiftool shows both
 
 # TagLib shows these frames by the same names as the items.
 _INFO_FRAMES = {
@@ -34,10 +35,15 @@ def info_texts(items: Items | None) -> dict[bytes, OldText]:
     """The items of a RIFF INFO list, except the genre, by frame name; none without a list."""
     info = dict(items or ())
     frames = {key: frame for key, frame in _INFO_FRAMES.items() if key in info}
-    others = [key for key in info if key not in _INFO_FRAMES and key.isalnum() and key != b"IGNR"]
-    frames |= {key: b"TXXX:" + key for key in others}
+    others = [key for key in info if key.isalnum() and not is_genre(key)]
+    frames |= {key: b"TXXX:" + key for key in others if key not in _INFO_FRAMES}
     texts = {frame: info_bytes(info[key]).strip(BLANK) for key, frame in frames.items()}
     return {frame: OldText(raw) for frame, raw in texts.items() if raw}
+
+
+def is_genre(key: bytes) -> bool:
+    """Whether an item is the genre; FFmpeg and GStreamer know it in small letters too."""
+    return key.upper() in GENRE_KEYS
 
 
 def info_bytes(raw: bytes) -> bytes:
@@ -65,8 +71,8 @@ def read_info(file: IO[bytes]) -> Items | None:
     return found
 
 
-def put_info(file: IO[bytes], key: bytes, value: bytes | None, made: Items | None) -> None:
-    """Set a text in the INFO list of a WAV, or remove it.
+def put_info(file: IO[bytes], value: bytes | None, made: Items | None) -> None:
+    """Set the genre in the INFO list of a WAV, or remove it.
 
     `made` are the other texts of a list that is added. For `None`, none is added. A list that holds
     nothing else is removed with the text.
@@ -75,7 +81,9 @@ def put_info(file: IO[bytes], key: bytes, value: bytes | None, made: Items | Non
     texts = read_info(file) or []
     if start == stop and (value is None or made is None):
         return
-    if dict(texts).get(key) == value and (value is not None or texts != made):
+    new_item = [] if value is None else [(GENRE_KEYS[0], value)]
+    old_item = [item for item in texts if is_genre(item[0])]
+    if old_item == new_item and (value is not None or texts != made):
         return
     length = file.seek(0, 2)
     if start == stop:
@@ -87,10 +95,9 @@ def put_info(file: IO[bytes], key: bytes, value: bytes | None, made: Items | Non
         )
     elif read_part(file, start, stop).rstrip(b"\0") != _info_chunk(texts).rstrip(b"\0"):
         raise TagError("its RIFF INFO list is damaged and would be lost; fix it first")
-    others = [item for item in texts if item[0] != key]
-    new = b"" if value is None and others == made else _info_chunk(others)
-    if value is not None:
-        new = _info_chunk([*others, (key, value)])
+    others = [item for item in texts if not is_genre(item[0])]
+    is_removed = value is None and others == made
+    new = b"" if is_removed else _info_chunk([*others, *new_item])
     end, stop = max(min(container_end(file, WAV), length), stop), min(stop + stop % 2, length)
     splice(file, start, stop, new)
     set_end(file, WAV, end + len(new) - (stop - start))

@@ -25,7 +25,7 @@ from tagger.tags.ape import is_descriptive, read_ape
 from tagger.tags.field_names import MP4, texts
 from tagger.tags.formats import Family, read_id3
 from tagger.tags.parts import read_part
-from tagger.tags.riff_info import read_info
+from tagger.tags.riff_info import is_genre, read_info
 from tagger.tags.second_genres import second_genres
 from tagger.tags.text_frames import v1_texts
 
@@ -34,7 +34,7 @@ JUNK = 1 << 20  # bytes in front of the first frame of an MP3; mutagen searches 
 _FRAMES = (b"TIT2", b"TPE1", b"TALB", b"TCON", b"TT2", b"TP1", b"TAL", b"TCO")
 _ITEMS = (b"\xa9nam", b"\xa9ART", b"\xa9alb", b"\xa9gen", b"gnre")
 _KEYS = ("title", "artist", "album", "author", "wm/albumtitle", "genre", "wm/genre")
-_INFO = (b"INAM", b"IART", b"IPRD", b"IGNR")
+_INFO = (b"INAM", b"IART", b"IPRD")
 
 _mutagen: Any = mutagen  # half of it is untyped
 
@@ -64,9 +64,7 @@ def stray_tags(file: IO[bytes], media: Any, family: Family) -> list[StrayTag]:
     elif family.id3 == containers.FRONT:
         found += _before_audio(file, media)
     elif isinstance(media, _mutagen.flac.FLAC):
-        found.append(
-            StrayTag(containers.read_id3(file, containers.FRONT), "" if is_shown else _FLAC)
-        )
+        found.append(_before_flac(file, is_shown=is_shown))
     found = [tag for tag in found if _holds_frames(tag.source)]
     for tag in _at_end(file):
         if family.id3 == containers.FRONT or not is_shown:
@@ -91,6 +89,10 @@ _FLAC = (
     "it has only an ID3v2 tag, which a Vorbis comment with the genre would hide; "
     "rewrite it with: ffmpeg -i OLD.flac -c copy -map_metadata 0 NEW.flac"
 )
+_FLAC_GENRE = (
+    "its ID3v2 tag in front has a genre too, which some players show beside that of the Vorbis "
+    "comment; first remove that tag: tail -c +{start} OLD.flac > NEW.flac"
+)
 _END = (
     "its texts are in a tag at its end (ID3v1 or APEv2), which another tag would hide from some "
     "players; first add title and artist in a tag editor such as Kid3 or Mp3tag"
@@ -102,7 +104,7 @@ def _is_described(file: IO[bytes], media: Any, family: Family) -> bool:
     if family.names is MP4:
         return any(name in _ITEMS for name, _ in mp4.items(file))
     if family.id3 == containers.WAV:  # MPD reads no ID3 chunk there
-        return any(key in _INFO for key, _ in read_info(file) or ())
+        return any(key in _INFO or is_genre(key) for key, _ in read_info(file) or ())
     if family.id3 is not None:
         tag = id3v2.parse(read_id3(file, family.id3))
         return any(frame.startswith(_FRAMES) for frame in tag.frames)
@@ -125,6 +127,15 @@ def _holds_frames(source: bytes) -> bool:
     except TagError:
         return True  # some reader may make sense of it
     return bool(tag.frames or tag.rest.strip(b"\0"))
+
+
+def _before_flac(file: IO[bytes], *, is_shown: bool) -> StrayTag:
+    start, stop = containers.find_id3(file, containers.FRONT)
+    source = read_part(file, start, stop)
+    if not is_shown:
+        return StrayTag(source, _FLAC)
+    has_genre = any(StrayTag(source).genres(None))
+    return StrayTag(source, _FLAC_GENRE.format(start=stop + 1) if has_genre else "")
 
 
 def _before_audio(file: IO[bytes], media: Any) -> Iterator[StrayTag]:

@@ -24,7 +24,7 @@ from tagger.tags.field_names import APE
 from tagger.tags.formats import Family, new_id3, parse_id3, read_id3, recognise
 from tagger.tags.id3_versions import decoded
 from tagger.tags.parts import MOST_PARTS, read_part
-from tagger.tags.riff_info import is_info, read_info, repeated_texts
+from tagger.tags.riff_info import is_genre, is_info, read_info, repeated_texts
 from tagger.types import TagOptions
 
 _mutagen: Any = mutagen  # half of it is untyped
@@ -83,7 +83,7 @@ def _other_chunks(
     found = {}
     others = [chunk for chunk in containers.chunks(file, layout) if not containers.is_id3(chunk[0])]
     is_wav = layout == containers.WAV
-    info = [item for item in (is_wav and read_info(file)) or () if item[0] != b"IGNR"]
+    info = [item for item in (is_wav and read_info(file)) or () if not is_genre(item[0])]
     # A list that we add holds the genre and texts of the ID3 tag, which are compared there.
     tag = parse_id3(file, layout, options)
     if is_wav and sorted(info) == repeated_texts(tag, options.charset):

@@ -147,7 +147,8 @@ def _cue_sheet(catalog: bytes) -> bytes:
 @st.composite
 def flac_files(draw: Draw) -> Made:
     # As for TagLib, since mutagen finds no FLAC after an ID3 tag with a footer: it is refused.
-    front = draw(st.just(b"") | st.just(b"") | id3_tags("TagLib"))
+    # Another genre there is a reason not to write, as some players would show both.
+    front = draw(st.just(b"") | st.just(b"") | id3_tags("TagLib", with_genre=False))
     pairs = draw(COMMENTS)
     if front:
         pairs.append(("TITLE", "Title"))  # else TagLib shows the ID3 tag until there is a genre

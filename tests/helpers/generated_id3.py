@@ -158,7 +158,7 @@ def genre_frames(draw: Draw, major: int) -> list[bytes]:
 
 
 @st.composite
-def id3_tags(draw: Draw, reader: str) -> bytes:
+def id3_tags(draw: Draw, reader: str, *, with_genre: bool = True) -> bytes:
     """A whole ID3v2 tag with at least one frame, and nothing in it that the reader misreads.
 
     TagLib 2 counts the extended header of 2.3 four bytes too short, and then sees no frame at all;
@@ -171,7 +171,7 @@ def id3_tags(draw: Draw, reader: str) -> bytes:
     found = [draw(other_frame(major)) for _ in range(draw(st.integers(0, 6)))]
     if major > 2 and draw(st.integers(0, 3)) == 0:
         found += draw(chapter_frames(major))
-    found += draw(genre_frames(major))
+    found += draw(genre_frames(major)) if with_genre else []
     found = draw(st.permutations(found))
     if reader == "TagLib":
         found = sorted(found, key=lambda part: is_empty(major, part))
