@@ -13,7 +13,7 @@ from tagger.errors import TagError
 from tagger.genres.labels import unique_names
 from tagger.tags import mp4
 from tagger.tags.fields import NOTE, STRAY, get_fields
-from tagger.tags.formats import IGNR, Family, Tags, parse_id3
+from tagger.tags.formats import IGNR, Family, Tags, parse_id3, read_id3
 from tagger.tags.new_fields import JOIN, V1_NAMES, Wanted, new_fields
 from tagger.tags.riff_info import info_text, read_info, repeated_texts
 from tagger.tags.stray import check_stray
@@ -66,7 +66,10 @@ def fields_behind(
             names = tuple(part for name in names for part in name.split(join))
         return list(names)
 
-    found = [name for name in new if name not in ("id3v1", NOTE)]
+    ignored = ["id3v1", NOTE]
+    if family.id3 is not None and not read_id3(file, family.id3):
+        ignored.append(family.field)  # programs show the older tag where there is no ID3v2 tag
+    found = [name for name in new if name not in ignored]
     if IGNR in found and read_info(file) is None and not _may_add_info(file, family, present):
         found.remove(IGNR)
     return tuple(name for name in found if split(name, old.get(name, ())) != split(name, new[name]))

@@ -10,6 +10,7 @@ from tagger.tags.genre_tag import read_tag, write_genres
 from tagger.types import TagOptions
 
 JAZZ = frame(b"TCON", b"\0Jazz")
+TITLE = frame(b"TIT2", b"\0Title")
 ENDS = {"nothing": b"", "APEv2": ape_tag(Artist="Somebody"), "ID3v1": id3v1(17)}
 
 
@@ -66,3 +67,15 @@ def test_a_wav_that_gets_no_info_list_is_never_behind(tmp_path):
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_file_without_a_genre_has_no_field_behind(kind, tmp_path):
     assert read_tag(make(kind, tmp_path)).behind == ()
+
+
+@pytest.mark.parametrize(("front", "behind"), [(b"", ()), (id3_tag(3, TITLE), ("TCON",))])
+def test_an_id3v1_genre_is_behind_only_if_an_id3v2_tag_hides_it(front, behind, tmp_path):
+    assert read_tag(with_front(tmp_path, front, id3v1(17))).behind == behind
+
+
+def test_a_list_without_an_id3_tag_is_not_behind(tmp_path):
+    path = make("wav", tmp_path)
+    data = path.read_bytes() + riff_info(b"Jazz")
+    path.write_bytes(data[:4] + (len(data) - 8).to_bytes(4, "little") + data[8:])
+    assert read_tag(path).behind == ()

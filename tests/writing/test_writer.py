@@ -455,7 +455,7 @@ def test_a_genre_that_only_some_programs_show_is_written_where_the_others_look(t
     assert write(path, state, run, POLICY).action is Action.KEPT
     outcome = write(path, state, run, REPLACE)
     assert (outcome.action, outcome.genres) == (Action.WRITTEN, ("Jazz",))
-    assert outcome.reason.startswith("it has this genre, but not everywhere")
+    assert outcome.reason.startswith("it has this genre, but not in every place")
     assert APEv2(path)["Genre"] == "Jazz"
     assert write(path, state, run, REPLACE).action is Action.UNCHANGED
     undo(state, run)
