@@ -6,9 +6,11 @@ counts by its own name, wherever it leads.
 
 from __future__ import annotations
 
+import codecs
 import os
 import re
 import stat
+import unicodedata
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -110,7 +112,7 @@ class Patterns:
 
         The path is relative to the same as `base`; that of a folder ends with "/".
         """
-        path = path[len(self.base) :]
+        path = unicodedata.normalize("NFC", path[len(self.base) :])
         for pattern in reversed(self.spec.patterns):
             found = pattern.match_file(path)
             # Not what lies in a folder that matches: the folder was decided on before.
@@ -207,7 +209,8 @@ def compile_patterns(lines: Iterable[str], name: str) -> GitIgnoreSpec:
 
 def _plain(line: str) -> str:
     """The same pattern in a form for which pathspec has no shortcut that skips a folder's name."""
-    line = re.sub(r"(?<!\\) +$", "", line)
+    # A folder copied from a Mac may have its letters in another form than a person types.
+    line = re.sub(r"(?<!\\) +$", "", unicodedata.normalize("NFC", line))
     line = re.sub(r"/\*\*(/?)$", r"/**/*\1", line)  # "a/**" is what lies in "a", not "a" itself
     line = re.sub(r"^(!?)/(?=\*\*/)", r"\1", line)
     return re.sub(r"^(!?)(\*\*/)*\*+(/?)$", r"\1?*\3", line)
@@ -271,9 +274,11 @@ def _read_lines(path: str) -> list[str]:
         status = os.stat(path)
         if not stat.S_ISREG(status.st_mode) or status.st_size > MOST_BYTES:
             raise PatternError(f"{name} is not a regular file")
-        text = Path(path).read_bytes().decode("utf-8-sig", "surrogateescape")
+        data = Path(path).read_bytes()
     except OSError as error:
         raise PatternError(f"{name} cannot be read") from error
+    wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))  # as some editors save it
+    text = data.decode("utf-16", "replace") if wide else data.decode("utf-8-sig", "surrogateescape")
     return [line.rstrip("\r") for line in text.split("\n")]
 
 

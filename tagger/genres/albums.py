@@ -56,21 +56,21 @@ MEDIA = (
 # After 12" and the like.
 SIZED = ("Vinyl", "Shellac", "Acetate", "Flexi-disc", "LaserDisc", "Floppy Disk")
 # File systems that allow no quotation mark have another sign in its place.
-INCHES = r"\d{1,2}(?:[.,]\d{1,2})? ?(?:[\"'_\u2033\u201d]{1,2}|in(?:ch)?)[ -]"
+INCHES = r"\d{1,2}(?:[.,]\d{1,2})? ?(?:[\"'_\u2032\u2033\u201d]{1,2}|in(?:ch)?)[ _-]"
 DIGITS = r"\d{1,3}(?![^\W_])"
 WORDS = "one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|[ivx]{1,4}|[a-h]"
 
 
 def _any_of(names: Iterable[str]) -> str:
-    """A regular expression for these names, the longest first; "-" may be " " and left out."""
+    """A regular expression for these names, longest first; "-" may be " ", "_" or nothing."""
     escaped = (re.escape(name) for name in sorted(names, key=len, reverse=True))
-    return "|".join(re.sub(r"\\[ -]", "[ -]?", name) for name in escaped)
+    return "|".join(re.sub(r"\\[ -]", "[ _-]*", name) for name in escaped)
 
 
 @cache
 def _patterns() -> tuple[re.Pattern[str], re.Pattern[str]]:
     """For the folder of a disc, and for the discs in an album's name; made where they are used."""
-    part = r"(?: \([^()]*(?:layer|side|channels?)\))?"
+    part = r"(?:[ _]\([^()]*(?:layer|side|channels?)\))?"
     sole = rf"(?:{_any_of(MEDIA)}|{INCHES}(?:{_any_of(SIZED)})){part}"
     numbered = (
         rf"(?:{_any_of(DISC_WORDS)}|{sole})"
@@ -78,7 +78,7 @@ def _patterns() -> tuple[re.Pattern[str], re.Pattern[str]]:
         rf"(?:[\s_,-]*side[\s_-]*[a-h1-8](?![^\W_]))?(?:\s*(?:of|/)\s*\d{{1,3}})?"
     )
     title, plain = r"(?:\s*[-\u2013\u2014:_.,(\[].*)?", r"(?:cd|dis[ck])[\s_.#-]*"
-    folder = rf"{numbered}{title}|{plain}\d{{1,2}}\s+\D.*|{sole}"
+    folder = rf"{numbered}{title}|{plain}\d{{1,2}}\s+\D.*|{sole}|[(\[]{numbered}[)\]]"
     in_name = (
         rf"\s*[(\[](?:{numbered}|bonus (?:cd|dis[ck]|dvd))[^)\]]*[)\]]"  # in brackets, anywhere
         rf"|(?:\s*[,:;]|\s[-\u2013\u2014])\s*{numbered}(?:\s*[-\u2013\u2014:].*)?$"  # at the end
@@ -103,7 +103,8 @@ def group_key(path: Path, tag: TagInfo, by: str) -> Key | None:
     if by not in BY:
         raise ValueError(f"by is one of {BY}, not {by!r}")
     folder = path.parent
-    while _patterns()[0].fullmatch(folder.name):  # a side may lie in the folder of its disc
+    # File systems change the form of letters; a side may lie in the folder of its disc.
+    while _patterns()[0].fullmatch(unicodedata.normalize("NFKC", folder.name)):
         folder = folder.parent
     if by == "folder":
         return "folder", str(folder)

@@ -11,7 +11,9 @@ from tagger.state.journal import Change, Journal, identity_of
 from tagger.types import Track
 
 MOST_PATHS = 10  # of copies with the same audio, such as silence, that are looked at
-TABLES = ("predictions", "failures")
+# Each table with what tells the results of one file apart, beside its path.
+KEYS = {"predictions": ("fingerprint", "plan"), "failures": ("fingerprint",)}
+TABLES = tuple(KEYS)
 # Here the ctime is the mtime, which anybody may set, or of another clock than the mtime.
 ODD_CTIME = frozenset(["vfat", "msdos", "exfat", "fuse.sshfs", "cifs", "smb3"])
 
@@ -71,25 +73,27 @@ class Recognition(Journal):
     def settle_recognised(self) -> None:
         """Store the results for the tracks that `recognise` found.
 
-        A result moves if the file is gone from the other path, and else both tracks have it.
+        A result moves if the file is gone from the other path, and else both tracks have it. Those
+        of other models stay where they are, until these look for them.
         """
         temporary = self.rows("SELECT name FROM temp.sqlite_master WHERE name LIKE 'recognised_%'")
         for (name,) in temporary:
             table = name.removeprefix("recognised_")
             columns = ", ".join(row[1] for row in self.rows(f"PRAGMA table_info({table})"))
-            query = f"SELECT known_path, audio, min(path) FROM {name} GROUP BY known_path, audio"
+            keys = ", ".join(("known_path", "audio", *KEYS[table]))
+            query = f"SELECT {keys}, min(path) FROM {name} GROUP BY {keys}"
             with self.transaction():
                 gone = [row for row in self.rows(query) if not os.path.lexists(row[0])]
-                self.do_many(
-                    f"DELETE FROM {table} WHERE path = ? AND audio = ?", (row[:2] for row in gone)
-                )
+                own = " AND ".join(f"{key} = ?" for key in ("path", "audio", *KEYS[table]))
+                self.do_many(f"DELETE FROM {table} WHERE {own}", (row[:-1] for row in gone))
                 self.do(f"INSERT OR REPLACE INTO {table} SELECT {columns} FROM {name}")
-                gone = [row for row in gone if not self.is_twin(*row)]
+                moves = (row[:2] + row[-1:] for row in gone)
+                followed = [move for move in moves if not self.is_twin(*move)]
                 # The journal follows, unless it knows the new path as that of another copy.
                 self.do_many(
                     "UPDATE journal SET path = ?3 WHERE path = ?1 AND audio = ?2 AND NOT EXISTS "
                     "(SELECT 1 FROM journal AS other WHERE other.path = ?3 AND other.audio = ?2)",
-                    gone,
+                    followed,
                 )
             self.do(f"DROP TABLE {name}")
 

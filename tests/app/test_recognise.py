@@ -215,6 +215,18 @@ def test_every_model_recognises_its_own_predictions(library, model, tmp_path):
         assert second.count_tracks() == (len(items), len(items), 0)
 
 
+@pytest.mark.parametrize("change", CHANGES)
+def test_what_one_kind_of_run_recognises_stays_known_to_the_others(library, model, change):
+    every = [PredictOptions(windows=2), PredictOptions(windows=3), PredictOptions(windows=None)]
+    for options in every:
+        run(library, options=options)
+    change(library)
+    model.given.clear()
+    for options in every:
+        run(library, options=options)
+    assert model.given == []
+
+
 def test_an_edited_report_calls_no_retagged_track_changed(library, model):
     rows, _ = run(library)
     retag(library)

@@ -236,6 +236,15 @@ def test_a_name_that_is_not_utf8_is_matched(root):
     assert scan(root)[0] == []
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("typed", ["Bj\u00f6rk", "Bjo\u0308rk"])
+def test_letters_are_the_same_in_each_form_and_encoding_of_unicode(root, typed, encoding):
+    put(root, "Bj\u00f6rk/a.mp3", "x/Bjo\u0308rk/a.mp3", "Bjork/a.mp3")
+    assert scan(root, exclude=(typed,))[0] == ["Bjork/a.mp3"]
+    (root / ".tag-genres-ignore").write_text(f"{typed}/\n", encoding)
+    assert scan(root)[0] == ["Bjork/a.mp3"]
+
+
 @pytest.mark.parametrize("text", ["", "  ", "!", "a\\", "[z-a]", "/", "*a*a*a*a"])
 def test_what_is_no_pattern_is_refused(text):
     with pytest.raises(PatternError):

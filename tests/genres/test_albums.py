@@ -57,7 +57,9 @@ def test_an_unknown_grouping_is_refused():
         "12\u2033 Vinyl 1", '10" Shellac 1', "Reel-to-reel 1", "DAT 1", "USB Flash Drive 1",
         "Vinyl 1 Side B", "Digital Media 1 - Title", "Bonus Disc", "Bonus CD",
         "CD 2 The Later Years", "Disc 1/Side A", "Диск 2", "Other 1", "Data CD 2",
-        "Cassette 1 (Side A)",
+        "Cassette 1 (Side A)", "Digital_Media_01", "Hybrid_SACD_(CD_layer)_01", "12__Vinyl_01",
+        "Digital  Media 1", "[Disc 1]", "(CD 2)", "Pathe\u0301 disc 1", "テ\u3099ィスク 1",
+        "\uff23\uff24\uff11", "Digital Media 01\uff1aTitle",
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("tag", [TagInfo(), TagInfo(album="Live")])
