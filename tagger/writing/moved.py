@@ -108,6 +108,7 @@ class Search:
     force: bool = False  # somebody may have set other genres since
     _by_audio: dict[bytes, list[_Wanted]] = field(default_factory=dict)
     _taken: set[Path] = field(default_factory=set)
+    _guessed: set[Path] = field(default_factory=set)  # each for one missing file only
     _owners: dict[Path, Change] = field(default_factory=dict)
 
     def run(self, folders: Sequence[Path]) -> Moves:
@@ -158,16 +159,23 @@ class Search:
             return
         candidates = self._by_audio.get(now.audio or b"", [])
         found = [guess] if guess and not guess.change.new.audio else candidates
+        genres = _genres(path) if found else ()
         # A file keeps its name more often than its folder.
-        for each in sorted(found, key=lambda it: it.change.old.path.name != path.name):
-            is_guess = each is guess or self.force
-            if each.is_at(now, _genres(path), is_guess=is_guess):
+        found = sorted(found, key=lambda it: it.change.old.path.name != path.name)
+        for each in found:
+            if each.is_at(now, genres, is_guess=False):
                 self._taken.add(path)
                 if each in candidates:
                     candidates.remove(each)
                 if now.audio and not candidates:
                     self._by_audio.pop(now.audio, None)
                 return
+        for each in found if path not in self._guessed else ():
+            if each.now is None and (each is guess or self.force):
+                each.is_at(now, genres, is_guess=True)
+                if each.now is not None:
+                    self._guessed.add(path)
+                    return
 
 
 def _key(change: Change) -> tuple[Path, bytes | None]:

@@ -357,6 +357,19 @@ def test_a_run_over_the_twin_of_a_lost_file_does_not_confuse_them(home, track, t
     assert read_genres(twin) == AFTER
 
 
+def test_each_of_two_moved_copies_is_undone_if_forced(home, track):
+    """Somebody moved both, and set another genre in both."""
+    copy = home / "Music" / "Copy" / "Album" / "copy.flac"
+    copy.parent.mkdir(parents=True)
+    shutil.copy(track, copy)
+    run = write(home, track, copy)
+    places = [renamed(track), renamed(copy)]
+    for path in places:
+        write_genres(path, ["Zydeco"])
+    assert actions(undo(home, run, force=True)) == [W, W]
+    assert [read_genres(path) for path in places] == [("Polka",)] * 2
+
+
 def test_each_copy_that_was_written_is_undone(home, track):
     copy = home / "Music" / "Copy" / track.name
     copy.parent.mkdir()
