@@ -29,7 +29,7 @@ def read_paths(source: Path, *, null: bool = False) -> list[Path]:
     if not null and "\0" in text:
         raise LibraryError(f"{name} separates paths by NUL characters; add -0")
     if null and "\n" in text and "\0" not in text:
-        raise LibraryError(f"{name} has its paths one a line, without NUL characters; leave out -0")
+        raise LibraryError(f"{name} lists one path per line, without NUL characters; leave out -0")
     lines = text.split("\0") if null else [line.rstrip("\r") for line in text.split("\n")]
     paths = [Path(line) for line in lines if line]
     if not paths:

@@ -90,8 +90,8 @@ _FLAC = (
     "rewrite it with: ffmpeg -i OLD.flac -c copy -map_metadata 0 NEW.flac"
 )
 _FLAC_GENRE = (
-    "its ID3v2 tag in front has a genre too, which some players show beside that of the Vorbis "
-    "comment; first remove that tag: tail -c +{start} OLD.flac > NEW.flac"
+    "it begins with an ID3v2 tag that has a genre too, which some players show as well as that of "
+    "the Vorbis comment; first remove that tag: tail -c +{start} OLD.flac > NEW.flac"
 )
 _END = (
     "its texts are in a tag at its end (ID3v1 or APEv2), which another tag would hide from some "
