@@ -36,6 +36,10 @@ PLACEHOLDERS = (
     "Другое", "Другой", "Прочее", "Прочие", "Разное", "Неизвестно", "Неизвестный",
     "Неизвестный жанр", "Без жанра", "Жанр", "Інше", "Інший", "Невідомо", "Невідомий",
     "Невідомий жанр",
+    # Croatian, Serbian, Slovenian, Bulgarian, Catalan, Vietnamese, Indonesian, Thai
+    "Ostalo", "Nepoznato", "Nepoznati žanr", "Drugo", "Neznano", "Остало", "Непознато", "Друго",
+    "Неизвестен жанр", "Altres", "Desconegut", "Khác", "Không rõ", "Lainnya", "Tidak diketahui",
+    "อื่นๆ", "ไม่ทราบ",
     # Japanese, Chinese, Korean, Arabic, Hebrew
     "その他", "不明", "不明なジャンル", "ジャンル", "ジャンル不明", "未分類", "其他", "其它",
     "未知", "未知流派", "未知类型", "未分类", "流派", "기타", "알 수 없음", "알 수 없는 장르",
