@@ -248,7 +248,7 @@ def test_a_folder_is_refused(tmp_path):
 def test_a_workbook_of_another_kind_is_refused(tmp_path):
     with zipfile.ZipFile(tmp_path / "edited.csv", "w") as file:
         file.writestr("[Content_Types].xml", "")
-    assert "no workbook of Excel" in refusal(tmp_path, (tmp_path / "edited.csv").read_bytes())
+    assert "not an Excel workbook" in refusal(tmp_path, (tmp_path / "edited.csv").read_bytes())
 
 
 @pytest.mark.parametrize(
