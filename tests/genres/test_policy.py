@@ -729,7 +729,8 @@ def test_append_keeps_joined_values_and_never_doubles(prediction, names, mark, p
 NO_GENRE = [
     "Other", "OTHER", "Unknown", "<Unknown>", "[unknown]", "Misc", "misc.", "Genre", "No Genre",
     "no-genre", "None", "(12)", "12", "(255)", "255", "Unclassifiable", "Undefined", "default",
-    "N/A", "Sonstige", "Ostalo", "Không rõ", "อื่นๆ", "Inconnu", "Другое", "その他", "Misc; Other", "Unknown/Other",
+    "N/A", "Sonstige", "Ostalo", "Không rõ", "อื่นๆ",
+    "Inconnu", "Другое", "その他", "Misc; Other", "Unknown/Other",
     "Ge\u0301nero",
 ]  # fmt: skip
 
