@@ -96,9 +96,9 @@ class TagInfo:
     artist: str = ""
     compilation: bool = False
     release: str = ""  # its id at MusicBrainz
-    # Genre fields where some programs look, and which lack these genres or have others. ID3v1 is
-    # none of them: no program prefers it.
-    behind: tuple[str, ...] = ()
+    # Fields where some programs look for the genre, and which do not have these genres. The one of
+    # ID3v1 never counts: no program prefers it.
+    outdated: tuple[str, ...] = ()
 
 
 Id3Version = Literal["keep", "2.4", "2.3"]

@@ -139,7 +139,7 @@ def decide(prediction: Prediction, tag: TagInfo, policy: Policy) -> Decision:
     is_equal = policy.parts(chosen) == policy.parts(tag.genres)
     if is_equal:
         steps.append(f"equal: it has exactly {_joined(chosen)}")
-    if is_equal and not tag.behind:
+    if is_equal and not tag.outdated:
         return Decision(Action.UNCHANGED, (), "it already has this genre", tuple(steps))
     reason = INCOMPLETE if is_equal else _reason_to_write(chosen, tag.genres, policy)
     if len(chosen) > 1:

@@ -4,8 +4,8 @@ It may use `audio`, `files` and `genres`. Start with `genre_tag.py`, the functio
 packages call; `isolated.py` runs those that read in a child process.
 
 - All containers: `formats.py` has a row for each family of them, `fields.py` reads and writes their
-  genre fields, `names.py` turns these into genres, `field_names.py` names the fields beside them,
-  and `new_fields.py` says what a write puts where.
+  genre fields, `genre_names.py` turns these into genres, `field_names.py` has the names of the
+  other fields, and `new_fields.py` says what a write puts where.
 - Kinds of tag: `containers.py` finds an ID3v2 tag, `id3v2.py` splits it, `text_frames.py` makes
   frames, `id3_versions.py` converts it. `ape.py`, `trailers.py` (all at the end of a file),
   `riff_info.py` and `mp4.py` (with `atoms.py` and `mp4_places.py`) are the others. `codepages.py`

@@ -23,7 +23,7 @@ from tagger.tags.codepages import old_bytes
 from tagger.tags.field_names import first_text, is_set
 from tagger.tags.fields import NOTE, get_fields, has_tags, put_fields
 from tagger.tags.formats import Family, all_sources, load, parse_id3, read_tags, recognise
-from tagger.tags.names import fields_behind, names_of
+from tagger.tags.genre_names import genres_in, outdated_fields
 from tagger.tags.new_fields import JOIN, Wanted, new_fields
 from tagger.tags.parts import splice
 from tagger.tags.read_only import is_read_only, read_shown, why_not_written
@@ -71,12 +71,12 @@ def _read_tag(path: Path, options: TagOptions) -> TagInfo:
         fields = get_fields(file, media, family, tags)
         note = "".join(fields.pop(NOTE, ())[:1])
         joins = (JOIN, options.id3v23_join) if tags.has_one_genre else ()
-        names = (names_of(*item, joins=joins, charset=charset) for item in fields.items())
+        names = (genres_in(*item, joins=joins, charset=charset) for item in fields.items())
         sources = all_sources(file, family, tags, charset)
         genres = next(filter(None, names), ())
         return TagInfo(
             genres=genres,
-            behind=fields_behind(file, media, family, tags, Wanted(genres, note, options)),
+            outdated=outdated_fields(file, media, family, tags, Wanted(genres, note, options)),
             note=note,
             album=first_text(sources, "album"),
             album_artist=first_text(sources, "album_artist"),
@@ -145,7 +145,7 @@ def field_genres(fields: GenreFields) -> tuple[str, ...]:
 def genres_by_field(fields: GenreFields) -> list[tuple[str, ...]]:
     """The genres in each raw field, the main one first."""
     raw = ((field, values) for field, values in fields.values.items() if field != NOTE)
-    return [names_of(field, values) for field, values in raw]
+    return [genres_in(field, values) for field, values in raw]
 
 
 def restore_fields(path: Path, fields: GenreFields, source: Path | None = None) -> None:

@@ -140,7 +140,7 @@ def write_edit(edit: Edit, writer: Writer, policy: Policy = POLICY) -> Outcome:
         now = identify(edit.path)
         tag = read_tag(edit.path, writer.options.tags)
         outcome = replace(outcome, existing=tag.genres)
-        if tag.genres == edit.genres and not (edit.edited and tag.behind):
+        if tag.genres == edit.genres and not (edit.edited and tag.outdated):
             return replace(outcome, action=Action.UNCHANGED, reason="it already has this genre")
         if policy.without_placeholders(tag.genres) and not edit.edited:
             return replace(outcome, action=Action.KEPT, reason="it already has a genre")
@@ -221,7 +221,7 @@ def _write(outcome: Outcome, old: Track, tag: TagInfo, writer: Writer) -> Outcom
             lambda scratch: write_genres(scratch, outcome.genres, tag.note, writer.options.tags),
             writer,
         )
-        writer.state.save_tag(new, replace(tag, genres=outcome.genres, behind=()))
+        writer.state.save_tag(new, replace(tag, genres=outcome.genres, outdated=()))
     return replace(outcome, action=Action.WRITTEN)
 
 

@@ -951,7 +951,7 @@ def test_a_policy_cannot_hold_nonsense(wrong):
     ],
 )
 def test_an_equal_genre_is_written_where_a_field_lacks_it(how, action):
-    tag = TagInfo(("Rock",), behind=("ape:Genre",))
+    tag = TagInfo(("Rock",), outdated=("ape:Genre",))
     decision = decide(predicted(Rock=0.9, Jazz=0.1), tag, Policy(on_existing=how))
     assert decision.action is action
     assert decision.genres == (("Rock",) if action is Action.WOULD_WRITE else ())

@@ -170,7 +170,7 @@ def test_an_own_text_of_id3v2_2_is_read(tmp_path):
 def test_what_the_main_tag_lacks_is_read_from_the_others(tmp_path):
     old = ape_tag(**{"Album": "APE", "Album Artist": "B", "Genre": "Rock"})
     path = with_front(tmp_path, id3_tag(4, frame(b"TPE1", b"\3C")), old)
-    assert read_tag(path) == TagInfo(("Rock",), "", "APE", "B", "C", behind=("TCON",))
+    assert read_tag(path) == TagInfo(("Rock",), "", "APE", "B", "C", outdated=("TCON",))
     texts = b"".join(text.ljust(30, b"\0") for text in (b"T", b"Anna", b"Bl\xfcte"))
     path = with_front(tmp_path, b"", b"TAG" + texts + bytes(34) + b"\x11")
     assert read_tag(path) == TagInfo(("Rock",), "", "Bl\u00fcte", "", "Anna")

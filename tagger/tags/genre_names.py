@@ -21,7 +21,7 @@ from tagger.tags.stray import check_stray
 _mutagen: Any = mutagen  # half of it is untyped
 
 
-def names_of(
+def genres_in(
     field: str,
     values: Iterable[str],
     *,
@@ -44,7 +44,7 @@ def names_of(
     return unique_names(values)
 
 
-def fields_behind(
+def outdated_fields(
     file: IO[bytes], media: Any, family: Family, tags: Tags, present: Wanted
 ) -> tuple[str, ...]:
     """The genre fields in which a write of the present genres would change or add a name.
@@ -61,7 +61,7 @@ def fields_behind(
         return ()
 
     def split(field: str, values: Iterable[str]) -> list[str]:
-        names = names_of(field, values, joins=(), charset=present.options.charset)
+        names = genres_in(field, values, joins=(), charset=present.options.charset)
         for join in (JOIN, present.options.id3v23_join):
             names = tuple(part for name in names for part in name.split(join))
         return list(names)
