@@ -8,7 +8,7 @@ import re
 from tagger.state.store import State
 from tagger.types import Action, Outcome
 
-REPORTED = (Action.FAILED, Action.UNSURE)  # what is remembered; a write is new by itself
+REPORTED = (Action.FAILED, Action.UNSURE)  # what is remembered; a write is always new
 SEEN = "CREATE TEMP TABLE reported_now (path BLOB, kind TEXT, PRIMARY KEY (path, kind))"
 BY_PATH = "SELECT reason, audio FROM reported WHERE path = ? AND kind = ?"
 # By the audio, a file that was moved; a failed track may have no prediction, but a stored failure.
