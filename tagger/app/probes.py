@@ -190,9 +190,10 @@ def check_sample(path: Path, decoder: str) -> str:
     import numpy as np
 
     from tagger.audio.decoders import DECODERS
+    from tagger.audio.mixing import to_mono
 
     with closing(DECODERS[decoder](path)) as source:
-        samples = source.read(0, source.length)
+        samples = to_mono(source.read(0, source.length))
     edge = len(samples) // 4  # encoders pad both ends with silence
     middle = samples[edge : len(samples) - edge].astype(float)  # (n,)
     if not len(middle):

@@ -1,7 +1,7 @@
 """The decoders behind one interface: soundfile, PyAV, and pydub with a system FFmpeg.
 
-A source knows its rate and length and reads mono samples from any place. A decoder's own
-errors pass through: `reader.read_windows` collects them.
+A source knows its rate and length and reads samples from any place: mono, or a stereo pair. A
+decoder's own errors pass through: `reader.read_windows` collects them.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ import os
 import re
 import shutil
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
 from tagger.audio.id3 import lacks_footer
+from tagger.audio.mixing import CHANNELS, Samples, mix
 from tagger.audio.musepack import musepack_length
 from tagger.audio.pyav import (
     BLOCK,
@@ -25,9 +25,7 @@ from tagger.audio.pyav import (
     MUSEPACK,
     TRUNCATED,
     AvSource,
-    Samples,
     length_header,
-    mix_down,
 )
 from tagger.errors import AudioError
 
@@ -37,7 +35,7 @@ class Source(Protocol):
 
     The numbers are not checked yet. `is_stated` says whether the container states the length: if
     so, a track that ends long before it is truncated; if not, the length is guessed from the size
-    of the file.
+    of the file, or is known from another opening.
     """
 
     rate: int
@@ -46,7 +44,10 @@ class Source(Protocol):
     is_stated: bool
 
     def read(self, start: int, count: int) -> Samples:
-        """Mono samples `(<= count,)` from `start`; fewer only where the track ends."""
+        """Samples from `start`, float32: mono, or a stereo pair that more channels are mixed to.
+
+        `(1 or 2, <= count)`; fewer than `count` only where the track ends.
+        """
         ...
 
     def close(self) -> None:
@@ -70,7 +71,7 @@ class SoundfileSource:
     It refuses what PyAV reads better.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, length: int | None = None) -> None:
         import soundfile
 
         try:
@@ -93,9 +94,13 @@ class SoundfileSource:
             raise AudioError("an Opus file of 48 kHz, which PyAV reads faster")
         self.rate = int(self._file.samplerate)
         self.channels = int(self._file.channels)
-        self.length = int(self._file.frames)
-        self.is_stated = True
-        self._refuse_cut_off()
+        if 2 < self.channels <= CHANNELS:
+            self._file.close()
+            raise AudioError(f"{self.channels} channels, whose places only FFmpeg knows")
+        self.length = int(self._file.frames) if length is None else length
+        self.is_stated = length is None
+        if self.is_stated:
+            self._refuse_cut_off()
 
     def _refuse_cut_off(self) -> None:
         """Raise if the header declares more than the file has, which libsndfile accepts."""
@@ -108,17 +113,17 @@ class SoundfileSource:
                 )
 
     def read(self, start: int, count: int) -> Samples:
-        """Mono samples `(<= count,)`; memory does not grow with the number of channels."""
+        """Samples `(1 or 2, <= count)`."""
         self._file.seek(start)
-        mono = np.empty(count, np.float32)
-        done, size = 0, max(1, BLOCK // self.channels)
+        samples = np.empty((self.channels, count), np.float32)
+        done = 0
         while done < count:
-            block = self._file.read(min(size, count - done), dtype="float32", always_2d=True)
+            block = self._file.read(min(BLOCK, count - done), dtype="float32", always_2d=True)
             if not len(block):
                 break
-            mono[done : done + len(block)] = mix_down(block.T)
+            samples[:, done : done + len(block)] = block.T
             done += len(block)
-        return mono[:done]
+        return samples[:, :done]
 
     def close(self) -> None:
         """Close the file."""
@@ -131,7 +136,7 @@ class PydubSource:
     Each read starts a program that decodes from the beginning; at most one window is in memory.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, length: int | None = None) -> None:
         self._path = str(path)
         if not (shutil.which("ffmpeg") and shutil.which("ffprobe")):
             raise AudioError("no ffmpeg and ffprobe on the PATH; installing FFmpeg may help")
@@ -148,13 +153,16 @@ class PydubSource:
         seconds = streams[0].get("duration") or info["format"].get("duration") or 0
         self.rate = int(streams[0].get("sample_rate", 0))
         self.channels = int(streams[0].get("channels", 0))
-        length = musepack_length(path) if format_name in MUSEPACK else None
+        self._layout = str(streams[0].get("channel_layout", ""))
+        is_known = length is not None
+        if length is None and format_name in MUSEPACK:
+            length = musepack_length(path)
         self.length = length or int(float(seconds) * self.rate)
         has_header = format_name == "mp3" and bool(length_header(path))
-        self.is_stated = has_header or format_name not in GUESSED
+        self.is_stated = not is_known and (has_header or format_name not in GUESSED)
 
     def read(self, start: int, count: int) -> Samples:
-        """Mono samples `(<= count,)`."""
+        """Samples `(1 or 2, <= count)`."""
         # pydub cuts at whole milliseconds: ask for a few more.
         try:
             segment = _pydub().AudioSegment.from_file(
@@ -165,10 +173,20 @@ class PydubSource:
             raise AudioError(str(error).strip().rpartition("\n")[2]) from None
         scale = float(1 << (8 * segment.sample_width - 1))
         samples = np.array(segment.get_array_of_samples(), dtype=np.float32) / scale
-        return mix_down(samples.reshape(-1, segment.channels).T)[:count]
+        return mix(samples.reshape(-1, segment.channels).T, _places(self._layout))[:, :count]
 
     def close(self) -> None:
         """Do nothing: no file is open."""
+
+
+def _places(layout: str) -> tuple[str, ...]:
+    """FFmpeg's names of the channels of a layout, which it names as well; none if unknown."""
+    import av
+
+    try:
+        return tuple(channel.name for channel in av.AudioLayout(layout).channels)
+    except ValueError:
+        return ()
 
 
 def decoder_versions() -> str:
@@ -189,7 +207,15 @@ def _pydub() -> Any:
     return pydub
 
 
-DECODERS: dict[str, Callable[[Path], Source]] = {
+class Decoder(Protocol):
+    """Opens a track; with a length if that is known from another opening."""
+
+    def __call__(self, path: Path, length: int | None = None) -> Source:
+        """Raise an error of any type for a file that it cannot read."""
+        ...
+
+
+DECODERS: dict[str, Decoder] = {
     "soundfile": SoundfileSource,
     "PyAV": AvSource,
     "pydub": PydubSource,

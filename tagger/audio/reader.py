@@ -19,17 +19,16 @@ import numpy as np
 
 from tagger.audio.decoders import DECODERS, SettledError, Source
 from tagger.audio.id3 import skip_id3
-from tagger.audio.pyav import TRUNCATED, Samples
+from tagger.audio.mixing import CHANNELS, Samples, to_mono
+from tagger.audio.pyav import TRUNCATED
 from tagger.audio.windows import AUTO, CHUNK_WINDOWS, WindowPlan, place_windows, window_chunks
 from tagger.errors import AudioError, EmptyAudio, Truncated, one_line
 
 MARGIN = 0.025  # s read on both sides of a window, so that the resampler's edges fall outside it
 
-# A file may declare rates from below a telephone's up to DSD1024 as FFmpeg decodes it, more
-# channels than any room has, and six weeks. Anything beyond is a mistake, or an attempt to use up
-# memory.
+# A file may declare rates from below a telephone's up to DSD1024 as FFmpeg decodes it, and six
+# weeks. Anything beyond is a mistake, or an attempt to use up memory.
 RATES = range(1_000, 6_000_001)  # Hz
-CHANNELS = 64
 SECONDS = 1_000 * 3600
 # A damaged MP3 may decode to 100,000 times full scale; far beyond that, the front end overflows.
 LOUDEST = 1e6
@@ -147,7 +146,7 @@ def _read_in_order(source: Source, starts: list[int], plan: WindowPlan) -> Itera
 def _look_at_end(source: Source, decoded: float) -> None:
     """Raise `Truncated` for a file cut off after its last window, which ends at `decoded` s."""
     place = int(TRUNCATED * source.length)
-    if decoded * source.rate < place and not len(source.read(place, round(MARGIN * source.rate))):
+    if decoded * source.rate < place and not source.read(place, round(MARGIN * source.rate)).size:
         raise Truncated(
             f"truncated: nothing can be decoded at {place / source.rate:.1f} s "
             f"of the {source.length / source.rate:.1f} s it declares"
@@ -173,7 +172,7 @@ def _read_window(source: Source, start: int, plan: WindowPlan) -> _Window:
     begin = max(0, int(start * ratio) - margin) // ratio.numerator * ratio.numerator
     end = min(source.length, int((start + plan.samples) * ratio) + margin + 1)
     with np.errstate(over="ignore", invalid="ignore"):  # the samples are checked below
-        decoded = source.read(begin, end - begin)
+        decoded = to_mono(source.read(begin, end - begin))
     if len(decoded) < end - begin:
         raise _EndsEarly(begin + len(decoded))
     if not np.isfinite(decoded).all():

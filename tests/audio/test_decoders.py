@@ -39,7 +39,7 @@ def test_a_vbri_header_is_not_taken_for_a_length_that_libsndfile_knows(tmp_path)
 @pytest.mark.skipif(not shutil.which("ffprobe"), reason="pydub needs ffmpeg and ffprobe")
 def test_pydub_reads_names_that_are_not_utf8(tmp_path):
     path = sounds.make("opus", tmp_path).rename(tmp_path / os.fsdecode(b"\xff.opus"))
-    assert PydubSource(path).read(48_000, 4_800).shape == (4_800,)
+    assert PydubSource(path).read(48_000, 4_800).shape == (2, 4_800)
 
 
 def test_soundfile_reads_only_the_planned_windows(tmp_path, monkeypatch):

@@ -439,7 +439,7 @@ def test_whatever_a_decoder_raises_is_an_audio_error(where, error, message, tmp_
 
         def read(self, start: int, count: int) -> np.ndarray:
             fail("read")
-            return np.linspace(0, 1, count, dtype=np.float32)
+            return np.linspace(0, 1, count, dtype=np.float32)[None]
 
         def close(self) -> None:
             fail("close")

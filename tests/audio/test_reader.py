@@ -243,7 +243,8 @@ def test_a_track_shorter_than_declared_repeats_no_window(tmp_path, monkeypatch):
             pass
 
         def read(self, start: int, count: int) -> np.ndarray:
-            return np.arange(start, max(start, min(start + count, self.there)), dtype=np.float32)
+            end = max(start, min(start + count, self.there))
+            return np.arange(start, end, dtype=np.float32)[None]
 
         def close(self):
             pass
