@@ -8,8 +8,9 @@ from array import array
 from itertools import accumulate
 from typing import IO
 
+from tagger.audio.extent import read_at
 from tagger.tags.atoms import Atom, read_atoms
-from tagger.tags.audio_parts import Audio, read_at
+from tagger.tags.audio_parts import Audio
 
 MOST_SAMPLES = 1 << 24  # of one track: 100 hours
 

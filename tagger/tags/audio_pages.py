@@ -5,7 +5,8 @@ from __future__ import annotations
 import struct
 from typing import IO
 
-from tagger.tags.audio_parts import MOST_STEPS, Audio, Part, read_at
+from tagger.audio.extent import read_at
+from tagger.tags.audio_parts import MOST_STEPS, Audio, Part
 
 MOST_IN_PAGES, MOST_IN_BLOCKS = 2 << 20, 1 << 19  # bytes of audio; blocks are much smaller
 MOST_PAGE = 65_307  # bytes of an Ogg page (RFC 3533)

@@ -7,7 +7,6 @@ if that moves the audio, numbers Ogg pages anew, or adds chapters to an MP4.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import IO
 
 MOST_STEPS = 50_000  # tags, boxes, chunks, pages or elements that are read of one file
 
@@ -25,9 +24,3 @@ class Audio:
     def size(self) -> int:
         """Bytes in the parts."""
         return sum(stop - start for start, stop in self.parts)
-
-
-def read_at(file: IO[bytes], at: int, count: int) -> bytes:
-    """Up to `count` bytes from offset `at`."""
-    file.seek(at)
-    return file.read(count)

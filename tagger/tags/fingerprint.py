@@ -13,8 +13,9 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import IO
 
+from tagger.audio.extent import read_at, skip_front
 from tagger.tags import audio_boxes, audio_chunks, audio_pages
-from tagger.tags.audio_parts import Audio, Part, read_at
+from tagger.tags.audio_parts import Audio, Part
 
 VERSION = b"1"  # to be changed with the result
 DIGEST_BYTES = 16
@@ -58,7 +59,7 @@ def find_audio(file: IO[bytes]) -> Audio:
     end = file.seek(0, 2)
     # An MP4 starts with zeros, which in front of other kinds are junk.
     for blanks in (False, True):
-        start = audio_chunks.skip_front(file, end, blanks=blanks)
+        start = skip_front(file, end, blanks=blanks)
         head = read_at(file, start, 16)
         if find := next((find for mark, find in FINDERS if mark.match(head)), None):
             break

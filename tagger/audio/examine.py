@@ -1,0 +1,17 @@
+"""Whether the length that a file states, and a seek in it, can be trusted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from tagger.audio.mp3 import mp3_structure
+from tagger.audio.structure import Structure
+
+STRUCTURES: dict[str, Callable[[Path], Structure]] = {"mp3": mp3_structure}
+
+
+def examine(path: Path, kind: str) -> Structure:
+    """The structure of a file of this format (FFmpeg's name); other formats have no fault here."""
+    find = STRUCTURES.get(kind)
+    return find(path) if find else Structure()

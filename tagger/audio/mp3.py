@@ -1,0 +1,151 @@
+"""Whether an MP3 is as its first frame says, which may hold a Xing, Info or VBRI header.
+
+The header of joined files is that of the first part; of a file that was cut or recorded in pieces,
+that of another one. The fields of Xing are those of LAME's documentation.
+"""
+
+from __future__ import annotations
+
+import struct
+from mmap import ACCESS_READ, mmap
+from pathlib import Path
+from typing import IO, NamedTuple
+
+from tagger.audio.extent import read_at, skip_back, skip_front
+from tagger.audio.mpeg import SYNC, Frame, first_frame, frame_at
+from tagger.audio.structure import MOST_READ, PIECE, Structure, agrees, places
+
+HEAD = 1 << 16  # bytes in which the first frame is searched for
+HAS_FRAMES, HAS_BYTES = 1, 2  # flags of Xing
+
+
+class Header(NamedTuple):
+    """A Xing or Info header: None where it does not state a number."""
+
+    frames: int | None  # without its own
+    size: int | None  # bytes, with its own frame
+
+
+class Count(NamedTuple):
+    """What walking from frame to frame finds."""
+
+    frames: int
+    end: int  # of the last whole frame
+    changes: bool  # of the sample rate, the channels, the version or the layer
+    has_junk: bool  # between the frames
+
+
+def mp3_structure(path: Path) -> Structure:
+    """Compare the header's counts of frames and bytes with the file; without one, it is a fault."""
+    with path.open("rb") as file:
+        size = file.seek(0, 2)
+        start = skip_front(file, size, blanks=True)
+        head = read_at(file, start, 8192)
+        at = first_frame(head)
+        if at is None:
+            head = read_at(file, start, HEAD)
+            at = first_frame(head)
+        if at is None:
+            return Structure("an MP3 without two frames in a row at its start")
+        frame = frame_at(head, at)
+        header = xing_header(head[at:], frame) if frame else None
+        if not frame or not header or not header.frames:
+            return Structure("an MP3 without a Xing header that states its frames")
+        start += at + frame.size
+        end = skip_back(file, start, size)
+        stated = Stated(header.frames, header.size and header.size - frame.size, frame)
+        if end - start > MOST_READ and stated.agrees(file, start, end):
+            return Structure()
+        return stated.compare(file, start, end)
+
+
+class Stated(NamedTuple):
+    """What a header says of the frames that follow it."""
+
+    frames: int
+    size: int | None  # bytes
+    first: Frame
+
+    def agrees(self, file: IO[bytes], start: int, end: int) -> bool:
+        """Whether the size is right, and the frames at some places are of the first one's kind."""
+        if self.size is None or abs(self.size - (end - start)) > 2 * self.first.size:
+            return False
+        densities = []
+        for place in places(start, end):
+            sizes = frame_sizes(read_at(file, place, PIECE), self.first)
+            if not sizes:
+                return False
+            densities.append(len(sizes) / sum(sizes))
+        return agrees(self.frames, end - start, densities)
+
+    def compare(self, file: IO[bytes], start: int, end: int) -> Structure:
+        """Compare with all frames of the file."""
+        with mmap(file.fileno(), 0, access=ACCESS_READ) as data:
+            count = walk(data, start, end, self.first)
+        if count.changes:
+            return Structure("an MP3 whose sample rate, channels or version change")
+        missing = 1 - count.frames / self.frames
+        if missing * self.frames > 1.5 and self.size:
+            missing_bytes = 1 - (end - start) / self.size
+            if missing / 2 < missing_bytes < missing * 2:
+                return Structure(is_truncated=True)
+        if abs(missing) * self.frames > 1.5:
+            return Structure(
+                f"an MP3 of {count.frames:,} frames whose header states {self.frames:,}"
+            )
+        return Structure("an MP3 with other data between its frames" if count.has_junk else None)
+
+
+def xing_header(data: bytes, frame: Frame) -> Header | None:
+    """The Xing or Info header in the frame at the start of these bytes."""
+    is_first = frame.samples == 1152
+    side = 4 + ((17 if frame.is_mono else 32) if is_first else (9 if frame.is_mono else 17))
+    # Some encoders put it behind a checksum, others in its place.
+    for at in (side, side + 2):
+        if data[at : at + 4] in (b"Xing", b"Info"):
+            flags, first, second = struct.unpack(">III", data[at + 4 : at + 16].ljust(12, b"\0"))
+            frames = first if flags & HAS_FRAMES else None
+            size = second if frames is not None else first
+            return Header(frames, size if flags & HAS_BYTES else None)
+    return None
+
+
+def frame_sizes(data: bytes, first: Frame) -> list[int]:
+    """Sizes of the frames that lie in a piece of a file; none where one is of another kind."""
+    for found in SYNC.finditer(data):
+        sizes, at = [], found.start()
+        while (frame := frame_at(data, at)) and frame.kind == first.kind and frame.size:
+            sizes.append(frame.size)
+            at += frame.size
+        if len(sizes) > 1:
+            # The piece ends in a frame or in a header, or something else follows.
+            return sizes if at + 4 > len(data) else []
+    return []
+
+
+def walk(data: mmap | bytes, start: int, end: int, first: Frame) -> Count:
+    """Count the frames between two places."""
+    at, frames, last, changes, has_junk = start, 0, start, False, False
+    while at + 4 <= end:
+        frame = frame_at(data, at)
+        if frame and frame.size:
+            at += frame.size
+            if at <= end:
+                frames, last = frames + 1, at
+                changes = changes or frame.kind != first.kind
+            continue
+        following = _next_frame(data, at + 1, end)
+        if following is None:
+            break
+        at, has_junk = following, True
+    return Count(frames, last, changes, has_junk)
+
+
+def _next_frame(data: mmap | bytes, at: int, end: int) -> int | None:
+    """The next place where two frames of one kind follow each other."""
+    for found in SYNC.finditer(data, at, end):
+        frame = frame_at(data, found.start())
+        after = frame and frame.size and frame_at(data, found.start() + frame.size)
+        if frame and after and after.kind == frame.kind:
+            return found.start()
+    return None

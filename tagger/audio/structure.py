@@ -1,0 +1,39 @@
+"""What the headers of a file are worth, as cheap evidence of its data says."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean, pstdev
+
+MOST_READ = 1 << 18  # bytes of audio that are read as a whole; of more, only pieces are
+PIECES, PIECE = 7, 4096  # places besides the start, and bytes at each
+
+
+@dataclass(frozen=True, slots=True)
+class Structure:
+    """An ordinary file by default: its stated length is right, and a seek finds the right place.
+
+    With a `fault`, neither is so: the file has to be decoded from its start, and its samples
+    counted. If it `is_truncated`, a stated number of frames or samples, which does not depend on
+    the size of the file, says that its end is missing.
+    """
+
+    fault: str | None = None
+    is_truncated: bool = False
+
+
+def places(start: int, end: int, pieces: int = PIECES, piece: int = PIECE) -> list[int]:
+    """Offsets of pieces, equally far apart up to the end; none at the start."""
+    room = max(0, end - start - piece)
+    return [start + room * number // pieces for number in range(1, pieces + 1)]
+
+
+def agrees(stated: float, size: int, densities: Sequence[float]) -> bool:
+    """Whether so many units in `size` bytes agree with the units per byte at some places.
+
+    The mean of some places is within four standard errors of the whole.
+    """
+    mean = fmean(densities)
+    error = pstdev(densities) / (len(densities) - 1 or 1) ** 0.5
+    return abs(stated - mean * size) <= max(4 * error, 0.005 * mean) * size
