@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from tagger.audio.examine import examine
 from tagger.audio.id3 import lacks_footer
 from tagger.audio.mixing import CHANNELS, Samples, mix
 from tagger.audio.musepack import musepack_length
@@ -25,7 +26,6 @@ from tagger.audio.pyav import (
     MUSEPACK,
     TRUNCATED,
     AvSource,
-    length_header,
 )
 from tagger.errors import AudioError
 
@@ -81,10 +81,10 @@ class SoundfileSource:
             if "not a regular file" in error.error_string:
                 raise AudioError("Format not recognised") from None
             raise
-        # Without a Xing header, libsndfile returns a wrong length and no error; it ignores VBRI.
-        if self._file.format == "MP3" and length_header(path) not in (b"Xing", b"Info"):
+        # libsndfile believes every header: it returns a wrong length and no error, or stops early.
+        if length is None and (fault := examine(path, self._file.format.lower()).fault):
             self._file.close()
-            raise AudioError("an MP3 without a Xing header")
+            raise AudioError(fault)
         if self._file.format == "MP3" and lacks_footer(path):
             self._file.close()
             raise AudioError("an MP3 whose ID3 tag states a footer that it lacks")
@@ -158,7 +158,7 @@ class PydubSource:
         if length is None and format_name in MUSEPACK:
             length = musepack_length(path)
         self.length = length or int(float(seconds) * self.rate)
-        has_header = format_name == "mp3" and bool(length_header(path))
+        has_header = format_name == "mp3" and not examine(path, "mp3").fault
         self.is_stated = not is_known and (has_header or format_name not in GUESSED)
 
     def read(self, start: int, count: int) -> Samples:

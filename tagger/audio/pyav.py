@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tagger.audio.id3 import skip_id3
+from tagger.audio.examine import examine
 from tagger.audio.mixing import Samples, join, mix
 from tagger.audio.musepack import musepack_length
 from tagger.errors import AudioError, Truncated
@@ -39,10 +38,6 @@ GUESSED = BARE | {"asf", "dsf", "iff"}
 COUNTED = BARE | {"asf"}
 # FFmpeg seeks to wrong packets of these, and a packet of SV7 depends on all before it.
 MUSEPACK = {"mpc", "mpc8"}
-# In the first frame of an MP3. Xing's first flag says that the number of frames follows.
-LENGTH_HEADER = re.compile(
-    rb"(?:Xing|Info)\0\0\0[\x01\x03\x05\x07\x09\x0b\x0d\x0f]|VBRI\0", re.DOTALL
-)
 
 
 class AvSource:
@@ -94,9 +89,8 @@ class AvSource:
         self._container.close()
         self._container = open_container(self._path)
         self._rewind()
-        # An MP3 may have a header that states the length; if there is less, it was cut off.
-        has_header = self._format == "mp3" and bool(length_header(self._path))
-        self.is_stated = has_header and counted < TRUNCATED * declared
+        # Only if it was cut off, its header knows better.
+        self.is_stated = examine(self._path, self._format).is_truncated
         return declared if self.is_stated else counted
 
     def _count(self, packet: Any) -> None:
@@ -212,14 +206,6 @@ def open_container(path: Path, end: int | None = None) -> av.container.InputCont
     # Several processes decode at once, and FFmpeg would start a thread for each core.
     context.thread_count = 1
     return container
-
-
-def length_header(path: Path) -> bytes | None:
-    """The name of the header that states the length of an MP3, after its ID3v2 tags, or None."""
-    with path.open("rb") as file:
-        skip_id3(file)
-        found = LENGTH_HEADER.search(file.read(8192))
-    return found and found[0][:4]
 
 
 def _samples(frames: Iterable[AudioFrame]) -> Samples:

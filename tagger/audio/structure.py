@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, pstdev
@@ -35,5 +36,5 @@ def agrees(stated: float, size: int, densities: Sequence[float]) -> bool:
     The mean of some places is within four standard errors of the whole.
     """
     mean = fmean(densities)
-    error = pstdev(densities) / (len(densities) - 1 or 1) ** 0.5
+    error = pstdev(densities) / math.sqrt(len(densities) - 1)
     return abs(stated - mean * size) <= max(4 * error, 0.005 * mean) * size
