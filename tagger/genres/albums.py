@@ -103,8 +103,7 @@ def group_key(path: Path, tag: TagInfo, by: str) -> Key | None:
     if by not in BY:
         raise ValueError(f"by is one of {BY}, not {by!r}")
     folder = path.parent
-    # File systems change the form of letters; a side may lie in the folder of its disc.
-    while _patterns()[0].fullmatch(unicodedata.normalize("NFKC", folder.name)):
+    while is_disc(folder.name):  # a side may lie in the folder of its disc
         folder = folder.parent
     if by == "folder":
         return "folder", str(folder)
@@ -119,6 +118,12 @@ def group_key(path: Path, tag: TagInfo, by: str) -> Key | None:
     if not album:
         return "folder", str(folder)
     return ("album", artist, album) if artist else ("album in", str(folder), album)
+
+
+def is_disc(name: str) -> bool:
+    """Whether a folder with this name holds one disc of an album: "CD 2", "Disc 1 - Live"."""
+    # File systems change the form of letters.
+    return _patterns()[0].fullmatch(unicodedata.normalize("NFKC", name)) is not None
 
 
 @dataclass(slots=True)

@@ -97,13 +97,18 @@ def first_text(sources: Sequence[Source], field: str) -> str:
 
     `field` is a field of `FieldNames`.
     """
+    return next(iter(all_texts(sources, field)), "")
+
+
+def all_texts(sources: Sequence[Source], field: str) -> tuple[str, ...]:
+    """As `first_text`, but every value of that tag and name which is not empty."""
     for tags, names in sources:
         spelled = {key.casefold(): key for key in tags.keys()}  # noqa: SIM118, no mapping
         for name in getattr(names, field):
             values = texts(tags, spelled.get(name.casefold(), name))
-            if text := next(filter(None, map(str.strip, values)), ""):
-                return text
-    return ""
+            if found := tuple(filter(None, map(str.strip, values))):
+                return found
+    return ()
 
 
 def is_set(sources: Sequence[Source]) -> bool:

@@ -20,7 +20,7 @@ from tagger.genres.labels import unique_names
 from tagger.genres.provenance import FIELD
 from tagger.tags import containers, id3v2
 from tagger.tags.codepages import old_bytes
-from tagger.tags.field_names import first_text, is_set
+from tagger.tags.field_names import all_texts, first_text, is_set
 from tagger.tags.fields import NOTE, get_fields, has_tags, put_fields
 from tagger.tags.formats import Family, all_sources, load, parse_id3, read_tags, recognise
 from tagger.tags.genre_names import genres_in, outdated_fields
@@ -84,6 +84,18 @@ def _read_tag(path: Path, options: TagOptions) -> TagInfo:
             compilation=is_set(sources),
             release=first_text(sources, "release"),
         )
+
+
+def read_artists(path: Path) -> tuple[str, ...]:
+    """All values of the album artist, then those of the artist. Raises the errors of `read_tag`."""
+    try:
+        with _opened(path, "rb") as (file, media, family):
+            sources = all_sources(file, family, read_tags(file, media, family))
+            return all_texts(sources, "album_artist") + all_texts(sources, "artist")
+    except UnsupportedFormat:
+        if (shown := read_shown(path)) is None:
+            raise
+        return tuple(filter(None, (shown.album_artist, shown.artist)))
 
 
 def read_fields(path: Path) -> GenreFields:

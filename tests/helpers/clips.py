@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from training.clips.find import Clip, find_clips
+from training.clips.clip import Clip
+from training.clips.find import find_clips
 
 RATE = 16_000
 LABELS = ("noise", "tone")

@@ -21,7 +21,8 @@ from tagger.models.find import find_model
 from tagger.models.model import load_model
 from tagger.types import Failure, PredictOptions, Track
 from training import evaluate
-from training.clips.find import Clip, find_clips
+from training.clips.clip import Clip
+from training.clips.find import find_clips
 from training.clips.splits import make_split
 from training.errors import TrainingError
 from training.evaluation import measure

@@ -17,7 +17,7 @@ from helpers.runs import Job, Moment
 
 from training import finetune
 from training import train as run
-from training.clips.find import Clip
+from training.clips.clip import Clip
 from training.clips.splits import Split
 from training.errors import Diverged, TrainingError
 from training.loop.plan import ShouldStop

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from tagger.models.checkpoint import first_unusable
 from training.app.console import say
+from training.clips.clip import Clip
 from training.clips.decode import decode_clips
-from training.clips.find import Clip, find_clips, find_unlabelled
+from training.clips.find import find_clips, find_unlabelled
 from training.clips.splits import PARTS, Split, make_split
 from training.errors import TrainingError
 from training.loop.crops import Teachers

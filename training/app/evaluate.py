@@ -14,7 +14,8 @@ from tagger.models.model import GenreModel, load_model
 from tagger.report.escape import printable
 from tagger.types import PredictOptions
 from training.app.console import say
-from training.clips.find import Clip, find_clips
+from training.clips.clip import Clip
+from training.clips.find import find_clips
 from training.clips.leakage import leakage_warning
 from training.clips.splits import make_split
 from training.errors import TrainingError

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from tagger.audio.isolated import read_windows
 from tagger.audio.windows import CHUNK_WINDOWS, WindowPlan, place_windows
 from tagger.errors import AudioError
-from training.clips.find import Clip
+from training.clips.clip import Clip
 
 KEPT_SECONDS = 60.0  # of a file; GTZAN's have 30
 SEGMENT_WINDOWS = 3  # long enough for crops to start in many places

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from tagger.files.ignore import is_system_folder
 from tagger.files.scan import SUFFIXES
 from training.clips.archives import ARCHIVE_SUFFIXES, is_archive, unpack
+from training.clips.clip import Clip
 from training.clips.tables import read_table
 from training.errors import TrainingError
 
@@ -18,20 +19,6 @@ PATH = ("path", "file")  # names of a CSV's columns, the preferred one first
 LABEL = ("label", "genre")
 CLIP = ("file", "name", "path")  # names of the column that identifies a clip in a CSV of artists
 ARTIST = ("artist",)
-
-
-@dataclass(frozen=True, slots=True)
-class Clip:
-    """One labelled file; no two clips share both label and name.
-
-    The name is the file's without suffix or, for a deeper file, its path below the folder of the
-    label. `artist` is empty if unknown.
-    """
-
-    path: Path
-    label: str  # "blues"
-    name: str  # "blues.00000", "Muddy Waters/Folk Singer/01"
-    artist: str = ""
 
 
 def find_clips(source: Path, artists: Path | None = None) -> list[Clip]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tagger.models.checkpoint import ModelInfo
-from training.clips.find import Clip
+from training.clips.clip import Clip
 from training.clips.splits import PARTS, SPLITS, make_split
 from training.errors import TrainingError
 from training.options import Draw

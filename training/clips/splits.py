@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 
-from training.clips.find import Clip
+from training.clips.clip import Clip
 from training.errors import TrainingError
 from training.options import DRAW, Draw
 

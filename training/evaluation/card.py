@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tagger.report.escape import printable
-from training.clips.find import Clip
+from training.clips.clip import Clip
 from training.evaluation.metrics import Metrics, describe
 
 TEMPLATE = """---

@@ -13,7 +13,7 @@ from tagger.audio.pool import DecoderPool
 from tagger.inference.predict import average_windows, choose_workers, score_tracks
 from tagger.models.model import GenreModel
 from tagger.types import Failure, PredictOptions, Track
-from training.clips.find import Clip
+from training.clips.clip import Clip
 from training.clips.labels import LabelMatch, match_labels
 from training.errors import TrainingError
 from training.evaluation.calibration import SMALLEST, without_temperature

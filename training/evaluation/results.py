@@ -11,7 +11,7 @@ from typing import Any
 from tagger.models.find import find_model
 from tagger.models.model import GenreModel, load_model
 from tagger.types import PredictOptions
-from training.clips.find import Clip
+from training.clips.clip import Clip
 from training.clips.splits import Split
 from training.evaluation.calibration import fit_temperature
 from training.evaluation.measure import PredictedClip, predict_clips

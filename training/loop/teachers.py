@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from training.clips.find import Clip
+from training.clips.clip import Clip
 from training.errors import TrainingError
 
 FRAME_SECONDS = 0.96  # YAMNet's frame

@@ -11,8 +11,9 @@ import soundfile
 from helpers.clips import RATE, write_clips
 
 from tagger.audio.windows import WindowPlan
+from training.clips.clip import Clip
 from training.clips.decode import DecodedClip, decode_clip, decode_clips
-from training.clips.find import Clip, find_clips
+from training.clips.find import find_clips
 
 SECOND = WindowPlan(RATE, RATE)
 

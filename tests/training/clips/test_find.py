@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from training.clips import find
-from training.clips.find import Clip, find_clips, find_unlabelled
+from training.clips.clip import Clip
+from training.clips.find import find_clips, find_unlabelled
 from training.errors import TrainingError
 
 GTZAN = DATA / "gtzan"

@@ -11,7 +11,8 @@ from helpers.command import DATA
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from training.clips.find import Clip, find_clips
+from training.clips.clip import Clip
+from training.clips.find import find_clips
 from training.clips.splits import (
     FILTERED,
     PARTS,

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tagger.audio.windows import WindowPlan
+from training.clips.clip import Clip
 from training.clips.decode import DecodedClip
-from training.clips.find import Clip
 from training.loop.crops import CropDataset, CropSource, Draws, Teachers, draw_weights
 from training.loop.features import all_windows
 from training.loop.teachers import Teacher

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from helpers.command import ROOT, environment
 
-from training.clips.find import Clip
+from training.clips.clip import Clip
 from training.loop.teachers import read_embeddings, read_soft_labels
 
 
@@ -37,7 +37,7 @@ def test_means_over_a_teacher_are_the_same_bytes_in_every_process(tmp_path: Path
     np.savez(tmp_path / "a.npz", **{name: draw.integers(0, 256, (9, 30), "u1") for name in names})
     code = f"""
 from pathlib import Path
-from training.clips.find import Clip
+from training.clips.clip import Clip
 from training.loop.teachers import read_soft_labels
 clips = [Clip(Path(), "", f"clip{{number}}") for number in range(40)]
 teacher = read_soft_labels([Path({str(tmp_path / "a.npz")!r})], clips)
