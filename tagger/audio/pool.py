@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from queue import SimpleQueue
 
-from tagger.audio.reader import Waveforms, read_windows
+from tagger.audio.reader import Placement, Waveforms, read_windows
 from tagger.audio.windows import WindowPlan
 from tagger.errors import AudioError, Crashed, TooLong
 from tagger.files.process import Child
@@ -46,14 +46,18 @@ class DecoderPool(AbstractContextManager["DecoderPool"]):
             child.close()
         self._threads.shutdown(cancel_futures=True)
 
-    def decode(self, path: Path, plan: WindowPlan, chunk: int) -> Future[Waveforms | Failure]:
+    def decode(
+        self, path: Path, plan: WindowPlan, chunk: int, placement: Placement | None = None
+    ) -> Future[Waveforms | Failure]:
         """Decode one chunk of a track's windows as soon as a process is idle."""
-        return self._threads.submit(self._decode, path, plan, chunk)
+        return self._threads.submit(self._decode, path, plan, chunk, placement)
 
-    def _decode(self, path: Path, plan: WindowPlan, chunk: int) -> Waveforms | Failure:
+    def _decode(
+        self, path: Path, plan: WindowPlan, chunk: int, placement: Placement | None
+    ) -> Waveforms | Failure:
         child = self._idle.get()
         try:
-            return child.call(self._seconds, read_windows, path, plan, chunk)
+            return child.call(self._seconds, read_windows, path, plan, chunk, placement)
         except TooLong as error:
             failure = Failure(path, f"{error} to decode (--decode-timeout allows more)")
         except Crashed as error:

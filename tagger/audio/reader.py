@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import stat
-from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -21,7 +20,7 @@ from tagger.audio.decoders import DECODERS, SettledError, Source
 from tagger.audio.id3 import skip_id3
 from tagger.audio.mixing import CHANNELS, Samples, to_mono
 from tagger.audio.pyav import TRUNCATED
-from tagger.audio.windows import AUTO, CHUNK_WINDOWS, WindowPlan, place_windows, window_chunks
+from tagger.audio.windows import CHUNK_WINDOWS, WindowPlan, place_windows, window_chunks
 from tagger.errors import AudioError, EmptyAudio, Truncated, one_line
 
 MARGIN = 0.025  # s read on both sides of a window, so that the resampler's edges fall outside it
@@ -37,30 +36,48 @@ ZEROS = 1 << 20  # bytes; a good MP3 may have fewer zeros in front of its first 
 
 
 @dataclass(frozen=True, slots=True)
+class Placement:
+    """What the first chunk of a track finds out; the others are read by it."""
+
+    decoder: str  # the first of `DECODERS` that can read the track
+    length: int  # samples of each channel, at the rate of the file
+
+
+@dataclass(frozen=True, slots=True)
 class Waveforms:
     """Windows of one track: `windows` is `(n, samples)`, float32 in [-1, 1] at the plan's rate."""
 
     windows: Samples
     total: int  # windows of the whole track; more than n where it has several chunks
     seconds: float  # decoded length of the track
+    placement: Placement
     # Decided with the first chunk: its windows are silent, and in a longer track also
     # `CHUNK_WINDOWS` windows spread over the whole track.
     is_silent: bool = False
 
 
-def read_windows(path: Path, plan: WindowPlan, chunk: int = 0) -> Waveforms:
+def read_windows(
+    path: Path, plan: WindowPlan, chunk: int = 0, placement: Placement | None = None
+) -> Waveforms:
     """Decode one chunk of the planned windows, and nothing else if the container can seek.
 
-    `chunk` counts the chunks of `window_chunks` from 0. Raises `AudioError` with the reasons of
-    all decoders if none can read the track, `OSError` if the file cannot be opened at all.
+    `chunk` counts the chunks of `window_chunks` from 0. `placement` is that of chunk 0; without it,
+    chunk 0 is decoded first. Raises `AudioError` with the reasons of all decoders if none can read
+    the track, `OSError` if the file cannot be opened at all.
     """
+    if chunk and placement is None:
+        placement = read_windows(path, plan).placement
     check_start(path)
     errors: dict[str, Exception] = {}
-    for name, opened in DECODERS.items():
+    names = [*DECODERS]
+    # Those before it could not read the first chunk.
+    for name in names[names.index(placement.decoder) :] if placement else names:
         try:
-            with closing(opened(path)) as source:
+            with closing(DECODERS[name](path, placement.length if placement else None)) as source:
                 _check_declared(source)
-                return _read_chunk(source, plan, chunk)
+                if placement:
+                    return _read_further(source, plan, chunk, placement)
+                return _read_first(source, plan, name)
         except SettledError as error:
             raise AudioError(str(error), path) from None
         except Exception as error:
@@ -96,39 +113,71 @@ def _check_declared(source: Source) -> None:
         raise SettledError(f"it declares {source.length // source.rate // 3600:,} hours")
 
 
-def _read_chunk(source: Source, plan: WindowPlan, chunk: int) -> Waveforms:
-    """Read one chunk of windows; place them again if the track ends before its stated length."""
-    declared = round(source.length * plan.rate / source.rate)
+def _read_first(source: Source, plan: WindowPlan, decoder: str) -> Waveforms:
+    """Read the first chunk; place it again if the track ends before its stated length."""
     while True:
-        length = round(source.length * plan.rate / source.rate)
-        # Windows in spread order are not placed again: they must follow those of earlier chunks.
-        is_placed = chunk > 0 and plan.count == AUTO
-        starts = place_windows(declared if is_placed else length, plan)
-        chunks = window_chunks(len(starts), plan)
-        # A last chunk has no window left if the track ends before its stated length.
-        chosen = [starts[index] for index in (chunks[chunk] if chunk < len(chunks) else ())]
-        if is_placed:
-            chosen = [start for start in chosen if start + plan.samples <= length]
+        length = _length(source, plan)
+        starts = place_windows(length, plan)
+        chosen = [starts[index] for index in window_chunks(len(starts), plan)[0]]
         try:
-            windows = [*_read_in_order(source, chosen, plan)]
-            is_silent = chunk == 0 and _is_silent(windows)
+            windows = _read_in_order(source, chosen, plan)
+            is_silent = _is_silent(windows)
             if is_silent and len(chosen) < len(starts):
                 spread = place_windows(length, replace(plan, count=CHUNK_WINDOWS))
-                is_silent = _is_silent([*_read_in_order(source, spread, plan)])
-            if chunk == 0 and source.is_stated:
+                is_silent = _is_silent(_read_in_order(source, spread, plan))
+            if source.is_stated:
                 _look_at_end(source, (max(chosen) + plan.samples) / plan.rate)
         except _EndsEarly as end:
-            if source.is_stated and end.length < TRUNCATED * source.length:
-                raise Truncated(
-                    f"truncated: nothing can be decoded after {end.length / source.rate:.1f} s "
-                    f"of the {source.length / source.rate:.1f} s it declares"
-                ) from None
-            source.length = end.length
+            _end_at(source, end.length)
         else:
-            rows = np.zeros((len(windows), plan.samples), np.float32)
-            for row, window in zip(rows, windows, strict=True):
-                row[:] = window.samples
-            return Waveforms(rows, len(starts), source.length / source.rate, is_silent)
+            placement = Placement(decoder, source.length)
+            seconds = source.length / source.rate
+            return Waveforms(_rows(windows, plan), len(starts), seconds, placement, is_silent)
+
+
+def _read_further(source: Source, plan: WindowPlan, chunk: int, placement: Placement) -> Waveforms:
+    """Read a chunk of a track whose first chunk is read.
+
+    Where the track ends before its stated length, windows that are not in it any more are left out;
+    but those of `all` are placed again, so that they cover all there is.
+    """
+    placed = place_windows(_length(source, plan), plan)
+    numbers = window_chunks(len(placed), plan)[chunk]
+    while True:
+        length = _length(source, plan)
+        starts = placed if plan.count is not None else place_windows(length, plan)
+        chosen = starts[numbers.start : numbers.stop]
+        if len(placed) > 1:
+            chosen = [start for start in chosen if start + plan.samples <= length]
+        try:
+            windows = _read_in_order(source, chosen, plan)
+        except _EndsEarly as end:
+            _end_at(source, end.length)
+        else:
+            seconds = source.length / source.rate
+            return Waveforms(_rows(windows, plan), len(placed), seconds, placement)
+
+
+def _length(source: Source, plan: WindowPlan) -> int:
+    """Samples of a track at the plan's rate."""
+    return round(source.length * plan.rate / source.rate)
+
+
+def _end_at(source: Source, length: int) -> None:
+    """Take a source for this long; raise `Truncated` if it states far more."""
+    if source.is_stated and length < TRUNCATED * source.length:
+        raise Truncated(
+            f"truncated: nothing can be decoded after {length / source.rate:.1f} s "
+            f"of the {source.length / source.rate:.1f} s it declares"
+        )
+    source.length = length
+
+
+def _rows(windows: list[_Window], plan: WindowPlan) -> Samples:
+    rows = np.zeros((len(windows), plan.samples), np.float32)
+    for row, window in zip(rows, windows, strict=True):
+        row[:] = window.samples
+    return rows
 
 
 class _Window(NamedTuple):
@@ -137,10 +186,10 @@ class _Window(NamedTuple):
     high: float
 
 
-def _read_in_order(source: Source, starts: list[int], plan: WindowPlan) -> Iterator[_Window]:
+def _read_in_order(source: Source, starts: list[int], plan: WindowPlan) -> list[_Window]:
     """The windows at `starts`, read from front to back, since some containers cannot seek back."""
     read = {start: _read_window(source, start, plan) for start in sorted(starts)}
-    return map(read.__getitem__, starts)
+    return [read[start] for start in starts]
 
 
 def _look_at_end(source: Source, decoded: float) -> None:

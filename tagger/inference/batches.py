@@ -89,7 +89,8 @@ class WindowDataset(IterableDataset[Window]):
                 return
             pending, number = chunk
             path, plan = pending.track.path, self._schedule.plan
-            self._requests.append((pending, self._pool.decode(path, plan, number)))
+            future = self._pool.decode(path, plan, number, pending.placement)
+            self._requests.append((pending, future))
 
 
 def load_batches(

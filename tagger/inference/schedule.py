@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from tagger.audio.reader import Waveforms
+from tagger.audio.reader import Placement, Waveforms
 from tagger.audio.windows import AUTO, WindowPlan, window_chunks
 from tagger.inference.stopping import is_settled
 from tagger.types import Failure, Track
@@ -23,6 +23,7 @@ class PendingTrack:
 
     index: int  # of the track, in the order in which the tracks were given
     track: Track
+    placement: Placement | None = None  # known from its first chunk
     total: int = 0  # windows that the plan places in it
     seconds: float = 0  # decoded length of the track
     is_silent: bool = False  # the whole track
@@ -84,7 +85,8 @@ class Schedule:
             self._finish(pending)
             return
         if not pending.decoded:
-            pending.total, pending.is_silent = result.total, result.is_silent
+            pending.placement, pending.total = result.placement, result.total
+            pending.is_silent = result.is_silent
         pending.decoded += 1
         pending.seconds = result.seconds
         pending.unscored += len(result.windows)

@@ -434,7 +434,7 @@ def test_whatever_a_decoder_raises_is_an_audio_error(where, error, message, tmp_
     class Broken:
         rate, channels, length, is_stated = 16_000, 1, 16_000, True
 
-        def __init__(self, path: Path) -> None:
+        def __init__(self, path: Path, length: int | None = None) -> None:
             fail("open")
 
         def read(self, start: int, count: int) -> np.ndarray:

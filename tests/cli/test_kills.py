@@ -27,7 +27,7 @@ from helpers.command import ROOT, Run
 from helpers.forks import fork_server
 
 from tagger.app.predict import predict
-from tagger.audio.reader import Waveforms, read_windows
+from tagger.audio.reader import Placement, Waveforms, read_windows
 from tagger.audio.windows import WindowPlan
 from tagger.cli.tag import main as tag_genres
 from tagger.types import Failure, Prediction, PredictOptions
@@ -232,13 +232,13 @@ def test_harm_that_a_decoder_does_costs_one_row(
     assert rounded(results) == [one, HARM[harm], three, five, HARM[harm], seven]
 
 
-def killed_once(path: Path, plan: WindowPlan, part: int = 0) -> Waveforms:
+def killed_once(path: Path, plan: WindowPlan, part: int, placement: Placement | None) -> Waveforms:
     """As the real one, but the process is killed when it reads a track for the first time."""
     marker = path.with_suffix(".killed")
     if not marker.exists():
         marker.touch()
         os.kill(os.getpid(), signal.SIGKILL)
-    return read_windows(path, plan, part)
+    return read_windows(path, plan, part, placement)
 
 
 def test_a_decoder_that_is_killed_once_for_each_track_costs_nothing(
@@ -250,10 +250,12 @@ def test_a_decoder_that_is_killed_once_for_each_track_costs_nothing(
     assert all(path.with_suffix(".killed").exists() for path in neighbours)
 
 
-def stopped_at_three(path: Path, plan: WindowPlan, part: int = 0) -> Waveforms:
+def stopped_at_three(
+    path: Path, plan: WindowPlan, part: int, placement: Placement | None
+) -> Waveforms:
     if path.stem == "3":
         os.kill(os.getpid(), signal.SIGSTOP)
-    return read_windows(path, plan, part)
+    return read_windows(path, plan, part, placement)
 
 
 def test_a_decoder_that_is_stopped_costs_the_row_that_it_was_at(

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from tagger.audio import reader
-from tagger.audio.reader import Waveforms
+from tagger.audio.reader import Placement, Waveforms
 from tagger.audio.windows import WindowPlan
 from tagger.errors import AudioError
 
@@ -113,21 +113,25 @@ def once(file: str, function: str) -> str:
     return "survived"
 
 
-def read_windows(path: Path, plan: WindowPlan, chunk: int = 0) -> Waveforms:
+def read_windows(
+    path: Path, plan: WindowPlan, chunk: int, placement: Placement | None
+) -> Waveforms:
     """As the real one, but a file that holds `!function` gets that function."""
     with path.open("rb") as file:
         head = file.read(40)
     if head.startswith(b"!"):
         globals()[head[1:].split()[0].decode()]()
-    return reader.read_windows(path, plan, chunk)
+    return reader.read_windows(path, plan, chunk, placement)
 
 
-def damaged_in_the_middle(path: Path, plan: WindowPlan, chunk: int = 0) -> Waveforms:
+def damaged_in_the_middle(
+    path: Path, plan: WindowPlan, chunk: int, placement: Placement | None
+) -> Waveforms:
     if chunk == 1:
         raise AudioError("damaged in the middle", path)
     if chunk > 1:
         raise AudioError("read on", path)
-    return reader.read_windows(path, plan, chunk)
+    return reader.read_windows(path, plan, chunk, placement)
 
 
 def crash_on(path: Path, *_: object) -> None:
@@ -138,11 +142,11 @@ def hang_on(path: Path, *_: object) -> None:
     hang()
 
 
-def slow_once(path: Path, plan: WindowPlan, chunk: int = 0) -> Waveforms:
+def slow_once(path: Path, plan: WindowPlan, chunk: int, placement: Placement | None) -> Waveforms:
     """Windows of a track; of one named "slow", not before somebody calls `let_go`."""
     while path.stem == "slow" and not path.with_suffix(".go").exists():
         time.sleep(0.02)
-    return reader.read_windows(path, plan, chunk)
+    return reader.read_windows(path, plan, chunk, placement)
 
 
 def let_go(path: Path) -> None:

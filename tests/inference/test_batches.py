@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tagger.audio.reader import Waveforms
+from tagger.audio.reader import Placement, Waveforms
 from tagger.audio.windows import AUTO, CHUNK_WINDOWS, WindowPlan
 from tagger.inference.batches import Batch, load_batches
 from tagger.inference.schedule import Schedule
 from tagger.types import Failure, Track
 
+PLACED = Placement("stub", 1)
 FOUR = WindowPlan(samples=2, rate=16_000, count=4)
 SOME = WindowPlan(samples=2, rate=16_000, count=AUTO)
 
@@ -33,7 +34,9 @@ class StubPool:
         self.count, self.windows, self.slow = count, windows, slow
         self.late: dict[str, Future[Waveforms | Failure]] = {}
 
-    def decode(self, path: Path, plan: WindowPlan, chunk: int) -> Future[Waveforms | Failure]:
+    def decode(
+        self, path: Path, plan: WindowPlan, chunk: int, placement: Placement | None
+    ) -> Future[Waveforms | Failure]:
         future: Future[Waveforms | Failure] = Future()
         if path.name in self.slow:
             self.late[path.name] = future
@@ -43,7 +46,7 @@ class StubPool:
 
     def result(self, path: Path) -> Waveforms | Failure:
         rows = np.full((self.windows, 2), int(path.name), np.float32)
-        return Waveforms(rows, self.windows, 1.0)
+        return Waveforms(rows, self.windows, 1.0, PLACED)
 
 
 def owners(batch: Batch) -> list[int]:
@@ -73,7 +76,7 @@ def test_a_pass_ends_where_scores_must_decide_and_the_next_goes_on():
 
     class Pool(StubPool):
         def result(self, path: Path) -> Waveforms:
-            return Waveforms(np.zeros((2, 2), np.float32), 9, 1.0)
+            return Waveforms(np.zeros((2, 2), np.float32), 9, 1.0, PLACED)
 
     loader, passes = load_batches(schedule, Pool(), 100), []
     doubtful = np.float32([[0.9, 0.1], [0.1, 0.9]])
@@ -144,9 +147,11 @@ def test_finished_tracks_are_not_kept_waiting_by_a_slow_one():
 
 def test_many_failures_do_not_wait_for_a_batch_to_fill():
     class Pool(StubPool):
-        def decode(self, path: Path, plan: WindowPlan, chunk: int) -> Future[Waveforms | Failure]:
+        def decode(
+            self, path: Path, plan: WindowPlan, chunk: int, placement: Placement | None
+        ) -> Future[Waveforms | Failure]:
             time.sleep(0.02)
-            return super().decode(path, plan, chunk)
+            return super().decode(path, plan, chunk, placement)
 
         def result(self, path: Path) -> Waveforms | Failure:
             return super().result(path) if path.name == "0" else Failure(path, "broken")
@@ -161,10 +166,12 @@ def test_chunks_of_one_track_may_come_in_any_order():
     plan, total = WindowPlan(samples=2, rate=16_000, count=None), 2 * CHUNK_WINDOWS + 5
 
     class Pool(StubPool):
-        def decode(self, path: Path, plan: WindowPlan, chunk: int) -> Future[Waveforms | Failure]:
+        def decode(
+            self, path: Path, plan: WindowPlan, chunk: int, placement: Placement | None
+        ) -> Future[Waveforms | Failure]:
             future: Future[Waveforms | Failure] = Future()
             rows = np.zeros((5 if chunk == 2 else CHUNK_WINDOWS, 2), np.float32)
-            result = Waveforms(rows, total, 1.0)
+            result = Waveforms(rows, total, 1.0, PLACED)
             if chunk == 1:
                 threading.Timer(0.3, lambda: future.set_result(result)).start()
             else:

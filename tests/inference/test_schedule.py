@@ -9,11 +9,13 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tagger.audio.reader import Waveforms
+from tagger.audio.reader import Placement, Waveforms
 from tagger.audio.windows import AUTO, CHUNK_WINDOWS, FIRST, Count, WindowPlan, window_chunks
 from tagger.inference.schedule import AT_ONCE, PendingTrack, Schedule
 from tagger.inference.stopping import is_settled
 from tagger.types import Failure, Track
+
+PLACED = Placement("stub", 40_000)
 
 
 def plan_of(count: Count) -> WindowPlan:
@@ -25,7 +27,7 @@ def tracks(count: int) -> list[Track]:
 
 
 def waveforms(count: int, total: int, *, is_silent: bool = False) -> Waveforms:
-    return Waveforms(np.zeros((count, 1), np.float32), total, 2.5, is_silent)
+    return Waveforms(np.zeros((count, 1), np.float32), total, 2.5, PLACED, is_silent)
 
 
 @settings(deadline=None)

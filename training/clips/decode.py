@@ -87,6 +87,6 @@ def _read_all(path: Path, plan: WindowPlan) -> tuple[NDArray[np.float32], float]
     read = read_windows(path, plan)
     parts = [read.windows]
     for chunk in range(1, ceil(read.total / CHUNK_WINDOWS)):
-        read = read_windows(path, plan, chunk)
+        read = read_windows(path, plan, chunk, read.placement)
         parts.append(read.windows)
     return np.concatenate(parts), read.seconds
