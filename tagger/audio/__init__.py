@@ -1,8 +1,8 @@
 """From a path to the windows of a track.
 
 `windows` places them, `decoders` and `pyav` decode, `mixing` mixes channels, `reader` tries the
-decoders in turn; `isolated` reads one track, and `pool` many, in child processes. `id3` and `extent`
-find where the audio starts and ends, `musepack` how long it is, and `examine` says whether a file is
-as long as its header says. It may use `files`, and knows nothing of tags. Start reading in
-`reader.py`.
+decoders in turn; `isolated` reads one track, and `pool` many, in child processes. `id3` and
+`extent` find where the audio starts and ends, `musepack` how long it is, and `examine` says whether
+a file is as long as its header says. It may use `files`, and knows nothing of tags. Start reading
+in `reader.py`.
 """

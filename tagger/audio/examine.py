@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from tagger.audio.flac import flac_structure
 from tagger.audio.mp3 import mp3_structure
 from tagger.audio.structure import Structure
 
-STRUCTURES: dict[str, Callable[[Path], Structure]] = {"mp3": mp3_structure}
+STRUCTURES: dict[str, Callable[[Path], Structure]] = {
+    "flac": flac_structure,
+    "mp3": mp3_structure,
+}
 
 
 def examine(path: Path, kind: str) -> Structure:
