@@ -48,8 +48,9 @@ def main(
 
     options = EvaluateOptions(
         data=clips.data, artists=clips.artists, split=clips.split, folds=clips.folds,
-        fold=clips.fold, seed=clips.seed, model=model.model, part=part, windows=windows,
-        confusion=confusion, figures=figures, device=model.device, precision=model.precision,
+        fold=clips.fold, seed=clips.seed, model=model.model, labels=model.labels, part=part,
+        windows=windows, confusion=confusion, figures=figures, device=model.device,
+        precision=model.precision,
     )  # fmt: skip
     try:
         evaluate(options)

@@ -211,8 +211,9 @@ def main(
 
     options = FinetuneOptions(
         data=clips.data, artists=clips.artists, split=clips.split, folds=clips.folds,
-        fold=clips.fold, seed=clips.seed, out=out, method=method, model=model.model, shape=shape,
-        head=head, new_head=new_head, epochs=epochs, steps=steps, batch_size=batch_size,
+        fold=clips.fold, seed=clips.seed, out=out, method=method, model=model.model,
+        labels=model.labels, shape=shape, head=head, new_head=new_head, epochs=epochs,
+        steps=steps, batch_size=batch_size,
         learning_rate=learning_rate, weight_decay=weight_decay, augment=augment, keep=keep,
         logistic_head=logistic_head, refit=refit, search=search, soft_labels=soft_labels,
         embeddings=embeddings, unlabelled=unlabelled, device=model.device,

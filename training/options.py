@@ -129,6 +129,7 @@ class EvaluateOptions(ClipOptions):
     """What to evaluate, on which clips, and where to write the metrics besides stdout."""
 
     model: str = DEFAULT_MODEL
+    labels: Path | None = None  # a file with the names of its outputs
     part: str = "valid"  # one of `training.clips.splits.PARTS`, or "all"
     windows: Count = 8  # per clip; see `tagger.audio.windows.WindowPlan`
     confusion: Path | None = None  # PNG
@@ -144,6 +145,7 @@ class FinetuneOptions(ClipOptions):
     out: Path
     method: str = "linear"
     model: str = DEFAULT_MODEL  # where training starts, except from scratch
+    labels: Path | None = None  # a file with the names of its outputs
     shape: str = "small"  # of a network from scratch
     head: str | None = None
     new_head: bool = False  # if the labels are not those of the model
@@ -197,7 +199,8 @@ def load_options(path: Path) -> FinetuneOptions:
     """Options as `FinetuneOptions.dump` wrote them. Raises `TrainingError`."""
     try:
         values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        for name in ("data", "out", "artists", "unlabelled"):
+        values.setdefault("labels", None)  # a version before this option
+        for name in ("data", "out", "artists", "unlabelled", "labels"):
             values[name] = Path(values[name]) if values[name] is not None else None
         for name in ("soft_labels", "embeddings"):
             values[name] = tuple(map(Path, values[name]))

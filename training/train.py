@@ -117,7 +117,7 @@ def make_initial_model(
         return _on_device(
             options, InitialModel(labels, network, front_end, None, (), torch.float16)
         )
-    info = find_model(options.model, say)
+    info = find_model(options.model, say, labels=options.labels)
     check_head(info, labels, options)
     learned_from = tuple(read_learned_from(info))
     if set(labels) == set(info.labels):

@@ -13,7 +13,7 @@ from tagger.genres.vocabulary import read_toml
 # The command must show what a run does to files, and where its options come from.
 COMMAND_LINE_ONLY = ("write-tags", "dry-run", "explain", "config", "from-file", "null", "force")
 # These options name a file; the first three may contain the rules instead.
-MAY_BE_FILES = ("aliases", "whitelist", "tree", "state", "log")
+MAY_BE_FILES = ("aliases", "whitelist", "tree", "labels", "state", "log")
 
 
 def default_config() -> Path:
@@ -34,8 +34,8 @@ def read_config(path: Path) -> dict[str, Any]:
 def as_options(table: Mapping[str, Any], path: Path) -> dict[str, Any]:
     """Options as click's `default_map` takes them: "min-confidence" becomes "min_confidence".
 
-    A file named by aliases, whitelist, tree or state becomes a `Path`, relative to the folder of
-    the config file, `path`. Raises `ConfigError` for options that belong on the command line.
+    A file named by one of `MAY_BE_FILES` becomes a `Path`, relative to the folder of the config
+    file, `path`. Raises `ConfigError` for options that belong on the command line.
     """
     config = {}
     for name, value in table.items():

@@ -61,18 +61,23 @@ def models_json() -> str:
 
 
 def get_model(
-    name: str, say: Callable[[str], None], *, accepted: bool, quiet: bool
+    name: str,
+    say: Callable[[str], None],
+    *,
+    labels: Path | None = None,
+    accepted: bool,
+    quiet: bool,
 ) -> Iterator[str]:
     """Download a model if necessary, check it, and describe it in lines of text.
 
-    `accepted` and `quiet` as in `hub.fetch`. Raises `CheckpointError`.
+    `labels` as in `find_model`, `accepted` and `quiet` as in `hub.fetch`. Raises `CheckpointError`.
     """
     want = hub.wanted(name)
     if want:
         if folder := cache.cached(want.repo, want.revision):
             cache.forget_damaged(folder)
         hub.fetch(want, say, accepted=accepted, quiet=quiet)
-    info = find_model(name, say, quiet=quiet)
+    info = find_model(name, say, quiet=quiet, labels=labels)
     load_network(info)  # raises for weights that are damaged or do not fit
     yield f"model:   {info.name}, {len(info.labels)} labels"
     if info.is_bundled:

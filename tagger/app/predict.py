@@ -22,10 +22,12 @@ def predict(
     paths: Path | str | Iterable[Path | str],
     *,
     model: str = DEFAULT_MODEL,
+    labels: Path | str | None = None,
     options: PredictOptions | None = None,
 ) -> list[Prediction | Failure]:
     """Predictions for files and folders, in the order of the paths; a bad track is a `Failure`.
 
+    `labels` is a file with the names of the model's outputs, for a model whose own are not genres.
     Nothing is written, and earlier runs are ignored. Raises `CheckpointError` or `DeviceError`.
     """
     from tagger.audio.pool import DecoderPool
@@ -35,7 +37,8 @@ def predict(
     given = [paths] if isinstance(paths, (str, Path)) else paths
     found = list(find_tracks(Path(path).expanduser() for path in given))
     tracks = [item for item in found if isinstance(item, Track)]
-    info = find_model(model, quiet=True)
+    names = None if labels is None else Path(labels).expanduser()
+    info = find_model(model, quiet=True, labels=names)
     workers = choose_workers(options.workers, len(tracks))
     with DecoderPool(workers, options.decode_timeout) as pool:  # it starts while the model loads
         loaded = load_model(info, options)

@@ -57,6 +57,7 @@ class TagRequest:
     paths: Sequence[Path]
     scan: ScanOptions = field(default_factory=ScanOptions)
     model: Sequence[str] = (DEFAULT_MODEL,)
+    labels: Path | None = None  # a file with the names of its outputs, see `models.names`
     write_tags: bool = False
     dry_run: bool = False
     by: str = "track"  # one of albums.BY
@@ -170,7 +171,11 @@ def _in_playlists(
 def find_models(request: TagRequest, progress: Progress) -> list[ModelInfo]:
     """The models to predict with; a model that is named twice counts once."""
     found: dict[str, ModelInfo] = {}
-    for info in (find_model(name, progress.say, quiet=progress.quiet) for name in request.model):
+    labels = request.labels
+    for info in (
+        find_model(name, progress.say, quiet=progress.quiet, labels=labels)
+        for name in request.model
+    ):
         found.setdefault(info.fingerprint, info)
     return list(found.values())
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from tagger.cli.command import Command, CommandGroup
 from tagger.cli.console import Console, exit_on_errors, print_lines
+from tagger.cli.rules import labels_option
 from tagger.report.escape import printable
 
 
@@ -28,9 +31,10 @@ def models(ctx: click.Context, as_json: bool, verbose: bool) -> None:
 
 @models.command(cls=Command)
 @click.argument("name")
+@labels_option
 @click.option("--accept-licence", is_flag=True, help="Agree to a licence for non-commercial use.")
 @click.option("--quiet", is_flag=True, help="Print no progress and no result.")
-def get(name: str, accept_licence: bool, quiet: bool) -> None:
+def get(name: str, labels: Path | None, accept_licence: bool, quiet: bool) -> None:
     """Download the model NAME into the cache, and check it.
 
     Files already in the cache are checked and kept; an interrupted download continues.
@@ -39,5 +43,5 @@ def get(name: str, accept_licence: bool, quiet: bool) -> None:
     with exit_on_errors():
         from tagger.app.models import get_model
 
-        lines = get_model(name, console.say, accepted=accept_licence, quiet=quiet)
+        lines = get_model(name, console.say, labels=labels, accepted=accept_licence, quiet=quiet)
         print_lines(() if quiet else map(printable, lines))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import click
 from click.core import ParameterSource
@@ -216,6 +217,21 @@ def rules_options(
     )
 
 
+@dataclass(frozen=True, slots=True)
+class ModelChoice:
+    """The models to predict with."""
+
+    models: tuple[str, ...]
+    labels: Path | None  # names of the outputs of the only model
+
+
+labels_option = click.option(
+    "--labels",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    metavar="FILE",
+    help="Names for the outputs of --model, if its labels are not genres (LABEL_0, 1): a text file "
+    "with one name per line in the order of the outputs, or JSON with id2label.",
+)
 model_option = click.option(
     "--model",
     type=ModelName(),
@@ -227,3 +243,19 @@ model_option = click.option(
     help="A name that `tag-genres models` lists, a folder saved by save_pretrained, or a Hugging "
     "Face hub id. If repeated, the predictions of the models are averaged.",
 )
+
+
+@option_group(model_option, labels_option)
+def model_options(*, model: tuple[str, ...], labels: Path | None) -> ModelChoice:
+    """For a command that predicts with models: it takes `ModelChoice`.
+
+    Raises click's `UsageError` for labels that belong to no one model. Those of a config file
+    belong to the model of that file, and to no other.
+    """
+    context = click.get_current_context()
+    of_labels, of_model = map(context.get_parameter_source, ("labels", "model"))
+    if labels is None or (of_labels is ParameterSource.DEFAULT_MAP and of_model is not of_labels):
+        return ModelChoice(model, None)
+    if of_model is ParameterSource.DEFAULT or len(model) != 1:
+        raise click.UsageError("--labels needs one --model, whose outputs it names")
+    return ModelChoice(model, labels)

@@ -24,7 +24,7 @@ SECTIONS = {
     ),
     "Report": "--csv --xlsx --playlists --all-probabilities",
     "Model and speed": (
-        "--model --windows --device --precision --batch-size --workers --decode-timeout"
+        "--model --labels --windows --device --precision --batch-size --workers --decode-timeout"
     ),
     "General": "--state --log --quiet --strict --verbose --config --version --help",
 }

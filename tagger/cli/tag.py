@@ -22,7 +22,7 @@ from tagger.cli.options import (
     report_options,
     scan_options,
 )
-from tagger.cli.rules import Rules, model_option, rules_options
+from tagger.cli.rules import ModelChoice, Rules, model_options, rules_options
 from tagger.cli.tag_options import tag_options
 from tagger.cli.undo import undo
 from tagger.types import PredictOptions, ScanOptions, TagOptions
@@ -60,7 +60,7 @@ EXIT_CODES = (
 @click.option("--explain", is_flag=True, help="Show how each track gets its genre; write nothing.")
 @rules_options
 @report_options
-@model_option
+@model_options
 @predict_options
 @scan_options
 @tag_options
@@ -72,13 +72,14 @@ def main(
     tags: TagOptions,
     scan: ScanOptions,
     options: PredictOptions,
+    model: ModelChoice,
     reports: ReportOptions,
     rules: Rules,
+    /,
     *,
     paths: tuple[Path, ...],
     write_tags: bool,
     explain: bool,
-    model: tuple[str, ...],
 ) -> None:
     """Predict the genre of every track under each PATH, and write it if asked.
 
@@ -96,23 +97,13 @@ def main(
         from tagger.app.tag import TagRequest, explain_library, tag_library
 
         request = TagRequest(
-            paths=paths,
-            model=model,
-            write_tags=write_tags,
-            dry_run=change.dry_run,
-            scan=scan,
-            by=rules.by,
-            only_missing=rules.only_missing,
-            skip=rules.skip,
-            csv=reports.csv,
-            xlsx=reports.xlsx,
-            playlists=reports.playlists,
-            all_probabilities=reports.all_probabilities,
-            state=change.state,
-            policy=rules.policy,
+            paths=paths, model=model.models, labels=model.labels, write_tags=write_tags,
+            dry_run=change.dry_run, scan=scan, by=rules.by, only_missing=rules.only_missing,
+            skip=rules.skip, csv=reports.csv, xlsx=reports.xlsx, playlists=reports.playlists,
+            all_probabilities=reports.all_probabilities, state=change.state, policy=rules.policy,
             options=options,
             writing=replace(change.writing, tags=tags, provenance=rules.provenance),
-        )
+        )  # fmt: skip
         if explain:
             end_explained(explain_library(request, console))
         summary = tag_library(request, console)

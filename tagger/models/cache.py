@@ -19,8 +19,8 @@ COMMIT = re.compile("[0-9a-f]{40}")
 ABSENT = ".no_exist"  # folder in which the hub's library marks files that a commit lacks
 HASH = re.compile("[0-9a-f]{40}|[0-9a-f]{64}")  # of a git blob by SHA-1, else SHA-256
 CONFIGS = ("config.json", "preprocessor_config.json")
-WHOLE, PART = "model.safetensors", re.compile(r"model-(\d{5})-of-(\d{5})\.safetensors")
-PICKLE = "pytorch_model.bin"  # the last choice, see `tagger.models.weights`
+# The weights in one file, or in parts; pickles are the last choice, see `tagger.models.weights`.
+WEIGHTS = (("model", "safetensors"), ("pytorch_model", "bin"))
 MAX_PARTS = 1000
 SPARE = 1 << 20  # bytes that must stay free on the disk
 
@@ -88,14 +88,16 @@ def _is_whole(place: Path, commit: str) -> bool:
 
 def weight_names(names: set[str]) -> list[str]:
     """Which of these files hold the weights: one, or all parts in order; [] if none do."""
-    if WHOLE in names:
-        return [WHOLE]
-    counts = {int(match[2]) for name in names if (match := PART.fullmatch(name))}
-    for count in sorted(counts):
-        parts = [f"model-{part:05}-of-{count:05}.safetensors" for part in range(1, count + 1)]
-        if count <= MAX_PARTS and parts and names.issuperset(parts):
-            return parts
-    return [PICKLE] if PICKLE in names else []
+    for stem, kind in WEIGHTS:
+        if f"{stem}.{kind}" in names:
+            return [f"{stem}.{kind}"]
+        part = re.compile(rf"{stem}-\d{{5}}-of-(\d{{5}})\.{kind}")
+        counts = {int(match[1]) for name in names if (match := part.fullmatch(name))}
+        for count in sorted(counts):
+            parts = [f"{stem}-{number:05}-of-{count:05}.{kind}" for number in range(1, count + 1)]
+            if count <= MAX_PARTS and parts and names.issuperset(parts):
+                return parts
+    return []
 
 
 def check_space(place: Path, size: int, name: str) -> None:

@@ -7,26 +7,23 @@ config of transformers can also name code to run, other files to load, and ways 
 from __future__ import annotations
 
 import hashlib
-import json
-import math
-import os
-import stat
 import sys
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from tagger.audio.windows import Count, WindowPlan
 from tagger.errors import CheckpointError
-from tagger.genres.labels import genre_columns
-from tagger.models.cache import CONFIGS, weight_names
+from tagger.genres.labels import are_independent, genre_columns
+from tagger.models.adapters import Adapter
+from tagger.models.folders import read_json, training_step
 from tagger.types import FrontEnd
 
 BUNDLED = Path(__file__).parents[1] / "checkpoints"
+LAST = ("classifier.dense.weight", "classifier.dense.4.weight")  # (labels, hidden) of either head
 CLASSIFIERS = ("ASTForAudioClassification", "ASTWithMlpHead")  # see tagger.models.heads
-CONFIG_BYTES = 16 << 20  # an AudioSet model with 527 labels has 30 kB
 # Sizes of a network, with ASTConfig's own values for those that a config leaves out.
 SIZES = {
     "hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12,
@@ -43,7 +40,10 @@ EXTRACTORS: dict[Literal["ast", "maest"], str] = {
 }  # fmt: skip
 # Far above any front end and depth in use, but too low to keep a machine busy for minutes.
 MAX_LAYERS, MAX_FRAMES, MAX_BINS, MAX_RATE = 200, 100_000, 1000, 1_000_000
+MIN_RATE = 100  # Hz, for a hop of one sample
 MAX_WHOLE = 1 << 31
+MAEST_NORM = 2.06755686098554, 1.268292820667291  # mean and std of MAEST's own extractor
+SINGLE_LABEL, MULTI_LABEL = "single_label_classification", "multi_label_classification"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,23 +51,28 @@ class ModelInfo:
     """What is known about a checkpoint from its files, before any weight is loaded."""
 
     name: str  # as the user gave it; id@commit for a hub model
-    folder: Path
+    folder: Path  # with config.json and the weights; for an adapter, that of its base
     labels: tuple[str, ...]
     front_end: FrontEnd
     multi_label: bool  # a sigmoid for each label instead of a softmax over all
     fingerprint: str  # of the contents: equal files give equal predictions, wherever they are
     architecture: str = CLASSIFIERS[0]
     temperature: float = 1.0  # logits are divided by it (Guo et al. 2017); positive
+    adapter: Adapter | None = None  # that changes the weights
 
     @property
     def is_bundled(self) -> bool:
         """Whether it is part of the package."""
-        return self.folder.parent == BUNDLED
+        return self.folder.parent == BUNDLED and self.adapter is None
 
     @property
     def short_name(self) -> str:
         """The name without its folder, since a tagged file must not reveal the user's folders."""
-        return self.folder.resolve().name if self.folder == Path(self.name) else self.name
+        folder = self.folder if self.adapter is None else self.adapter.folder
+        if folder != Path(self.name):
+            return self.name
+        real = folder.resolve()
+        return "/".join(real.parts[-2:]) if training_step(real) is not None else real.name
 
     def plan(self, count: Count) -> WindowPlan:
         """Windows that fill the model's frames exactly."""
@@ -76,57 +81,23 @@ class ModelInfo:
         return WindowPlan(front_end.window_samples, front_end.rate, count, columns)
 
 
-def read_json(path: Path, name: str) -> dict[str, Any]:
-    """The object in a file of the checkpoint `name`. Raises `CheckpointError`."""
-    try:
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode) or status.st_size > CONFIG_BYTES:
-            raise CheckpointError(
-                f"{name} has a damaged {path.name}: it is not a file of at most "
-                f"{CONFIG_BYTES >> 20} MB"
-            )
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise CheckpointError(f"{name} is not a checkpoint: {path} is missing") from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise CheckpointError(f"{name} has a damaged {path.name}: {error}") from error
-    if not isinstance(values, dict):
-        raise CheckpointError(f"{name} has a damaged {path.name}: it is not a JSON object")
-    return values
-
-
-def read_features(folder: Path, config: dict[str, Any], name: str) -> dict[str, Any]:
-    """The object in preprocessor_config.json, or AST's own values if there is no such file.
+def read_features(path: Path | None, config: dict[str, Any], name: str) -> dict[str, Any]:
+    """The object in preprocessor_config.json; {}, which means AST's own values, without the file.
 
     Hand-written training code around AST does not save one: it uses the extractor of the checkpoint
     that it started from. Raises `CheckpointError`, also if the file is missing and the features in
     the config do not have AST's size.
     """
+    if path is not None:
+        return read_json(path, name)
     usual = FrontEnd()
     sizes = tuple(config.get(key, SIZES[key]) for key in ("max_length", "num_mel_bins"))
-    path = folder / "preprocessor_config.json"
-    if sizes == (usual.frames, usual.mel_bins) and not os.path.lexists(path):
-        return {"mean": usual.mean, "std": usual.std}
-    return read_json(path, name)
-
-
-def config_files(folder: Path) -> list[Path]:
-    """The JSON files of a checkpoint that we read."""
-    return [path for name in CONFIGS if os.path.lexists(path := folder / name)]
-
-
-def weight_files(folder: Path, name: str) -> list[Path]:
-    """The file with a checkpoint's weights, or its parts in order. Raises `CheckpointError`."""
-    files = [folder / file for file in weight_names(set(os.listdir(folder)))]
-    if not files:
+    if sizes != (usual.frames, usual.mel_bins):
         raise CheckpointError(
-            f"{name} has no weights: {folder} has neither model.safetensors, in one file or in all "
-            f"its parts, nor pytorch_model.bin"
+            f"{name} cannot be used: preprocessor_config.json is missing, and its features are not "
+            "of AST's usual size; copy that file from the model that its training started from"
         )
-    for path in files:
-        if not path.is_file():
-            raise CheckpointError(f"{name} has no usable weights: {path} is not a regular file")
-    return files
+    return {}
 
 
 def classifier(config: dict[str, Any], name: str) -> str:
@@ -135,33 +106,39 @@ def classifier(config: dict[str, Any], name: str) -> str:
     for known in CLASSIFIERS:
         if isinstance(named, list) and known in named:
             return known
+    shown = ", ".join(map(str, named)) if isinstance(named, list) else str(named)
     raise CheckpointError(
         f"{name} is not an AST audio classifier (its config.json names "
-        f"{named or 'no architecture'}, not {CLASSIFIERS[0]})"
+        f"{shown[:100] or 'no architecture'}, not {CLASSIFIERS[0]})"
     )
 
 
 def front_end(features: dict[str, Any]) -> FrontEnd:
-    """The front end of preprocessor_config.json. Raises `ValueError`, `TypeError` or `KeyError`."""
-    usual = FrontEnd()
-    extractor = features.get("feature_extractor_type", EXTRACTORS[usual.kind])
+    """The front end of preprocessor_config.json. Raises `ValueError`."""
+    extractor = features.get("feature_extractor_type", EXTRACTORS["ast"])
     kind = next((kind for kind, name in EXTRACTORS.items() if name == extractor), None)
     if kind is None:
         known = " nor ".join(EXTRACTORS.values())
         raise ValueError(f"feature_extractor_type is {extractor!r}, neither {known}")
+    usual = FrontEnd()
+    mean, std = (usual.mean, usual.std) if kind == "ast" else MAEST_NORM
+    mean, std = _number(features, "mean", mean), _number(features, "std", std)
+    if std <= 0:
+        raise ValueError(f"std must be greater than 0, not {std:g}")
     is_normalised = features.get("do_normalize", True)
+    rate = _whole(features, "sampling_rate", usual.rate)
+    frames = _whole(features, "max_length", usual.frames)
+    bins = _whole(features, "num_mel_bins", usual.mel_bins)
+    if not MIN_RATE <= rate <= MAX_RATE or frames > MAX_FRAMES or bins > MAX_BINS:
+        raise ValueError(f"no front end has {frames} frames of {bins} bins at {rate} Hz")
     found = FrontEnd(
-        rate=_whole(features, "sampling_rate", usual.rate),
-        frames=_whole(features, "max_length", usual.frames),
-        mel_bins=_whole(features, "num_mel_bins", usual.mel_bins),
-        mean=float(features["mean"]) if is_normalised else 0.0,
-        std=float(features["std"]) if is_normalised else 0.5,  # the scale is 2 std
+        rate=rate,
+        frames=frames,
+        mel_bins=bins,
+        mean=mean if is_normalised else 0.0,
+        std=std if is_normalised else 0.5,  # the scale is 2 std
         kind=kind,
     )
-    if found.rate > MAX_RATE or found.frames > MAX_FRAMES or found.mel_bins > MAX_BINS:
-        raise ValueError(f"{found.frames} frames of {found.mel_bins} bins at {found.rate} Hz")
-    if not math.isfinite(found.mean) or not math.isfinite(found.std):
-        raise ValueError(f"mean and std are {found.mean} and {found.std}")
     required = {"n_fft": found.fft_size, "hop_length": found.hop_length, "log_compression": "logC"}
     for key, only in required.items():
         if features.get(key, only) != only:
@@ -169,20 +146,14 @@ def front_end(features: dict[str, Any]) -> FrontEnd:
     return found
 
 
-def labels(config: dict[str, Any]) -> tuple[str, ...]:
-    """The labels in the order of the outputs. Raises `ValueError`, `TypeError` or `KeyError`."""
-    given = config["id2label"]
-    if not isinstance(given, dict):
-        raise TypeError("id2label must be an object")
-    by_index = {int(index): str(label) for index, label in given.items()}
-    found = tuple(by_index[index] for index in range(len(by_index)))
-    if len(set(found)) < max(2, len(found)):
-        raise ValueError("id2label must name at least two labels, each once")
-    if odd := first_unusable(found):
-        raise ValueError(f"{odd!r} cannot be a label")
-    if (number := config.get("num_labels", len(found))) != len(found):
-        raise ValueError(f"num_labels is {number!r}, and id2label has {len(found)}")
-    return found
+def is_multi_label(config: dict[str, Any], labels: Sequence[str]) -> bool:
+    """Whether each label has a probability of its own, by a sigmoid. Raises `ValueError`."""
+    problem = config.get("problem_type")
+    if problem not in (None, SINGLE_LABEL, MULTI_LABEL):
+        raise ValueError(
+            f"problem_type is {problem!r}: only {SINGLE_LABEL} and {MULTI_LABEL} predict genres"
+        )
+    return are_independent(labels) if problem is None else problem == MULTI_LABEL
 
 
 def first_unusable(names: Iterable[str]) -> str | None:
@@ -208,7 +179,13 @@ def settings(config: dict[str, Any]) -> dict[str, Any]:
     if "mlp_hidden" in config:  # see tagger.models.heads
         sizes["mlp_hidden"] = _whole(config, "mlp_hidden", 1)
     if sizes["num_hidden_layers"] > MAX_LAYERS:
-        raise ValueError(f"it has {sizes['num_hidden_layers']} layers")
+        raise ValueError(
+            f"num_hidden_layers is {sizes['num_hidden_layers']}, more than {MAX_LAYERS}"
+        )
+    for key in ("hidden_dropout_prob", "attention_probs_dropout_prob"):
+        if not 0 <= _number(config, key, 0.0) <= 1:
+            raise ValueError(f"{key} must be from 0 to 1, not {config[key]!r}")
+    _number(config, "layer_norm_eps", 0.0)
     return sizes | {key: config[key] for key in OTHERS if key in config}
 
 
@@ -247,11 +224,24 @@ def _whole(values: dict[str, Any], key: str, usual: int) -> int:
     return value
 
 
-def fingerprint(files: Iterable[Path]) -> str:
-    """A hash of the contents of all files; `OSError` if one cannot be read."""
+def _number(values: dict[str, Any], key: str, usual: float) -> float:
+    value = values.get(key, usual)
+    # A comparison, since JSON allows integers that no float can hold.
+    if type(value) not in (int, float) or not abs(value) <= sys.float_info.max:
+        raise ValueError(f"{key} must be a number, not {repr(value)[:20]}")
+    return float(value)
+
+
+def fingerprint(files: Iterable[Path], names: Sequence[str] = ()) -> str:
+    """A hash of the contents of all files, and of names that replace those in the files.
+
+    Raises `OSError` if a file cannot be read.
+    """
     digest = hashlib.sha256()
     for path in files:
         with path.open("rb") as file:
             while block := file.read(1 << 20):
                 digest.update(block)
+    if names:
+        digest.update("\0".join(["labels", *names]).encode())
     return digest.hexdigest()[:16]

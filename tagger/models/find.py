@@ -3,69 +3,149 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from tagger.errors import CheckpointError
-from tagger.genres.labels import are_independent
-from tagger.models import checkpoint
+from tagger.models import checkpoint, names
+from tagger.models.adapters import Adapter, base_name, read_adapter
 from tagger.models.checkpoint import BUNDLED, ModelInfo
+from tagger.models.folders import ADAPTER, features_file, find_checkpoint, read_json, weight_files
 from tagger.models.presets import PRESETS
-from tagger.types import DEFAULT_MODEL
+from tagger.types import DEFAULT_MODEL, FrontEnd
 
-MULTI_LABEL = "multi_label_classification"
+Say = Callable[[str], None]
 
 
 def find_model(
-    name: str, say: Callable[[str], None] = lambda message: None, *, quiet: bool = False
+    name: str,
+    say: Say = lambda message: None,
+    *,
+    quiet: bool = False,
+    labels: Path | None = None,
 ) -> ModelInfo:
     """Find and check a checkpoint; a hub model is downloaded if it is not in the cache.
 
     `name` is a preset, a bundled model, a folder, a hub id, or `id@revision`; a folder with the
-    name of a preset is written `./name`. `say` gets a line before anything is downloaded; `quiet`
-    hides the progress bar. Raises `CheckpointError`, which says what to do.
+    name of a preset is written `./name`. A folder may also be that of a Trainer, or of an adapter.
+    `labels` is a file with the names of its outputs, see `names.read_names`. `say` gets a line
+    before anything is downloaded; `quiet` hides the progress bar. Raises `CheckpointError`, which
+    says what to do.
     """
-    name, folder = _find_folder(name, say, quiet)
-    config = checkpoint.read_json(folder / "config.json", name)
+    name, own = _find_folder(name, say, quiet)
+    adapter = read_adapter(own, name)
+    folder = own if adapter is None else _find_base(adapter, name, say, quiet)
+    config = read_json(folder / "config.json", name)
     architecture = checkpoint.classifier(config, name)
-    weights = checkpoint.weight_files(folder, name)
-    features = checkpoint.read_features(folder, config, name)
+    weights = [*weight_files(folder, name), *([adapter.weights] if adapter else [])]
+    features = features_file(own) or features_file(folder)
+    found = _labels(_naming(own, config, name), weights, name, labels)
     try:
-        front_end = checkpoint.front_end(features)
-        labels, temperature = checkpoint.labels(config), checkpoint.temperature(config)
         sizes = checkpoint.settings(config)
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        front_end = _front_end(features, config, sizes, name)
+        temperature = checkpoint.temperature(config)
+        multi_label = checkpoint.is_multi_label(config, found)
+        checkpoint.check_size(sizes, len(found), weights, name)
+        files = _files(folder, own, features, weights)
+        fingerprint = checkpoint.fingerprint(files, found if labels is not None else ())
+    except ValueError as error:
         raise CheckpointError(f"{name} has an unusable config: {error}") from error
+    except OSError as error:
+        raise CheckpointError(f"{name} cannot be read: {error}") from error
+    return ModelInfo(
+        name=name,
+        folder=folder,
+        labels=found,
+        front_end=front_end,
+        multi_label=multi_label,
+        fingerprint=fingerprint,
+        architecture=architecture,
+        temperature=temperature,
+        adapter=adapter,
+    )
+
+
+def _front_end(
+    path: Path | None, config: dict[str, Any], sizes: dict[str, Any], name: str
+) -> FrontEnd:
+    """The front end, which gives what the network takes. Raises `CheckpointError`, `ValueError`."""
+    front_end = checkpoint.front_end(checkpoint.read_features(path, config, name))
     frames, bins = sizes["max_length"], sizes["num_mel_bins"]
     if (front_end.frames, front_end.mel_bins) != (frames, bins):
         raise CheckpointError(
             f"{name} contradicts itself: its config expects {frames} x {bins} features, its "
             f"preprocessor_config gives {front_end.frames} x {front_end.mel_bins}"
         )
-    checkpoint.check_size(sizes, len(labels), weights, name)
+    return front_end
+
+
+def _files(folder: Path, own: Path, features: Path | None, weights: list[Path]) -> list[Path]:
+    """All files that decide on predictions; those of an adapter are in `own`."""
+    configs = {folder / "config.json": None, own / "config.json": None, features: None}
+    of_adapter = [own / ADAPTER] if own != folder else []
+    return [path for path in configs if path and path.exists()] + weights + of_adapter
+
+
+def _naming(own: Path, config: dict[str, Any], name: str) -> dict[str, Any]:
+    """The config that names the outputs: an adapter's own, if a person put one beside it."""
+    path = own / "config.json"
+    return read_json(path, name) if path.exists() else config
+
+
+def _labels(
+    config: dict[str, Any], weights: Iterable[Path], name: str, given: Path | None
+) -> tuple[str, ...]:
+    """The names of the outputs, from a file or from the config. Raises `CheckpointError`."""
+    if given is not None:
+        found, outputs = names.read_names(given), _outputs(weights) or names.stated(config)
+        if outputs not in (None, len(found)):
+            raise CheckpointError(
+                f"--labels {given} has {len(found)} names, and {name} has {outputs} outputs"
+            )
+        return found
     try:
-        fingerprint = checkpoint.fingerprint([*checkpoint.config_files(folder), *weights])
-    except OSError as error:
-        raise CheckpointError(f"{name} cannot be read: {error}") from error
-    return ModelInfo(
-        name=name,
-        folder=folder,
-        labels=labels,
-        front_end=front_end,
-        multi_label=_is_multi_label(config, labels),
-        fingerprint=fingerprint,
-        architecture=architecture,
-        temperature=temperature,
-    )
+        return names.config_names(config, partial(_outputs, weights))
+    except names.UnusableNames as error:
+        raise CheckpointError(
+            f"the labels of {name} cannot be used: {error}; {names.ADVICE}"
+        ) from error
 
 
-def _is_multi_label(config: Mapping[str, Any], labels: Sequence[str]) -> bool:
-    problem = config.get("problem_type")
-    return are_independent(labels) if problem is None else problem == MULTI_LABEL
+def _outputs(weights: Iterable[Path]) -> int | None:
+    """How many outputs the last of these files with a head has; None if no header says so."""
+    from safetensors import SafetensorError, safe_open
+
+    count = None
+    for path in weights:
+        if path.suffix != ".safetensors":
+            continue
+        try:
+            with safe_open(path, "np") as file:
+                for key in file.keys():  # noqa: SIM118 (it is no dict)
+                    if key.endswith(checkpoint.LAST):
+                        count = int(file.get_slice(key).get_shape()[0])
+        except (SafetensorError, OSError, IndexError):
+            return None  # a damaged file, for which loading it has a better message
+    return count
 
 
-def _find_folder(name: str, say: Callable[[str], None], quiet: bool) -> tuple[str, Path]:
+def _find_base(adapter: Adapter, name: str, say: Say, quiet: bool) -> Path:
+    """The folder of an adapter's base. Raises `CheckpointError`."""
+    try:
+        found, folder = _find_folder(base_name(adapter), say, quiet)
+    except CheckpointError as error:
+        raise CheckpointError(
+            f"{name} is an adapter, and its base is missing: {error}; or write its folder behind "
+            f"base_model_name_or_path in {adapter.files[0]}"
+        ) from error
+    if read_adapter(folder, found) is not None:
+        raise CheckpointError(f"{name} is an adapter whose base, {found}, is an adapter itself")
+    return folder
+
+
+def _find_folder(name: str, say: Say, quiet: bool) -> tuple[str, Path]:
     """The name of a model, with the commit of one from the hub, and its folder."""
     bundled = sorted(path.parent.name for path in BUNDLED.glob("*/config.json"))
     if name == "bundled" or name in bundled:
@@ -73,7 +153,8 @@ def _find_folder(name: str, say: Callable[[str], None], quiet: bool) -> tuple[st
         return name, BUNDLED / name
     # A preset comes first: the meaning of a name must not depend on the current folder.
     if name not in PRESETS and os.path.isdir(name):  # no error for a name too long for a path
-        return name, Path(name)
+        folder = find_checkpoint(Path(name), say)
+        return str(folder) if folder != Path(name) else name, folder
     from tagger.models import hub  # neither --help nor a run with a model on disk needs it
 
     if want := hub.wanted(name):

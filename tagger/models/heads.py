@@ -10,10 +10,11 @@ from collections.abc import Mapping
 from torch import Tensor, nn
 from transformers import ASTConfig, ASTForAudioClassification
 
+from tagger.models.checkpoint import LAST
+
 MLP_HIDDEN = 200
 MLP_DROPOUT = (0.05, 0.1)  # before each of the two linear layers
 FIRST_OF_TWO = "classifier.dense.1.weight"  # (mlp_hidden, hidden_size)
-LAST = ("classifier.dense.weight", "classifier.dense.4.weight")  # (labels, hidden) of either head
 
 
 class ASTWithMlpHead(ASTForAudioClassification):

@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tagger.errors import CheckpointError, one_line
-from tagger.models import checkpoint
+from tagger.models import checkpoint, names
+from tagger.models.adapters import Adapter
 from tagger.models.checkpoint import ModelInfo
 from tagger.models.dora import dora_alpha, fold_dora, has_dora
+from tagger.models.folders import read_json, weight_files
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,6 +27,11 @@ ALLOWED_CALLS = re.compile(
     r"collections OrderedDict|torch \w+Storage|torch\._utils _rebuild_(tensor_v2|parameter)"
 )
 MAX_PICKLE = 16 << 20  # bytes without the tensors, which are stored beside it; AST's has 20 kB
+WRAPPER = re.compile(
+    r"(?:(?<=^)|(?<=\.))(?:module|_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\."
+)
+ROOT = "audio_spectrogram_transformer."  # the body of an AST; beside it is its classifier
+INNER = ("state_dict", "model_state_dict", "model")  # where training loops keep the weights
 ADVICE = "ask for the weights as model.safetensors"
 
 
@@ -38,7 +45,7 @@ def network_config(info: ModelInfo, weights: dict[str, Tensor]) -> ASTConfig:
 
     from tagger.models import heads
 
-    sizes = checkpoint.settings(checkpoint.read_json(info.folder / "config.json", info.name))
+    sizes = checkpoint.settings(read_json(info.folder / "config.json", info.name))
     hidden = heads.mlp_hidden(weights)
     if hidden or info.architecture == heads.ASTWithMlpHead.__name__:
         sizes.setdefault("mlp_hidden", hidden or heads.MLP_HIDDEN)
@@ -48,28 +55,72 @@ def network_config(info: ModelInfo, weights: dict[str, Tensor]) -> ASTConfig:
 
 
 def read_weights(info: ModelInfo) -> dict[str, Tensor]:
-    """All tensors of a checkpoint, by their names in its files, with DoRA's factors folded in.
+    """All tensors of a checkpoint, by their names in its files without those of wrappers.
 
-    Raises `CheckpointError`, also if the head's outputs and the labels differ in number.
+    DoRA's factors are folded in, and an adapter is merged. Raises `CheckpointError`, also if the
+    head's outputs and the labels differ in number.
     """
-    from safetensors.torch import load_file
-
     from tagger.models.heads import outputs
 
-    config = checkpoint.read_json(info.folder / "config.json", info.name)
-    weights: dict[str, Tensor] = {}
+    config = read_json(info.folder / "config.json", info.name)
     with _named(info.name):
-        for path in checkpoint.weight_files(info.folder, info.name):
-            weights |= load_file(path) if path.suffix == ".safetensors" else _read_pickle(path)
+        weights = plain_names(_load(weight_files(info.folder, info.name)))
         if has_dora(weights):
             weights = fold_dora(weights, dora_alpha(config))
+        if info.adapter is not None:
+            return _with_adapter(info, info.adapter, weights)
         found = outputs(weights)
-    if found not in (None, len(info.labels)):
+    if found not in (None, count := len(info.labels)):
+        source = "its config" if names.stated(config) == count else "--labels"
         raise CheckpointError(
-            f"{info.name} contradicts itself: its head has {found} outputs, its config "
-            f"{len(info.labels)} labels"
+            f"{info.name} contradicts itself: its head has {found} outputs, {source} {count} labels"
         )
     return weights
+
+
+def _with_adapter(
+    info: ModelInfo, adapter: Adapter, weights: dict[str, Tensor]
+) -> dict[str, Tensor]:
+    """The weights of an adapter's base with the adapter merged into them."""
+    from tagger.models.heads import classifier_class
+    from tagger.models.lora import merge_adapter, new_name, split_adapter
+
+    factors, replaced = split_adapter(_load([adapter.weights]))
+    weights = {new_name(name): tensor for name, tensor in weights.items()} | replaced
+    config = network_config(info, weights)
+    network, misfits = build_network(classifier_class(config), config, weights)
+    if misfits:
+        raise CheckpointError(
+            f"{info.name} does not fit its base, {adapter.base}, or its labels; {misfits}"
+        )
+    return merge_adapter(network, adapter, factors, info.name)
+
+
+def _load(files: list[Path]) -> dict[str, Tensor]:
+    from safetensors.torch import load_file
+
+    weights: dict[str, Tensor] = {}
+    for path in files:
+        weights |= load_file(path) if path.suffix == ".safetensors" else _read_pickle(path)
+    return weights
+
+
+def plain_names(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The weights by their names in an AST, without the names of what the AST was wrapped in.
+
+    DataParallel and averages of weights add "module.", torch.compile "_orig_mod.", peft
+    "base_model.model.", and Lightning the name of an attribute, such as "model.". Raises
+    `ValueError` for weights of two networks, and for LoRA without the config of its adapter.
+    """
+    inner = {WRAPPER.sub("", name): name for name in weights if name != "n_averaged"}
+    if len(inner) + ("n_averaged" in weights) < len(weights):
+        raise ValueError("the weights hold several networks under different wrappers")
+    prefixes = {name.partition(ROOT)[0] for name in inner if ROOT in name}
+    if len(prefixes) > 1:
+        shown = " and ".join(repr(prefix) for prefix in sorted(prefixes)[:2])
+        raise ValueError(f"the weights hold several networks, under {shown}; save one of them")
+    prefix = next(iter(prefixes), "")
+    return {name.removeprefix(prefix): weights[stored] for name, stored in inner.items()}
 
 
 def load_network(info: ModelInfo) -> ASTForAudioClassification:
@@ -151,6 +202,9 @@ def _read_pickle(path: Path) -> dict[str, Tensor]:
 
     _check_pickle(path)
     weights = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    if isinstance(weights, dict):
+        inner = (weights.get(key) for key in INNER)
+        weights = next((value for value in inner if isinstance(value, dict)), weights)
     if not isinstance(weights, dict) or not all(
         isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in weights.items()
     ):

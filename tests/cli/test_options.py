@@ -67,6 +67,10 @@ CASES: dict[str, dict[str, tuple[list[str], dict[str, Any]]]] = {
         "playlists": (["--playlists", "lists"], {"playlists": Path("lists")}),
         "all_probabilities": (["--all-probabilities"], {"all_probabilities": True}),
         "model": (["--model", "a", "--model", "b"], {"model": ("a", "b")}),
+        "labels": (
+            ["--model", "a", "--labels", "list.txt"],
+            {"model": ("a",), "labels": Path("list.txt")},
+        ),
         "windows": (["--windows", "5"], {"options.windows": 5}),
         "device": (["--device", "cpu"], {"options.device": "cpu"}),
         "precision": (["--precision", "float16"], {"options.precision": "float16"}),
@@ -114,6 +118,7 @@ CASES: dict[str, dict[str, tuple[list[str], dict[str, Any]]]] = {
     },
     "get": {
         "name": (["ast"], {"name": "ast"}),
+        "labels": (["--labels", "list.txt"], {"labels": Path("list.txt")}),
         "accept_licence": (["--accept-licence"], {"accepted": True}),
         "quiet": (["--quiet"], {"quiet": True, "console.quiet": True}),
     },

@@ -269,7 +269,7 @@ def changed(change: Callable[[OrderedDict[str, Tensor]], object]) -> Callable[[P
             changed(lambda state: state | {"x": torch.zeros(1).expand(1 << 20, 1 << 20)}),
             "larger than the file",
         ),
-        (changed(lambda state: {"state_dict": state}), "more than named tensors"),
+        (changed(lambda state: {"state_dict": state | {"x": 1}}), "more than named tensors"),
         (changed(lambda state: state | {"epoch": 7}), "more than named tensors"),
         (changed(lambda state: {5: torch.zeros(5)} | state), "more than named tensors"),
         (changed(lambda state: [*state.values()]), "more than named tensors"),
@@ -344,7 +344,7 @@ def test_weights_that_do_not_fit_are_refused(
 
 ALPHA, RANK = 4.247, 2
 WIDTH, INNER = SIZES["hidden_size"], SIZES["intermediate_size"]
-LABELS = [f"label {number}" for number in range(10)]
+LABELS = [f"genre {chr(97 + number)}" for number in range(10)]
 
 
 @dataclass(frozen=True)
@@ -610,7 +610,7 @@ def test_a_key_that_would_be_hashed_for_ever_is_refused(folder: Path) -> None:
 def test_labels_without_a_head_take_no_memory(folder: Path) -> None:
     weights = load_file(folder / "model.safetensors")
     write(folder, {n: w for n, w in weights.items() if "classifier.dense" not in n}, "safetensors")
-    labels = {str(index): f"{index:x}" for index in range(50_000)}
+    labels = {str(index): f"x{index:x}" for index in range(50_000)}
     edit(folder, id2label=labels, label2id={}, mlp_hidden=3000)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     refused(folder, "too few")

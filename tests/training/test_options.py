@@ -44,6 +44,7 @@ CASES: dict[str, dict[str, tuple[list[str], object]]] = {
         "out": (["--out", "elsewhere"], Path("elsewhere")),
         "method": (["--method", "dora"], "dora"),
         "model": (["--model", "maest"], "maest"),
+        "labels": (["--labels", "other.csv"], Path("other.csv")),
         "shape": (["--shape", "tiny"], "tiny"),
         "head": (["--head", "mlp"], "mlp"),
         "new_head": (["--new-head"], True),
@@ -63,6 +64,7 @@ CASES: dict[str, dict[str, tuple[list[str], object]]] = {
     "evaluate": {
         **CLIPS,
         "model": (["--model", "maest"], "maest"),
+        "labels": (["--labels", "other.csv"], Path("other.csv")),
         "part": (["--part", "test"], "test"),
         "windows": (["--windows", "all"], None),
         "confusion": (["--confusion", "matrix.png"], Path("matrix.png")),

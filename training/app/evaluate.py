@@ -31,7 +31,7 @@ def evaluate(options: EvaluateOptions) -> None:
     clips, note = choose_clips(every, options)
     if not clips:
         raise TrainingError(f"{options.data} has no clip of the {options.part} part")
-    info = find_model(options.model, say)
+    info = find_model(options.model, say, labels=options.labels)
     warning = leakage_warning(info, every, clips, options.draw)
     if warning:
         say(warning)

@@ -10,6 +10,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 import click
 
 from tagger.cli.command import option_group
+from tagger.cli.rules import labels_option
 from tagger.types import DEVICES, PRECISIONS
 from training.clips.splits import SPLIT_HELP, SPLITS
 from training.options import ClipOptions, EvaluateOptions, FinetuneOptions
@@ -74,6 +75,7 @@ class ModelOptions:
     """A model, and how it is run."""
 
     model: str
+    labels: Path | None
     device: str
     precision: str
 
@@ -88,6 +90,7 @@ def model_options(
 
     @option_group(
         click.option("--model", default=defaults.model, help=model_help),
+        labels_option,
         click.option(
             "--device",
             type=click.Choice(DEVICES),
@@ -101,7 +104,7 @@ def model_options(
             help=f"Number format to {verb} in; auto uses bfloat16 where it is fast.",
         ),
     )
-    def build(*, model: str, device: str, precision: str) -> ModelOptions:
-        return ModelOptions(model, device, precision)
+    def build(*, model: str, labels: Path | None, device: str, precision: str) -> ModelOptions:
+        return ModelOptions(model, labels, device, precision)
 
     return build

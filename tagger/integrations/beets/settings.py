@@ -13,24 +13,25 @@ from tagger.app.tag import TagRequest
 from tagger.cli.command import Command
 from tagger.cli.config import defaults_for
 from tagger.cli.options import predict_options, state_option
-from tagger.cli.rules import Rules, model_option, rules_options
+from tagger.cli.rules import ModelChoice, Rules, model_options, rules_options
 from tagger.errors import ConfigError
 from tagger.types import PredictOptions, WriteOptions
 
 
 @click.command(cls=Command, add_help_option=False)
 @rules_options
-@model_option
+@model_options
 @predict_options
 @state_option
 def settings(
-    options: PredictOptions, rules: Rules, *, model: tuple[str, ...], state: Path | None
+    options: PredictOptions, model: ModelChoice, rules: Rules, /, *, state: Path | None
 ) -> TagRequest:
     """The request that these options describe; nothing is done."""
     rules.check()
     return TagRequest(
         paths=(),
-        model=model,
+        model=model.models,
+        labels=model.labels,
         by=rules.by,
         only_missing=rules.only_missing,
         skip=rules.skip,
