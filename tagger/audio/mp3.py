@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, NamedTuple
 
 from tagger.audio.extent import read_at, skip_back, skip_front
-from tagger.audio.mpeg import SYNC, Frame, first_frame, frame_at
+from tagger.audio.mpeg import SYNC, Frame, first_frame, frame_at, is_free_format
 from tagger.audio.structure import MOST_READ, PIECE, Structure, agrees, places
 
 HEAD = 1 << 16  # bytes in which the first frame is searched for
@@ -41,6 +41,9 @@ def mp3_structure(path: Path) -> Structure:
         size = file.seek(0, 2)
         start = skip_front(file, size, blanks=True)
         head = read_at(file, start, 8192)
+        # Only libsndfile reads free format. All frames are of one size then: so is the file's.
+        if is_free_format(head):
+            return Structure()
         at = first_frame(head)
         if at is None:
             head = read_at(file, start, HEAD)

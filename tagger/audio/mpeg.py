@@ -70,3 +70,18 @@ def first_frame(data: bytes) -> int | None:
             if after and after.kind == frame.kind:
                 return found.start()
     return None
+
+
+def is_free_format(data: bytes) -> bool:
+    """Whether there are three frames of one size which their headers do not state."""
+    at = next((found.start() for found in SYNC.finditer(data) if frame_at(data, found.start())), 0)
+    first = frame_at(data, at)
+    if not first or first.size:
+        return False
+    alike = [
+        found.start() - at
+        for found in SYNC.finditer(data, at)
+        if frame_at(data, found.start()) == first
+    ]
+    # Padding makes a frame a byte longer; four in the first layer.
+    return any(abs(place - 2 * alike[1]) <= 4 for place in alike[2:])
