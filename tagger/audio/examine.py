@@ -7,11 +7,13 @@ from pathlib import Path
 
 from tagger.audio.flac import flac_structure
 from tagger.audio.mp3 import mp3_structure
+from tagger.audio.ogg import ogg_structure
 from tagger.audio.structure import Structure
 
 STRUCTURES: dict[str, Callable[[Path], Structure]] = {
     "flac": flac_structure,
     "mp3": mp3_structure,
+    "ogg": ogg_structure,
 }
 
 
