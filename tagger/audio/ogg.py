@@ -54,10 +54,10 @@ def ogg_structure(path: Path) -> Structure:
             return Structure("an Ogg whose time stamps do not start at 0")
         if end - start > MOST_READ:
             some = [*_some_pages(file, start, end), *_last_pages(file, start, end)]
-            if not stream.fault([front[0], *some]) and _is_even([front[0], *some]):
+            if not stream.fault([front[0], *some], are_all=False) and _is_even([front[0], *some]):
                 return Structure()
         with mmap(file.fileno(), 0, access=ACCESS_READ) as data:
-            return Structure(stream.fault([*_all_pages(data, start, end)]))
+            return Structure(stream.fault([*_all_pages(data, start, end)], are_all=True))
 
 
 class Stream(NamedTuple):
@@ -71,7 +71,7 @@ class Stream(NamedTuple):
         """Whether its packets have fewer samples than those of any other codec may have."""
         return self.most < 5_760
 
-    def fault(self, pages: list[Page]) -> str | None:
+    def fault(self, pages: list[Page], *, are_all: bool) -> str | None:
         """What is irregular about some pages in their order, or about all."""
         if any(page.serial != self.serial or page.begins for page in pages[1:]):
             return "an Ogg of several chained streams"
@@ -83,9 +83,9 @@ class Stream(NamedTuple):
         for earlier, later in pairwise(pages):
             if later.number <= earlier.number:
                 return "an Ogg whose pages begin anew"
-            if earlier.end == later.offset and later.number != earlier.number + 1:
+            if later.number != earlier.number + 1 and (are_all or earlier.end == later.offset):
                 return "an Ogg that lacks pages"
-            if earlier.end != later.offset and later.number == earlier.number + 1:
+            if earlier.end != later.offset and (are_all or later.number == earlier.number + 1):
                 return "an Ogg with other data between its pages"
         for earlier, later in pairwise(audio):
             if later.position < earlier.position:
