@@ -15,7 +15,7 @@ from tagger.cli.command import Command
 from tagger.cli.values import window_count
 from tagger.errors import TaggerError
 from training.app.shared_options import ModelOptions, clip_options, model_options
-from training.clips.splits import PARTS
+from training.clips.split import PARTS
 from training.options import ClipOptions, EvaluateOptions
 
 OUTPUT = click.Path(dir_okay=False, path_type=Path)

@@ -105,6 +105,11 @@ WHAT = "; ".join(f"{name}: {method.what}" for name, method in METHODS.items())
 @click.command(cls=Command, context_settings={"show_default": True})
 @clip_options(needs_data=False, seed_help="Seed of the weights, the crops and the split.")
 @click.option(
+    "--labels-ok",
+    is_flag=True,
+    help="Train on labels that are probably no genres, such as test, CD2 or 1999.",
+)
+@click.option(
     "--teacher",
     "soft_labels",
     type=FILE,
@@ -199,25 +204,24 @@ WHAT = "; ".join(f"{name}: {method.what}" for name, method in METHODS.items())
 @click.option("--resume", is_flag=True, help="Continue the unfinished run in --out.")
 @click.pass_context
 def main(
-    context: click.Context, model: ModelOptions, clips: ClipOptions, /, *, out: Path, method: str,
-    shape: str, head: str | None, new_head: bool, epochs: float | None, steps: int | None,
-    batch_size: int | None, learning_rate: float | None, weight_decay: float | None,
-    augment: tuple[str, ...] | None, keep: str, logistic_head: bool, refit: bool, search: int,
-    soft_labels: tuple[Path, ...], embeddings: tuple[Path, ...], unlabelled: Path | None,
-    resume: bool,
+    context: click.Context, model: ModelOptions, clips: ClipOptions, /, *, labels_ok: bool,
+    out: Path, method: str, shape: str, head: str | None, new_head: bool, epochs: float | None,
+    steps: int | None, batch_size: int | None, learning_rate: float | None,
+    weight_decay: float | None, augment: tuple[str, ...] | None, keep: str, logistic_head: bool,
+    refit: bool, search: int, soft_labels: tuple[Path, ...], embeddings: tuple[Path, ...],
+    unlabelled: Path | None, resume: bool,
 ) -> None:  # fmt: skip
     """Train an AST genre classifier on labelled music."""
     from training.app.finetune import finetune  # torch takes seconds to import, --help must not
 
     options = FinetuneOptions(
         data=clips.data, artists=clips.artists, split=clips.split, folds=clips.folds,
-        fold=clips.fold, seed=clips.seed, out=out, method=method, model=model.model,
-        labels=model.labels, shape=shape, head=head, new_head=new_head, epochs=epochs,
-        steps=steps, batch_size=batch_size,
-        learning_rate=learning_rate, weight_decay=weight_decay, augment=augment, keep=keep,
-        logistic_head=logistic_head, refit=refit, search=search, soft_labels=soft_labels,
-        embeddings=embeddings, unlabelled=unlabelled, device=model.device,
-        precision=model.precision,
+        fold=clips.fold, seed=clips.seed, out=out, labels_ok=labels_ok, method=method,
+        model=model.model, labels=model.labels, shape=shape, head=head, new_head=new_head,
+        epochs=epochs, steps=steps, batch_size=batch_size, learning_rate=learning_rate,
+        weight_decay=weight_decay, augment=augment, keep=keep, logistic_head=logistic_head,
+        refit=refit, search=search, soft_labels=soft_labels, embeddings=embeddings,
+        unlabelled=unlabelled, device=model.device, precision=model.precision,
     )  # fmt: skip
     try:
         if resume:

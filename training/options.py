@@ -100,8 +100,8 @@ class Draw:
     """The numbers that decide a split, besides its name."""
 
     seed: int = 0  # `filtered` ignores it
-    folds: int = 5  # only for `kfold`, like `fold`
-    fold: int = 0  # counted from 0
+    folds: int = 5  # only for `kfold`
+    fold: int = 0  # counted from 0; for `kfold`, and for folds that the data states
 
 
 DRAW = Draw()
@@ -113,7 +113,7 @@ class ClipOptions:
 
     data: Path
     artists: Path | None = None
-    split: str = "filtered"  # one of `training.clips.splits.SPLITS`
+    split: str = "auto"  # one of `training.clips.splits.SPLITS`
     folds: int = DRAW.folds
     fold: int = DRAW.fold
     seed: int = DRAW.seed
@@ -143,6 +143,7 @@ class FinetuneOptions(ClipOptions):
     """Everything that decides the outcome of a run. None means the method's own default."""
 
     out: Path
+    labels_ok: bool = False  # train on labels that are probably no genres
     method: str = "linear"
     model: str = DEFAULT_MODEL  # where training starts, except from scratch
     labels: Path | None = None  # a file with the names of its outputs

@@ -18,7 +18,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.trial import FrozenTrial, TrialState
 
 from tagger.errors import first_line
-from training.clips.splits import Split
+from training.clips.split import Split
 from training.errors import Diverged, TrainingError
 from training.loop.plan import ShouldStop
 from training.options import (

@@ -42,6 +42,14 @@ def write_clips(folder: Path, per_label: int = 4, seconds: float = 1.5) -> Path:
     return folder
 
 
+def write_noise(path: Path, seed: int, seconds: float = 1.5) -> Path:
+    """A file of noise; each seed makes another recording."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    noise = np.random.default_rng(100 + seed).normal(0, 0.1, round(seconds * RATE))
+    soundfile.write(path, noise, RATE)
+    return path
+
+
 def all_of_gtzan() -> list[Clip]:
     """Clips named as GTZAN's, of which no file exists."""
     return [

@@ -41,6 +41,7 @@ CASES: dict[str, dict[str, tuple[list[str], object]]] = {
         "soft_labels": (["--teacher", "soft.npz"], (Path("soft.npz"),)),
         "embeddings": (["--teacher-embedding", "embedding.npz"], (Path("embedding.npz"),)),
         "unlabelled": (["--unlabelled", "music"], Path("music")),
+        "labels_ok": (["--labels-ok"], True),
         "out": (["--out", "elsewhere"], Path("elsewhere")),
         "method": (["--method", "dora"], "dora"),
         "model": (["--model", "maest"], "maest"),

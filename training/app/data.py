@@ -8,25 +8,52 @@ from pathlib import Path
 
 from tagger.models.checkpoint import first_unusable
 from training.app.console import say
+from training.clips.artists import read_tags
 from training.clips.clip import Clip
 from training.clips.decode import decode_clips
-from training.clips.find import find_clips, find_unlabelled
-from training.clips.splits import PARTS, Split, make_split
+from training.clips.doubts import doubts
+from training.clips.find import find_clips, find_unlabelled, name_artists
+from training.clips.split import PARTS, Split
+from training.clips.splits import make_split
 from training.errors import TrainingError
 from training.loop.crops import Teachers
 from training.loop.teachers import read_embeddings, read_soft_labels
-from training.options import FinetuneOptions
+from training.options import ClipOptions, FinetuneOptions
 from training.train import InitialModel, TrainingData
 
 
+def labelled_clips(options: ClipOptions) -> list[Clip]:
+    """The clips of the options, with what the tags of the files say. Raises `TrainingError`."""
+    clips = read_tags(find_clips(options.data, say=say))
+    return name_artists(clips, options.artists) if options.artists is not None else clips
+
+
 def choose_clips(options: FinetuneOptions) -> Split:
-    """The split of the clips, reported in one line."""
-    clips = find_clips(options.data, options.artists)
+    """The split of the clips, reported in a few lines.
+
+    Raises `TrainingError` if labels are probably no genres, unless the options accept them.
+    """
+    clips = labelled_clips(options)
+    counts = Counter(clip.label for clip in clips)
+    shown = ", ".join(f"{label} {count}" for label, count in sorted(counts.items()))
+    say(f"{len(counts)} labels: {shown}")
+    if not options.labels_ok and (why := doubts(clips)):
+        raise TrainingError(
+            f"{why}: is each folder in {options.data} a genre? Rename or move what is none, give "
+            "the folder that holds the genres, or add --labels-ok to train on these labels"
+        )
     split = make_split(clips, options.split, options.draw)
+    report_split(split)
+    return split
+
+
+def report_split(split: Split) -> None:
+    """Which split it is and why, and the sizes of its parts."""
+    if split.reason:
+        say(f"split: {split.name}, {split.reason}")
     sizes = [f"{part} {len(split.part(part))}" for part in PARTS]
     note = f" ({split.note})" if split.note else ""
     say(f"clips: {', '.join(sizes)}, left out {len(split.left_out)}{note}")
-    return split
 
 
 def check_labels(split: Split) -> tuple[str, ...]:

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import click
 
+from tagger.models.checkpoint import ModelInfo
 from tagger.models.find import find_model
 from tagger.models.model import GenreModel, load_model
 from tagger.report.escape import printable
 from tagger.types import PredictOptions
 from training.app.console import say
+from training.app.data import labelled_clips
 from training.clips.clip import Clip
-from training.clips.find import find_clips
-from training.clips.leakage import leakage_warning
+from training.clips.leakage import leakage_warning, split_as_trained
+from training.clips.split import PARTS
 from training.clips.splits import make_split
 from training.errors import TrainingError
 from training.evaluation.measure import Evaluation, measure
@@ -27,11 +29,9 @@ from training.options import EvaluateOptions
 def evaluate(options: EvaluateOptions) -> None:
     """Measure, print, and write the requested files. Raises `TaggerError`."""
     check_outputs(options)
-    every = find_clips(options.data, options.artists)
-    clips, note = choose_clips(every, options)
-    if not clips:
-        raise TrainingError(f"{options.data} has no clip of the {options.part} part")
+    every = labelled_clips(options)
     info = find_model(options.model, say, labels=options.labels)
+    options, clips, note = choose_clips(every, options, info)
     warning = leakage_warning(info, every, clips, options.draw)
     if warning:
         say(warning)
@@ -45,12 +45,29 @@ def evaluate(options: EvaluateOptions) -> None:
     write_outputs(options, model, evaluation)
 
 
-def choose_clips(every: Sequence[Clip], options: EvaluateOptions) -> tuple[Sequence[Clip], str]:
-    """The clips to evaluate on, and the note of their split."""
+def choose_clips(
+    every: Sequence[Clip], options: EvaluateOptions, info: ModelInfo
+) -> tuple[EvaluateOptions, Sequence[Clip], str]:
+    """The options with the split that was chosen, the clips to evaluate on, and a note on them.
+
+    Raises `TrainingError` if there is no clip to evaluate on.
+    """
     if options.part == "all":
-        return every, ""
-    split = make_split(every, options.split, options.draw)
-    return split.part(options.part), split.note
+        return options, every, ""
+    draw = options.draw
+    if options.split == "auto":
+        split, draw = split_as_trained(info, every, draw)
+        say(f"split: {split.name}, {split.reason}")
+    else:
+        split = make_split(every, options.split, draw)
+    if not (clips := split.part(options.part)):
+        sizes = ", ".join(f"{part} {len(split.part(part))}" for part in PARTS)
+        raise TrainingError(
+            f"{options.data} has no clip of the {options.part} part of the {split.name} split "
+            f"({sizes}); choose another --part"
+        )
+    chosen = replace(options, split=split.name, seed=draw.seed, folds=draw.folds, fold=draw.fold)
+    return chosen, clips, split.note
 
 
 def head_lines(

@@ -16,7 +16,8 @@ from training.app.console import is_first, say
 from training.app.data import check_labels, choose_clips, load_data
 from training.app.run_folder import start_run
 from training.clips.leakage import leakage_warning
-from training.clips.splits import PARTS, Split
+from training.clips.split import Split
+from training.clips.stored import write_stored
 from training.evaluation.card import CardFacts, write_card
 from training.evaluation.results import PartMetrics, measure_parts, write_results
 from training.loop.plan import ShouldStop, TrainingResult
@@ -51,6 +52,7 @@ def finetune(options: FinetuneOptions, command: str) -> None:
     The card quotes `command` as the command that made the checkpoint. Raises `TaggerError`.
     """
     split = choose_clips(options)
+    options = replace(options, split=split.name)  # not "auto"
     check_search(options, split)
     initial = make_initial_model(options, check_labels(split), say)
     data = load_data(options, split, initial)
@@ -127,9 +129,8 @@ def warn_of_leakage(options: FinetuneOptions, initial: InitialModel, split: Spli
     """One line if the initial network learned from clips of the valid or test part, else empty."""
     if initial.info is None:
         return ""
-    every = [clip for part in (*map(split.part, PARTS), split.left_out) for clip in part]
     held_out = [*split.valid, *split.test]
-    return leakage_warning(initial.info, every, held_out, options.draw) or ""
+    return leakage_warning(initial.info, split.clips, held_out, options.draw) or ""
 
 
 def report_size(initial: InitialModel, data: TrainingData) -> None:
@@ -200,6 +201,8 @@ def write_outcome(
         chosen=options.keep == "best" and bool(history),
         trials=outcome.search.trials if outcome.search is not None else 0,
     )
+    start = initial.info.folder if initial.info is not None else None
+    write_stored(options.out, split, outcome.learned, (start, initial.learned_from))
     clips = [clip for part in outcome.learned for clip in split.part(part)]
     write_card(options.out, facts, clips, outcome.metrics.valid, outcome.metrics.test)
     for checkpoint in (options.out / RUN).glob("**/checkpoint-*"):

@@ -11,7 +11,7 @@ from training.errors import TrainingError
 from training.options import FEATURES, OPTIONS, RUN, STUDY, VALID_FEATURES, FinetuneOptions
 
 CHECKPOINT_FILES = {"config.json", "model.safetensors", "preprocessor_config.json", "README.md"}
-RESULT_FILES = {"metrics.json", "learning-curve.png", "confusion.png"}
+RESULT_FILES = {"metrics.json", "learning-curve.png", "confusion.png", "clips.json"}
 
 
 def check_output(options: FinetuneOptions) -> None:

@@ -4,61 +4,56 @@ from __future__ import annotations
 
 import os
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
-from tagger.files.ignore import is_system_folder
-from tagger.files.scan import SUFFIXES
 from training.clips.archives import ARCHIVE_SUFFIXES, is_archive, unpack
 from training.clips.clip import Clip
-from training.clips.tables import read_table
+from training.clips.parts import roles
+from training.clips.tables import bare, metadata_files, read_table, table_clips
+from training.clips.tree import read_tree
+from training.clips.walk import audio_files
 from training.errors import TrainingError
 
-PATH = ("path", "file")  # names of a CSV's columns, the preferred one first
-LABEL = ("label", "genre")
 CLIP = ("file", "name", "path")  # names of the column that identifies a clip in a CSV of artists
 ARTIST = ("artist",)
+TABLES = (".csv", ".jsonl")
+
+Say = Callable[[str], None]
 
 
-def find_clips(source: Path, artists: Path | None = None) -> list[Clip]:
-    """The labelled clips of a folder, an archive or a CSV, ordered by label and name.
+def find_clips(source: Path, artists: Path | None = None, say: Say | None = None) -> list[Clip]:
+    """The labelled clips of a folder, an archive or a table, ordered by label and name.
 
-    - Folder: only folders with audio somewhere below count. A folder is a wrapper if it has no
-      audio file and just one subfolder, and that one is not a label (has no audio file itself). The
-      subfolders of the first folder that is no wrapper are the labels; files beside them have no
-      label and are not used. So `Data/genres_original/blues/blues.00000.wav` is a clip of blues,
-      and `Rock/Queen/Jazz/01.flac` is a clip of Rock by Queen: the first folder below a label is
-      the artist. In a deep tree of a single genre, that genre is mistaken for a wrapper.
+    - Folder: the labels are names of folders, see `tree.read_tree`. Where the folder, or its
+      folders of parts, hold a `metadata.csv` or `metadata.jsonl` with labels, that counts instead.
     - Archive (`ARCHIVE_SUFFIXES`): the same for its unpacked content.
-    - CSV: columns `path` (or `file`; relative to the CSV), `label` (or `genre`), perhaps `artist`.
-      A clip is named by its file, or by its path in the CSV if two clips of a label share that.
+    - CSV or JSON lines: a path (relative to the table) and a label, perhaps an artist and a part,
+      see `tables.table_clips`. A clip is named by its file, or by its path in the table if two
+      clips of a label share that.
 
-    `artists` is a CSV of artists for any of these, see `name_artists`. Hidden files in folders are
-    ignored. Raises `TrainingError` if there is no clip, if a named one is missing, or if two share
-    a label and a name, since a split list could not distinguish them.
+    Two clips of a label that would have the same name, such as `song.mp3` beside `song.opus`, get
+    longer ones. `artists` is a CSV of artists for any of these, see `name_artists`. Audio files
+    that get no label are counted in a line to `say`. Raises `TrainingError` if there is no clip, or
+    if a named one is missing.
     """
-    clips = _clips_of(source)
+    clips = _clips_of(source, say or (lambda _: None))
     if not clips:
         raise TrainingError(
             f"no labelled clip in {source}: it needs a folder per label with audio files in it, "
             "such as blues/blues.00000.wav",
             source,
         )
-    by_name: dict[tuple[str, str], Clip] = {}
-    for clip in clips:
-        first = by_name.setdefault((clip.label, clip.name), clip)
-        if first is not clip:
-            raise TrainingError(
-                f"two clips have the same name: {first.path} and {clip.path}", clip.path
-            )
-    ordered = [by_name[key] for key in sorted(by_name)]
+    role = roles({clip.part for clip in clips if clip.part})
+    clips = [replace(clip, part=role.get(clip.part, "")) for clip in clips]
+    ordered = sorted(_distinct(clips), key=lambda clip: (clip.label, clip.name))
     return ordered if artists is None else name_artists(ordered, artists)
 
 
 def find_unlabelled(folder: Path) -> list[Clip]:
     """Every audio file below a folder as a clip without a label (`""`), ordered by path."""
-    clips = [Clip(path, "", path.stem) for path in _files(folder)]
+    clips = [Clip(path, "", path.stem) for path in audio_files(folder)]
     if not clips:
         raise TrainingError(f"no audio file in {folder}", folder)
     return clips
@@ -76,9 +71,9 @@ def name_artists(clips: Sequence[Clip], table: Path) -> list[Clip]:
     for row in read_table(table, CLIP, ARTIST):
         cell = row.cells[CLIP[0]]
         if cell and row.cells["artist"]:
-            for key in {_absolute(table.parent / cell), _bare(cell), _bare(Path(cell).name)}:
+            for key in {_absolute(table.parent / cell), bare(cell), bare(Path(cell).name)}:
                 artists_of[key].add(row.cells["artist"])
-    keys = [(_absolute(clip.path), clip.name, _bare(clip.path.name)) for clip in clips]
+    keys = [(_absolute(clip.path), clip.name, bare(clip.path.name)) for clip in clips]
     owners = Counter(key for of_clip in keys for key in set(of_clip))
     named = []
     for clip, of_clip in zip(clips, keys, strict=True):
@@ -89,97 +84,52 @@ def name_artists(clips: Sequence[Clip], table: Path) -> list[Clip]:
     return named
 
 
-def _clips_of(source: Path) -> list[Clip]:
+def _clips_of(source: Path, say: Say) -> list[Clip]:
     if source.is_dir():
-        return _tree_clips(source)
+        return _folder_clips(source, say)
     if not source.is_file():
         raise TrainingError(f"{source} is neither a folder nor a file", source)
     if is_archive(source):
-        return _tree_clips(unpack(source))
-    if source.suffix.lower() == ".csv":
-        return _table_clips(source)
+        return _folder_clips(unpack(source), say)
+    if source.suffix.lower() in TABLES:
+        return table_clips([source], source.parent)
     known = ", ".join(ARCHIVE_SUFFIXES)
     raise TrainingError(f"{source} is not a folder, archive ({known}) or CSV", source)
 
 
-def _tree_clips(folder: Path) -> list[Clip]:
-    """Clips of a tree by the rule of `find_clips`; two may share a name."""
-    files = [(path, path.relative_to(folder).parts) for path in _files(folder)]
-    depth = _label_depth([parts for _, parts in files])
-    return [
-        Clip(
-            path,
-            label=parts[depth],
-            name=PurePosixPath(*parts[depth + 1 :]).with_suffix("").as_posix(),
-            artist=parts[depth + 1] if len(parts) > depth + 2 else "",
-        )
-        for path, parts in files
-        if len(parts) > depth + 1
-    ]
+def _folder_clips(folder: Path, say: Say) -> list[Clip]:
+    """Clips of a folder by the rule of `find_clips`; two may share a name."""
+    files = audio_files(folder)
+    if tables := metadata_files(folder):
+        clips = table_clips(tables, folder)
+        say(f"labels from {', '.join(str(table) for table in tables)}")
+    else:
+        places = read_tree([path.relative_to(folder).parts for path in files])
+        clips = [
+            Clip(path, place.label, place.name, place.artist, place.part)
+            for path, place in zip(files, places, strict=True)
+            if place is not None
+        ]
+    used = {clip.path for clip in clips}
+    if clips and (loose := [path for path in files if path not in used]):
+        say(f"{len(loose)} audio files have no label and are not used, the first is {loose[0]}")
+    return clips
 
 
-def _label_depth(files: Sequence[tuple[str, ...]]) -> int:
-    """How many wrapper folders enclose the labels' folders; `files` are split at each `/`."""
-    depth = 0
-    # No file in the folder itself or in its only subfolder, and no second subfolder.
-    while files and min(map(len, files)) > depth + 2 and len({parts[depth] for parts in files}) < 2:
-        depth += 1
-    return depth
+def _distinct(clips: Sequence[Clip]) -> list[Clip]:
+    """The clips, with longer names for those that share label and name: "a" becomes "a.mp3"."""
 
+    def longer(clips: Sequence[Clip], rename: Callable[[Clip], str]) -> list[Clip]:
+        counts = Counter((clip.label, clip.name) for clip in clips)
+        return [
+            replace(clip, name=rename(clip)) if counts[clip.label, clip.name] > 1 else clip
+            for clip in clips
+        ]
 
-def _files(folder: Path) -> Iterator[Path]:
-    if not folder.is_dir():
-        raise TrainingError(f"{folder} is not a folder", folder)
-    for parent, folders, names in os.walk(folder):
-        folders[:] = sorted(
-            name for name in folders if not (name.startswith(".") or is_system_folder(name))
-        )
-        for name in sorted(names):
-            path = Path(parent, name)
-            if not name.startswith(".") and path.suffix.lower() in SUFFIXES:
-                yield path
-
-
-def _table_clips(table: Path) -> list[Clip]:
-    """Clips of a CSV; two may share a name. Raises `TrainingError` if one has no file or label."""
-    rows = read_table(table, PATH, LABEL)
-    if unlabelled := [row for row in rows if not row.cells["label"] or not row.cells["path"]]:
-        raise TrainingError(
-            f"{len(unlabelled)} of {len(rows)} rows of {table} lack a path or a label, the first "
-            f"in row {unlabelled[0].number}",
-            table,
-        )
-    paths = [table.parent / row.cells["path"] for row in rows]
-    if missing := [path for path in paths if not path.is_file()]:
-        raise TrainingError(
-            f"{len(missing)} of {len(rows)} files that {table} names are missing, the first is "
-            f"{missing[0]}",
-            table,
-        )
-    # Under two labels, one file could be both in the train part and in another.
-    repeated, count = Counter(map(_absolute, paths)).most_common(1)[0]
-    if count > 1:
-        raise TrainingError(f"{table} names {repeated} {count} times", table)
-    places = list(zip(rows, paths, strict=True))
-    files = Counter((row.cells["label"], path.stem) for row, path in places)
-    return [
-        Clip(
-            path,
-            label=row.cells["label"],
-            name=path.stem
-            if files[row.cells["label"], path.stem] == 1
-            else _bare(row.cells["path"]),
-            artist=row.cells.get("artist", ""),
-        )
-        for row, path in places
-    ]
+    clips = longer(clips, lambda clip: f"{clip.part}/{clip.name}" if clip.part else clip.name)
+    clips = longer(clips, lambda clip: clip.name + clip.path.suffix)
+    return longer(clips, lambda clip: clip.path.as_posix())
 
 
 def _absolute(path: Path) -> str:
     return os.path.abspath(path)
-
-
-def _bare(name: str) -> str:
-    """A path without an audio suffix: `blues.00000` has none."""
-    path = Path(name)
-    return (path.with_suffix("") if path.suffix.lower() in SUFFIXES else path).as_posix()

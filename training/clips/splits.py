@@ -2,159 +2,222 @@
 
 from __future__ import annotations
 
-import random
-import unicodedata
-import warnings
-from collections import Counter, defaultdict
+import re
+from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
+from training.clips import groups
+from training.clips.artists import artist_keys
 from training.clips.clip import Clip
+from training.clips.draws import draw_artists, draw_clips, draw_folds, have_artists, ordered
+from training.clips.split import PARTS, Split
 from training.errors import TrainingError
 from training.options import DRAW, Draw
 
-PARTS = ("train", "valid", "test")
-SPLITS = ("filtered", "random", "artist", "kfold")
+SPLITS = ("auto", "given", "filtered", "artist", "random", "kfold")
 SPLIT_HELP = (
-    "filtered: the published fault-filtered split of GTZAN. For any clips: artist, 8:1:1 with no "
-    "artist in two parts; random, 8:1:1, which flatters the result; kfold, one fold to validate "
-    "on and the others to learn from."
+    "given: the parts that the data states, in folders such as train/ and test/ or a column of the "
+    "table. filtered: the published fault-filtered split of GTZAN. artist: 8:1:1 with no artist in "
+    "two parts. random: 8:1:1 of each label, which flatters the result. kfold: one fold to "
+    "validate on and the others to learn from, by artist where artists are known. auto: the first "
+    "of given, filtered, artist and random that the clips allow."
 )
 FILTERED = Path(__file__).parent / "data" / "gtzan-filtered"
+GTZAN_NAME = re.compile(r"([a-z]+)\.\d{5}")
 SHARES = {"valid": 0.1, "test": 0.1}  # of the clips of each label in a random split
-TENTHS = 10  # folds of an artist split, which uses one for valid and one for test
-
-
-@dataclass(frozen=True, slots=True)
-class Split:
-    """The clips of each part; no clip is in two parts. Those `left_out` are in no part.
-
-    With `by_artist` no artist is in two parts either. `note` tells a reader of the metrics in a few
-    words what to know about the split.
-    """
-
-    train: tuple[Clip, ...]
-    valid: tuple[Clip, ...]
-    test: tuple[Clip, ...]
-    left_out: tuple[Clip, ...] = ()
-    by_artist: bool = False
-    note: str = ""
-
-    def __post_init__(self) -> None:
-        clips = [clip.path for part in self._all for clip in part]
-        if len(set(clips)) < len(clips):
-            twice, count = Counter(clips).most_common(1)[0]
-            raise ValueError(f"{twice} appears {count} times in a split")
-        if self.by_artist:
-            artists = [{artist_key(clip) for clip in part} for part in self._all[:3]]
-            for one, two in combinations(artists, 2):
-                if one & two:
-                    raise ValueError(f"the artist {min(one & two)!r} is in two parts of a split")
-
-    @property
-    def _all(self) -> tuple[tuple[Clip, ...], ...]:
-        return self.train, self.valid, self.test, self.left_out
-
-    def part(self, name: str) -> tuple[Clip, ...]:
-        """The clips of `train`, `valid` or `test`."""
-        return {"train": self.train, "valid": self.valid, "test": self.test}[name]
+APART = "no artist in two parts"
+TOGETHER = "artists may be in two parts"
 
 
 def make_split(clips: Sequence[Clip], name: str, draw: Draw = DRAW) -> Split:
     """One of `SPLITS`; the order of the clips makes no difference. Raises `TrainingError`."""
-    if name == "filtered":
-        return filtered_split(clips)
-    if name == "random":
-        return random_split(clips, draw.seed)
-    if name == "artist":
-        return artist_split(clips, draw.seed)
-    if name == "kfold":
-        return kfold_split(clips, draw)
-    raise ValueError(f"unknown split {name!r}")
+    if name == "auto":
+        return auto_split(clips, draw)
+    if name == "given":
+        split = given_split(clips, draw)
+    elif name == "filtered":
+        split = filtered_split(clips, seed=draw.seed)
+    elif name == "random":
+        split = random_split(clips, draw.seed)
+    elif name == "artist":
+        split = artist_split(clips, draw.seed)
+    elif name == "kfold":
+        split = kfold_split(clips, draw)
+    else:
+        raise ValueError(f"unknown split {name!r}")
+    return replace(split, name=name)
 
 
-def filtered_split(clips: Sequence[Clip], folder: Path = FILTERED) -> Split:
+def auto_split(clips: Sequence[Clip], draw: Draw = DRAW) -> Split:
+    """The first split that these clips allow, with the reason why it was chosen."""
+    stated = {clip.part for clip in clips if clip.part}
+    known = sum(bool(artist_keys(clip)) for clip in clips)
+    if len(stated) > 1 and stated - {"valid", "test"}:
+        name, reason = "given", f"since the data states the parts {', '.join(sorted(stated))}"
+    elif is_gtzan(clips):
+        name, reason = "filtered", "since most clips are named as those of GTZAN"
+    elif known and make_split(clips, "artist", draw).valid:
+        name, reason = "artist", f"since the artists of {known} of {len(clips)} clips are known"
+    else:
+        why = "too few artists" if known else "no artists in the tags of the files"
+        name = "random"
+        reason = (
+            f"since there are {why}. WARNING: clips of one artist or album may be both learned "
+            "from and tested on, and the accuracy is then too high; name artists in the tags of "
+            "the files, or by --artists FILE"
+        )
+    return replace(make_split(clips, name, draw), reason=reason)
+
+
+def is_gtzan(clips: Sequence[Clip]) -> bool:
+    """Whether at least half of the clips are in the lists of GTZAN's filtered split."""
+    listed = {name for part in PARTS for name in read_list(FILTERED / f"{part}.txt")}
+    return 2 * sum(clip.path.stem in listed for clip in clips) >= len(clips) > 0
+
+
+def given_split(clips: Sequence[Clip], draw: Draw = DRAW) -> Split:
+    """The parts that the data states; of stated folds, `draw.fold` to validate on.
+
+    Without a part to validate on, a tenth of the train part becomes one, by artist if artists are
+    known. Clips that the data puts nowhere are left out, and so are copies of a clip in a part that
+    comes later. Raises `TrainingError` if there is nothing to learn from.
+    """
+    parts, left_out, notes = _stated(clips, draw)
+    if not parts["train"]:
+        raise TrainingError(
+            "the data states no part to learn from: it needs folders such as train/GENRE and "
+            "test/GENRE, or a column `split`; or choose another --split"
+        )
+    if not parts["valid"]:
+        known = any(map(artist_keys, parts["train"]))
+        drawn = draw_artists(parts["train"], ("valid",), draw.seed) if known else {}
+        if not drawn.get("valid"):
+            known, drawn = False, draw_clips(parts["train"], {"valid": 0.1}, draw.seed)
+        parts |= drawn
+        way = "by artist" if known else "at random"
+        notes.append(f"{len(parts['valid'])} clips to validate on taken from train, {way}")
+    artists = [frozenset().union(*map(artist_keys, parts[part])) for part in PARTS]
+    shared = {artist for one, two in combinations(artists, 2) for artist in one & two}
+    if shared:
+        notes.append(f"{len(shared)} artists are in two parts")
+    train, valid, test = (tuple(ordered(parts[part])) for part in PARTS)
+    by_artist = not shared and have_artists(clips)
+    return Split(train, valid, test, tuple(left_out), by_artist, "; ".join(notes))
+
+
+def _stated(
+    clips: Sequence[Clip], draw: Draw
+) -> tuple[dict[str, list[Clip]], list[Clip], list[str]]:
+    """The clips of each stated part, those left out, and notes."""
+    parts: dict[str, list[Clip]] = {part: [] for part in PARTS}
+    folds = sorted(
+        {clip.part for clip in clips if clip.part.startswith("fold")}, key=lambda of: int(of[4:])
+    )
+    notes = ["parts as stated by the data"]
+    if folds:
+        if draw.fold >= len(folds) or len(folds) < 2:
+            raise TrainingError(
+                f"no fold {draw.fold} of {len(folds)}: the data has {', '.join(folds)}, counted "
+                "from 0"
+            )
+        notes.append(f"{folds[draw.fold]} to validate on")
+    role = dict.fromkeys(folds, "train") | {part: part for part in PARTS}
+    role |= {folds[draw.fold]: "valid"} if folds else {}
+    left_out = [clip for clip in clips if clip.part not in role]
+    placed = [clip for clip in ordered(clips) if clip.part in role]
+    taken: dict[str, str] = {}
+    repeated = 0
+    pairs = sorted(
+        zip(placed, groups.copies(placed), strict=True),
+        key=lambda pair: -PARTS.index(role[pair[0].part]),
+    )
+    for clip, key in pairs:
+        part = role[clip.part]
+        if taken.setdefault(key, part) == part:
+            parts[part].append(clip)
+        else:
+            left_out.append(clip)
+            repeated += 1
+    if repeated:
+        notes.append(f"{repeated} copies of clips in another part left out")
+    return parts, left_out, notes
+
+
+def filtered_split(clips: Sequence[Clip], folder: Path = FILTERED, seed: int = 0) -> Split:
     """GTZAN's fault-filtered split: no artist in two parts, no repetitions and no faulty clips.
 
     The lists are those of Kereliuk, Sturm and Larsen, "Deep Learning and Music Adversaries"
-    (2015), made from Sturm's index of GTZAN's faults: 443, 197 and 290 names. Clips in none of them
-    are left out. Raises `TrainingError` if all clips are.
+    (2015), made from Sturm's index of GTZAN's faults: 443, 197 and 290 names. Clips of GTZAN in
+    none of them are left out. Other clips, such as those of a genre that GTZAN lacks, are split by
+    artist, or at random. Raises `TrainingError` if no clip is in the lists.
     """
     part_of = {name: part for part in PARTS for name in read_list(folder / f"{part}.txt")}
+    genres = {name.partition(".")[0] for name in part_of}
     chosen: dict[str, list[Clip]] = defaultdict(list)
     for clip in clips:
-        chosen[part_of.get(clip.name, "")].append(clip)
+        named = GTZAN_NAME.fullmatch(clip.path.stem)
+        other = "" if named and named[1] in genres else "other"
+        chosen[part_of.get(clip.path.stem, other)].append(clip)
     if not any(chosen[part] for part in PARTS):
         raise TrainingError(
             "none of the clips is in the lists of GTZAN's filtered split, whose files are named "
             "like blues.00000.wav; for other music use --split artist or random"
         )
+    note = "published lists, no artist in two parts"
+    if others := chosen.pop("other", []):
+        split = auto_split(others, Draw(seed=seed))
+        for part in PARTS:
+            chosen[part] += split.part(part)
+        note += f"; {len(others)} clips that are not in the lists are split by {split.name}"
     train, valid, test, left_out = (tuple(chosen[part]) for part in (*PARTS, ""))
-    return Split(train, valid, test, left_out, note="published lists, no artist in two parts")
+    return Split(train, valid, test, left_out, note=note)
 
 
 def random_split(clips: Sequence[Clip], seed: int = 0) -> Split:
-    """80, 10 and 10 % of the clips of each label, drawn with a seed.
+    """80, 10 and 10 % of the clips of each label, drawn with a seed; copies are in one part.
 
     It flatters the result: clips of one artist, album or even recording fall into several parts, so
     the model is tested on music that it has learned. Compare only with figures of the same
     protocol. A label with fewer than ten clips gives each part one, as long as two are left to
     learn from.
     """
-    by_label: dict[str, list[Clip]] = defaultdict(list)
-    for clip in _ordered(clips):
-        by_label[clip.label].append(clip)
-    draw = random.Random(seed)
-    parts: dict[str, list[Clip]] = {part: [] for part in PARTS}
-    for of_label in by_label.values():
-        draw.shuffle(of_label)
-        counts = {part: max(1, round(share * len(of_label))) for part, share in SHARES.items()}
-        for part, wanted in counts.items():
-            count = min(wanted, max(0, len(of_label) - 2))
-            parts[part] += of_label[:count]
-            del of_label[:count]
-        parts["train"] += of_label
+    parts = draw_clips(clips, SHARES, seed)
     train, valid, test = (tuple(parts[part]) for part in PARTS)
-    return Split(train, valid, test, note="artists may be in two parts")
+    return Split(train, valid, test, note=TOGETHER)
 
 
 def artist_split(clips: Sequence[Clip], seed: int = 0) -> Split:
     """About 80, 10 and 10 % of the clips, no artist in two parts, drawn with a seed.
 
-    Labels are balanced as well as that allows. Each has clips to learn from: if one artist has all
-    clips of a label, they are in the train part only, with that artist's other clips, and `note`
-    says so. Raises `TrainingError` if a clip has no artist.
+    See `draws.draw_artists`. `note` names labels that have nothing to test on. Clips whose artist
+    is not known are kept together by folder, see `groups.artists`, and `note` counts them. Raises
+    `TrainingError` if no clip has an artist.
     """
-    clips = _ordered(clips)
-    if nameless := [clip for clip in clips if not artist_key(clip)]:
+    nameless = [clip for clip in clips if not artist_keys(clip)]
+    if len(nameless) == len(clips):
         raise TrainingError(
-            f"{len(nameless)} of {len(clips)} clips have no artist, the first is "
-            f"{nameless[0].path}: name artists with --artists FILE, in a column artist of the CSV, "
-            "or in folders like Genre/Artist/"
+            "no clip has an artist: name artists in the tags of the files, with --artists FILE, in "
+            "a column artist of the CSV, or in folders like Genre/Artist/"
         )
-    of_label = _artists_by_label(clips)
-    tied = {next(iter(artists)) for artists in of_label.values() if len(artists) == 1}
-    held_out = _two_tenths([clip for clip in clips if artist_key(clip) not in tied], seed)
-    for artists in of_label.values():
-        if artists.keys() <= held_out.keys():  # nothing is left to learn the label from
-            del held_out[max(artists, key=lambda artist: (artists[artist], artist))]
-    parts: dict[str, list[Clip]] = {part: [] for part in PARTS}
-    for clip in clips:
-        parts[held_out.get(artist_key(clip), "train")].append(clip)
-    note = "no artist in two parts"
-    if untested := sorted(of_label.keys() - {clip.label for clip in parts["test"]}):
+    parts = draw_artists(clips, ("test", "valid"), seed)
+    note = APART
+    if nameless:
+        note += f", except of {len(nameless)} clips without a known artist (split by album folder)"
+    labels = {clip.label for clip in clips}
+    if untested := sorted(labels - {clip.label for clip in parts["test"]}):
         note += f"; nothing to test {', '.join(untested)} on"
     train, valid, test = (tuple(parts[part]) for part in PARTS)
-    return Split(train, valid, test, by_artist=True, note=note)
+    return Split(train, valid, test, by_artist=not nameless, note=note)
 
 
 def kfold_split(clips: Sequence[Clip], draw: Draw = DRAW) -> Split:
     """Fold `draw.fold` of `draw.folds` to validate on, the others to learn from; no test.
 
-    Over all folds of one seed, each clip is validated on once. If every clip has an artist, no
-    artist is in two folds; otherwise clips are drawn one by one, which flatters the result as
+    Over all folds of one seed, each clip is validated on once. If artists are known, none of them
+    is in two folds; otherwise clips are drawn one by one, which flatters the result as
     `random_split` does, and `note` says which. A label whose clips are all in this fold cannot be
     learned; `note` names it. Raises `TrainingError` if there are more folds than clips of any
     label, or than artists.
@@ -162,87 +225,19 @@ def kfold_split(clips: Sequence[Clip], draw: Draw = DRAW) -> Split:
     folds, fold = draw.folds, draw.fold
     if folds < 2 or not 0 <= fold < folds:
         raise TrainingError(f"no fold {fold} of {folds}: at least two folds, counted from 0")
-    clips = _ordered(clips)
-    nameless = sum(not artist_key(clip) for clip in clips)
-    by_artist = nameless == 0
-    number = _draw_folds(clips, folds, draw.seed, by_artist=by_artist)
+    clips = ordered(clips)
+    nameless = sum(not artist_keys(clip) for clip in clips)
+    number = draw_folds(clips, folds, draw.seed, by_artist=nameless < len(clips))
     valid = tuple(clip for clip, of_clip in zip(clips, number, strict=True) if of_clip == fold)
     train = tuple(clip for clip, of_clip in zip(clips, number, strict=True) if of_clip != fold)
-    of_artists = f"artists may be in two folds ({nameless} of {len(clips)} clips have none)"
-    note = f"fold {fold} of {folds}, {'no artist in two folds' if by_artist else of_artists}"
+    apart = "no artist in two folds" if nameless < len(clips) else "artists may be in two folds"
+    few = f" ({nameless} of {len(clips)} clips have none)" if nameless else ""
+    note = f"fold {fold} of {folds}, {apart}{few}"
     if unlearned := sorted({clip.label for clip in valid} - {clip.label for clip in train}):
         note += f"; nothing to learn from of {', '.join(unlearned)}"
-    return Split(train, valid, (), by_artist=by_artist, note=note)
-
-
-def artist_key(clip: Clip) -> str:
-    """The clip's artist for comparison, regardless of case, whitespace and Unicode form."""
-    return " ".join(unicodedata.normalize("NFKC", clip.artist).casefold().split())
+    return Split(train, valid, (), by_artist=nameless == 0, note=note)
 
 
 def read_list(path: Path) -> list[str]:
     """The names in a split list, one per line."""
     return path.read_text(encoding="utf-8").split()
-
-
-def _ordered(clips: Sequence[Clip]) -> list[Clip]:
-    return sorted(clips, key=lambda clip: (clip.label, clip.name))
-
-
-def _artists_by_label(clips: Sequence[Clip]) -> dict[str, Counter[str]]:
-    """How many clips of each label each artist has."""
-    counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
-    for clip in clips:
-        counts[clip.label][artist_key(clip)] += 1
-    return dict(counts)
-
-
-def _two_tenths(clips: Sequence[Clip], seed: int) -> dict[str, str]:
-    """The part, `test` or `valid`, of held-out artists by key; about a tenth of the clips each.
-
-    With few artists the shares are larger. Empty with fewer than two artists.
-    """
-    labels = Counter(clip.label for clip in clips)
-    artists = [artist_key(clip) for clip in clips]
-    folds = min(TENTHS, len(set(artists)), max(labels.values(), default=0))
-    if folds < 2:
-        return {}
-    number = _draw_folds(clips, folds, seed, by_artist=True)
-
-    def fitness(fold: int) -> tuple[int, float]:
-        chosen = [
-            clip.label for clip, of_clip in zip(clips, number, strict=True) if of_clip == fold
-        ]
-        return len(labels) - len(set(chosen)), abs(len(chosen) - len(clips) / TENTHS)
-
-    # With few artists folds differ a lot; folds with more labels are better for testing.
-    part_of = dict(zip(sorted(range(folds), key=fitness), ("test", "valid"), strict=False))
-    of_clips = zip(artists, number, strict=True)
-    return {artist: part_of[fold] for artist, fold in of_clips if fold in part_of}
-
-
-def _draw_folds(clips: Sequence[Clip], folds: int, seed: int, *, by_artist: bool) -> list[int]:
-    """The fold number of each clip; each label is spread as evenly as artists allow."""
-    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
-
-    counts = Counter(clip.label for clip in clips)
-    artists = [artist_key(clip) for clip in clips]
-    if folds > max(counts.values(), default=0):
-        raise TrainingError(f"{folds} folds need at least {folds} clips of one label")
-    if by_artist and folds > len(set(artists)):
-        raise TrainingError(
-            f"{folds} folds need {folds} artists, but there are {len(set(artists))}"
-        )
-    splitter = StratifiedGroupKFold if by_artist else StratifiedKFold
-    place = {label: index for index, label in enumerate(sorted(counts))}
-    labels = [place[clip.label] for clip in clips]
-    number = [0] * len(clips)
-    with warnings.catch_warnings():
-        # A label with fewer clips than folds is in only some of them.
-        warnings.filterwarnings("ignore", "The least populated class")
-        drawn = splitter(folds, shuffle=True, random_state=seed)
-        parts = drawn.split(labels, labels, artists if by_artist else None)
-        for fold, (_, chosen) in enumerate(parts):
-            for index in chosen:
-                number[index] = fold
-    return number

@@ -12,7 +12,7 @@ from tagger.models.find import find_model
 from tagger.models.model import GenreModel, load_model
 from tagger.types import PredictOptions
 from training.clips.clip import Clip
-from training.clips.splits import Split
+from training.clips.split import Split
 from training.evaluation.calibration import fit_temperature
 from training.evaluation.measure import PredictedClip, predict_clips
 from training.evaluation.metrics import Metrics, clip_metrics

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
-from helpers.clips import LABELS, write_clips
+from helpers.clips import LABELS, write_clips, write_noise
 from helpers.models import save_ast
 from helpers.runs import TINY, run_finetune, write_teacher
 
@@ -34,7 +33,7 @@ def test_bad_input_stops_before_training_with_one_line(data: Path, tmp_path: Pat
     folds = write_clips(tmp_path / "folds")
     (folds / "rare").mkdir()
     for index in range(2):
-        shutil.copy(data / "noise" / "noise.00000.wav", folds / "rare" / f"{index}.wav")
+        write_noise(folds / "rare" / f"{index}.wav", seed=index)
     fold = ("--split", "kfold", "--folds", 4)
     undecodable = write_clips(tmp_path / "undecodable")
     for path in (undecodable / "tone").iterdir():
@@ -86,8 +85,8 @@ def test_a_label_that_is_only_validated_stops_before_training(data: Path, tmp_pa
     # One artist has all of a label, and so a fold has it too.
     rows = [f"{clip.path},{clip.label},{clip.name}\n" for clip in find_clips(data)]
     rare = [tmp_path / f"rare{index}.wav" for index in range(2)]
-    for path in rare:
-        shutil.copy(data / "noise" / "noise.00000.wav", path)
+    for index, path in enumerate(rare):
+        write_noise(path, seed=index)
     table = tmp_path / "clips.csv"
     table.write_text(
         "path,label,artist\n" + "".join(rows) + "".join(f"{path},rare,one\n" for path in rare)

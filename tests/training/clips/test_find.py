@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from helpers.command import DATA
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.clips import find
+from training.clips import tree
 from training.clips.clip import Clip
 from training.clips.find import find_clips, find_unlabelled
 from training.errors import TrainingError
@@ -80,7 +81,7 @@ PARTS_OF_A_PATH = st.lists(st.sampled_from("abc"), min_size=1, max_size=4)
 def test_another_wrapper_never_changes_the_labels(folders: list[list[str]]) -> None:
     files = [(*parts, "x.wav") for parts in folders]
     wrapped = [("wrapper", *parts) for parts in files]
-    depth, deeper = find._label_depth(files), find._label_depth(wrapped)
+    depth, deeper = tree.label_depth(files), tree.label_depth(wrapped)
     assert deeper == depth + 1 and all(len(parts) > depth + 1 for parts in files)
 
 
@@ -97,7 +98,6 @@ def test_linked_files_are_followed(tmp_path: Path) -> None:
         ([], "no labelled clip"),
         (["unlabelled.wav"], "no labelled clip"),
         (["blues/notes.txt"], "no labelled clip"),
-        (["blues/1.wav", "blues/1.au"], "two clips have the same name"),
     ],
 )
 def test_folders_that_cannot_be_used_are_refused(
@@ -122,7 +122,7 @@ def test_other_sources_are_refused(tmp_path: Path, name: str, reason: str) -> No
 
 def test_unlabelled_music_needs_no_folders(tmp_path: Path) -> None:
     touch(tmp_path, "b.mp3", "a/c.wav", ".hidden.mp3")
-    assert [(clip.label, clip.name) for clip in find_unlabelled(tmp_path)] == [("", "b"), ("", "c")]
+    assert [(clip.label, clip.name) for clip in find_unlabelled(tmp_path)] == [("", "c"), ("", "b")]
     with pytest.raises(TrainingError, match="no audio file"):
         find_unlabelled(touch(tmp_path / "empty", "x.txt"))
 
@@ -170,7 +170,7 @@ def test_paths_may_be_absolute_and_name_clips_whose_file_names_are_equal(tmp_pat
     [
         ("", "no column path or file .*but names none"),
         ("path,label\n", "has no rows"),
-        ("path,name\n1.wav,Rock\n", "no column label or genre;.* but names path, name"),
+        ("path,name\n1.wav,Rock\n", "no column label or genre or .*; .* but names path, name"),
         ("path,label\n1.wav,Rock\n2.wav,Rock\n3.wav,Rock\n", "2 of 3 files .* missing.*2.wav"),
         ("path,label\n1.wav,Rock\n1.wav, \n", "1 of 2 rows .* in row 3"),
         ("path,label\n1.wav,Rock\n./1.wav,Jazz\n", "names .*1.wav 2 times"),
@@ -226,5 +226,6 @@ def test_artists_of_other_clips_are_refused(tmp_path: Path) -> None:
 def test_gtzans_table_serves_as_clips_and_as_artists() -> None:
     table = GTZAN / "tracks.csv"
     clips = find_clips(table)
-    assert clips == find_clips(GTZAN / "genres", artists=table)
+    plain = [replace(clip, part="") for clip in clips]
+    assert plain == find_clips(GTZAN / "genres", artists=table)
     assert len(clips) == 465 and clips[0].artist == "John Lee Hooker"
