@@ -41,7 +41,7 @@ def find_model(
     architecture = checkpoint.classifier(config, name)
     weights = [*weight_files(folder, name), *([adapter.weights] if adapter else [])]
     features = features_file(own) or features_file(folder)
-    found = _labels(_naming(own, config, name), weights, name, labels)
+    found = _labels(_naming(own, config, name), weights, adapter, (name, labels))
     try:
         sizes = checkpoint.settings(config)
         front_end = _front_end(features, config, sizes, name)
@@ -95,9 +95,13 @@ def _naming(own: Path, config: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 def _labels(
-    config: dict[str, Any], weights: Iterable[Path], name: str, given: Path | None
+    config: dict[str, Any],
+    weights: Iterable[Path],
+    adapter: Adapter | None,
+    asked: tuple[str, Path | None],
 ) -> tuple[str, ...]:
     """The names of the outputs, from a file or from the config. Raises `CheckpointError`."""
+    name, given = asked
     if given is not None:
         found, outputs = names.read_names(given), _outputs(weights) or names.stated(config)
         if outputs not in (None, len(found)):
@@ -106,7 +110,8 @@ def _labels(
             )
         return found
     try:
-        return names.config_names(config, partial(_outputs, weights))
+        own_head = _outputs([adapter.weights]) if adapter else None
+        return names.config_names(config, partial(_outputs, weights), own_head)
     except names.UnusableNames as error:
         raise CheckpointError(
             f"the labels of {name} cannot be used: {error}; {names.ADVICE}"

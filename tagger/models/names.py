@@ -36,10 +36,13 @@ class UnusableNames(ValueError):
     """Why these names cannot be used, in words that continue a sentence."""
 
 
-def config_names(config: Mapping[str, Any], outputs: Callable[[], int | None]) -> tuple[str, ...]:
+def config_names(
+    config: Mapping[str, Any], outputs: Callable[[], int | None], heads: int | None = None
+) -> tuple[str, ...]:
     """The names in a config of transformers, in the order of the outputs. Raises `UnusableNames`.
 
     `outputs` counts them in the weights, if it can; it is called where the config does not say.
+    `heads` is how many the head of an adapter has, if it has one: the config is that of its base.
     """
     if config.get("id2label") is None:
         if isinstance(config.get("label2id"), dict):
@@ -49,6 +52,8 @@ def config_names(config: Mapping[str, Any], outputs: Callable[[], int | None]) -
         raise UnusableNames(f"its config.json has no names (id2label) for its {of}")
     found = _by_index(config["id2label"], "id2label of its config.json")
     count = config.get("num_labels")
+    if heads is not None and heads != len(found):
+        raise UnusableNames(f"its head has {heads} outputs, and its config names {len(found)}")
     if count is not None and count != len(found):
         raise UnusableNames(f"num_labels is {count}, and id2label has {len(found)} names")
     check_names(found)

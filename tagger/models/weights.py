@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from tagger.errors import CheckpointError, one_line
 from tagger.models import checkpoint, names
-from tagger.models.adapters import Adapter
+from tagger.models.adapters import MERGE, Adapter
 from tagger.models.checkpoint import ModelInfo
 from tagger.models.dora import dora_alpha, fold_dora, has_dora
 from tagger.models.folders import read_json, weight_files
@@ -31,6 +31,7 @@ WRAPPER = re.compile(
     r"(?:(?<=^)|(?<=\.))(?:module|_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\."
 )
 ROOT = "audio_spectrogram_transformer."  # the body of an AST; beside it is its classifier
+LORA = ".lora_A."  # peft's name of a factor
 INNER = ("state_dict", "model_state_dict", "model")  # where training loops keep the weights
 ADVICE = "ask for the weights as model.safetensors"
 
@@ -112,6 +113,8 @@ def plain_names(weights: dict[str, Tensor]) -> dict[str, Tensor]:
     "base_model.model.", and Lightning the name of an attribute, such as "model.". Raises
     `ValueError` for weights of two networks, and for LoRA without the config of its adapter.
     """
+    if any(LORA in name for name in weights):
+        raise ValueError(f"they hold an adapter that is not merged; {MERGE}")
     inner = {WRAPPER.sub("", name): name for name in weights if name != "n_averaged"}
     if len(inner) + ("n_averaged" in weights) < len(weights):
         raise ValueError("the weights hold several networks under different wrappers")

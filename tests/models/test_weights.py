@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from helpers.checkpoints import old_name
 from helpers.command import LIBRARY, Run
 from helpers.models import CPU, SIZES, tiny_ast
 from safetensors.torch import load_file, save_file
@@ -33,19 +34,6 @@ from tagger.models.model import load_model
 from tagger.models.weights import load_network
 
 BODY = "audio_spectrogram_transformer"
-# What transformers 4 called the modules of an AST, in files and in memory.
-OLD_NAMES = {
-    "layers.": "encoder.layer.", "attention.q_proj": "attention.attention.query",
-    "attention.k_proj": "attention.attention.key", "attention.v_proj": "attention.attention.value",
-    "attention.o_proj": "attention.output.dense", "mlp.fc1": "intermediate.dense",
-    "mlp.fc2": "output.dense",
-}  # fmt: skip
-
-
-def old_name(name: str) -> str:
-    for new, old in OLD_NAMES.items():
-        name = name.replace(f".{new}", f".{old}")
-    return name
 
 
 def edit(folder: Path, **changes: object) -> None:
