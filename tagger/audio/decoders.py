@@ -7,7 +7,6 @@ decoder's own errors pass through: `reader.read_windows` collects them.
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import warnings
 from pathlib import Path
@@ -27,6 +26,7 @@ from tagger.audio.pyav import (
     TRUNCATED,
     AvSource,
 )
+from tagger.audio.uncompressed import Corrected, corrected
 from tagger.errors import AudioError
 
 
@@ -55,10 +55,7 @@ class Source(Protocol):
         ...
 
 
-# In libsndfile's log, for a header that declares more bytes than the file has.
-CUT_OFF = re.compile(r"(?:data|Data Size|SSND|riff) *: *(\d+) \(should be (\d+)\)", re.IGNORECASE)
 FULL_OPUS = 48_000  # Hz
-UNKNOWN_SIZE = 0x7FFFF000  # larger sizes are placeholders, as in a WAV written to a pipe
 
 
 class SettledError(AudioError):
@@ -74,13 +71,19 @@ class SoundfileSource:
     def __init__(self, path: Path, length: int | None = None) -> None:
         import soundfile
 
+        file: Any = corrected(path, TRUNCATED)
+        if file is None:
+            file = os.fsencode(path) if os.name != "nt" else str(path)
         try:
-            self._file = soundfile.SoundFile(os.fsencode(path) if os.name != "nt" else str(path))
+            self._file = soundfile.SoundFile(file)
         except soundfile.LibsndfileError as error:
             # The message for an MP3 in which it finds no frame.
             if "not a regular file" in error.error_string:
                 raise AudioError("Format not recognised") from None
             raise
+        if isinstance(file, Corrected) and self._file.frames != file.length:
+            self._file.close()
+            raise AudioError("more bytes than its header can state")
         # libsndfile believes every header: it returns a wrong length and no error, or stops early.
         if length is None and (fault := examine(path, self._file.format.lower()).fault):
             self._file.close()
@@ -99,18 +102,6 @@ class SoundfileSource:
             raise AudioError(f"{self.channels} channels, whose places only FFmpeg knows")
         self.length = int(self._file.frames) if length is None else length
         self.is_stated = length is None
-        if self.is_stated:
-            self._refuse_cut_off()
-
-    def _refuse_cut_off(self) -> None:
-        """Raise if the header declares more than the file has, which libsndfile accepts."""
-        for found in CUT_OFF.finditer(self._file.extra_info):
-            declared, present = int(found[1]), int(found[2])
-            if present < TRUNCATED * declared < UNKNOWN_SIZE:
-                self._file.close()
-                raise SettledError(
-                    f"truncated: {present:,} of the {declared:,} bytes that its header declares"
-                )
 
     def read(self, start: int, count: int) -> Samples:
         """Samples `(1 or 2, <= count)`."""
@@ -138,6 +129,8 @@ class PydubSource:
 
     def __init__(self, path: Path, length: int | None = None) -> None:
         self._path = str(path)
+        if corrected(path, TRUNCATED):
+            raise AudioError("its header states wrong sizes")
         if not (shutil.which("ffmpeg") and shutil.which("ffprobe")):
             raise AudioError("no ffmpeg and ffprobe on the PATH; installing FFmpeg may help")
         if path.suffix.lower() in (".wav", ".raw", ".pcm"):

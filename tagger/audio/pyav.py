@@ -13,6 +13,7 @@ import numpy as np
 from tagger.audio.examine import examine
 from tagger.audio.mixing import Samples, join, mix
 from tagger.audio.musepack import musepack_length
+from tagger.audio.uncompressed import corrected
 from tagger.errors import AudioError, Truncated
 
 if TYPE_CHECKING:
@@ -195,7 +196,8 @@ def open_container(path: Path, end: int | None = None) -> av.container.InputCont
     av.logging.set_level(av.logging.PANIC)
     options = {"format_whitelist": FORMATS, "protocol_whitelist": "file,subfile"}
     name = os.fspath(path) if end is None else f"subfile,,start,0,end,{end},,:{path}"
-    container = av.open(name, options=options, metadata_errors="replace")
+    file = corrected(path, TRUNCATED) if end is None else None
+    container = av.open(file or name, options=options, metadata_errors="replace")
     if not container.streams.audio:
         container.close()
         raise AudioError("no audio stream in it")
