@@ -235,15 +235,9 @@ def test_weights_beside_other_values_of_a_training_loop_are_found(
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (
-            lambda s: {f"{p}.{n}": w for n, w in s.items() for p in ("model", "ema")},
-            "'ema.' and 'm",
-        ),
-        (lambda s: {**s, **{f"module.{n}": w for n, w in s.items()}}, "several networks"),
-        (
-            lambda s: {f"model.{n}": w for n, w in s.items()} | {"head.w": torch.ones(2)},
-            "left over",
-        ),
+        (lambda s: below("model.", s) | below("ema.", s), "under 'ema.' and 'model.'"),
+        (lambda s: {**s, **below("module.", s)}, "several networks"),
+        (lambda s: below("model.", s) | {"head.weight": torch.ones(2)}, "left over: head.weight"),
     ],
 )
 def test_weights_of_more_than_one_network_are_refused(
