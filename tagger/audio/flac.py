@@ -59,7 +59,7 @@ def flac_structure(path: Path) -> Structure:
         if read_at(file, start, 4) != b"fLaC":
             return Structure("a FLAC with other data in front of it")
         info, start = _metadata(file, start)
-        end = skip_back(file, start, size)
+        end = skip_back(file, start, size) if start < size else start
         first = next(find_frames(read_at(file, start, PIECE), start, info.kind), None)
         if not info.total:
             return Structure("a FLAC whose header does not state its length")
