@@ -72,6 +72,7 @@ class Prediction:
     # With several models: why one of them finds no music, and the confidence the best genre needs.
     no_music: str = ""
     floor: float | None = None
+    note: str = ""  # what a person should know about how the track was decoded
 
     @property
     def is_silent(self) -> bool:

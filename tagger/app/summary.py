@@ -57,7 +57,8 @@ class Summary:
             self.agreed[outcome.prediction.agreement == 1] += 1
         if outcome.prediction is None and outcome.action is Action.WRITTEN and outcome.reason:
             self.noted.append(outcome)
-        self.untaggable += outcome.action is Action.PREDICTED and bool(outcome.reason)
+        note = outcome.prediction.note if outcome.prediction else ""
+        self.untaggable += outcome.action is Action.PREDICTED and outcome.reason != note
         if outcome.action is Action.FAILED and len(self.failures) < 5:
             self.failures.append(outcome)
 

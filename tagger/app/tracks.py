@@ -35,7 +35,7 @@ INSERT = "INSERT INTO run_tracks (path, size, mtime_ns, ctime_ns, failure) VALUE
 COLUMNS = (
     "id, run.path, run.size, run.mtime_ns, run.ctime_ns, run.audio, "
     "coalesce(failure, CASE WHEN predicted.path IS NULL THEN reason END), is_left_out, "
-    "probabilities, agreement, windows, seconds, info"
+    "probabilities, agreement, windows, seconds, predicted.note, info"
 )
 # What is known about each track in its present state; `RunTracks._keys` fills the placeholders.
 KNOWN = """
@@ -147,7 +147,7 @@ class RunTracks:
         """The result for each track, once all are predicted, and its tag as it was last read."""
         info = self.info
         for row in self._rows("true"):
-            failure, is_left_out, shares, agreement, windows, seconds = row[6:12]
+            failure, is_left_out, shares, agreement, windows, seconds, note = row[6:13]
             item: TrackResult
             if is_left_out:
                 item = _track(row)
@@ -156,8 +156,9 @@ class RunTracks:
             elif shares is not None:
                 values, labels = tuple(array("f", shares)), info.labels
                 item = Prediction(
-                    _track(row), labels, values, agreement, windows, seconds, info.multi_label
-                )
+                    _track(row), labels, values, agreement, windows, seconds, info.multi_label,
+                    note=note,
+                )  # fmt: skip
             else:
                 item = Failure(Path(os.fsdecode(row[1])), CHANGED)
             yield item, self._tag(row)

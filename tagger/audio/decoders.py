@@ -182,12 +182,16 @@ def _places(layout: str) -> tuple[str, ...]:
         return ()
 
 
+READING = 2  # version of our own code that reads files; raise it if more files can be read
+
+
 def decoder_versions() -> str:
-    """The installed decoders; if this changes, tracks that none could read are tried again."""
+    """What decodes; if this changes, tracks that could not be read are tried again."""
     from importlib.metadata import version
 
     ffmpeg = shutil.which("ffmpeg") or "no ffmpeg"
-    return f"soundfile {version('soundfile')}, av {version('av')}, {ffmpeg}"
+    installed = f"soundfile {version('soundfile')}, av {version('av')}, {ffmpeg}"
+    return f"reading {READING}, {installed}"
 
 
 def _pydub() -> Any:

@@ -10,28 +10,33 @@ import errno
 import stat
 from contextlib import closing
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
 from tagger.audio.decoders import DECODERS, SettledError, Source
 from tagger.audio.id3 import skip_id3
-from tagger.audio.mixing import CHANNELS, Samples, to_mono
-from tagger.audio.pyav import TRUNCATED
-from tagger.audio.windows import CHUNK_WINDOWS, WindowPlan, place_windows, window_chunks
+from tagger.audio.levels import OFTEN, Span, block_ranges, cut, paused
+from tagger.audio.mixing import CHANNELS, Samples
+from tagger.audio.samples import (
+    EndsEarly,
+    Window,
+    check_loudness,
+    end_at,
+    length_at,
+    look_at_end,
+    read_window,
+    scan,
+)
+from tagger.audio.windows import WindowPlan, place_windows, window_chunks
 from tagger.errors import AudioError, EmptyAudio, Truncated, one_line
-
-MARGIN = 0.025  # s read on both sides of a window, so that the resampler's edges fall outside it
 
 # A file may declare rates from below a telephone's up to DSD1024 as FFmpeg decodes it, and six
 # weeks. Anything beyond is a mistake, or an attempt to use up memory.
 RATES = range(1_000, 6_000_001)  # Hz
 SECONDS = 1_000 * 3600
-# A damaged MP3 may decode to 100,000 times full scale; far beyond that, the front end overflows.
-LOUDEST = 1e6
-SILENCE = 4 / 32768  # between the lowest and the highest sample: the range of 16-bit dither
+# A track whose first windows are all below this level is scanned: they may be the noise of silence.
+FAINT = 1e-3
 ZEROS = 1 << 20  # bytes; a good MP3 may have fewer zeros in front of its first frame
 
 
@@ -41,19 +46,37 @@ class Placement:
 
     decoder: str  # the first of `DECODERS` that can read the track
     length: int  # samples of each channel, at the rate of the file
+    # Where windows are placed, at the plan's rate: in all of the track, or without its silence.
+    sound: tuple[Span, ...]
+    loudest: float = 0  # level of the loudest window so far
+    scale: float = 1  # samples are divided by it; more than 1 for integers stored as floats
+
+    @property
+    def sounding(self) -> int:
+        """Samples in which windows are placed; 0 for a silent track."""
+        return sum(end - start for start, end in self.sound)
 
 
 @dataclass(frozen=True, slots=True)
 class Waveforms:
-    """Windows of one track: `windows` is `(n, samples)`, float32 in [-1, 1] at the plan's rate."""
+    """Windows of one track: `windows` is `(n, samples)`, float32 in [-1, 1] at the plan's rate.
+
+    Silent windows are left out; `silent` is their number. A window is silent if the range of its
+    samples is below `levels.SILENCE`, or its level below `levels.QUIET` (-60 dB) times that of the
+    loudest window of its chunk and of the first chunk, and of a scan the loudest two seconds.
+    """
 
     windows: Samples
-    total: int  # windows of the whole track; more than n where it has several chunks
+    total: int  # windows of the whole track; more than n + silent where it has several chunks
     seconds: float  # decoded length of the track
     placement: Placement
-    # Decided with the first chunk: its windows are silent, and in a longer track also
-    # `CHUNK_WINDOWS` windows spread over the whole track.
-    is_silent: bool = False
+    silent: int = 0
+    notes: tuple[str, ...] = ()  # what a person should know about how it was read
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether the whole track is silent, as a scan of it found."""
+        return not self.placement.sound
 
 
 def read_windows(
@@ -76,7 +99,8 @@ def read_windows(
             with closing(DECODERS[name](path, placement.length if placement else None)) as source:
                 _check_declared(source)
                 if placement:
-                    return _read_further(source, plan, chunk, placement)
+                    read = _read_placed(source, plan, chunk, placement)
+                    return _waveforms(source, plan, read)
                 return _read_first(source, plan, name)
         except SettledError as error:
             raise AudioError(str(error), path) from None
@@ -114,138 +138,118 @@ def _check_declared(source: Source) -> None:
 
 
 def _read_first(source: Source, plan: WindowPlan, decoder: str) -> Waveforms:
-    """Read the first chunk; place it again if the track ends before its stated length."""
-    while True:
-        length = _length(source, plan)
-        starts = place_windows(length, plan)
-        chosen = [starts[index] for index in window_chunks(len(starts), plan)[0]]
-        try:
-            windows = _read_in_order(source, chosen, plan)
-            is_silent = _is_silent(windows)
-            if is_silent and len(chosen) < len(starts):
-                spread = place_windows(length, replace(plan, count=CHUNK_WINDOWS))
-                is_silent = _is_silent(_read_in_order(source, spread, plan))
-            if source.is_stated:
-                _look_at_end(source, (max(chosen) + plan.samples) / plan.rate)
-        except _EndsEarly as end:
-            _end_at(source, end.length)
-        else:
-            placement = Placement(decoder, source.length)
-            seconds = source.length / source.rate
-            return Waveforms(_rows(windows, plan), len(starts), seconds, placement, is_silent)
+    """Read the first chunk.
 
-
-def _read_further(source: Source, plan: WindowPlan, chunk: int, placement: Placement) -> Waveforms:
-    """Read a chunk of a track whose first chunk is read.
-
-    Where the track ends before its stated length, windows that are not in it any more are left out;
-    but those of `all` are placed again, so that they cover all there is.
+    If at least half of it is silent, all of it is faint, or its samples are not of full scale 1,
+    the whole track is scanned, and windows are placed where it sounds.
     """
-    placed = place_windows(_length(source, plan), plan)
-    numbers = window_chunks(len(placed), plan)[chunk]
+    placement = Placement(decoder, source.length, ((0, length_at(source, plan.rate)),))
+    windows, placement, total = _read_placed(source, plan, 0, placement)
+    if source.is_stated:
+        starts = place_windows(placement.sounding, plan)
+        last = max(starts[number] for number in window_chunks(total, plan)[0])
+        look_at_end(source, (last + plan.samples) / plan.rate)
+    if not _is_doubtful(windows, plan):
+        return _waveforms(source, plan, (windows, placement, total))
+    found, is_whole = scan(source, plan.rate)
+    sound = tuple(found.sound())
+    if sound and plan.count is None and not is_whole:
+        # Between the seconds that were decoded may be more.
+        sound = ((0, length_at(source, plan.rate)),)
+    placement = replace(
+        placement,
+        length=source.length, sound=sound, loudest=found.loudest, scale=found.full_scale,
+    )  # fmt: skip
+    if not sound:
+        return _waveforms(source, plan, ([], placement, 0))
+    return _waveforms(source, plan, _read_placed(source, plan, 0, placement))
+
+
+def _is_doubtful(windows: list[Window], plan: WindowPlan) -> bool:
+    """Whether a first chunk needs a scan of the track, see `_read_first`."""
+    loudest = max(window.level for window in windows)
+    ranges = [block_ranges(window.samples, plan.rate) for window in windows]
+    silent = (
+        1 if window.is_silent(loudest) else paused(each)
+        for window, each in zip(windows, ranges, strict=True)
+    )
+    if float(np.median(np.concatenate(ranges))) > OFTEN:
+        return True
+    check_loudness(windows)
+    return loudest < FAINT or 2 * sum(silent) >= len(windows)
+
+
+def _read_placed(
+    source: Source, plan: WindowPlan, chunk: int, placement: Placement
+) -> tuple[list[Window], Placement, int]:
+    """The windows of a chunk, where they are placed, and how many the whole track has.
+
+    If the track ends before its stated length, the first chunk is placed again. Of later ones,
+    windows that are not in it any more are left out, but those of `all` are placed again, so that
+    they cover all there is.
+    """
+    starts = place_windows(placement.sounding, plan)
+    numbers = window_chunks(len(starts), plan)[chunk]
+    is_short = len(starts) == 1
     while True:
-        length = _length(source, plan)
-        starts = placed if plan.count is not None else place_windows(length, plan)
         chosen = starts[numbers.start : numbers.stop]
-        if len(placed) > 1:
-            chosen = [start for start in chosen if start + plan.samples <= length]
+        if not is_short:
+            chosen = [start for start in chosen if start + plan.samples <= placement.sounding]
         try:
-            windows = _read_in_order(source, chosen, plan)
-        except _EndsEarly as end:
-            _end_at(source, end.length)
-        else:
-            seconds = source.length / source.rate
-            return Waveforms(_rows(windows, plan), len(placed), seconds, placement)
+            return _read_in_order(source, chosen, plan, placement), placement, len(starts)
+        except EndsEarly as end:
+            end_at(source, end.length)
+        placement = _shortened(placement, source, plan)
+        if not chunk or plan.count is None:
+            starts = place_windows(placement.sounding, plan)
+        if not chunk:
+            numbers, is_short = window_chunks(len(starts), plan)[0], len(starts) == 1
 
 
-def _length(source: Source, plan: WindowPlan) -> int:
-    """Samples of a track at the plan's rate."""
-    return round(source.length * plan.rate / source.rate)
+def _shortened(placement: Placement, source: Source, plan: WindowPlan) -> Placement:
+    """The placement for a source that has turned out to be shorter."""
+    end = length_at(source, plan.rate)
+    sound = ((first, min(last, end)) for first, last in placement.sound if first < end)
+    return replace(placement, length=source.length, sound=tuple(sound))
 
 
-def _end_at(source: Source, length: int) -> None:
-    """Take a source for this long; raise `Truncated` if it states far more."""
-    if source.is_stated and length < TRUNCATED * source.length:
-        raise Truncated(
-            f"truncated: nothing can be decoded after {length / source.rate:.1f} s "
-            f"of the {source.length / source.rate:.1f} s it declares"
-        )
-    source.length = length
-
-
-def _rows(windows: list[_Window], plan: WindowPlan) -> Samples:
-    rows = np.zeros((len(windows), plan.samples), np.float32)
-    for row, window in zip(rows, windows, strict=True):
-        row[:] = window.samples
-    return rows
-
-
-class _Window(NamedTuple):
-    samples: Samples  # at the plan's rate
-    low: float  # the range of the decoded samples
-    high: float
-
-
-def _read_in_order(source: Source, starts: list[int], plan: WindowPlan) -> list[_Window]:
+def _read_in_order(
+    source: Source, starts: list[int], plan: WindowPlan, placement: Placement
+) -> list[Window]:
     """The windows at `starts`, read from front to back, since some containers cannot seek back."""
-    read = {start: _read_window(source, start, plan) for start in sorted(starts)}
+    is_whole = placement.sound == ((0, length_at(source, plan.rate)),)
+    pieces = {
+        # Not cut off at the end: rounding may leave one sample more than the length says.
+        start: [(start, start + plan.samples)] if is_whole
+        else cut(placement.sound, start, plan.samples)
+        for start in starts
+    }  # fmt: skip
+    read = {
+        start: read_window(source, pieces[start], plan, placement.scale) for start in sorted(starts)
+    }
     return [read[start] for start in starts]
 
 
-def _look_at_end(source: Source, decoded: float) -> None:
-    """Raise `Truncated` for a file cut off after its last window, which ends at `decoded` s."""
-    place = int(TRUNCATED * source.length)
-    if decoded * source.rate < place and not source.read(place, round(MARGIN * source.rate)).size:
-        raise Truncated(
-            f"truncated: nothing can be decoded at {place / source.rate:.1f} s "
-            f"of the {source.length / source.rate:.1f} s it declares"
-        )
-
-
-def _is_silent(windows: list[_Window]) -> bool:
-    """Whether all windows together are silent; a constant is silence too.
-
-    Before or after resampling: it rings where a constant begins, and may filter out most of the
-    dither.
-    """
-    decoded = max(window.high for window in windows) - min(window.low for window in windows)
-    samples = np.stack([window.samples for window in windows])
-    return min(decoded, float(np.ptp(samples))) < SILENCE
-
-
-def _read_window(source: Source, start: int, plan: WindowPlan) -> _Window:
-    """One window; a shorter track is repeated to fill it."""
-    ratio = Fraction(source.rate, plan.rate)
-    margin = round(MARGIN * source.rate) if source.rate != plan.rate else 0
-    # A multiple of the ratio's numerator: there, samples of both rates coincide.
-    begin = max(0, int(start * ratio) - margin) // ratio.numerator * ratio.numerator
-    end = min(source.length, int((start + plan.samples) * ratio) + margin + 1)
-    with np.errstate(over="ignore", invalid="ignore"):  # the samples are checked below
-        decoded = to_mono(source.read(begin, end - begin))
-    if len(decoded) < end - begin:
-        raise _EndsEarly(begin + len(decoded))
-    if not np.isfinite(decoded).all():
-        raise SettledError("it holds samples that are not finite numbers")
-    if np.abs(decoded).max(initial=0) > LOUDEST:
-        raise SettledError("it holds samples more than a million times full scale")
-    samples = decoded
-    if source.rate != plan.rate:
-        import soxr
-
-        samples = soxr.resample(decoded, source.rate, plan.rate)
-    skip = start - int(begin / ratio)
-    window = samples[skip : skip + plan.samples]
-    if len(window) == 0:
-        raise EmptyAudio("it holds no audio samples")
-    repeated = np.resize(window, plan.samples)
-    return _Window(repeated, float(decoded.min()), float(decoded.max()))
-
-
-class _EndsEarly(Exception):
-    """A source gave fewer samples than its declared length."""
-
-    def __init__(self, length: int) -> None:
-        self.length = length
+def _waveforms(
+    source: Source, plan: WindowPlan, read: tuple[list[Window], Placement, int]
+) -> Waveforms:
+    """The windows that are not silent, and what a person should know about them."""
+    windows, placement, total = read
+    check_loudness(windows)
+    loudest = max([placement.loudest, *(window.level for window in windows)])
+    sounding = [window for window in windows if not window.is_silent(loudest)]
+    rows = np.zeros((len(sounding), plan.samples), np.float32)
+    for row, window in zip(rows, sounding, strict=True):
+        row[:] = window.samples
+    notes = []
+    if placement.scale != 1:
+        bits = int(placement.scale).bit_length()
+        notes.append(f"its samples, floats in the range of {bits}-bit integers, were scaled")
+    if any(window.is_one_channel for window in sounding):
+        notes.append("its channels cancel each other, so the louder one was used")
+    seconds, silent = source.length / source.rate, len(windows) - len(sounding)
+    placement = replace(placement, loudest=loudest)
+    return Waveforms(rows, total, seconds, placement, silent, tuple(notes))
 
 
 def _summary(errors: dict[str, Exception]) -> str:

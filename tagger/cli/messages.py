@@ -26,8 +26,10 @@ SHORT = 40  # characters behind a progress bar
 def outcome_line(outcome: Outcome) -> str:
     """The result for one track."""
     best = outcome.ranked[0][0] if outcome.ranked else ""
-    detail = "; ".join(outcome.genres) or outcome.reason or best or "(no genre)"
-    if outcome.genres and outcome.reason:
+    note = outcome.prediction.note if outcome.prediction else ""
+    named = "; ".join(outcome.genres) or (best if outcome.reason == note else "")
+    detail = named or outcome.reason or best or "(no genre)"
+    if named and outcome.reason:
         detail += f" ({outcome.reason})"
     path, detail = printable(str(outcome.path)), printable(detail, LONG)
     return f"{outcome.action.value}: {path}: {detail}"
@@ -76,6 +78,8 @@ def _explanation(track: Explanation) -> Iterator[str]:
         yield f"tag:    {'; '.join(outcome.existing) or '(no genre)'}"
         yield f"labels: {_scores(outcome.prediction.ranked)}{of}"
         yield f"genres: {_scores(outcome.ranked) or 'none'}"
+        if outcome.prediction.note:
+            yield f"note:   {outcome.prediction.note}"
     for step in track.steps:
         yield f"rule:   {step}"
     if outcome.action is Action.WOULD_WRITE:

@@ -62,9 +62,9 @@ class WindowDataset(IterableDataset[Window]):
             if isinstance(result, Waveforms):
                 for window in result.windows:
                     yield pending, window
-                last = time.monotonic()
-            elif patience is not None and time.monotonic() - last > patience:
-                return  # only failures, which must not wait until a batch is full
+                    last = time.monotonic()
+            if patience is not None and time.monotonic() - last > patience:
+                return  # only failures and silence, which must not wait until a batch is full
 
     def _next_decoded(self) -> Request | None:
         """The next decoded request; None if there are no requests, or if all of them take long."""

@@ -47,6 +47,7 @@ def combine(
         # Models that know only genres must not outvote one that recognises other sounds.
         no_music=next(filter(None, (why_no_music(each, policy) for each in predictions)), ""),
         floor=sum(map(policy.floor, predictions)) / count,
+        note=next((each.note for each in predictions if each.note), ""),
     )
     if agreeing == count:
         return combined, ""

@@ -99,23 +99,26 @@ def average_windows(
 ) -> Prediction | Failure:
     """The mean probability of each label over the windows of one track, rounded to float32.
 
-    A silent track has probability 0 for every label, whatever the model predicts for silence.
+    A track without any window that sounds has probability 0 for every label.
     """
     track = scored.track
     if scored.failure:
         return scored.failure
+    note = "; ".join(scored.notes)
+    if not scored.scores:
+        silence = (0.0,) * len(labels)
+        return Prediction(track, labels, silence, 0, 0, scored.seconds, multi_label, note=note)
     scores = np.stack(scored.scores)  # (windows, labels)
     # In float64, so that the order of the windows makes no difference.
     mean = scores.mean(axis=0, dtype=np.float64).astype(np.float32)  # (labels,)
-    if scored.is_silent:
-        mean = np.zeros_like(mean)
     if not np.isfinite(mean).all():
         return Failure(track.path, "the model gave no finite probability for it")
     columns = genre_columns(labels) or range(len(labels))
     best = scores[:, columns].argmax(axis=1)  # (windows,)
     agreement = float((best == mean[np.array(columns)].argmax()).mean())
+    probabilities, count = tuple(mean.tolist()), len(scores)
     return Prediction(
-        track, labels, tuple(mean.tolist()), agreement, len(scores), scored.seconds, multi_label
+        track, labels, probabilities, agreement, count, scored.seconds, multi_label, note=note
     )
 
 

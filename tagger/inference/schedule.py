@@ -26,7 +26,8 @@ class PendingTrack:
     placement: Placement | None = None  # known from its first chunk
     total: int = 0  # windows that the plan places in it
     seconds: float = 0  # decoded length of the track
-    is_silent: bool = False  # the whole track
+    silent: int = 0  # windows without sound, which get no scores
+    notes: dict[str, None] = field(default_factory=dict)  # of its chunks, each once, in order
     failure: Failure | None = None
     scores: list[NDArray[np.float32]] = field(default_factory=list)  # (labels,) of each window
     is_finished: bool = False
@@ -86,8 +87,9 @@ class Schedule:
             return
         if not pending.decoded:
             pending.placement, pending.total = result.placement, result.total
-            pending.is_silent = result.is_silent
         pending.decoded += 1
+        pending.silent += result.silent
+        pending.notes |= dict.fromkeys(result.notes)
         pending.seconds = result.seconds
         pending.unscored += len(result.windows)
         if self.plan.count != AUTO:
@@ -119,8 +121,7 @@ class Schedule:
         """Once every decoded window of a track has scores, finish it or want another chunk."""
         if pending.undecoded or pending.unscored:
             return
-        has_more = pending.decoded < self._chunks(pending) and not pending.is_silent
-        if has_more and not self._is_settled(pending):
+        if pending.decoded < self._chunks(pending) and not self._is_settled(pending):
             self._want(pending, 1)
         else:
             self._finish(pending)
@@ -133,5 +134,8 @@ class Schedule:
         return len(window_chunks(pending.total, self.plan))
 
     def _is_settled(self, pending: PendingTrack) -> bool:
+        if not pending.scores:
+            return False
         scores, columns = np.stack(pending.scores), self.plan.columns
-        return is_settled(scores[:, columns] if columns else scores, pending.total)
+        sounding = pending.total - pending.silent  # as far as is known
+        return is_settled(scores[:, columns] if columns else scores, sounding)

@@ -70,4 +70,9 @@ CREATE INDEX reported_by_audio ON reported (audio);
 DELETE FROM predictions WHERE lower(CAST(path AS TEXT)) LIKE '%.mpc';
 DELETE FROM tags
 """
-MIGRATIONS = (TABLES, TAGS_AND_REVERTS, AUDIO)  # the script from each version to the next
+# Tracks whose channels cancel each other were taken for silent.
+NOTES = """
+ALTER TABLE predictions ADD COLUMN note TEXT NOT NULL DEFAULT '';
+DELETE FROM predictions WHERE probabilities = zeroblob(length(probabilities))
+"""
+MIGRATIONS = (TABLES, TAGS_AND_REVERTS, AUDIO, NOTES)  # the script from each version to the next

@@ -39,8 +39,9 @@ class State(Recognition):
             os.fsencode(track.path), fingerprint, plan, track.size, track.mtime_ns,
             array("f", prediction.probabilities).tobytes(), prediction.agreement,
             prediction.windows, prediction.seconds, track.audio,
+            prediction.note,
         )  # fmt: skip
-        self.do("INSERT OR REPLACE INTO predictions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+        self.do("INSERT OR REPLACE INTO predictions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
 
     def save_failure(self, track: Track, reason: str, fingerprint: str, decoders: str) -> None:
         """Store why a track could not be predicted with these decoders."""

@@ -77,11 +77,13 @@ def report_prediction(
         existing = ()
     path = prediction.track.path
     if reason := why_no_music(prediction, policy):
+        reason = _joined(reason, prediction.note)
         return Outcome(path, Action.NO_MUSIC, reason, prediction, existing)
     if reason := why_nothing(prediction):
+        reason = _joined(reason, prediction.note)
         return Outcome(path, Action.UNSURE, reason, prediction, existing)
-    ranked = tuple(rank_genres(prediction, policy))
-    return Outcome(path, Action.PREDICTED, "", prediction, existing, ranked=ranked)
+    ranked, note = tuple(rank_genres(prediction, policy)), prediction.note
+    return Outcome(path, Action.PREDICTED, note, prediction, existing, ranked=ranked)
 
 
 def write_prediction(
@@ -97,7 +99,7 @@ def write_prediction(
     `tag` is the content of the file's tag, if that is known. `source` says where the prediction
     comes from, if not only from the track.
     """
-    track = prediction.track
+    track, note = prediction.track, prediction.note
     if why_no_music(prediction, policy):  # also for a file that cannot be tagged
         read = report_prediction(prediction, policy, writer.state, tag)
         return replace(read, reason=_joined(read.reason, source))
@@ -111,19 +113,20 @@ def write_prediction(
             now = identify(track.path)
             tag = read_tag(track.path, writer.options.tags)
             decision = decide(prediction, tag, policy)
-        outcome = replace(outcome, existing=tag.genres, reason=_joined(decision.reason, source))
+        outcome = replace(
+            outcome, existing=tag.genres, reason=_joined(decision.reason, source, note)
+        )
         if decision.action is not Action.WOULD_WRITE:
             return replace(outcome, action=decision.action)
         if now != track:
             raise ChangedSince("it has changed since it was predicted; run again", track.path)
-        note = _note(new_genres(decision.genres, tag, policy), tag, ranked, writer)
-        return _write(
-            replace(outcome, genres=decision.genres), now, replace(tag, note=note), writer
-        )
+        own = _note(new_genres(decision.genres, tag, policy), tag, ranked, writer)
+        return _write(replace(outcome, genres=decision.genres), now, replace(tag, note=own), writer)
     except UnsupportedFormat as error:
         if reason := why_nothing(prediction):
-            return replace(outcome, action=Action.UNSURE, reason=_joined(reason, source))
-        return replace(outcome, action=Action.PREDICTED, reason=f"not taggable: {error}")
+            return replace(outcome, action=Action.UNSURE, reason=_joined(reason, source, note))
+        reason = _joined(f"not taggable: {error}", note)
+        return replace(outcome, action=Action.PREDICTED, reason=reason)
     except (TagError, OSError) as error:
         return replace(outcome, action=Action.FAILED, reason=reason_of(error), genres=())
 

@@ -16,7 +16,7 @@ from tagger.inference.batches import Batch, load_batches
 from tagger.inference.schedule import Schedule
 from tagger.types import Failure, Track
 
-PLACED = Placement("stub", 1)
+PLACED = Placement("stub", 1, ((0, 1),))
 FOUR = WindowPlan(samples=2, rate=16_000, count=4)
 SOME = WindowPlan(samples=2, rate=16_000, count=AUTO)
 

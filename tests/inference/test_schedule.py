@@ -15,7 +15,7 @@ from tagger.inference.schedule import AT_ONCE, PendingTrack, Schedule
 from tagger.inference.stopping import is_settled
 from tagger.types import Failure, Track
 
-PLACED = Placement("stub", 40_000)
+PLACED = Placement("stub", 40_000, ((0, 40_000),))
 
 
 def plan_of(count: Count) -> WindowPlan:
@@ -26,8 +26,8 @@ def tracks(count: int) -> list[Track]:
     return [Track(Path(f"/{number}"), 1, 1) for number in range(count)]
 
 
-def waveforms(count: int, total: int, *, is_silent: bool = False) -> Waveforms:
-    return Waveforms(np.zeros((count, 1), np.float32), total, 2.5, PLACED, is_silent)
+def waveforms(count: int, total: int, silent: int = 0) -> Waveforms:
+    return Waveforms(np.zeros((count, 1), np.float32), total, 2.5, PLACED, silent)
 
 
 @settings(deadline=None)
@@ -93,9 +93,9 @@ def test_a_silent_track_needs_no_more_chunks():
     schedule = Schedule(tracks(1), plan_of(AUTO), 1)
     pending, _ = schedule.next_chunk() or (None, None)
     assert pending is not None
-    schedule.add_decoded(pending, waveforms(FIRST, 30, is_silent=True))
-    schedule.add_scores([pending] * FIRST, np.float32([[0.9, 0.1], [0.1, 0.9], [0.5, 0.5]]))
-    assert list(schedule.take_finished()) == [pending] and pending.is_silent
+    nowhere = Placement("stub", 40_000, ())
+    schedule.add_decoded(pending, Waveforms(np.zeros((0, 1), np.float32), 0, 2.5, nowhere))
+    assert list(schedule.take_finished()) == [pending] and not pending.scores
 
 
 def test_few_chunks_of_a_long_track_are_wanted_at_a_time():

@@ -1,0 +1,150 @@
+"""What samples say about a track: where it is silent, whether its channels cancel, its full scale.
+
+Pure: no files. A level is the root of the mean square around the mean, so that a constant has none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tagger.audio.mixing import Samples, to_mono
+
+Span = tuple[int, int]  # the first sample, and the one after the last
+
+SILENCE = 4 / 32768  # between the lowest and the highest sample: the range of 16-bit dither
+QUIET = 1e-3  # -60 dB, against the loudest window of the track
+PAUSE = 2.0  # s; a shorter silence is part of the music
+BLOCK = 0.02  # s in which samples are examined together
+CLICK = 0.1  # s; a track with less sound than that is silent
+# Where the mean of a pair has less than this share of its channels' energy (-10 dB), they cancel.
+# 0.5 is the share of channels that have nothing in common, or of which one is silent. The lowest
+# share in 49 windows of 37 real stereo files was 0.47; of mono music against itself, 1 to 30 ms
+# later, 0.25 in 480 windows.
+CANCELLED = 0.1
+SAMPLED = 16  # one in so many samples shows that channels do not cancel
+# Samples of more than twice full scale for half of the time, and a hundred times at their peak, are
+# integers that were stored as floats.
+OFTEN, PEAK = 4.0, 100.0
+FULL_SCALES = (2.0**15, 2.0**23, 2.0**31)
+
+
+def mono_of(channels: Samples) -> tuple[Samples, bool]:
+    """A pair or mono, `(1 or 2, n)`, as mono `(n,)`, and whether that is one channel of a pair.
+
+    That is the mean of the channels, but the one with more energy where the energy of the mean is
+    less than `CANCELLED` times the mean of their energies. Constants do not count as energy.
+    """
+    if len(channels) == 1 or not channels.size:
+        return channels[0], False
+    if _share(channels[:, ::SAMPLED]) < 2 * CANCELLED and _share(channels) < CANCELLED:
+        return channels[int(np.argmax(channels.var(axis=1, dtype=np.float64)))], True
+    return to_mono(channels), False
+
+
+def _share(channels: Samples) -> float:
+    """The energy of the mean of a pair, as a share of the mean energy of both; 1 for constants."""
+    with np.errstate(over="ignore", invalid="ignore"):  # the caller checks the samples
+        energy = float(channels.var(axis=1, dtype=np.float64).mean())
+        return float(to_mono(channels).var(dtype=np.float64)) / energy if energy else 1.0
+
+
+def block_ranges(samples: Samples, rate: int) -> Samples:
+    """Between the lowest and the highest of each `BLOCK` of samples: `(n,)` to `(blocks,)`."""
+    size = max(1, min(round(BLOCK * rate), len(samples)))
+    blocks = samples[: len(samples) // size * size].reshape(-1, size)
+    ranges: Samples = blocks.max(axis=1) - blocks.min(axis=1)
+    return ranges
+
+
+def paused(ranges: Samples) -> float:
+    """The share of blocks, from their ranges, in digital silence that lasts at least `PAUSE`."""
+    runs = (end - start for start, end in _runs(ranges < SILENCE))
+    return sum(run for run in runs if run >= PAUSE / BLOCK) / len(ranges)
+
+
+@dataclass(slots=True)
+class Scan:
+    """The levels of a whole track, from pieces of it that are added in order."""
+
+    rate: int  # Hz
+    _ends: list[Span] = field(default_factory=list)  # of each block in the track
+    _ranges: list[float] = field(default_factory=list)  # of each block
+    _energies: list[float] = field(default_factory=list)  # of each block
+    _loudest: float = 0  # energy
+    _peak: float = 0
+
+    def add(self, piece: Samples, start: int, end: int) -> None:
+        """Add samples `(n,)` that the track has at `start`; they stand for all before `end`."""
+        is_whole = end - start == len(piece)
+        size = max(1, round(BLOCK * self.rate)) if is_whole else len(piece)
+        places = np.arange(0, len(piece), size)
+        counts = np.diff(places, append=len(piece))
+        values = piece.astype(np.float64)
+        highest, lowest = (each.reduceat(piece, places) for each in (np.maximum, np.minimum))
+        means = np.add.reduceat(values, places) / counts
+        energies = np.add.reduceat(values**2, places) / counts - means**2
+        pause = np.arange(0, len(places), round(PAUSE / BLOCK))  # as long as the shortest pause
+        loudest = np.add.reduceat(energies * counts, pause) / np.add.reduceat(counts, pause)
+        self._loudest = max(self._loudest, float(loudest.max()))
+        self._peak = max(self._peak, float(highest.max()), -float(lowest.min()))
+        stops = [*(start + places[1:]), end]
+        self._ends += zip((start + places).tolist(), map(int, stops), strict=True)
+        self._ranges += (highest - lowest).tolist()
+        self._energies += energies.tolist()
+
+    @property
+    def full_scale(self) -> float:
+        """The largest value that a sample may have: 1, or that of integers stored as floats.
+
+        They are of the smallest of `FULL_SCALES` that holds their peak.
+        """
+        sounding = [each for each in self._ranges if each >= SILENCE]
+        if self._peak <= PEAK or not sounding or np.median(sounding) <= OFTEN:
+            return 1.0
+        return next((scale for scale in FULL_SCALES if scale >= self._peak), FULL_SCALES[-1])
+
+    @property
+    def loudest(self) -> float:
+        """The highest level of any two seconds, as a share of full scale."""
+        return float(np.sqrt(self._loudest)) / self.full_scale
+
+    def sound(self) -> list[Span]:
+        """Where the track sounds: all of it, without silence that lasts at least `PAUSE`.
+
+        A block is silent if its range is below `SILENCE`, or its level below `QUIET` times
+        `loudest`. Nothing sounds if all blocks with sound together are shorter than `CLICK`.
+        """
+        full, ends = self.full_scale, self._ends
+        faint = np.array(self._energies) < (QUIET * self.loudest * full) ** 2
+        sounding = ~(faint | (np.array(self._ranges) < SILENCE * full))
+        runs = [(ends[first][0], ends[last - 1][1]) for first, last in _runs(sounding)]
+        if sum(end - start for start, end in runs) < CLICK * self.rate:
+            return []
+        joined = runs[:1]
+        for start, end in runs[1:]:
+            if start - joined[-1][1] < PAUSE * self.rate:
+                joined[-1] = joined[-1][0], end
+            else:
+                joined.append((start, end))
+        return joined
+
+
+def _runs(flags: NDArray[np.bool_]) -> list[Span]:
+    """The first and the last plus one of each run of true flags."""
+    steps = np.flatnonzero(np.diff(flags, prepend=False, append=False))
+    return list(zip(steps[::2].tolist(), steps[1::2].tolist(), strict=True))
+
+
+def cut(spans: Sequence[Span], start: int, count: int) -> list[Span]:
+    """Where `count` samples from `start` lie in a track of which only the spans are left."""
+    pieces, stop, place = [], start + count, 0
+    for first, end in spans:
+        piece = first + max(0, start - place), min(end, first + stop - place)
+        if piece[0] < piece[1]:
+            pieces.append(piece)
+        place += end - first
+    return pieces
