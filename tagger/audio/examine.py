@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
+from tagger.audio.bare import FORMATS, bare_structure
 from tagger.audio.flac import flac_structure
 from tagger.audio.mp3 import mp3_structure
 from tagger.audio.ogg import ogg_structure
@@ -14,6 +16,7 @@ STRUCTURES: dict[str, Callable[[Path], Structure]] = {
     "flac": flac_structure,
     "mp3": mp3_structure,
     "ogg": ogg_structure,
+    **{kind: partial(bare_structure, kind=kind) for kind in FORMATS},
 }
 
 
