@@ -13,6 +13,7 @@ from training.clips.clip import Clip
 from training.clips.decode import decode_clips
 from training.clips.doubts import doubts
 from training.clips.find import find_clips, find_unlabelled, name_artists
+from training.clips.groups import copies
 from training.clips.split import PARTS, Split
 from training.clips.splits import make_split
 from training.errors import TrainingError
@@ -42,9 +43,21 @@ def choose_clips(options: FinetuneOptions) -> Split:
             f"{why}: is each folder in {options.data} a genre? Rename or move what is none, give "
             "the folder that holds the genres, or add --labels-ok to train on these labels"
         )
+    report_conflicts(clips)
     split = make_split(clips, options.split, options.draw)
     report_split(split)
     return split
+
+
+def report_conflicts(clips: Sequence[Clip]) -> None:
+    """Name a recording that is under two labels: nothing can be learned from it."""
+    first: dict[str, Clip] = {}
+    pairs = [
+        (first.setdefault(key, clip), clip) for key, clip in zip(copies(clips), clips, strict=True)
+    ]
+    if both := [(one, other) for one, other in pairs if one.label != other.label]:
+        one, other = both[0]
+        say(f"warning: {len(both)} recordings are under two labels: {one.path} and {other.path}")
 
 
 def report_split(split: Split) -> None:

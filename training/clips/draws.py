@@ -73,6 +73,7 @@ def draw_artists(
         ):  # too little is left to learn the label from
             held = [key for key in counts if key in part_of]
             del part_of[max(held, key=lambda key: (counts[key], key))]
+    _cover_labels(of_label, part_of, held_out)
     parts: dict[str, list[Clip]] = {"train": [], **{part: [] for part in held_out}}
     for clip, key in zip(clips, keys, strict=True):
         parts[part_of.get(key, "train")].append(clip)
@@ -107,6 +108,35 @@ def _with_copies(parts: Mapping[str, list[Clip]]) -> dict[str, list[Clip]]:
     for clip, key, part in zip(clips, keys, named, strict=True):
         moved[part_of.setdefault(key, part)].append(clip)
     return moved
+
+
+def _cover_labels(
+    of_label: Mapping[str, Counter[str]], part_of: dict[str, str], held_out: Sequence[str]
+) -> None:
+    """Hold out one more artist of a label that a part lacks, if enough is left to learn from."""
+    labels_of: defaultdict[str, set[str]] = defaultdict(set)
+    for label, counts in of_label.items():
+        for key in counts:
+            labels_of[key].add(label)
+
+    def is_free(key: str) -> bool:
+        if key in part_of:
+            return False
+        learned = (
+            sum(of_label[label][other] for other in of_label[label] if other not in part_of)
+            - of_label[label][key]
+            for label in labels_of[key]
+        )
+        return min(learned) >= LEAST
+
+    for part in reversed(held_out):  # to validate on first
+        for counts in of_label.values():
+            if any(part_of.get(key) == part for key in counts):
+                continue
+            # The artist with the fewest clips, as all others are needed to learn from.
+            free = filter(is_free, sorted(counts, key=lambda key: (counts[key], key)))
+            if (added := next(free, None)) is not None:
+                part_of[added] = part
 
 
 def _tenths(

@@ -82,3 +82,47 @@ def test_a_broken_link_is_left_out_as_unreadable(tmp_path: Path) -> None:
     os.symlink("nowhere.wav", data / "tone" / "tone.00009.wav")
     lines: list[str] = []
     assert len(decode_clips(find_clips(data), SECOND, lines.append)) == 2 and len(lines) == 1
+
+
+@pytest.mark.parametrize("seconds", [0.2, 20.0, 90.0])
+@pytest.mark.parametrize("level", [0.0, 0.25, 1e-6])
+def test_silent_clips_are_left_out_and_said(tmp_path: Path, seconds: float, level: float) -> None:
+    path = tmp_path / "silence" / "1.wav"
+    path.parent.mkdir()
+    soundfile.write(path, np.full(round(seconds * RATE), level), RATE, subtype="FLOAT")
+    said: list[str] = []
+    assert decode_clips(find_clips(tmp_path), SECOND, said.append) == []
+    assert said == [f"left out: {path}: it is silent"]
+
+
+@pytest.mark.parametrize("before", [0, 30])
+@pytest.mark.parametrize("after", [0, 20])
+def test_silence_at_the_ends_of_a_clip_is_not_learned(
+    tmp_path: Path, before: int, after: int
+) -> None:
+    (tmp_path / "noise").mkdir()
+    noise = write_noise(tmp_path / "noise" / "1.wav", 5.0)
+    padded = np.concatenate([np.zeros(before * RATE), noise, np.zeros(after * RATE)])
+    soundfile.write(tmp_path / "noise" / "1.wav", padded, RATE)
+    (decoded,) = decode_clips(find_clips(tmp_path), SECOND, pytest.fail)
+    (kept,) = decoded.segments
+    assert decoded.starts == (before,) and len(kept) == len(noise)
+    np.testing.assert_allclose(kept, noise, atol=1e-4)
+
+
+def test_silent_segments_of_a_long_track_are_left_out(tmp_path: Path) -> None:
+    (tmp_path / "noise").mkdir()
+    noise = write_noise(tmp_path / "noise" / "1.wav", 60.0)
+    padded = np.concatenate([noise, np.zeros(120 * RATE)])
+    soundfile.write(tmp_path / "noise" / "1.wav", padded, RATE)
+    (decoded,) = decode_clips(find_clips(tmp_path), SECOND, pytest.fail)
+    assert all(np.ptp(segment) > 0.1 for segment in decoded.segments)
+
+
+def test_samples_that_are_no_numbers_leave_a_clip_out(tmp_path: Path) -> None:
+    (tmp_path / "noise").mkdir()
+    noise = write_noise(tmp_path / "noise" / "1.wav", 5.0)
+    noise[100:200] = np.nan
+    soundfile.write(tmp_path / "noise" / "1.wav", noise, RATE, subtype="FLOAT")
+    said: list[str] = []
+    assert decode_clips(find_clips(tmp_path), SECOND, said.append) == [] and len(said) == 1
