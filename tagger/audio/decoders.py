@@ -15,17 +15,19 @@ from typing import Any, Protocol
 import numpy as np
 
 from tagger.audio.examine import examine
+from tagger.audio.frames import BLOCK
 from tagger.audio.id3 import lacks_footer
+from tagger.audio.joined import JoinedSource, joined_spans
 from tagger.audio.mixing import CHANNELS, Samples, mix
 from tagger.audio.musepack import musepack_length
 from tagger.audio.pyav import (
-    BLOCK,
     FORMATS,
     GUESSED,
     MUSEPACK,
     TRUNCATED,
     AvSource,
 )
+from tagger.audio.sequential import SequentialSource
 from tagger.audio.uncompressed import Corrected, corrected
 from tagger.errors import AudioError
 
@@ -182,6 +184,18 @@ def _places(layout: str) -> tuple[str, ...]:
         return ()
 
 
+def open_av(path: Path, length: int | None = None) -> Source:
+    """Open a track by PyAV, in the way that fits the structure of its file."""
+    spans = joined_spans(path)
+    if len(spans) > 1:
+        return JoinedSource(path, spans, length)
+    source = AvSource(path, length)
+    if not source.is_irregular:
+        return source
+    source.close()
+    return SequentialSource(path, length)
+
+
 READING = 2  # version of our own code that reads files; raise it if more files can be read
 
 
@@ -214,6 +228,6 @@ class Decoder(Protocol):
 
 DECODERS: dict[str, Decoder] = {
     "soundfile": SoundfileSource,
-    "PyAV": AvSource,
+    "PyAV": open_av,
     "pydub": PydubSource,
 }

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import groupby
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from tagger.audio.ebml import segments
 from tagger.audio.examine import examine
-from tagger.audio.mixing import Samples, join, mix
+from tagger.audio.frames import Blocks, BlockSource, decoded
+from tagger.audio.mixing import Samples
+from tagger.audio.mp4 import is_fragmented
 from tagger.audio.musepack import musepack_length
 from tagger.audio.uncompressed import corrected
 from tagger.errors import AudioError, Truncated
@@ -21,15 +21,13 @@ if TYPE_CHECKING:
     from av.audio.frame import AudioFrame
 
 PREROLL = 0.25  # s decoded before a seek's target: MP3's bit reservoir, AAC's overlap
-KEPT = 0.1  # s of the last read that are kept, since margins of consecutive windows overlap
-BLOCK = 1 << 20  # samples of all channels that are decoded at once
 TRUNCATED = 0.95  # share of the stated length that must be there
 
 # The formats that FFmpeg may recognise. Without this list, a playlist renamed to .mp3 could make it
 # open other files or addresses, and a picture or a text would be a "video".
 FORMATS = (
-    "aac,ac3,aiff,ape,asf,au,caf,dsf,dts,eac3,flac,iff,matroska,webm,mov,mp4,m4a,mp3,mpc,mpc8,mpeg,"
-    "ogg,tak,tta,w64,wav,wv"
+    "aac,ac3,aiff,ape,asf,au,avi,caf,dsf,dts,eac3,flac,flv,iff,matroska,webm,mlp,mov,mp4,m4a,mp3,"
+    "mpc,mpc8,mpeg,mpegts,ogg,shn,tak,truehd,tta,w64,wav,wv"
 )
 # Streams of bare frames: they have no index, and FFmpeg guesses their length.
 BARE = {"aac", "ac3", "dts", "eac3", "mp3"}
@@ -39,28 +37,43 @@ GUESSED = BARE | {"asf", "dsf", "iff"}
 COUNTED = BARE | {"asf"}
 # FFmpeg seeks to wrong packets of these, and a packet of SV7 depends on all before it.
 MUSEPACK = {"mpc", "mpc8"}
+MATROSKA, MP4 = "matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2"
+# Time stamps of these may begin anew or jump, and they have no table of their packets, or one that
+# is often wrong.
+FROM_START = {"avi", "flv", "mlp", "mpeg", "mpegts", "shn", "truehd"}
+AGREES = 0.05  # s between a stated length and that of the packets
 
 
-class AvSource:
+class AvSource(BlockSource):
     """AAC, ALAC, WMA, APE, WavPack, TTA, DSF ... through FFmpeg's libraries in PyAV's wheel.
 
     It seeks in containers with an index. It reads a stream of bare frames from the start, but only
-    counts the packets before the target, without decoding them, which is exact and fast.
+    counts the packets before the target, without decoding them, which is exact and fast. Where it
+    `is_irregular`, both are wrong. `span` is the part of the file to read, in bytes.
     """
 
-    def __init__(self, path: Path, length: int | None = None) -> None:
-        self._path = path
-        self._container = open_container(path)
+    def __init__(
+        self, path: Path, length: int | None = None, span: tuple[int, int] | None = None
+    ) -> None:
+        super().__init__()
+        self._path, self._span = path, span
+        self._container = open_container(path, span)
         self._format = self._container.format.name
         self._bare = self._format in BARE
         self._rewind()
         self.rate = int(self._stream.rate or 0)
         self.channels = int(self._stream.codec_context.channels or 0)
+        self._blocks = Blocks(iter(()), self.rate)
+        self.is_irregular = self._format in FROM_START
         self.is_stated = False  # a known length needs no proof
-        self.length = self._find_length() if length is None else length
-        self._frames: Iterator[AudioFrame] = iter(())
-        self._held = np.zeros((1, 0), np.float32)  # the end of the last read
-        self._held_from = -1
+        self.length = 0
+        if not self.is_irregular:
+            self.length = self._find_length() if length is None else length
+
+    def _reopen(self) -> None:
+        self._container.close()
+        self._container = open_container(self._path, self._span)
+        self._rewind()
 
     def _rewind(self) -> None:
         self._stream = self._container.streams.audio[0]
@@ -80,19 +93,82 @@ class AvSource:
             declared = (self._container.duration or 0) * self.rate // 1_000_000
             declared -= self._samples(max(self._stream.start_time or 0, 0)) if declared else 0
         # FFmpeg includes what Opus skips at the start.
-        if declared and self._format in ("ogg", "matroska,webm"):
-            declared = max(0, declared - self._stream.codec_context.delay)
-        if declared and self._format not in COUNTED:
+        skipped = self._stream.codec_context.delay if self._format in ("ogg", MATROSKA) else 0
+        declared = max(0, declared - skipped) if declared else 0
+        if declared and self._format in (MATROSKA, MP4):
+            return self._compare_with_end(declared, skipped)
+        structure = examine(self._path, self._format)
+        doubtful = self._format in COUNTED or bool(structure.fault) or self._span
+        if declared and not doubtful:
             return declared
-        for packet in self._packets:
-            self._count(packet)
-        counted = self._counted
-        self._container.close()
-        self._container = open_container(self._path)
-        self._rewind()
+        counted = self._count_all() - skipped
+        self._reopen()
         # Only if it was cut off, its header knows better.
-        self.is_stated = examine(self._path, self._format).is_truncated
+        self.is_stated = structure.is_truncated and not self._span
         return declared if self.is_stated else counted
+
+    def _compare_with_end(self, declared: int, skipped: int) -> int:
+        """The stated length, or where the last packet ends if that is elsewhere.
+
+        The length may be that of another stream, or of one of the fragments.
+        """
+        if self._format == MP4 and not is_fragmented(self._path) and self._index_agrees(declared):
+            return declared
+        back, counted = self.rate, 0
+        while not counted:
+            target = max(0, declared - back)
+            self._seek(target)
+            self._counted = 0
+            counted = self._count_all() - skipped
+            if not target:
+                break
+            back *= 4
+        self._counted = max(1, counted)  # not at the start any more
+        if abs(counted - declared) <= AGREES * self.rate:
+            return declared
+        if counted < TRUNCATED * declared and self._is_cut(declared, counted):
+            return declared
+        self.is_stated = False
+        return counted
+
+    def _index_agrees(self, declared: int) -> bool:
+        """Whether the table of packets, which FFmpeg has in memory, ends at the stated length."""
+        entries = self._stream.index_entries
+        if len(entries) < 2:
+            return False
+        last, before = (entries[len(entries) - back].timestamp for back in (1, 2))
+        return abs(self._place(2 * last - before) - declared) <= AGREES * self.rate
+
+    def _is_cut(self, declared: int, counted: int) -> bool:
+        """Whether the file states by itself that packets are missing at its end."""
+        if self._format == MP4:
+            return not is_fragmented(self._path)
+        (_, end), *_ = segments(self._path) or [(0, 0)]
+        if self._span or end <= self._path.stat().st_size:
+            return False
+        # Its duration may be that of another stream; many programs state that of each in a tag.
+        if stated := _seconds(self._stream.metadata.get("DURATION", "")):
+            stated -= float((self._stream.start_time or 0) * (self._stream.time_base or 0))
+            return counted < TRUNCATED * stated * self.rate
+        return len(self._container.streams) == 1
+
+    def _count_all(self) -> int:
+        """Samples to the end of the last packet; whether the stream turns out irregular."""
+        last, heads = None, set()
+        for packet in self._packets:
+            if not self._bare and packet.pts is not None:
+                place = self._place(packet.pts)
+                # Time stamps that begin anew, or that leave out what FFmpeg does not fill.
+                if last is not None and not last <= place + self.rate // 20 <= last + self.rate:
+                    self.is_irregular = True
+                last = place
+            elif self._format == "aac" and packet.size:
+                # FFmpeg gives all packets the duration of the first.
+                head = bytes(memoryview(packet)[2:4])
+                heads.add((head[0] & 0xFD, head[1] & 0xC0))
+            self._count(packet)
+        self.is_irregular = self.is_irregular or len(heads) > 1
+        return self._counted
 
     def _count(self, packet: Any) -> None:
         """Note where a packet ends."""
@@ -102,64 +178,39 @@ class AvSource:
     def _samples(self, ticks: int) -> int:
         return round(ticks * self._samples_in / self._ticks)
 
-    def read(self, start: int, count: int) -> Samples:
-        """Mono or a pair, `(1 or 2, <= count)`; a read that continues the last does not seek."""
-        if not self._held_from <= start <= self._held_from + self._held.shape[1]:
-            self._frames = self._decode_from(start)
-            self._held, self._held_from = self._held[:, :0], start
-        blocks, end = [self._held], self._held_from + self._held.shape[1]
-        while end < start + count and (block := self._next_block(start + count - end)).size:
-            blocks.append(block)
-            end = self._held_from + sum(block.shape[1] for block in blocks)
-        samples = join(blocks)
-        begin = start - self._held_from
-        self._held = samples[:, max(0, begin + count - round(KEPT * self.rate)) :]
-        self._held_from = end - self._held.shape[1]
-        return samples[:, begin : begin + count]
-
-    def _next_block(self, count: int) -> Samples:
-        """Samples `(1 or 2, n)` of the next frames, at least `count`; none at the track's end."""
-        frames, size = [], 0
-        for frame in self._frames:
-            frames.append(frame)
-            size += frame.samples
-            if size >= min(count, BLOCK // max(1, self.channels)):
-                break
-        return _samples(frames)
-
-    def _decode_from(self, start: int) -> Iterator[AudioFrame]:
-        """Frames from the one that holds sample `start`; `_held_from` becomes its first sample."""
-        import av
-
-        position = None
-        for packet in self._packets_from(max(0, start - round(PREROLL * self.rate))):
-            try:
-                frames = self._stream.codec_context.decode(packet)
-            except (av.error.InvalidDataError, av.error.PermissionError):
-                # A damaged packet (AAC's decoder returns -1, which is PermissionError), or one
-                # that depends on skipped packets.
-                continue
-            for frame in frames:
-                if position is None:
-                    position = start if frame.pts is None else self._place(frame.pts)
-                if position <= start:
-                    self._held_from = position
-                position += frame.samples
-                if position > start:
-                    yield frame
-
     def _place(self, ticks: int) -> int:
         """The sample at a time stamp of the stream."""
         return self._samples(ticks - (self._stream.start_time or 0))
 
-    def _packets_from(self, target: int) -> Iterator[Any]:
-        """The packet that holds sample `target`, and all packets after it."""
+    def _begin(self, start: int) -> None:
+        self._held, self._held_from = self._held[:, :0], start
+        target = max(0, start - round(PREROLL * self.rate))
+        self._seek(target)
+        frames = decoded(self._stream.codec_context, self._packets_from(target))
+        self._blocks = Blocks(self._frames_from(start, frames), self.rate)
+
+    def _next_block(self, count: int) -> Samples:
+        return self._blocks.take(count)
+
+    def _frames_from(self, start: int, frames: Iterator[AudioFrame]) -> Iterator[AudioFrame]:
+        """Frames from the one that holds sample `start`; `_held_from` becomes its first sample."""
+        position = None
+        for frame in frames:
+            if position is None:
+                position = start if frame.pts is None else self._place(frame.pts)
+            if position <= start:
+                self._held_from = position
+            position += frame.samples * self.rate // (frame.sample_rate or self.rate)
+            if position > start:
+                yield frame
+
+    def _seek(self, target: int) -> None:
+        """Let `_packets` start at or before sample `target`."""
         import av
 
-        is_whole = self._format in MUSEPACK
         # A seek to the start of a Matroska misses its first packet, which may begin before 0.
-        at_start = target == self._counted == 0
-        if not (self._bare or is_whole or at_start):
+        at_start = not target and (not self._counted or self._format == MATROSKA)
+        if not (self._bare or at_start or self._format in MUSEPACK):
             ticks = int(target / self.rate / (self._stream.time_base or 1))
             ticks += self._stream.start_time or 0
             try:
@@ -171,11 +222,13 @@ class AvSource:
                 ) from None
             self._packets = self._container.demux(self._stream)
         elif target < self._counted:
-            self._container.close()
-            self._container = open_container(self._path)
-            self._rewind()
-        if not is_whole:
+            self._reopen()
+        if self._format not in MUSEPACK:
             self._stream.codec_context.flush_buffers()
+
+    def _packets_from(self, target: int) -> Iterator[Any]:
+        """The packet that holds sample `target`, and all packets after it."""
+        is_whole = self._format in MUSEPACK
         for packet in self._packets:
             self._count(packet)
             if packet.pts is None or self._counted >= target or is_whole:
@@ -184,19 +237,19 @@ class AvSource:
     def close(self) -> None:
         """Close the file."""
         # Both refer to this source, and would keep the decoder until the next garbage collection.
-        self._frames = self._packets = iter(())
+        self._blocks, self._packets = Blocks(iter(()), self.rate), iter(())
         self._container.close()
 
 
-def open_container(path: Path, end: int | None = None) -> av.container.InputContainer:
-    """Open a file, or its part before byte `end`; it has at least one audio stream."""
+def open_container(path: Path, span: tuple[int, int] | None = None) -> av.container.InputContainer:
+    """Open a file, or its bytes from a start to an end; it has at least one audio stream."""
     import av
 
     # FFmpeg would also print to stderr, into the progress bar.
     av.logging.set_level(av.logging.PANIC)
     options = {"format_whitelist": FORMATS, "protocol_whitelist": "file,subfile"}
-    name = os.fspath(path) if end is None else f"subfile,,start,0,end,{end},,:{path}"
-    file = corrected(path, TRUNCATED) if end is None else None
+    name = f"subfile,,start,{span[0]},end,{span[1]},,:{path}" if span else os.fspath(path)
+    file = None if span else corrected(path, TRUNCATED)
     container = av.open(file or name, options=options, metadata_errors="replace")
     if not container.streams.audio:
         container.close()
@@ -207,29 +260,16 @@ def open_container(path: Path, end: int | None = None) -> av.container.InputCont
         raise AudioError("FFmpeg does not know its codec")
     # Several processes decode at once, and FFmpeg would start a thread for each core.
     context.thread_count = 1
+    for stream in container.streams:
+        if stream.type == "video":
+            stream.discard = av.stream.Discard.all
     return container
 
 
-def _samples(frames: Iterable[AudioFrame]) -> Samples:
-    """Decoded frames, concatenated: mono or a pair, `(1 or 2, n)` in [-1, 1]."""
-    alike = groupby(frames, lambda frame: (frame.format.name, frame.layout.name))
-    return join([_join(name, [*same]) for (name, _), same in alike])
-
-
-def _join(name: str, frames: Sequence[Any]) -> Samples:
-    """Frames of one format and layout, mixed all at once: there are thousands of short ones."""
-    from av.audio.frame import format_dtypes
-
-    channels = frames[0].layout.channels
-    dtype, values = np.dtype(format_dtypes[name]), 1 if name.endswith("p") else len(channels)
-    planes = (
-        [np.frombuffer(plane, dtype, frame.samples * values) for plane in frame.planes]
-        for frame in frames
-    )
-    joined = [np.concatenate(plane) for plane in zip(*planes, strict=True)]
-    places = tuple(channel.name for channel in channels)
-    mixed = mix(joined if values == 1 else joined[0].reshape(-1, len(channels)).T, places)
-    if dtype.kind == "f":
-        return mixed
-    mixed /= 1 << (8 * dtype.itemsize - 1)
-    return mixed - 1 if dtype.kind == "u" else mixed
+def _seconds(text: str) -> float:
+    """A time like 00:03:25.120000000; 0 if it is none."""
+    try:
+        hours, minutes, seconds = map(float, text.split(":"))
+    except ValueError:
+        return 0.0
+    return 3600 * hours + 60 * minutes + seconds

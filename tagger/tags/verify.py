@@ -163,7 +163,8 @@ def digest_packets(path: Path) -> str | None:
     digest = hashlib.sha256()
     try:
         check_start(path)
-        with closing(open_container(path, _audio_end(path))) as container:
+        end = _audio_end(path)
+        with closing(open_container(path, (0, end) if end is not None else None)) as container:
             for packet in container.demux(container.streams.audio[0]):
                 digest.update(bytes(packet))
     except (AudioError, TagError, OSError, av.error.FFmpegError, ValueError):

@@ -144,29 +144,16 @@ def many_bytes(wav: Path) -> None:
     wav.write_bytes(data)
 
 
-LIES = {"flac": many_samples}
+LIES = {
+    "flac": many_samples, "wav": many_bytes, "alac": many_ticks, "aac in m4a": many_ticks,
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("plan", [PLAN, ALL], ids=["4", "all"])
 @pytest.mark.parametrize("kind", LIES)
-def test_hours_in_a_tiny_file_are_a_truncated_file(kind, plan, tmp_path):
+def test_a_file_is_as_long_as_its_packets_despite_its_header(kind, plan, tmp_path):
     path = sounds.make(kind, tmp_path, 0.25)
     LIES[kind](path)
-    assert reason(path, plan).startswith("truncated: ")
-
-
-@pytest.mark.parametrize("plan", [PLAN, ALL], ids=["4", "all"])
-def test_a_wav_is_as_long_as_its_samples_despite_its_header(plan, tmp_path):
-    path = sounds.make("wav", tmp_path, 0.25)
-    many_bytes(path)
-    assert read_windows(path, plan).seconds == 0.25
-
-
-@pytest.mark.parametrize("plan", [PLAN, ALL], ids=["4", "all"])
-@pytest.mark.parametrize("kind", ["alac", "aac in m4a"])
-def test_an_m4a_is_as_long_as_its_packets_despite_its_header(kind, plan, tmp_path):
-    path = sounds.make(kind, tmp_path, 0.25)
-    many_ticks(path)
     assert read_windows(path, plan).seconds == pytest.approx(0.25, abs=0.03)
 
 
@@ -175,6 +162,7 @@ def test_more_hours_than_any_music_has_are_named(plan, tmp_path, noise):
     path = tmp_path / "x.flac"
     soundfile.write(path, noise, 8_000)
     many_samples(path)
+    os.truncate(path, path.stat().st_size - 100)  # in its last frame
     assert reason(path, plan) == "it declares 2,386 hours"
 
 

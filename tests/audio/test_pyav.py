@@ -15,7 +15,7 @@ from helpers import sounds
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tagger.audio import pyav, reader
+from tagger.audio import frames, reader
 from tagger.audio.decoders import DECODERS
 from tagger.audio.pyav import AvSource
 from tagger.audio.reader import read_windows
@@ -88,13 +88,13 @@ def test_a_closed_source_lets_go_of_its_decoder(kind, tmp_path):
 @pytest.mark.parametrize("kind", ["aac in m4a", "alac", "mp3, constant, no Xing", "adts"])
 def test_pyav_decodes_little_more_than_the_planned_windows(kind, tmp_path, monkeypatch):
     counts = []
-    decode = pyav._samples
+    decode = frames._samples
 
-    def counted(frames):
-        samples = decode(frames)
+    def counted(decoded):
+        samples = decode(decoded)
         counts.append(samples.shape[1])
         return samples
 
-    monkeypatch.setattr(pyav, "_samples", counted)
+    monkeypatch.setattr(frames, "_samples", counted)
     read_windows(sounds.make(kind, tmp_path), WindowPlan(16_000, 16_000, 2))
     assert sum(counts) < 2 * 1.6 * sounds.RATE

@@ -1,0 +1,155 @@
+"""Files that were joined, as by `cat` or a recorder: each part is read as a file of its own."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterator
+from contextlib import closing
+from fractions import Fraction
+from itertools import accumulate
+from mmap import ACCESS_READ, mmap
+from pathlib import Path
+from typing import IO, NamedTuple
+
+import numpy as np
+
+from tagger.audio import ebml
+from tagger.audio.examine import examine
+from tagger.audio.extent import read_at, skip_front
+from tagger.audio.mixing import Samples, join
+from tagger.audio.pyav import AvSource
+from tagger.errors import AudioError, EmptyAudio
+
+Span = tuple[int, int]  # the first byte, and that after the last
+
+MARGIN = 0.025  # s on both sides of what is resampled
+# The mark of a FLAC, and the header of its first block, which is STREAMINFO.
+FLAC = re.compile(rb"fLaC[\x00\x80]\x00\x00\x22", re.DOTALL)
+PAGE = b"OggS\0"
+FIRST = 2  # flag of an Ogg page: the first of a stream
+
+
+def joined_spans(path: Path) -> list[Span]:
+    """The parts of an Ogg, FLAC or Matroska file that each could be a file of its own."""
+    with path.open("rb") as file:
+        size = file.seek(0, 2)
+        head = read_at(file, start := skip_front(file, size, blanks=False), 4)
+        if head == ebml.HEADER:
+            return [(first, min(end, size)) for first, end in ebml.segments(path)]
+        if head == PAGE[:4] and examine(path, "ogg").fault:
+            return _until(size, _chain(file, start, size))
+        if head == b"fLaC" and examine(path, "flac").fault:
+            with mmap(file.fileno(), 0, access=ACCESS_READ) as data:
+                return _until(size, [found.start() for found in FLAC.finditer(data)])
+    return []
+
+
+def _until(size: int, starts: list[int]) -> list[Span]:
+    return list(zip(starts, [*starts[1:], size], strict=True))
+
+
+def _pages(file: IO[bytes], at: int, end: int) -> Iterator[tuple[int, int, int]]:
+    """Offset, flags and serial number of each page; other data between pages are left out."""
+    while at < end:
+        head = read_at(file, at, 282)
+        if not head.startswith(PAGE) or len(head) < 28:
+            found = head.find(PAGE, 1)
+            at += found if found > 0 else max(1, len(head) - len(PAGE) + 1)
+            continue
+        yield at, head[5], int.from_bytes(head[14:18], "little")
+        at += 27 + head[26] + sum(head[27 : 27 + head[26]])
+
+
+def _chain(file: IO[bytes], start: int, size: int) -> list[int]:
+    """Where each link of a chain starts: at the first of the first pages of its streams."""
+    starts, was_first = [], False
+    for at, flags, _ in _pages(file, start, size):
+        is_first = bool(flags & FIRST)
+        if is_first and not was_first:
+            starts.append(at)
+        was_first = is_first
+    return starts
+
+
+class JoinedSource:
+    """The parts of a file one after the other, at the highest of their rates.
+
+    One part is open at a time.
+    """
+
+    is_stated = False
+
+    def __init__(self, path: Path, spans: list[Span], length: int | None = None) -> None:
+        self._path = path
+        self._parts = [*_playable(path, spans)]
+        self.rate = max(part.rate for part in self._parts)
+        self.channels = max(part.channels for part in self._parts)
+        scaled = (part.length * self.rate // part.rate for part in self._parts)
+        self._ends = [*accumulate(scaled)]
+        self.length = self._ends[-1] if length is None else length
+        self._open: tuple[int, AvSource] | None = None
+
+    def read(self, start: int, count: int) -> Samples:
+        """Samples `(1 or 2, <= count)`."""
+        blocks, end = [], min(start + count, self._ends[-1])
+        while start < end:
+            number = bisect_right(self._ends, start)
+            first, after = self._ends[number - 1] if number else 0, self._ends[number]
+            block = self._read_part(number, start - first, min(end, after) - start)
+            if number < len(self._parts) - 1:  # a damaged part keeps its place
+                block = np.pad(block, ((0, 0), (0, min(end, after) - start - block.shape[1])))
+            blocks.append(block)
+            start = min(end, after)
+        return join(blocks)
+
+    def _read_part(self, number: int, start: int, count: int) -> Samples:
+        """Samples of one part, counted from its start, at the rate of all."""
+        part = self._parts[number]
+        if self._open is None or self._open[0] != number:
+            self.close()
+            self._open = number, AvSource(self._path, part.length, part.span)
+        source = self._open[1]
+        if part.rate == self.rate:
+            return source.read(start, count)
+        import soxr
+
+        ratio, margin = Fraction(part.rate, self.rate), round(MARGIN * part.rate)
+        # A multiple of the ratio's numerator: there, samples of both rates coincide.
+        begin = max(0, int(start * ratio) - margin) // ratio.numerator * ratio.numerator
+        end = min(part.length, int((start + count) * ratio) + margin + 1)
+        samples = source.read(begin, end - begin)
+        skip = start - int(begin / ratio)
+        resampled = soxr.resample(np.ascontiguousarray(samples.T), part.rate, self.rate).T
+        return np.ascontiguousarray(resampled[:, skip : skip + count])
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._open:
+            self._open[1].close()
+            self._open = None
+
+
+class _Part(NamedTuple):
+    span: Span
+    rate: int  # Hz
+    channels: int
+    length: int  # samples of each channel at its own rate
+
+
+def _playable(path: Path, spans: list[Span]) -> Iterator[_Part]:
+    """The parts that hold audio; a last one may be cut off in its header."""
+    import av
+
+    failed: Exception = EmptyAudio("it holds no audio samples")
+    count = 0
+    for span in spans:
+        try:
+            with closing(AvSource(path, span=span)) as part:
+                if part.rate and part.length > 0:
+                    yield _Part(span, part.rate, part.channels, part.length)
+                    count += 1
+        except (av.error.FFmpegError, AudioError) as error:
+            failed = error
+    if not count:
+        raise failed
