@@ -4,6 +4,7 @@
     ├── LibraryError        no track under the given paths
     ├── AudioError          a track cannot be decoded
     │   ├── EmptyAudio      it contains no samples
+    │   ├── NoSound         it is a video without sound
     │   └── Truncated       it ends long before its declared length
     ├── Crashed             a file crashed the process that read it, or needs too much memory
     │   └── TooLong         reading it took too long
@@ -42,6 +43,10 @@ class AudioError(TaggerError):
 
 class EmptyAudio(AudioError):
     """A track contains no samples."""
+
+
+class NoSound(AudioError):
+    """A video without sound: nothing is wrong with it."""
 
 
 class Truncated(AudioError):

@@ -45,6 +45,9 @@ def _to_64_bits(number: int) -> int:
     return (number + 2**63) % 2**64 - 2**63
 
 
+NO_SOUND = "a video without sound"  # the reason of a `Failure` that is nobody's fault
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
     """Why nothing could be predicted for a path; a value, so that one bad file never ends a run."""
@@ -187,6 +190,7 @@ class ScanOptions:
     exclude: tuple[str, ...] = ()  # lines of a gitignore file, see `files.ignore.check_pattern`
     from_file: Path | None = None  # a list of more paths; "-" is standard input
     null: bool = False  # they end with NUL characters, not with lines
+    suffixes: tuple[str, ...] = ()  # of more files, such as ".mkv"
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from tagger.genres.policy import Policy, rank_genres, why_no_music
 from tagger.models.model import load_model
 from tagger.state.store import State
 from tagger.tags.isolated import with_audio
-from tagger.types import Action, Failure, Outcome, Prediction, TagInfo, Track
+from tagger.types import NO_SOUND, Action, Failure, Outcome, Prediction, TagInfo, Track
 from tagger.writing.writer import tag_of
 
 
@@ -119,9 +119,15 @@ def _started(tracks: RunTracks, started: dict[int, tuple[int, Track]]) -> Iterat
         yield track
 
 
+def of_failure(failure: Failure) -> Outcome:
+    """The outcome of a track that has no prediction; a silent video is no failure of anything."""
+    action = Action.NO_MUSIC if failure.reason == NO_SOUND else Action.FAILED
+    return Outcome(failure.path, action, failure.reason)
+
+
 def _predicted(result: Prediction | Failure, policy: Policy) -> Outcome:
     if isinstance(result, Failure):
-        return Outcome(result.path, Action.FAILED, result.reason)
+        return of_failure(result)
     if reason := why_no_music(result, policy):
         return Outcome(result.track.path, Action.NO_MUSIC, reason, result)
     ranked = () if result.is_silent else tuple(rank_genres(result, policy))

@@ -33,6 +33,7 @@ class Summary:
     failures: list[Outcome] = field(default_factory=list)  # the first few, to be printed
     noted: list[Outcome] = field(default_factory=list)  # written, with a remark
     models: Sequence[ModelInfo] = ()
+    skipped: str = ""  # files that were not listed for their suffixes, in words
     news: News | None = None  # what is new, for a command that may run every night
     agreed: Counter[bool] = field(default_factory=Counter)  # whether all models agree
 

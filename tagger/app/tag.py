@@ -12,6 +12,7 @@ from tagger.app.news import News
 from tagger.app.pending import (
     leave_out_skipped,
     leave_out_tagged,
+    of_failure,
     predict_unknown,
     reason_to_skip,
     recognise,
@@ -25,6 +26,7 @@ from tagger.errors import LibraryError
 from tagger.files.atomic import clear_scratch
 from tagger.files.ignore import LeftOut
 from tagger.files.listed import read_paths
+from tagger.files.media import skipped_line
 from tagger.files.scan import NO_SUCH_PATH, find_tracks
 from tagger.genres.policy import Policy, decide
 from tagger.inference.ensemble import combined_labels
@@ -99,16 +101,18 @@ def tag_library(request: TagRequest, progress: Progress) -> Summary:
         check_workbook(request.xlsx)
     if request.playlists and not request.dry_run:
         check_folder(request.playlists)
-    models = find_models(request, progress)
+    models, left_out = find_models(request, progress), LeftOut()
     name = " + ".join(info.name for info in models)
     with open_state(request.state, progress.say) as state, state.locked(progress.say):
         forget_unfinished(state)
         state.use_charset(request.writing.tags.charset)
-        tracks = _scan(request, state, models, progress)
+        tracks = _scan(request, state, models, progress, left_out)
         if request.xlsx:
             check_rows(request.xlsx, tracks[0].count())
         predict_all(tracks, request, progress)
-        summary = Summary(state=request.state, models=models)
+        summary = Summary(
+            state=request.state, models=models, skipped=skipped_line(left_out.suffixes)
+        )
         summary.news = news = News(state, remembers=not request.dry_run)
         writing = request.write_tags and not request.dry_run
         if writing:
@@ -139,7 +143,7 @@ def explain_library(request: TagRequest, progress: Progress) -> Iterator[Explana
     models = find_models(request, progress)
     with open_state(request.state, progress.say) as state:
         state.use_charset(request.writing.tags.charset)
-        tracks = _scan(request, state, models, progress)
+        tracks = _scan(request, state, models, progress, LeftOut())
         predict_all(tracks, request, progress)
         dry_run = Writer(state, options=request.writing, models=models)
         for result in results(tracks, request.by, request.policy):
@@ -181,14 +185,19 @@ def find_models(request: TagRequest, progress: Progress) -> list[ModelInfo]:
 
 
 def _scan(
-    request: TagRequest, state: State, models: Sequence[ModelInfo], progress: Progress
+    request: TagRequest,
+    state: State,
+    models: Sequence[ModelInfo],
+    progress: Progress,
+    left_out: LeftOut,
 ) -> list[RunTracks]:
     """The tracks under the paths, once for each model, without those that the request skips."""
-    paths, left_out, scan = request.paths, LeftOut(), request.scan
+    paths, scan = request.paths, request.scan
     _refuse_reports(paths)
     found = find_tracks(
-        paths, follow_links=scan.follow_links, exclude=scan.exclude, left_out=left_out
-    )
+        paths, follow_links=scan.follow_links, exclude=scan.exclude, suffixes=scan.suffixes,
+        left_out=left_out,
+    )  # fmt: skip
     first = RunTracks(progress.bar(found, 0, "scanning"), state, models[0], request.options)
     if left_out.line:
         progress.say(left_out.line)
@@ -196,6 +205,8 @@ def _scan(
     if first.failed_only_by(NO_SUCH_PATH) and not (scan.from_file and first.count()):
         names = ", ".join([str(path) for path in paths[:3]] + ["…"] * (len(paths) > 3))
         reason = NO_SUCH_PATH if first.count() else "no audio file in it"
+        if (skipped := skipped_line(left_out.suffixes)) and not first.count():
+            reason += f" ({skipped})"
         raise LibraryError(f"{names}: {reason}; name a folder that holds music, or a file")
     return for_models(first, request, models, progress)
 
@@ -260,7 +271,7 @@ def not_predicted(
 ) -> Outcome:
     """The outcome of a track that failed or was left out."""
     if isinstance(item, Failure):
-        return Outcome(item.path, Action.FAILED, item.reason)
+        return of_failure(item)
     existing = tag_if_any(item, tag, state).genres
     if reason := reason_to_skip(item.path, existing, request.skip, request.policy):
         reason += "; not predicted (--skip)"

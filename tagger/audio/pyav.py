@@ -14,7 +14,8 @@ from tagger.audio.mixing import Samples
 from tagger.audio.mp4 import is_fragmented
 from tagger.audio.musepack import musepack_length
 from tagger.audio.uncompressed import corrected
-from tagger.errors import AudioError, Truncated
+from tagger.errors import AudioError, NoSound, Truncated
+from tagger.types import NO_SOUND
 
 if TYPE_CHECKING:
     import av.container
@@ -252,7 +253,10 @@ def open_container(path: Path, span: tuple[int, int] | None = None) -> av.contai
     file = None if span else corrected(path, TRUNCATED)
     container = av.open(file or name, options=options, metadata_errors="replace")
     if not container.streams.audio:
+        pictures = [stream.disposition for stream in container.streams.video]
         container.close()
+        if any(not shown & av.stream.Disposition.attached_pic for shown in pictures):
+            raise NoSound(NO_SOUND)
         raise AudioError("no audio stream in it")
     context: av.AudioCodecContext | None = container.streams.audio[0].codec_context
     if context is None:

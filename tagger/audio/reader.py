@@ -29,7 +29,7 @@ from tagger.audio.samples import (
     scan,
 )
 from tagger.audio.windows import WindowPlan, place_windows, window_chunks
-from tagger.errors import AudioError, EmptyAudio, Truncated, one_line
+from tagger.errors import AudioError, EmptyAudio, NoSound, Truncated, one_line
 
 # A file may declare rates from below a telephone's up to DSD1024 as FFmpeg decodes it, and six
 # weeks. Anything beyond is a mistake, or an attempt to use up memory.
@@ -102,7 +102,7 @@ def read_windows(
                     read = _read_placed(source, plan, chunk, placement)
                     return _waveforms(source, plan, read)
                 return _read_first(source, plan, name)
-        except SettledError as error:
+        except (SettledError, NoSound) as error:
             raise AudioError(str(error), path) from None
         except Exception as error:
             # Decoders and their C libraries raise errors of every type; try the next one.

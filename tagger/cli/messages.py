@@ -105,6 +105,8 @@ def summary_lines(summary: Summary, *reports: Path) -> Iterator[str]:
         yield f"predicted genres: {' · '.join(genres)}"
     if len(summary.models) > 1 and (predicted := summary.agreed.total()):
         yield f"the models agree on {summary.agreed[True]:,} of {predicted:,} tracks"
+    if summary.skipped:
+        yield summary.skipped
     if summary.untaggable:
         yield f"cannot be tagged: {_files(summary.untaggable)} (predicted only)"
     files = [str(report) for report in reports if str(report) != "-"]

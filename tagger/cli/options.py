@@ -10,7 +10,7 @@ from click.core import ParameterSource
 
 from tagger.audio.windows import Count
 from tagger.cli.command import option_group
-from tagger.cli.values import check_exclude, in_folder, not_nan, window_count
+from tagger.cli.values import check_exclude, check_suffix, in_folder, not_nan, window_count
 from tagger.types import DEVICES, PRECISIONS, PredictOptions, ScanOptions, WriteOptions
 
 PREDICT = PredictOptions()
@@ -108,16 +108,30 @@ def change_options(
         ".gitignore; may be repeated. A file .tag-genres-ignore in any folder does the same.",
     ),
     click.option(
+        "--suffix",
+        multiple=True,
+        metavar=".SUFFIX",
+        callback=check_suffix,
+        help="Also predict files with this suffix, such as .mkv; may be repeated.",
+    ),
+    click.option(
         "--follow-links",
         is_flag=True,
         help="Also follow symbolic links that lead out of the paths.",
     ),
 )
 def scan_options(
-    *, from_file: Path | None, null: bool, exclude: tuple[str, ...], follow_links: bool
+    *,
+    from_file: Path | None,
+    null: bool,
+    exclude: tuple[str, ...],
+    suffix: tuple[str, ...],
+    follow_links: bool,
 ) -> ScanOptions:
     """For a command that scans folders: it takes `ScanOptions`."""
-    return ScanOptions(follow_links=follow_links, exclude=exclude, from_file=from_file, null=null)
+    return ScanOptions(
+        follow_links=follow_links, exclude=exclude, from_file=from_file, null=null, suffixes=suffix
+    )
 
 
 @option_group(

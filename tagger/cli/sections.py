@@ -11,7 +11,7 @@ SHORT = 6  # options
 SECTIONS = {
     "What a run does": "--write-tags --dry-run --explain",
     "Which files are predicted": (
-        "--from-file --null --exclude --follow-links --only-missing --skip"
+        "--from-file --null --exclude --suffix --follow-links --only-missing --skip"
     ),
     "Genres that a file already has": "--on-existing --protect --separators --placeholder",
     "Which genres are written": (

@@ -71,6 +71,17 @@ def check_exclude(
         raise click.BadParameter(str(error)) from error
 
 
+def check_suffix(
+    ctx: click.Context, param: click.Parameter, value: tuple[str, ...]
+) -> tuple[str, ...]:
+    """Each `--suffix` in lower case with its dot: "mkv" and "*.MKV" are ".mkv"."""
+    found = tuple(f".{text.strip().lower().lstrip('*').removeprefix('.')}" for text in value)
+    for text, suffix in zip(value, found, strict=True):
+        if not re.fullmatch(r"\.[^\s./\\]+", suffix):
+            raise click.BadParameter(f"{text!r} is not a suffix such as .mkv")
+    return found
+
+
 def separators(ctx: click.Context, param: click.Parameter, value: str) -> str:
     """The separators without spaces; refuse letters and digits."""
     try:

@@ -77,6 +77,7 @@ class LeftOut:
 
     counts: Counter[str] = field(default_factory=Counter)
     names: dict[str, list[str]] = field(default_factory=dict)  # the first few for each reason
+    suffixes: Counter[str] = field(default_factory=Counter)  # of media files that were not listed
 
     def add(self, reason: str, path: str) -> None:
         """Count a file or folder."""

@@ -20,6 +20,7 @@ from tagger.files.ignore import (
     rules_for,
     unfinished_names,
 )
+from tagger.files.media import MEDIA
 from tagger.types import Failure, Track
 
 Entries = list[os.DirEntry[str]]
@@ -28,7 +29,7 @@ Entries = list[os.DirEntry[str]]
 SUFFIXES = frozenset([
     ".3g2", ".3ga", ".3gp", ".aac", ".ac3", ".adts", ".afc", ".aif", ".aifc", ".aiff", ".ape",
     ".asf", ".au", ".bwf", ".caf", ".dff", ".dsf", ".dts", ".eac3", ".ec3", ".flac", ".m4a",
-    ".m4b", ".m4p", ".m4r", ".mka", ".mp+", ".mp1", ".mp2", ".mp3", ".mp4", ".mpa", ".mpc",
+    ".m4b", ".m4p", ".m4r", ".mka", ".mov", ".mp+", ".mp1", ".mp2", ".mp3", ".mp4", ".mpa", ".mpc",
     ".mpga", ".mpp", ".oga", ".ogg", ".ogx", ".opus", ".snd", ".spx", ".tak", ".tta", ".w64",
     ".wav", ".wave", ".weba", ".webm", ".wma", ".wv",
 ])
@@ -43,19 +44,21 @@ def find_tracks(
     *,
     follow_links: bool = False,
     exclude: Sequence[str] = (),
+    suffixes: Iterable[str] = (),
     left_out: LeftOut | None = None,
 ) -> Iterator[Track | Failure]:
     """Every track under `paths`, sorted by name within a folder, subfolders among the files.
 
     In folders, files are chosen by suffix, and what `ignore` describes is left out and counted in
-    `left_out`; `exclude` has more patterns, each checked by `check_pattern`. A path in `paths` is
+    `left_out`; `exclude` has more patterns, each checked by `check_pattern`, and `suffixes` more
+    suffixes, in lower case. A path in `paths` is
     taken whatever its name. Links in `paths`, and links from one place there to another, are
     followed; other links only with `follow_links`. Paths are those of the real files, and a file
     reached twice counts once, with the spelling that comes first. A path that cannot be read, or a
     link that is not followed, gives a `Failure` with that path.
     """
     given = [os.path.abspath(path) for path in paths]
-    scan = _Scan(None if follow_links else given, left_out)
+    scan = _Scan(None if follow_links else given, left_out, SUFFIXES.union(suffixes))
     for path in given:
         if not os.path.lexists(path):
             yield Failure(Path(path), NO_SUCH_PATH, lasting=False)
@@ -76,10 +79,16 @@ class _Folder:
 class _Scan:
     """One walk over the given paths that returns no file twice."""
 
-    def __init__(self, roots: list[str] | None, left_out: LeftOut | None = None) -> None:
+    def __init__(
+        self,
+        roots: list[str] | None,
+        left_out: LeftOut | None = None,
+        suffixes: Collection[str] = SUFFIXES,
+    ) -> None:
         """Links are followed only within `roots`, or everywhere if it is None."""
         self._seen: set[bytes] = set()  # keys
-        self._left_out = left_out or LeftOut()
+        self._suffixes = suffixes
+        self._left_out = LeftOut() if left_out is None else left_out
         self._roots = None if roots is None else {_identity(root) for root in roots} - {None}
 
     def visit(self, given: str, rules: Rules = ALL) -> Iterator[Track | Failure]:
@@ -102,7 +111,7 @@ class _Scan:
         path, is_given = os.fspath(item), isinstance(item, str)
         if not isinstance(item, str) and self._is_left_out(item, folder):
             return None
-        is_music, is_real = is_given or _is_music(path), _is_real(item)
+        is_music, is_real = is_given or _suffix(path) in self._suffixes, _is_real(item)
         try:
             real = path if is_real else os.path.realpath(path, strict=True)
             status = os.stat(real)
@@ -127,7 +136,7 @@ class _Scan:
             self._seen.add(key)
             return _as_track(real, status)
         rules = folder.rules if is_given else folder.rules.below(os.path.basename(path))
-        opened = _open_folder(real, rules, is_given=is_given)
+        opened = self._open_folder(real, rules, is_given=is_given)
         if isinstance(opened, str):
             self._left_out.add(opened, path)  # and not seen: the user may name it too
             return None
@@ -140,6 +149,24 @@ class _Scan:
         if reason:
             self._left_out.add(reason, entry.path)
         return bool(reason)
+
+    def _open_folder(self, path: str, rules: Rules, *, is_given: bool) -> _Folder | Failure | str:
+        """A folder to visit, or why it is left out."""
+        try:
+            entries, names = _list_folder(path, self._suffixes)
+            found = rules.with_files(path, names, is_given=is_given)
+        except PatternError as error:
+            return Failure(Path(path), f"left out, since {error}", lasting=False)
+        except OSError as error:
+            return Failure(Path(path), _reason(path, error), lasting=False)
+        if isinstance(found, str):
+            return found
+        unfinished = unfinished_names(names)
+        for name in names:
+            suffix = _suffix(name)
+            if suffix in MEDIA and not found.reason(name, is_folder=False, unfinished=unfinished):
+                self._left_out.suffixes[suffix] += 1
+        return _Folder(entries, found, unfinished)
 
     def _is_within(self, real: str) -> bool:
         """Whether links to this path are followed.
@@ -160,8 +187,8 @@ def _is_real(item: str | os.DirEntry[str]) -> bool:
     return not isinstance(item, str) and not item.is_symlink() and os.name != "nt"
 
 
-def _is_music(path: str) -> bool:
-    return os.path.splitext(path)[1].lower() in SUFFIXES
+def _suffix(path: str) -> str:
+    return os.path.splitext(path)[1].lower()
 
 
 def _identity(path: str | Path) -> tuple[int, int] | None:
@@ -193,30 +220,21 @@ def _key(real: str, status: os.stat_result) -> bytes:
     return blake2b(identity.encode(errors="surrogatepass"), digest_size=16).digest()
 
 
-def _open_folder(path: str, rules: Rules, *, is_given: bool) -> _Folder | Failure | str:
-    """A folder to visit, or why it is left out."""
-    try:
-        entries, names = _list_folder(path)
-        found = rules.with_files(path, names, is_given=is_given)
-    except PatternError as error:
-        return Failure(Path(path), f"left out, since {error}", lasting=False)
-    except OSError as error:
-        return Failure(Path(path), _reason(path, error), lasting=False)
-    return found if isinstance(found, str) else _Folder(entries, found, unfinished_names(names))
-
-
-def _list_folder(folder: str) -> tuple[Entries, set[str]]:
+def _list_folder(folder: str, suffixes: Collection[str] = SUFFIXES) -> tuple[Entries, set[str]]:
     """The entries that may be tracks, folders or links to either, in reverse order of names.
 
-    Also the names of files that say something about them, see `ignore`.
+    Also the names of files that say something about them, and of other media, see `ignore`.
     """
     found, telling = [], set()
     with os.scandir(folder) as entries:
         for entry in entries:
-            if is_telling(entry.name):
-                telling.add(entry.name)
-            elif _is_music(entry.name) or not entry.is_file(follow_symlinks=False):
+            name = entry.name
+            if is_telling(name):
+                telling.add(name)
+            elif (suffix := _suffix(name)) in suffixes or not entry.is_file(follow_symlinks=False):
                 found.append(entry)
+            elif suffix in MEDIA:
+                telling.add(name)
     return sorted(found, key=attrgetter("name"), reverse=True), telling
 
 

@@ -86,6 +86,10 @@ CASES: dict[str, dict[str, tuple[list[str], dict[str, Any]]]] = {
             ["--exclude", "Podcasts/", "--exclude", "#old"],
             {"scan.exclude": ("Podcasts/", "\\#old")},
         ),
+        "suffix": (
+            ["--suffix", "MKV", "--suffix", "*.ts"],
+            {"scan.suffixes": (".mkv", ".ts")},
+        ),
         "follow_links": (["--follow-links"], {"scan.follow_links": True}),
         "strict": (["--strict"], {"console.strict": True}),
         "dry_run": (["--dry-run"], {"dry_run": True, "console.diff": True}),

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 import unicodedata
+from collections import Counter
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
@@ -17,6 +18,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tagger.files import scan as library
+from tagger.files.ignore import LeftOut
+from tagger.files.media import MEDIA, skipped_line
 from tagger.files.scan import LEADS_OUT, SUFFIXES, find_tracks
 from tagger.types import Failure, Track
 
@@ -81,6 +84,57 @@ def test_suffixes_of_music_count_in_any_case(root, suffix):
 def test_other_files_are_left_out(root):
     put(root, "cover.jpg", "list.m3u", "x.cue", "x.log", "mp3", "x.mp3.part", "a.mp3~", "notes.txt")
     assert names(root) == []
+
+
+def test_other_media_are_counted_by_suffix_where_nothing_leaves_them_out(root):
+    put(root, "a.MKV", "b/c.mkv", "d.mid", ".e.mkv", "g.jpg", "h.txt", "sub.mkv/i.mp3")
+    put(
+        root,
+        "no/j.mkv",
+        "no/.nomedia",
+        "k.avi",
+        "@eaDir/l.mkv",
+        "m.avi.part",
+        "n.vob",
+        "o.mkv.part",
+    )
+    put(root, "o.mkv")  # still downloaded
+    left_out = LeftOut()
+    found = list(find_tracks([root], left_out=left_out, exclude=["n.*"]))
+    assert [item.path.name for item in found] == ["i.mp3"]
+    assert left_out.suffixes == {".mkv": 2, ".mid": 1, ".avi": 1}
+    line = "skipped by suffix: 2 .mkv, 1 .avi, 1 .mid (--suffix .mkv predicts these too)"
+    assert skipped_line(left_out.suffixes) == line
+
+
+@pytest.mark.parametrize(
+    ("counts", "line"),
+    [
+        ({}, ""),
+        ({".mid": 1200}, "skipped by suffix: 1,200 .mid"),
+        (
+            {".mid": 9, ".kar": 5, ".avi": 4, ".ts": 3, ".vob": 2, ".mkv": 1},
+            "skipped by suffix: 9 .mid, 5 .kar, 4 .avi, 3 .ts and 3 others "
+            "(--suffix .avi predicts these too)",
+        ),
+    ],
+)
+def test_the_line_about_other_media_is_short(counts, line):
+    assert skipped_line(Counter(counts)) == line
+
+
+def test_files_of_more_suffixes_are_found_on_request_and_not_counted(root):
+    put(root, "a.mkv", "b.MKV", "c.ts", "d.mp3", "e.xyz")
+    (root / "link.mkv").symlink_to("a.mkv")
+    left_out = LeftOut()
+    found = find_tracks([root], left_out=left_out, suffixes=[".mkv", ".xyz"])
+    assert [item.path.name for item in found] == ["a.mkv", "b.MKV", "d.mp3", "e.xyz"]
+    assert left_out.suffixes == {".ts": 1}
+
+
+def test_no_suffix_is_both_listed_and_counted():
+    assert not MEDIA & SUFFIXES
+    assert {".webm", ".mka", ".mp4", ".mov"} <= SUFFIXES
 
 
 def test_hidden_files_and_folders_are_left_out(root):

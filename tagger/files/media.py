@@ -1,0 +1,32 @@
+"""Files that a person may take for music, but that a scan does not list for their suffix."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+SHOWN = 4  # suffixes
+# Files that a person may take for music or a video with music, but which are not listed unless
+# `--suffix` says so. Those of `NOTES` hold notes or programs, which no decoder here plays.
+NOTES = frozenset([
+    ".mid", ".midi", ".kar", ".rmi", ".mod", ".xm", ".s3m", ".it", ".mtm", ".sid", ".nsf", ".nsfe",
+    ".spc", ".psf", ".vgm", ".vgz", ".gym", ".hes", ".gbs", ".ay", ".sap", ".cda",
+])  # fmt: skip
+MEDIA = NOTES | frozenset([
+    ".m4v", ".mkv", ".mk3d", ".avi", ".divx", ".mpg", ".mpeg", ".m1v", ".m2v", ".ts", ".mts",
+    ".m2ts", ".vob", ".wmv", ".flv", ".f4v", ".f4a", ".f4b", ".ogv", ".ogm", ".qt", ".rm", ".rmvb",
+    ".ra", ".mxf", ".amr", ".awb", ".shn", ".la", ".ofr", ".ofs", ".voc", ".gsm", ".aa", ".aax",
+    ".aaxc", ".mlp", ".thd", ".truehd", ".dtshd", ".dtsma", ".oma", ".aa3", ".at3", ".vox", ".sf",
+    ".ircam", ".iff", ".8svx", ".svx", ".16svx", ".paf", ".nist", ".sph", ".vqf", ".lpcm", ".pcm",
+    ".dsdiff", ".mpeg4", ".m4s", ".mp2v", ".adx", ".xa",
+])  # fmt: skip
+
+
+def skipped_line(suffixes: Counter[str]) -> str:
+    """How many files there are of these suffixes, and how to have them predicted; "" for none."""
+    ranked = sorted(suffixes.items(), key=lambda pair: (-pair[1], pair[0]))
+    counted = ", ".join(f"{count:,} {suffix}" for suffix, count in ranked[:SHOWN])
+    more = sum(count for _, count in ranked[SHOWN:])
+    others = f" and {more:,} others" if more else ""
+    most = next((suffix for suffix, _ in ranked if suffix not in NOTES), "")
+    way = f" (--suffix {most} predicts these too)" if most else ""
+    return f"skipped by suffix: {counted}{others}{way}" if counted else ""
