@@ -20,7 +20,7 @@ HEADER = 27 + 255  # bytes of the longest header of a page
 LARGEST = 65_307  # bytes of the largest page
 PIECE = 1 << 13  # bytes that are read at once in search of a page
 NO_POSITION = -1  # of a page on which no packet ends
-BEGINS = 2  # flag of the first page of a stream
+BEGINS, ENDS = 2, 4  # flags of the first and of the last page of a stream
 FRONT = 1_000  # pages that are read at most before the audio starts; a picture takes 16 per MB
 UNEVEN = 1.4  # ratio of the mean sizes of pages in two parts of a file
 MOST_SAMPLES = 65_535  # in a packet of FLAC, and 5,760 of Opus, 640 of Speex
@@ -31,6 +31,7 @@ class Page(NamedTuple):
 
     offset: int
     begins: bool  # a stream
+    ends: bool  # a stream
     position: int  # samples up to the end of the last packet that ends on it
     serial: int  # of the stream
     number: int
@@ -50,7 +51,7 @@ def ogg_structure(path: Path) -> Structure:
             return Structure("an Ogg of several streams")
         end = skip_back(file, start, size)
         stream = Stream(front[0].serial, _most_samples(read_at(file, start + 28, 80)))
-        if _starts_late(front) and not stream.is_vorbis:  # where libsndfile subtracts the start
+        if stream.starts_late(front):
             return Structure("an Ogg whose time stamps do not start at 0")
         if end - start > MOST_READ:
             some = [*_some_pages(file, start, end), *_last_pages(file, start, end)]
@@ -71,6 +72,21 @@ class Stream(NamedTuple):
         """Whether its packets have fewer samples than those of any other codec may have."""
         return self.most < 5_760
 
+    def starts_late(self, front: list[Page]) -> bool:
+        """Whether the first page with audio ends later than its packets last.
+
+        libsndfile subtracts the start from the positions of Vorbis.
+        """
+        audio = [page for page in front if page.position > 0]
+        if not audio or self.is_vorbis:
+            return False
+        first, *following = audio
+        most = float(self.most)
+        # A last page may end before its packets do.
+        if following and following[0].packets and not following[0].ends:
+            most = (following[0].position - first.position) / following[0].packets
+        return first.position > 1.1 * most * first.packets + 2_400
+
     def fault(self, pages: list[Page], *, are_all: bool) -> str | None:
         """What is irregular about some pages in their order, or about all."""
         if any(page.serial != self.serial or page.begins for page in pages[1:]):
@@ -78,7 +94,7 @@ class Stream(NamedTuple):
         if any(page.packets and page.position == NO_POSITION for page in pages):
             return "an Ogg without time stamps"
         audio = [page for page in pages if page.position > 0]
-        if len({page.position <= 0 for page in pages[-2:]}) > 1:
+        if audio and pages[-1].position <= 0:
             return "an Ogg whose last page has no time stamp"
         for earlier, later in pairwise(pages):
             if later.number <= earlier.number:
@@ -105,6 +121,7 @@ def page_at(data: bytes | mmap, at: int, offset: int) -> Page | None:
     return Page(
         at + offset,
         bool(head[5] & BEGINS),
+        bool(head[5] & ENDS),
         int.from_bytes(head[6:14], "little", signed=True),
         int.from_bytes(head[14:18], "little"),
         int.from_bytes(head[18:22], "little"),
@@ -124,16 +141,6 @@ def _front_pages(file: IO[bytes], at: int) -> Iterator[Page]:
         at, audio = page.end, audio + (page.position > 0)
         if audio == 2:
             return
-
-
-def _starts_late(front: list[Page]) -> bool:
-    """Whether the first page with audio ends later than its packets last."""
-    audio = [page for page in front if page.position > 0]
-    if len(audio) < 2 or not audio[1].packets:
-        return False
-    first, second = audio
-    lasts = (second.position - first.position) / second.packets * first.packets
-    return first.position > 1.1 * lasts + 2_400
 
 
 def _some_pages(file: IO[bytes], start: int, end: int) -> Iterator[Page]:

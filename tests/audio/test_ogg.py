@@ -99,6 +99,13 @@ def test_a_late_start_is_a_fault(kind, samples, tmp_path):
     assert ogg_structure(path).fault == "an Ogg whose time stamps do not start at 0"
 
 
+@pytest.mark.parametrize("seconds", [0.1, 1, 1.5, 2.1])
+@EACH
+def test_short_files_are_ordinary(kind, seconds, tmp_path):
+    """They end on the page on which they begin, or on the next, before its packets do."""
+    assert ogg_structure(sounds.make(kind, tmp_path, seconds)) == Structure()
+
+
 @EACH
 def test_missing_pages_are_a_fault_where_all_are_read(kind, size, tmp_path, monkeypatch):
     monkeypatch.setattr(ogg, "MOST_READ", 1 << 24)
