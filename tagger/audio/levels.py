@@ -124,19 +124,26 @@ class Scan:
         runs = [(ends[first][0], ends[last - 1][1]) for first, last in _runs(sounding)]
         if sum(end - start for start, end in runs) < CLICK * self.rate:
             return []
-        joined = runs[:1]
-        for start, end in runs[1:]:
+        joined = [(ends[0][0], ends[0][0])]
+        for start, end in [*runs, (ends[-1][1], ends[-1][1])]:
             if start - joined[-1][1] < PAUSE * self.rate:
                 joined[-1] = joined[-1][0], end
             else:
                 joined.append((start, end))
-        return joined
+        return [(start, end) for start, end in joined if start < end]
 
 
 def _runs(flags: NDArray[np.bool_]) -> list[Span]:
     """The first and the last plus one of each run of true flags."""
     steps = np.flatnonzero(np.diff(flags, prepend=False, append=False))
     return list(zip(steps[::2].tolist(), steps[1::2].tolist(), strict=True))
+
+
+def sound_of(samples: Samples, rate: int) -> list[Span]:
+    """Where samples `(n,)` sound, see `Scan.sound`."""
+    scan = Scan(rate)
+    scan.add(samples, 0, len(samples))
+    return scan.sound()
 
 
 def cut(spans: Sequence[Span], start: int, count: int) -> list[Span]:

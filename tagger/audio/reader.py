@@ -37,6 +37,8 @@ RATES = range(1_000, 6_000_001)  # Hz
 SECONDS = 1_000 * 3600
 # A track whose first windows are all below this level is scanned: they may be the noise of silence.
 FAINT = 1e-3
+
+Placed = tuple[int, Window]  # the first sample of a window in the track, at the plan's rate
 ZEROS = 1 << 20  # bytes; a good MP3 may have fewer zeros in front of its first frame
 
 
@@ -67,6 +69,7 @@ class Waveforms:
     """
 
     windows: Samples
+    starts: tuple[int, ...]  # of each of these windows: its first sample, at the plan's rate
     total: int  # windows of the whole track; more than n + silent where it has several chunks
     seconds: float  # decoded length of the track
     placement: Placement
@@ -149,7 +152,7 @@ def _read_first(source: Source, plan: WindowPlan, decoder: str) -> Waveforms:
         starts = place_windows(placement.sounding, plan)
         last = max(starts[number] for number in window_chunks(total, plan)[0])
         look_at_end(source, (last + plan.samples) / plan.rate)
-    if not _is_doubtful(windows, plan):
+    if not _is_doubtful([window for _, window in windows], plan):
         return _waveforms(source, plan, (windows, placement, total))
     found, is_whole = scan(source, plan.rate)
     sound = tuple(found.sound())
@@ -181,7 +184,7 @@ def _is_doubtful(windows: list[Window], plan: WindowPlan) -> bool:
 
 def _read_placed(
     source: Source, plan: WindowPlan, chunk: int, placement: Placement
-) -> tuple[list[Window], Placement, int]:
+) -> tuple[list[Placed], Placement, int]:
     """The windows of a chunk, where they are placed, and how many the whole track has.
 
     If the track ends before its stated length, the first chunk is placed again. Of later ones,
@@ -215,7 +218,7 @@ def _shortened(placement: Placement, source: Source, plan: WindowPlan) -> Placem
 
 def _read_in_order(
     source: Source, starts: list[int], plan: WindowPlan, placement: Placement
-) -> list[Window]:
+) -> list[Placed]:
     """The windows at `starts`, read from front to back, since some containers cannot seek back."""
     is_whole = placement.sound == ((0, length_at(source, plan.rate)),)
     pieces = {
@@ -227,29 +230,30 @@ def _read_in_order(
     read = {
         start: read_window(source, pieces[start], plan, placement.scale) for start in sorted(starts)
     }
-    return [read[start] for start in starts]
+    return [(pieces[start][0][0], read[start]) for start in starts]
 
 
 def _waveforms(
-    source: Source, plan: WindowPlan, read: tuple[list[Window], Placement, int]
+    source: Source, plan: WindowPlan, read: tuple[list[Placed], Placement, int]
 ) -> Waveforms:
     """The windows that are not silent, and what a person should know about them."""
     windows, placement, total = read
-    check_loudness(windows)
-    loudest = max([placement.loudest, *(window.level for window in windows)])
-    sounding = [window for window in windows if not window.is_silent(loudest)]
-    rows = np.zeros((len(sounding), plan.samples), np.float32)
-    for row, window in zip(rows, sounding, strict=True):
+    check_loudness([window for _, window in windows])
+    loudest = max([placement.loudest, *(window.level for _, window in windows)])
+    sounding = [placed for placed in windows if not placed[1].is_silent(loudest)]
+    rows, starts = np.zeros((len(sounding), plan.samples), np.float32), []
+    for row, (start, window) in zip(rows, sounding, strict=True):
+        starts.append(start)
         row[:] = window.samples
     notes = []
     if placement.scale != 1:
         bits = int(placement.scale).bit_length()
         notes.append(f"its samples, floats in the range of {bits}-bit integers, were scaled")
-    if any(window.is_one_channel for window in sounding):
+    if any(window.is_one_channel for _, window in sounding):
         notes.append("its channels cancel each other, so the louder one was used")
     seconds, silent = source.length / source.rate, len(windows) - len(sounding)
     placement = replace(placement, loudest=loudest)
-    return Waveforms(rows, total, seconds, placement, silent, tuple(notes))
+    return Waveforms(rows, tuple(starts), total, seconds, placement, silent, tuple(notes))
 
 
 def _summary(errors: dict[str, Exception]) -> str:

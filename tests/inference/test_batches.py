@@ -46,7 +46,7 @@ class StubPool:
 
     def result(self, path: Path) -> Waveforms | Failure:
         rows = np.full((self.windows, 2), int(path.name), np.float32)
-        return Waveforms(rows, self.windows, 1.0, PLACED)
+        return Waveforms(rows, (), self.windows, 1.0, PLACED)
 
 
 def owners(batch: Batch) -> list[int]:
@@ -76,7 +76,7 @@ def test_a_pass_ends_where_scores_must_decide_and_the_next_goes_on():
 
     class Pool(StubPool):
         def result(self, path: Path) -> Waveforms:
-            return Waveforms(np.zeros((2, 2), np.float32), 9, 1.0, PLACED)
+            return Waveforms(np.zeros((2, 2), np.float32), (), 9, 1.0, PLACED)
 
     loader, passes = load_batches(schedule, Pool(), 100), []
     doubtful = np.float32([[0.9, 0.1], [0.1, 0.9]])
@@ -171,7 +171,7 @@ def test_chunks_of_one_track_may_come_in_any_order():
         ) -> Future[Waveforms | Failure]:
             future: Future[Waveforms | Failure] = Future()
             rows = np.zeros((5 if chunk == 2 else CHUNK_WINDOWS, 2), np.float32)
-            result = Waveforms(rows, total, 1.0, PLACED)
+            result = Waveforms(rows, (), total, 1.0, PLACED)
             if chunk == 1:
                 threading.Timer(0.3, lambda: future.set_result(result)).start()
             else:

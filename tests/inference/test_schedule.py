@@ -27,7 +27,7 @@ def tracks(count: int) -> list[Track]:
 
 
 def waveforms(count: int, total: int, silent: int = 0) -> Waveforms:
-    return Waveforms(np.zeros((count, 1), np.float32), total, 2.5, PLACED, silent)
+    return Waveforms(np.zeros((count, 1), np.float32), (), total, 2.5, PLACED, silent)
 
 
 @settings(deadline=None)
@@ -94,7 +94,7 @@ def test_a_silent_track_needs_no_more_chunks():
     pending, _ = schedule.next_chunk() or (None, None)
     assert pending is not None
     nowhere = Placement("stub", 40_000, ())
-    schedule.add_decoded(pending, Waveforms(np.zeros((0, 1), np.float32), 0, 2.5, nowhere))
+    schedule.add_decoded(pending, Waveforms(np.zeros((0, 1), np.float32), (), 0, 2.5, nowhere))
     assert list(schedule.take_finished()) == [pending] and not pending.scores
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
@@ -11,14 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tagger.audio.isolated import read_windows
-from tagger.audio.reader import SILENCE
-from tagger.audio.windows import CHUNK_WINDOWS, WindowPlan, place_windows
+from tagger.audio.levels import Span, sound_of
+from tagger.audio.windows import CHUNK_WINDOWS, WindowPlan
 from tagger.errors import AudioError
 from training.clips.clip import Clip
 
 KEPT_SECONDS = 60.0  # of a file; GTZAN's have 30
 SEGMENT_WINDOWS = 3  # long enough for crops to start in many places
-QUIET = 1e-3  # of the loudest sample, -60 dB: what is below is silence
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +46,7 @@ class DecodedClip:
 def decode_clips(
     clips: Sequence[Clip], plan: WindowPlan, report: Callable[[str], None]
 ) -> list[DecodedClip]:
-    """Decode each clip once; `report` gets a line about each unreadable or silent one left out."""
+    """Decode each clip once; `report` gets a line about each that is unreadable or silent."""
     decoded = []
     for clip in clips:
         try:
@@ -62,54 +61,51 @@ def decode_clip(clip: Clip, plan: WindowPlan) -> DecodedClip:
 
     Of a longer file, evenly spread segments of `SEGMENT_WINDOWS` windows are kept, where the tagger
     would place windows of that length: just enough for `KEPT_SECONDS`, without cutting the last
-    one. A shorter file is one segment, repeated to fill a window, without long silence at its
-    ends. Segments of silence are left out. Raises `AudioError`, also for a file that is silent, and
-    `OSError` if the file cannot be opened.
+    one. A shorter file is one segment, repeated to fill a window. Long silence is left out, and so
+    is the sound between that is shorter than a window, unless there is no other. Raises
+    `AudioError`, also for a file that is silent, and `OSError` if it cannot be opened.
     """
     whole = max(round(KEPT_SECONDS * plan.rate), plan.samples)
-    first = read_windows(clip.path, WindowPlan(whole, plan.rate, count=1))
-    length = round(first.seconds * plan.rate)
-    if length <= whole:
-        # The reader has repeated it to fill all of `whole`.
-        kept, start = _sound(first.windows[0, :length], plan.samples)
-        if first.is_silent or not len(kept):
-            raise AudioError("it is silent", clip.path)
-        kept = np.resize(kept, max(len(kept), plan.samples))
-        return DecodedClip(clip, (kept,), (start / plan.rate,), first.seconds, plan.rate)
-    samples = SEGMENT_WINDOWS * plan.samples
-    spread = WindowPlan(samples, plan.rate, ceil(KEPT_SECONDS * plan.rate / samples))
-    rows, seconds = _read_all(clip.path, spread)  # (segments, samples)
-    length = round(seconds * plan.rate)
-    starts = place_windows(length, spread)
-    # If three very long windows are longer than the file, the reader repeats it.
-    segments = [row[:length] for row in rows]
-    heard = [index for index, row in enumerate(segments) if np.ptp(row) >= SILENCE]
-    if not heard:
+    read = read_windows(clip.path, WindowPlan(whole, plan.rate, count=1))
+    rows, starts, length = [*read.windows], read.starts, read.placement.sounding
+    if length > whole:
+        samples = SEGMENT_WINDOWS * plan.samples
+        spread = WindowPlan(samples, plan.rate, ceil(KEPT_SECONDS * plan.rate / samples))
+        rows, starts = _read_all(clip.path, spread)  # (samples,) each
+    # The reader has repeated what is shorter than a row.
+    sounding = [
+        (start + first, piece[first:end])
+        for row, of_row in zip(rows, starts, strict=True)
+        for start, piece in _pieces(row[:length], of_row, read.placement.sound)
+        for first, end in sound_of(piece, plan.rate)
+    ]
+    if not sounding:
         raise AudioError("it is silent", clip.path)
-    return DecodedClip(
-        clip,
-        tuple(segments[index] for index in heard),
-        tuple(starts[index] / plan.rate for index in heard),
-        seconds,
-        plan.rate,
-    )
+    kept = [(start, each) for start, each in sounding if len(each) >= plan.samples]
+    if not kept:
+        joined = np.concatenate([each for _, each in sounding])
+        kept = [(sounding[0][0], np.resize(joined, max(len(joined), plan.samples)))]
+    segments, seconds = tuple(each for _, each in kept), tuple(s / plan.rate for s, _ in kept)
+    return DecodedClip(clip, segments, seconds, read.seconds, plan.rate)
 
 
-def _sound(samples: NDArray[np.float32], window: int) -> tuple[NDArray[np.float32], int]:
-    """The samples without silence at their ends that lasts a `window` or more, and their start."""
-    loud = np.flatnonzero(np.abs(samples) > max(SILENCE / 2, QUIET * np.abs(samples).max()))
-    if not len(loud):
-        return samples[:0], 0
-    first, end = int(loud[0]), int(loud[-1]) + 1
-    first = first if first >= window else 0
-    return samples[first : end if len(samples) - end >= window else None], first
+def _pieces(
+    row: NDArray[np.float32], start: int, sound: Sequence[Span]
+) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    """A window that starts at `start`, in pieces without the silence that was cut out of it."""
+    for first, end in sound:
+        if start < end and len(row):
+            begin = max(first, start)
+            yield begin, row[: end - begin]
+            row = row[end - begin :]
 
 
-def _read_all(path: Path, plan: WindowPlan) -> tuple[NDArray[np.float32], float]:
-    """All windows of a plan `(windows, samples)`, from all chunks, and the file's seconds."""
+def _read_all(path: Path, plan: WindowPlan) -> tuple[list[NDArray[np.float32]], tuple[int, ...]]:
+    """All windows of a plan that sound, from all chunks, and where they start."""
     read = read_windows(path, plan)
-    parts = [read.windows]
+    rows, starts, placement = [*read.windows], read.starts, read.placement
     for chunk in range(1, ceil(read.total / CHUNK_WINDOWS)):
-        read = read_windows(path, plan, chunk, read.placement)
-        parts.append(read.windows)
-    return np.concatenate(parts), read.seconds
+        read = read_windows(path, plan, chunk, placement)
+        rows += [*read.windows]
+        starts += read.starts
+    return rows, starts

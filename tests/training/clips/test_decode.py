@@ -126,3 +126,44 @@ def test_samples_that_are_no_numbers_leave_a_clip_out(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "noise" / "1.wav", noise, RATE, subtype="FLOAT")
     said: list[str] = []
     assert decode_clips(find_clips(tmp_path), SECOND, said.append) == [] and len(said) == 1
+
+
+def noise_and_silence(path: Path, *seconds: float) -> np.ndarray:
+    """A clip of noise and silence in turns, beginning with noise."""
+    parts = [np.random.default_rng(2).uniform(-0.5, 0.5, round(each * RATE)) for each in seconds]
+    parts[1::2] = [np.zeros_like(part) for part in parts[1::2]]
+    samples = np.concatenate(parts).astype(np.float32)
+    soundfile.write(path, samples, RATE, subtype="FLOAT")
+    return samples
+
+
+@pytest.mark.parametrize(
+    "seconds", [(6, 4), (6, 24), (3, 5, 2), (1, 90, 20), (0, 4, 5), (0, 100, 5, 100), (70, 30)]
+)
+def test_silent_parts_of_a_clip_are_not_kept(tmp_path: Path, seconds: tuple[float, ...]) -> None:
+    samples = noise_and_silence(tmp_path / "clip.wav", *seconds)
+    decoded = decode_clip(Clip(tmp_path / "clip.wav", "", "clip"), SECOND)
+    assert decoded.seconds == pytest.approx(sum(seconds))
+    block = RATE // 50
+    for start, segment in zip(decoded.starts, decoded.segments, strict=True):
+        begin = round(start * RATE)
+        np.testing.assert_array_equal(segment, samples[begin : begin + len(segment)])
+        assert all(np.ptp(segment[place:][:block]) for place in range(block, len(segment), RATE))
+    assert min(40, sum(seconds[::2])) <= decoded.kept_seconds <= min(64, sum(seconds[::2]) + 4)
+
+
+def test_a_sound_shorter_than_a_window_is_repeated_without_the_silence(tmp_path: Path) -> None:
+    samples = noise_and_silence(tmp_path / "clip.wav", 0.4, 4)
+    decoded = decode_clip(Clip(tmp_path / "clip.wav", "", "clip"), SECOND)
+    sound = samples[: round(0.4 * RATE)]
+    np.testing.assert_array_equal(decoded.segments[0], np.resize(sound, RATE))
+
+
+def test_silent_clips_are_reported_and_left_out(tmp_path: Path) -> None:
+    data = write_clips(tmp_path / "data", per_label=1)
+    noise_and_silence(data / "noise" / "noise.00001.wav", 0, 12)
+    noise_and_silence(data / "noise" / "noise.00002.wav", 0, 80)
+    lines: list[str] = []
+    decoded = decode_clips(find_clips(data), WindowPlan(8_000, RATE), lines.append)
+    assert [of.clip.name for of in decoded] == ["noise.00000", "tone.00000"]
+    assert len(lines) == 2 and all(line.endswith(".wav: it is silent") for line in lines)
