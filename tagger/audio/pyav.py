@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from tagger.audio.frames import Blocks, BlockSource, decoded
 from tagger.audio.mixing import Samples
 from tagger.audio.mp4 import is_fragmented
 from tagger.audio.musepack import musepack_length
+from tagger.audio.structure import Structure
 from tagger.audio.uncompressed import corrected
 from tagger.errors import AudioError, NoSound, Truncated
 from tagger.types import NO_SOUND
@@ -60,16 +62,22 @@ class AvSource(BlockSource):
         self._path, self._span = path, span
         self._container = open_container(path, span)
         self._format = self._container.format.name
-        self._bare = self._format in BARE
         self._rewind()
+        context = self._stream.codec_context
+        # FFmpeg seeks to wrong packets of these in Ogg.
+        is_lost = self._format == "ogg" and context.name in ("flac", "speex", "libspeex")
+        self._bare = is_lost or self._format in BARE
         self.rate = int(self._stream.rate or 0)
-        self.channels = int(self._stream.codec_context.channels or 0)
+        self.channels = int(context.channels or 0)
         self._blocks = Blocks(iter(()), self.rate)
         self.is_irregular = self._format in FROM_START
-        self.is_stated = False  # a known length needs no proof
-        self.length = 0
-        if not self.is_irregular:
-            self.length = self._find_length() if length is None else length
+        self.is_stated = False
+        self.length = length or 0
+        # Only counting shows whether some streams are regular.
+        if not self.is_irregular and (length is None or self._has_to_be_counted()):
+            found = self._find_length()
+            self.length = found if length is None else length
+            self.is_stated = self.is_stated and length is None
 
     def _reopen(self) -> None:
         self._container.close()
@@ -84,29 +92,42 @@ class AvSource(BlockSource):
         # Samples per tick as two integers: Fraction is slow, and there are thousands of packets.
         self._samples_in, self._ticks = ratio.numerator, ratio.denominator
 
+    def _has_to_be_counted(self) -> bool:
+        """Whether its packets may turn out irregular."""
+        if self._format in (MATROSKA, MP4):
+            return not self._declared()
+        return self._format in ("aac", "asf") or bool(self._structure.fault and not self._bare)
+
+    def _declared(self) -> int:
+        """Samples per channel by the container, with what Opus skips at the start; 0 if unknown."""
+        if declared := self._samples(self._stream.duration or 0):
+            return declared
+        # Matroska has one duration for all streams, in microseconds, from 0.
+        declared = (self._container.duration or 0) * self.rate // 1_000_000
+        return declared and declared - self._samples(max(self._stream.start_time or 0, 0))
+
     def _find_length(self) -> int:
         """Samples per channel: as the container declares, else counted packet by packet."""
         self.is_stated = self._format not in GUESSED
         if self._format in MUSEPACK and (length := musepack_length(self._path)):
             return length
-        declared = self._samples(self._stream.duration or 0)
-        if not declared:  # Matroska has one duration for all streams, in microseconds, from 0
-            declared = (self._container.duration or 0) * self.rate // 1_000_000
-            declared -= self._samples(max(self._stream.start_time or 0, 0)) if declared else 0
-        # FFmpeg includes what Opus skips at the start.
         skipped = self._stream.codec_context.delay if self._format in ("ogg", MATROSKA) else 0
+        declared = self._declared()
         declared = max(0, declared - skipped) if declared else 0
         if declared and self._format in (MATROSKA, MP4):
             return self._compare_with_end(declared, skipped)
-        structure = examine(self._path, self._format)
-        doubtful = self._format in COUNTED or bool(structure.fault) or self._span
-        if declared and not doubtful:
+        if declared and not (self._format in COUNTED or self._structure.fault):
             return declared
         counted = self._count_all() - skipped
         self._reopen()
         # Only if it was cut off, its header knows better.
-        self.is_stated = structure.is_truncated and not self._span
+        self.is_stated = self._structure.is_truncated
         return declared if self.is_stated else counted
+
+    @cached_property
+    def _structure(self) -> Structure:
+        """That of the file; a part of it is counted."""
+        return Structure("a part") if self._span else examine(self._path, self._format)
 
     def _compare_with_end(self, declared: int, skipped: int) -> int:
         """The stated length, or where the last packet ends if that is elsewhere.
@@ -157,7 +178,7 @@ class AvSource(BlockSource):
         """Samples to the end of the last packet; whether the stream turns out irregular."""
         last, heads = None, set()
         for packet in self._packets:
-            if not self._bare and packet.pts is not None:
+            if self._format not in BARE and packet.pts is not None:
                 place = self._place(packet.pts)
                 # Time stamps that begin anew, or that leave out what FFmpeg does not fill.
                 if last is not None and not last <= place + self.rate // 20 <= last + self.rate:
