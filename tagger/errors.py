@@ -5,6 +5,7 @@
     ├── AudioError          a track cannot be decoded
     │   ├── EmptyAudio      it contains no samples
     │   ├── NoSound         it is a video without sound
+    │   ├── NotPcm          its samples are a coded stream, and noise
     │   └── Truncated       it ends long before its declared length
     ├── Crashed             a file crashed the process that read it, or needs too much memory
     │   └── TooLong         reading it took too long
@@ -51,6 +52,10 @@ class NoSound(AudioError):
 
 class Truncated(AudioError):
     """A track ends long before its declared length."""
+
+
+class NotPcm(AudioError):
+    """What a track gives as samples is a coded stream, and noise."""
 
 
 class Crashed(TaggerError):

@@ -56,8 +56,9 @@ IS_FIRST[[pair >> 16 or pair for pair in SYNCS]] = True
 def find_code(samples: Samples) -> str | None:
     """The name of the code that samples `(1 or 2, n)` in [-1, 1] are, None if they are PCM."""
     found: Counter[tuple[str, int]] = Counter()
-    for words in _pieces(samples):
-        found.update(_syncs(words))
+    with np.errstate(over="ignore", invalid="ignore"):  # of floats that are no integers
+        for words in _pieces(samples):
+            found.update(_syncs(words))
     for (code, _), count in found.most_common(1):
         if count >= CONFIRMED:
             return code
@@ -67,8 +68,8 @@ def find_code(samples: Samples) -> str | None:
 def _pieces(samples: Samples) -> Iterator[Words]:
     """Some places of the samples as integers of 24 bits, in the order of a file's words.
 
-    None if they are no integers, but come from a lossy decoder. Places where a sample is much like
-    the one before, as in most music and never in a code, are left out, which saves most of the time.
+    None if they are no integers, but come from a lossy decoder. Places are left out where a sample
+    is much like the one before, as in most music and never in a code: that saves most of the time.
     """
     room = max(0, samples.shape[1] - PIECE)
     for start in dict.fromkeys(room * number // (PIECES - 1) for number in range(PIECES)):

@@ -29,7 +29,7 @@ from tagger.audio.samples import (
     scan,
 )
 from tagger.audio.windows import WindowPlan, place_windows, window_chunks
-from tagger.errors import AudioError, EmptyAudio, NoSound, Truncated, one_line
+from tagger.errors import AudioError, EmptyAudio, NoSound, NotPcm, Truncated, one_line
 
 # A file may declare rates from below a telephone's up to DSD1024 as FFmpeg decodes it, and six
 # weeks. Anything beyond is a mistake, or an attempt to use up memory.
@@ -258,7 +258,8 @@ def _waveforms(
 
 def _summary(errors: dict[str, Exception]) -> str:
     """A message in plain words if there is one, else the errors of all decoders."""
-    plain = [str(error) for error in errors.values() if isinstance(error, EmptyAudio | Truncated)]
+    known = EmptyAudio | NotPcm | Truncated
+    plain = [str(error) for error in errors.values() if isinstance(error, known)]
     if plain:
         return plain[0]
     reasons = (f"{name}: {_one_line(error)}" for name, error in errors.items())

@@ -8,12 +8,13 @@ from fractions import Fraction
 
 import numpy as np
 
+from tagger.audio.coded import find_code
 from tagger.audio.decoders import SettledError, Source
 from tagger.audio.levels import QUIET, SILENCE, Scan, Span, mono_of
 from tagger.audio.mixing import Samples
 from tagger.audio.pyav import TRUNCATED
 from tagger.audio.windows import WindowPlan
-from tagger.errors import EmptyAudio, Truncated
+from tagger.errors import EmptyAudio, NotPcm, Truncated
 
 MARGIN = 0.025  # s read on both sides of a window, so that the resampler's edges fall outside it
 # A damaged MP3 may decode to 100,000 times full scale; far beyond that, the front end overflows.
@@ -94,7 +95,10 @@ def _read_piece(
 
 def _read_mono(source: Source, begin: int, end: int) -> tuple[Samples, bool]:
     with np.errstate(over="ignore", invalid="ignore"):  # the samples are checked here
-        decoded, is_one_channel = mono_of(source.read(begin, end - begin))
+        read = source.read(begin, end - begin)
+        if code := find_code(read):
+            raise NotPcm(f"its samples are {code}, although it says that they are PCM")
+        decoded, is_one_channel = mono_of(read)
     if len(decoded) and not (np.isfinite(decoded.min()) and np.isfinite(decoded.max())):
         raise SettledError("it holds samples that are not finite numbers")
     return decoded, is_one_channel
