@@ -61,7 +61,7 @@ def examine(state: Path | None = None, config: Path | None = None) -> Diagnosis:
             containers=containers.result(),
             programs={name: probes.program_version(name) for name in ("ffmpeg", "ffprobe")},
             models=look_at_models(),
-            default_model=look_at_default_model(options.get("model")),
+            default_model=look_at_default_model(options.get("model"), options.get("labels")),
             config=config_file,
             state=state_file,
             beets_plugin=str(BEETS_PLUGIN),
@@ -97,10 +97,11 @@ def look_at_models() -> dict[str, str | None]:
     return folders
 
 
-def look_at_default_model(configured: object) -> DefaultModel:
+def look_at_default_model(configured: object, labels: object = None) -> DefaultModel:
     """The models that a run without `--model` uses, and whether they are on disk.
 
-    `configured` is `model` in the config file: a name, several, or nothing. Sends no request.
+    `configured` is `model` in the config file: a name, several, or nothing; `labels` is the path of
+    the names of its outputs there, which do not belong to any other model. Sends no request.
     """
     names, source = [DEFAULT_MODEL], "built in"
     if configured:
@@ -109,6 +110,7 @@ def look_at_default_model(configured: object) -> DefaultModel:
     if name := os.environ.get("TAG_GENRES_MODEL"):
         names, source = [name], "TAG_GENRES_MODEL"
     paths = tuple(os.path.expanduser(str(name)) for name in names)
+    of_outputs = labels if isinstance(labels, Path) and source == "config file" else None
     missing, first_error = [], ""
     for name in paths:
         is_folder = name not in PRESETS and os.path.isdir(name)
@@ -118,7 +120,7 @@ def look_at_default_model(configured: object) -> DefaultModel:
                 missing.append(name)
             else:
                 # On disk, or refused before any request to a hub. Weights are not loaded.
-                find_model(name)
+                find_model(name, labels=of_outputs)
         except Exception as error:  # a package that it needs may be broken
             first_error = first_error or probes.describe(error)
     return DefaultModel(paths, source, first_error, tuple(missing))

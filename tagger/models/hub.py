@@ -26,6 +26,7 @@ from tagger.models.download import (
     plain_errors,
     read_listing,
 )
+from tagger.models.folders import ADAPTER
 from tagger.models.presets import find_preset, is_non_commercial
 
 REPO = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*", re.ASCII)
@@ -134,6 +135,11 @@ def _read_listing(want: Wanted, say: Say) -> Listing:
         weights = cache.weight_names(set(files))
         if not weights or "config.json" not in files:
             lacks = "safetensors or pytorch_model.bin" if not weights else "config.json"
+            if ADAPTER in files:
+                raise CheckpointError(
+                    f"{want.name} is an adapter of another model: download it with `hf download "
+                    f"{want.repo} --local-dir FOLDER`, and name that folder"
+                )
             raise CheckpointError(f"{want.name} cannot be used as a model: it has no {lacks}")
         # The config comes last: once it is there, the download is complete.
         names = [*weights, *(name for name in reversed(CONFIGS) if name in files)]
