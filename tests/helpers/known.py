@@ -61,7 +61,7 @@ def state_of(home: Path) -> Path:
     return home / "state" / "tag-genres" / "state.sqlite3"
 
 
-def know(home: Path, paths: Iterable[Path], shares: Shares = ROCK) -> None:
+def know(home: Path, paths: Iterable[Path], shares: Shares = ROCK, note: str = "") -> None:
     """Store predictions by the bundled model: these labels for these files, 0 for all others."""
     info = bundled()
     plan = info.plan(PredictOptions().windows).key
@@ -69,7 +69,7 @@ def know(home: Path, paths: Iterable[Path], shares: Shares = ROCK) -> None:
     with State(state_of(home)) as state:
         for path in paths:
             track = Track.of(path, path.stat())
-            prediction = Prediction(track, info.labels, probabilities, 0.75, 8, 30.0)
+            prediction = Prediction(track, info.labels, probabilities, 0.75, 8, 30.0, note=note)
             state.save_prediction(prediction, info.fingerprint, plan)
 
 

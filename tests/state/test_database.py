@@ -25,7 +25,7 @@ from tagger.app.undo import UndoRequest, undo_tags
 from tagger.errors import DamagedState, StateError
 from tagger.state import database, store
 from tagger.state.database import APPLICATION, VERSION, Database, set_aside
-from tagger.state.migrations import TABLES
+from tagger.state.migrations import MIGRATIONS, TABLES
 from tagger.state.store import State, open_state
 from tagger.tags.genre_tag import read_fields, read_genres, restore_fields, write_genres
 from tagger.types import GenreFields, Outcome, Prediction, TagInfo, Track
@@ -38,6 +38,7 @@ ROOT_ONLY = pytest.mark.skipif(
 )
 NO_KILL = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no such signal here")
 TRACK = Track(Path("/music/a.mp3"), 1000, 10**18 + 1)
+OTHER = Track(Path("/music/b.mp3"), 1000, 10**18 + 1)
 ADDED = (Track(Path("/music/b.mp3"), 1, 1), "broken", INFO.fingerprint, "decoders")
 
 
@@ -173,6 +174,25 @@ def test_a_state_of_version_1_keeps_its_runs_and_what_they_changed(tmp_path, fil
             ("undo", 1, 1),
         ]
         assert (opened.last_run(), opened.changes(old.run)) == (None, [])
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_what_earlier_versions_took_for_silence_is_predicted_again(file, version):
+    """They did so where two channels cancel each other."""
+    with closing(old_state(file)) as db:
+        for script in MIGRATIONS[1:version]:
+            db.executescript(script)
+        db.execute(f"PRAGMA user_version = {version}")
+        for track, shares in ((TRACK, [0.25, 0.75]), (OTHER, [0.0, 0.0])):
+            row = (
+                os.fsencode(track.path), INFO.fingerprint, PLAN, track.size, track.mtime_ns,
+                array("f", shares).tobytes(), *([b"audio"] * (version > 2)),
+            )  # fmt: skip
+            values = "?, ?, ?, ?, ?, ?, 0.5, 8, 1" + ", ?" * (version > 2)
+            db.execute(f"INSERT INTO predictions VALUES ({values})", row)
+    with State(file) as opened:
+        assert recall(opened, TRACK) == predicted(TRACK)
+        assert recall(opened, OTHER) is None
 
 
 def test_a_state_of_version_1_takes_what_is_new(file):

@@ -68,6 +68,15 @@ def test_a_prediction_comes_back_bit_for_bit(
     assert recall(state, track) == prediction
 
 
+def test_the_note_of_a_prediction_comes_back_and_goes_with_a_newer_one(file, state):
+    noted = replace(predicted(), note="its samples were scaled")
+    state.save_prediction(noted, *KNOWN)
+    with State(file) as again:
+        assert recall(again, TRACK) == noted
+    state.save_prediction(predicted(), *KNOWN)
+    assert recall(state, TRACK).note == ""
+
+
 def test_probabilities_as_a_model_gives_them_come_back_bit_for_bit(state):
     shares = tuple(np.random.default_rng(0).dirichlet([1, 1]).astype(np.float32).tolist())
     state.save_prediction(predicted(shares=shares), *KNOWN)
