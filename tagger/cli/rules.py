@@ -254,7 +254,10 @@ def model_options(*, model: tuple[str, ...], labels: Path | None) -> ModelChoice
     """
     context = click.get_current_context()
     of_labels, of_model = map(context.get_parameter_source, ("labels", "model"))
-    if labels is None or (of_labels is ParameterSource.DEFAULT_MAP and of_model is not of_labels):
+    is_of_other = of_labels is ParameterSource.DEFAULT_MAP and of_model in (
+        ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT,
+    )  # fmt: skip
+    if labels is None or is_of_other:
         return ModelChoice(model, None)
     if of_model is ParameterSource.DEFAULT or len(model) != 1:
         raise click.UsageError("--labels needs one --model, whose outputs it names")

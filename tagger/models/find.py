@@ -12,7 +12,14 @@ from tagger.errors import CheckpointError
 from tagger.models import checkpoint, names
 from tagger.models.adapters import Adapter, base_name, read_adapter
 from tagger.models.checkpoint import BUNDLED, ModelInfo
-from tagger.models.folders import ADAPTER, features_file, find_checkpoint, read_json, weight_files
+from tagger.models.folders import (
+    ADAPTER,
+    features_file,
+    find_checkpoint,
+    read_config,
+    read_json,
+    weight_files,
+)
 from tagger.models.presets import PRESETS
 from tagger.types import DEFAULT_MODEL, FrontEnd
 
@@ -37,7 +44,7 @@ def find_model(
     name, own = _find_folder(name, say, quiet)
     adapter = read_adapter(own, name)
     folder = own if adapter is None else _find_base(adapter, name, say, quiet)
-    config = read_json(folder / "config.json", name)
+    config = read_config(folder, name)
     architecture = checkpoint.classifier(config, name)
     weights = [*weight_files(folder, name), *([adapter.weights] if adapter else [])]
     features = features_file(own) or features_file(folder)

@@ -50,6 +50,16 @@ def read_bytes(path: Path) -> bytes:
     return path.read_bytes()
 
 
+def read_config(folder: Path, name: str) -> dict[str, Any]:
+    """The config.json of a checkpoint. Raises `CheckpointError` that says what is there instead."""
+    path, names = folder / "config.json", file_names(folder)
+    if names and path.name not in names:
+        raise CheckpointError(
+            f"{name} is not a checkpoint: {path} is missing, and {_what_else(names)}"
+        )
+    return read_json(path, name)
+
+
 def find_checkpoint(folder: Path, say: Callable[[str], None]) -> Path:
     """The folder that holds a model: this one, or the best or newest step in a Trainer's folder.
 
@@ -129,19 +139,49 @@ def _why_no_weights(names: set[str]) -> str:
         )
     if any(name.startswith("pytorch_model_fsdp") for name in names):
         return "they are in FSDP's form; `accelerate merge-weights` makes model.safetensors of them"
-    to_continue = sorted(name for name in names if TO_CONTINUE.fullmatch(name))
-    others = sorted({name for name in names if OTHER_WEIGHTS.fullmatch(name)} - {*to_continue})
+    to_continue, others = _weight_like(names)
     if others:
         return (
             f"it has {', '.join(others[:3])}, but neither model.safetensors, in one file or in all "
             "its parts, nor pytorch_model.bin"
         )
     if to_continue:
-        return (
-            f"it has only what a training needs to continue ({', '.join(to_continue[:3])}); name a "
-            "folder with model.safetensors, which trainer.save_model(FOLDER) makes"
-        )
+        return _only_to_continue(to_continue)
     return "there is neither model.safetensors nor pytorch_model.bin in its folder"
+
+
+def _what_else(names: set[str]) -> str:
+    """What a folder without a config has instead, and what to do."""
+    if ADAPTER in names:
+        return f"of an adapter it has {ADAPTER}, but not {ADAPTER_WEIGHTS[0]}"
+    to_continue, others = _weight_like(names)
+    if weight_names(names):
+        return "only weights are there; copy it from the model that the training started from"
+    if others:
+        return (
+            f"it has {', '.join(others[:3])}; `model.save_pretrained(FOLDER)` makes a folder that "
+            "can be used"
+        )
+    if to_continue:
+        return _only_to_continue(to_continue)
+    steps = sorted(name for name in names if STEP.fullmatch(name))
+    if steps:
+        return f"none of the steps of a training in it ({', '.join(steps[:3])}) has weights"
+    return "nothing else in that folder looks like a model"
+
+
+def _weight_like(names: set[str]) -> tuple[list[str], list[str]]:
+    """The files for continuing a training, and those that may hold weights in other forms."""
+    to_continue = {name for name in names if TO_CONTINUE.fullmatch(name)}
+    others = {name for name in names if OTHER_WEIGHTS.fullmatch(name)} - to_continue
+    return sorted(to_continue), sorted(others)
+
+
+def _only_to_continue(files: list[str]) -> str:
+    return (
+        f"it has only what a training needs to continue ({', '.join(files[:3])}); name a folder "
+        "with model.safetensors, which trainer.save_model(FOLDER) makes"
+    )
 
 
 def _best_step(newest: Path, folder: Path) -> int | None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from tagger.errors import CheckpointError, one_line
 from tagger.models.adapters import MERGE, Adapter
+from tagger.models.wrappers import WRAPPER
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -37,7 +38,7 @@ def split_adapter(weights: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dic
     """
     factors, replaced = {}, {}
     for name, tensor in weights.items():
-        plain = new_name(name.removeprefix("base_model.model."))
+        plain = new_name(WRAPPER.sub("", name).removeprefix("base_model.model."))
         if FACTOR.fullmatch(plain):
             factors[plain] = tensor
         elif ".original_module." not in plain:

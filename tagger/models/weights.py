@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 
 from tagger.errors import CheckpointError, one_line
 from tagger.models import checkpoint, names
-from tagger.models.adapters import MERGE, Adapter
+from tagger.models.adapters import Adapter
 from tagger.models.checkpoint import ModelInfo
 from tagger.models.dora import dora_alpha, fold_dora, has_dora
 from tagger.models.folders import read_json, weight_files
+from tagger.models.wrappers import plain_names
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -27,11 +28,6 @@ ALLOWED_CALLS = re.compile(
     r"collections OrderedDict|torch \w+Storage|torch\._utils _rebuild_(tensor_v2|parameter)"
 )
 MAX_PICKLE = 16 << 20  # bytes without the tensors, which are stored beside it; AST's has 20 kB
-WRAPPER = re.compile(
-    r"(?:(?<=^)|(?<=\.))(?:module|_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\."
-)
-ROOT = "audio_spectrogram_transformer."  # the body of an AST; beside it is its classifier
-LORA = ".lora_A."  # peft's name of a factor
 INNER = ("state_dict", "model_state_dict", "model")  # where training loops keep the weights
 ADVICE = "ask for the weights as model.safetensors"
 
@@ -104,26 +100,6 @@ def _load(files: list[Path]) -> dict[str, Tensor]:
     for path in files:
         weights |= load_file(path) if path.suffix == ".safetensors" else _read_pickle(path)
     return weights
-
-
-def plain_names(weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The weights by their names in an AST, without the names of what the AST was wrapped in.
-
-    DataParallel and averages of weights add "module.", torch.compile "_orig_mod.", peft
-    "base_model.model.", and Lightning the name of an attribute, such as "model.". Raises
-    `ValueError` for weights of two networks, and for LoRA without the config of its adapter.
-    """
-    if any(LORA in name for name in weights):
-        raise ValueError(f"they hold an adapter that is not merged; {MERGE}")
-    inner = {WRAPPER.sub("", name): name for name in weights if name != "n_averaged"}
-    if len(inner) + ("n_averaged" in weights) < len(weights):
-        raise ValueError("the weights hold several networks under different wrappers")
-    prefixes = {name.partition(ROOT)[0] for name in inner if ROOT in name}
-    if len(prefixes) > 1:
-        shown = " and ".join(repr(prefix) for prefix in sorted(prefixes)[:2])
-        raise ValueError(f"the weights hold several networks, under {shown}; save one of them")
-    prefix = next(iter(prefixes), "")
-    return {name.removeprefix(prefix): weights[stored] for name, stored in inner.items()}
 
 
 def load_network(info: ModelInfo) -> ASTForAudioClassification:

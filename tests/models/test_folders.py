@@ -152,6 +152,25 @@ def test_a_folder_without_weights_says_what_it_has(
     refused(model_copy, message)
 
 
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        (["optimizer.pt", "scheduler.pt", "rng_state.pth", "trainer_state.json"], "only what a tr"),
+        (["epoch=3.ckpt"], "it has epoch=3.ckpt; .*save_pretrained"),
+        (["model.safetensors"], "only weights are there; copy it"),
+        (["adapter_config.json"], "but not adapter_model.safetensors"),
+        (["checkpoint-5"], r"none of the steps of a training in it \(checkpoint-5\) has weights"),
+        (["song.mp3"], "nothing else in that folder looks like a model"),
+    ],
+)
+def test_a_folder_without_a_config_says_what_it_has(
+    tmp_path: Path, files: list[str], message: str
+) -> None:
+    for name in files:
+        (tmp_path / name).touch()
+    assert "config.json is missing" in refused(tmp_path, message)
+
+
 # --- weights that were wrapped --------------------------------------------------------------------
 
 

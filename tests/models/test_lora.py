@@ -123,6 +123,18 @@ def test_names_of_transformers_4_are_understood(tiny_model: Path, tmp_path: Path
     np.testing.assert_allclose(probabilities(tmp_path), expected, atol=1e-4)
 
 
+def test_an_adapter_of_a_compiled_network_is_understood(tiny_model: Path, tmp_path: Path) -> None:
+    network = adapt(tmp_path, tiny_model)
+    path = tmp_path / "adapter_model.safetensors"
+    wrapped = {
+        name.replace("base_model.model.", "base_model.model._orig_mod."): weights
+        for name, weights in load_file(path).items()
+    }
+    save_file(wrapped, path)
+    expected = of_transformers(network, tiny_model)
+    np.testing.assert_allclose(probabilities(tmp_path), expected, atol=1e-4)
+
+
 def test_an_adapter_as_a_pickle_is_read_as_bare_tensors(tiny_model: Path, tmp_path: Path) -> None:
     network = adapt(tmp_path, tiny_model)
     path = tmp_path / "adapter_model.safetensors"
