@@ -25,10 +25,12 @@ LAYERS = {
     ),
     "training": (
         {"__init__", "errors"},
+        {"console", "memory"},
         {"options"},
-        {"clips", "augment", "networks"},
+        {"clips", "augment", "networks", "hyperparameters"},
         {"loop"},
         {"evaluation"},
+        {"initial"},
         {"train", "search"},
         {"app"},
         {"finetune", "evaluate"},

@@ -9,3 +9,7 @@ class TrainingError(TaggerError):
 
 class Diverged(TrainingError):
     """Some weights are no longer finite numbers."""
+
+
+class OutOfMemory(TrainingError):
+    """Memory does not suffice, however few windows are computed at once."""

@@ -13,9 +13,9 @@ import click
 from tagger.audio.windows import Count
 from tagger.cli.command import Command
 from tagger.cli.values import window_count
-from tagger.errors import TaggerError
 from training.app.shared_options import ModelOptions, clip_options, model_options
 from training.clips.split import PARTS
+from training.console import ending
 from training.options import ClipOptions, EvaluateOptions
 
 OUTPUT = click.Path(dir_okay=False, path_type=Path)
@@ -44,18 +44,18 @@ def main(
     confusion: Path | None, figures: Path | None,
 ) -> None:  # fmt: skip
     """Print the metrics and the confusion matrix of a checkpoint on one part of labelled clips."""
-    from training.app.evaluate import evaluate  # torch takes seconds to import, --help must not
-
     options = EvaluateOptions(
         data=clips.data, artists=clips.artists, split=clips.split, folds=clips.folds,
-        fold=clips.fold, seed=clips.seed, model=model.model, labels=model.labels, part=part,
+        fold=clips.fold, seed=clips.seed, model=model.model or DEFAULTS.model,
+        labels=model.labels, part=part,
         windows=windows, confusion=confusion, figures=figures, device=model.device,
         precision=model.precision,
     )  # fmt: skip
-    try:
+    with ending(lambda: "nothing was saved; start again with the same command"):
+        # torch takes seconds to import, --help must not
+        from training.app.evaluate import evaluate
+
         evaluate(options)
-    except TaggerError as error:
-        raise click.ClickException(str(error)) from error
 
 
 if __name__ == "__main__":

@@ -17,12 +17,13 @@ import click
 from click.core import ParameterSource
 
 from tagger.cli.command import Command
-from tagger.errors import TaggerError
 from tagger.report.escape import printable
 from tagger.types import FrontEnd
+from training.app.commands import script, shell_path
 from training.app.run_folder import check_output
 from training.app.shared_options import FILE, ModelOptions, clip_options, model_options
 from training.augment.waveforms import KINDS, WaveformAugmenter
+from training.console import ending
 from training.errors import TrainingError
 from training.options import (
     FEATURE_AUGMENTATION,
@@ -45,19 +46,20 @@ AUGMENTATION = (*KINDS, *FEATURE_AUGMENTATION)
 def resumed(context: click.Context, given: FinetuneOptions) -> FinetuneOptions:
     """The options that the unfinished run in `given.out` was started with.
 
-    Raises `TrainingError` if an option on the command line differs from the run's; only folder and
-    device may.
+    Raises `TrainingError` if an option on the command line differs from the run's; only those may
+    that change no figure: folder, device and accumulation.
     """
     path = given.out / RUN / OPTIONS
     if not path.exists():
         raise TrainingError(f"{given.out} holds no unfinished run to resume")
     stored = load_options(path)
     flags = typed_options(context)
-    names = flags.keys() - {"out", "device", "resume"}
+    names = flags.keys() - {"out", "device", "accumulate", "resume", "overwrite"}
     if name := first_difference(stored, given, names):
         raise TrainingError(f"the run in {given.out} was started with another {flags[name]}")
     device = given.device if "device" in flags else stored.device
-    return replace(stored, out=given.out, device=device)
+    accumulate = given.accumulate if "accumulate" in flags else stored.accumulate
+    return replace(stored, out=given.out, device=device, accumulate=accumulate)
 
 
 def typed_options(context: click.Context) -> dict[str, str]:
@@ -135,7 +137,10 @@ WHAT = "; ".join(f"{name}: {method.what}" for name, method in METHODS.items())
     help=f"What to train. {WHAT}.",
 )
 @model_options(
-    DEFAULTS, model_help="Checkpoint to start from: name, folder or hub id.", verb="train"
+    DEFAULTS,
+    model_help="Checkpoint to start from: name, folder or hub id.",
+    verb="train",
+    model_default="the bundled one; for GTZAN, its twin that learned only from the train part",
 )
 @click.option(
     "--shape",
@@ -155,6 +160,14 @@ WHAT = "; ".join(f"{name}: {method.what}" for name, method in METHODS.items())
 @click.option("--epochs", type=POSITIVE, show_default=OWN, help="Passes over the train part.")
 @click.option("--steps", type=COUNT, help="Batches to train on, instead of --epochs.")
 @click.option("--batch-size", type=COUNT, show_default=OWN, help="Windows per step.")
+@click.option(
+    "--accumulate",
+    type=COUNT,
+    default=DEFAULTS.accumulate,
+    metavar="N",
+    help="Compute each batch in N parts, one after the other: less memory, the same result. "
+    "Doubled automatically when memory runs out.",
+)
 @click.option(
     "--learning-rate",
     type=POSITIVE,
@@ -202,37 +215,47 @@ WHAT = "; ".join(f"{name}: {method.what}" for name, method in METHODS.items())
     "Options that you give stay fixed.",
 )
 @click.option("--resume", is_flag=True, help="Continue the unfinished run in --out.")
+@click.option(
+    "--overwrite", is_flag=True, help="Replace the finished model or the unfinished run in --out."
+)
 @click.pass_context
 def main(
     context: click.Context, model: ModelOptions, clips: ClipOptions, /, *, labels_ok: bool,
     out: Path, method: str, shape: str, head: str | None, new_head: bool, epochs: float | None,
-    steps: int | None, batch_size: int | None, learning_rate: float | None,
+    steps: int | None, batch_size: int | None, accumulate: int, learning_rate: float | None,
     weight_decay: float | None, augment: tuple[str, ...] | None, keep: str, logistic_head: bool,
     refit: bool, search: int, soft_labels: tuple[Path, ...], embeddings: tuple[Path, ...],
-    unlabelled: Path | None, resume: bool,
+    unlabelled: Path | None, resume: bool, overwrite: bool,
 ) -> None:  # fmt: skip
     """Train an AST genre classifier on labelled music."""
-    from training.app.finetune import finetune  # torch takes seconds to import, --help must not
-
     options = FinetuneOptions(
         data=clips.data, artists=clips.artists, split=clips.split, folds=clips.folds,
         fold=clips.fold, seed=clips.seed, out=out, labels_ok=labels_ok, method=method,
         model=model.model, labels=model.labels, shape=shape, head=head, new_head=new_head,
-        epochs=epochs, steps=steps, batch_size=batch_size, learning_rate=learning_rate,
-        weight_decay=weight_decay, augment=augment, keep=keep, logistic_head=logistic_head,
-        refit=refit, search=search, soft_labels=soft_labels, embeddings=embeddings,
-        unlabelled=unlabelled, device=model.device, precision=model.precision,
+        epochs=epochs, steps=steps, batch_size=batch_size, accumulate=accumulate,
+        learning_rate=learning_rate, weight_decay=weight_decay, augment=augment, keep=keep,
+        logistic_head=logistic_head, refit=refit, search=search, soft_labels=soft_labels,
+        embeddings=embeddings, unlabelled=unlabelled, device=model.device,
+        precision=model.precision,
     )  # fmt: skip
-    try:
+    with ending(lambda: how_to_go_on(options.out)):
         if resume:
             options = resumed(context, options)
         elif "data" not in typed_options(context):
             raise TrainingError("--data is missing: a folder of clips per label, an archive, a CSV")
         else:
-            check_output(options)
+            check_output(options.out, overwrite=overwrite)
+        # torch takes seconds to import, --help must not
+        from training.app.finetune import finetune
+
         finetune(options, command_line(sys.argv[1:]))
-    except TaggerError as error:
-        raise click.ClickException(str(error)) from error
+
+
+def how_to_go_on(out: Path) -> str:
+    """What to type after an interrupt."""
+    if not (out / RUN / OPTIONS).exists():
+        return "nothing was saved yet; start again with the same command"
+    return f"continue with: {script('finetune')} --out {shell_path(out)} --resume"
 
 
 if __name__ == "__main__":

@@ -145,14 +145,16 @@ class FinetuneOptions(ClipOptions):
     out: Path
     labels_ok: bool = False  # train on labels that are probably no genres
     method: str = "linear"
-    model: str = DEFAULT_MODEL  # where training starts, except from scratch
+    # Where training starts, except from scratch; None: `training.app.finetune.choose_model`.
+    model: str | None = None
     labels: Path | None = None  # a file with the names of its outputs
     shape: str = "small"  # of a network from scratch
     head: str | None = None
     new_head: bool = False  # if the labels are not those of the model
     epochs: float | None = None  # an epoch draws as many windows as the clips hold
     steps: int | None = None  # instead of epochs
-    batch_size: int | None = None
+    batch_size: int | None = None  # windows per step
+    accumulate: int = 1  # parts in which a batch is computed; their gradients are added
     learning_rate: float | None = None
     weight_decay: float | None = None
     augment: tuple[str, ...] | None = None

@@ -4,60 +4,40 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from random import Random
-from typing import Any
 
 import optuna
 import sqlalchemy
-import torch
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 from optuna.trial import FrozenTrial, TrialState
 
 from tagger.errors import first_line
 from training.clips.split import Split
-from training.errors import Diverged, TrainingError
+from training.errors import Diverged, OutOfMemory, TrainingError
+from training.evaluation.metrics import ACCURACY
+from training.hyperparameters import (
+    Hyperparameters,
+    as_params,
+    from_params,
+    in_words,
+    method_values,
+    search_space,
+)
 from training.loop.plan import ShouldStop
 from training.options import (
     METHODS,
-    SEED_AUGMENTATION,
     STUDY,
     FinetuneOptions,
-    Method,
-    value_or,
 )
 
-LEARNING_RATES = 5.0  # times the method's own, up and down
-WEIGHT_DECAYS = (1e-3, 0.3)
-BATCH_SIZES = (16, 32, 64)
 UNPRUNED = 5  # trials that always run to the end
 WARM_UP = 0.25  # share of a run before which it is not pruned
 
 # Trains with options in a folder, and stops when the third argument returns true.
 Train = Callable[[FinetuneOptions, Path, ShouldStop], object]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hyperparameters:
-    """Values of the options that a search can vary; None for an option that does not vary."""
-
-    learning_rate: float | None = None
-    weight_decay: float | None = None
-    batch_size: int | None = None
-    augment: tuple[str, ...] | None = None
-
-    def replace_in(self, options: FinetuneOptions) -> FinetuneOptions:
-        """The options with these values; None leaves an option as it is."""
-        return replace(
-            options,
-            learning_rate=value_or(self.learning_rate, options.learning_rate),
-            weight_decay=value_or(self.weight_decay, options.weight_decay),
-            batch_size=value_or(self.batch_size, options.batch_size),
-            augment=value_or(self.augment, options.augment),
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +53,15 @@ class SearchResult:
         """For metrics.json; `best` holds only the options that varied."""
         best = {name: value for name, value in asdict(self.best).items() if value is not None}
         return asdict(self) | {"best": best}
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """Which trial of a search."""
+
+    number: int  # from 1
+    folder: Path
+    judged: str  # what its score is called: see `training.loop.history.epoch_row`
 
 
 @dataclass(slots=True)
@@ -105,9 +94,15 @@ def check_search(options: FinetuneOptions, split: Split) -> None:
 
 
 def run_trials(
-    options: FinetuneOptions, train: Train, folder: Path, say: Callable[[str], None]
+    options: FinetuneOptions,
+    train: Train,
+    folder: Path,
+    say: Callable[[str], None],
+    judged: str = ACCURACY,
 ) -> SearchResult:
     """The best of `options.search` trials; `folder` keeps the study.
+
+    `judged` is what the score of a trial is called.
 
     Each trial trains in a folder that is removed afterwards. A killed search resumes with the
     interrupted trial; finished trials are not repeated. Raises `TrainingError` if the study cannot
@@ -120,7 +115,8 @@ def run_trials(
         if done:
             say(f"resuming the search: {done} of {options.search} trials are done")
         for number in range(done + 1, options.search + 1):
-            outcome = run_trial(study, options, train, folder / f"trial-{number}", number)
+            trial = Trial(number, folder / f"trial-{number}", judged)
+            outcome = run_trial(study, options, train, trial)
             tried = from_params(finished(study)[-1].params)
             best, value = best_trial(study)
             say(
@@ -135,9 +131,7 @@ def run_trials(
         return SearchResult(len(trials), found, value, pruned)
 
 
-def run_trial(
-    study: optuna.Study, options: FinetuneOptions, train: Train, folder: Path, number: int
-) -> str:
+def run_trial(study: optuna.Study, options: FinetuneOptions, train: Train, of: Trial) -> str:
     """Train with the parameters that Optuna proposes, store the accuracy, return the outcome.
 
     `KeyboardInterrupt`, and any other error that stops a run, is raised; the trial stays
@@ -146,9 +140,9 @@ def run_trial(
     space = search_space(options)
     # Seeded by the trial's number: after a kill the same trial is proposed again, and then the
     # same ones as without the kill.
-    seed = Random(f"{options.seed} {number}").getrandbits(32)
+    seed = Random(f"{options.seed} {of.number}").getrandbits(32)
     study.sampler = optuna.samplers.TPESampler(seed=seed)
-    if number == 1:
+    if of.number == 1:
         own = as_params(method_values(METHODS[options.method]))
         study.enqueue_trial({name: own[name] for name in space})
     trial = study.ask(space)
@@ -157,23 +151,23 @@ def run_trial(
     reporter = TrialReporter(trial)
     failed = ""
     try:
-        train(chosen, folder, reporter)
+        train(chosen, of.folder, reporter)
     except Diverged:
         failed = "diverged"
-    except torch.OutOfMemoryError:
+    except OutOfMemory:
         failed = "out of memory"
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(of.folder, ignore_errors=True)
     if failed:
         study.tell(trial, 0.0)
         return failed
     seen = reporter.accuracies
     if reporter.pruned:
         study.tell(trial, state=TrialState.PRUNED)
-        return f"pruned at valid accuracy {seen[-1]:.3f}"
+        return f"pruned at valid {of.judged} {seen[-1]:.3f}"
     value = max(seen) if options.keep == "best" else seen[-1]
     study.tell(trial, value)
-    return f"valid accuracy {value:.3f}"
+    return f"valid {of.judged} {value:.3f}"
 
 
 @contextmanager
@@ -218,79 +212,3 @@ def best_trial(study: optuna.Study) -> tuple[int, float]:
     }
     best = max(complete, key=lambda number: complete[number])
     return best, complete[best]
-
-
-def search_space(options: FinetuneOptions) -> dict[str, BaseDistribution]:
-    """The ranges of the options that vary: those that the user did not give."""
-    method = METHODS[options.method]
-    own = method.learning_rate
-    sets = [names(kinds) for kinds in ((), method.augment, SEED_AUGMENTATION)]
-    space: dict[str, BaseDistribution] = {
-        "learning_rate": FloatDistribution(own / LEARNING_RATES, own * LEARNING_RATES, log=True),
-        "weight_decay": FloatDistribution(*WEIGHT_DECAYS, log=True),
-        "batch_size": CategoricalDistribution(BATCH_SIZES),
-    }
-    if not method.frozen:
-        space["augment"] = CategoricalDistribution(tuple(dict.fromkeys(sets)))
-    given = as_params(
-        Hyperparameters(
-            learning_rate=options.learning_rate,
-            weight_decay=options.weight_decay,
-            batch_size=options.batch_size,
-            augment=options.augment,
-        )
-    )
-    return {name: values for name, values in space.items() if name not in given}
-
-
-def method_values(method: Method) -> Hyperparameters:
-    """The method's own defaults."""
-    return Hyperparameters(
-        learning_rate=method.learning_rate,
-        weight_decay=method.weight_decay,
-        batch_size=method.batch_size,
-        augment=method.augment,
-    )
-
-
-def as_params(values: Hyperparameters) -> dict[str, float | int | str]:
-    """The values that are not None, as Optuna stores them."""
-    params = {
-        "learning_rate": values.learning_rate,
-        "weight_decay": values.weight_decay,
-        "batch_size": values.batch_size,
-        "augment": None if values.augment is None else names(values.augment),
-    }
-    return {name: value for name, value in params.items() if value is not None}
-
-
-def from_params(params: Mapping[str, Any]) -> Hyperparameters:
-    """The inverse of `as_params`. Raises `TrainingError` for an unknown parameter."""
-    left = dict(params)
-    kinds = left.pop("augment", None)
-    if kinds is not None:
-        kinds = () if kinds == names(()) else tuple(kinds.split(","))
-    values = Hyperparameters(
-        learning_rate=left.pop("learning_rate", None),
-        weight_decay=left.pop("weight_decay", None),
-        batch_size=left.pop("batch_size", None),
-        augment=kinds,
-    )
-    if left:
-        raise TrainingError(f"the search has an unknown parameter: {min(left)}")
-    return values
-
-
-def names(kinds: tuple[str, ...]) -> str:
-    """A set of augmentations as on the command line."""
-    return ",".join(kinds) or "none"
-
-
-def in_words(values: Hyperparameters) -> str:
-    """The values for a line on the terminal."""
-    return ", ".join(
-        f"{name.replace('_', ' ')} {value:.2g}"
-        if isinstance(value, float)
-        else f"{name.replace('_', ' ')} {value}"
-        for name, value in as_params(values).items()
-    )

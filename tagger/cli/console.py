@@ -119,7 +119,7 @@ def end_explained(tracks: Iterable[Explanation]) -> NoReturn:
 def exit_on_errors() -> Iterator[None]:
     """Turn errors that a user can fix, and Ctrl-C, into one line and an exit code."""
     # `docker stop` and a shutdown must end a run as cleanly as Ctrl-C does.
-    with _handled(signal.SIGTERM, signal.default_int_handler):
+    with handled(signal.SIGTERM, signal.default_int_handler):
         try:
             yield
         except TaggerError as error:
@@ -132,8 +132,8 @@ def exit_on_errors() -> Iterator[None]:
 
 
 @contextmanager
-def _handled(
-    number: signal.Signals, handler: Callable[[int, FrameType | None], None]
+def handled(
+    number: signal.Signals, handler: Callable[[int, FrameType | None], None] | signal.Handlers
 ) -> Iterator[None]:
     """Handle a signal within the block; then restore the previous handler."""
     before = signal.signal(number, handler)

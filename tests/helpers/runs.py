@@ -56,7 +56,7 @@ def write_teacher(path: Path, data: Path, width: int = 5) -> Path:
 class Moment:
     """When a run kills itself: at the n-th call of a function."""
 
-    where: str  # "training.train:pooled_outputs", "training.loop.trainer:RunTrainer.compute_loss"
+    where: str  # "training.train:pooled_outputs", "training.loop.trainer:RunTrainer.training_step"
     time: int = 1
     damage: str = ""  # a pattern: files of incomplete checkpoints, which it first cuts in half
 

@@ -247,7 +247,7 @@ def test_features_are_computed_again_only_if_what_the_network_sees_changes(
     def times(*more: object) -> int:
         before = len(computed)
         how = ("--data", clips, "--model", plain, *SMALL, "--method", "linear", "--epochs", 1)
-        trained(tmp_path / "out", *how, *more)
+        trained(tmp_path / "out", *how, "--overwrite", *more)
         return len(computed) - before
 
     assert times() == 1

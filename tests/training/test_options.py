@@ -52,6 +52,7 @@ CASES: dict[str, dict[str, tuple[list[str], object]]] = {
         "epochs": (["--epochs", "2.5"], 2.5),
         "steps": (["--steps", "3"], 3),
         "batch_size": (["--batch-size", "5"], 5),
+        "accumulate": (["--accumulate", "2"], 2),
         "learning_rate": (["--learning-rate", "0.25"], 0.25),
         "weight_decay": (["--weight-decay", "0.5"], 0.5),
         "augment": (["--augment", "speed,echo"], ("speed", "echo")),
@@ -103,7 +104,7 @@ def ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ask:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_option_has_a_case(command: str) -> None:
     names = {param.name for param in COMMANDS[command].params}
-    assert names - {"resume"} == CASES[command].keys()
+    assert names - {"resume", "overwrite"} == CASES[command].keys()
 
 
 @pytest.mark.parametrize(
@@ -136,7 +137,7 @@ def test_options_are_read_as_they_were_written(ask: Ask, tmp_path: Path) -> None
 
 # Of a run that an earlier version started and that was stopped before its first step.
 EARLIER = Path(__file__).parent / "options-0.1.0.json"
-FREE = {"out", "device"}  # the options that may differ from the run's
+FREE = {"out", "device", "accumulate"}  # the options that may differ from the run's
 
 
 @pytest.fixture
@@ -154,6 +155,7 @@ def test_a_run_of_an_earlier_version_is_resumed_with_its_options(
     assert ask("finetune", "--out", str(unfinished), "--resume") == FinetuneOptions(
         data=Path("data"),
         out=unfinished,
+        model="gtzan-small",
         split="random",
         seed=3,
         method="scratch",

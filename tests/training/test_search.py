@@ -20,22 +20,24 @@ from training import train as run
 from training.clips.clip import Clip
 from training.clips.splits import Split
 from training.errors import Diverged, TrainingError
+from training.hyperparameters import (
+    BATCH_SIZES,
+    LEARNING_RATES,
+    Hyperparameters,
+    as_params,
+    from_params,
+    search_space,
+)
 from training.loop.plan import ShouldStop
 from training.options import METHODS, STUDY, FinetuneOptions
 from training.search import (
-    BATCH_SIZES,
-    LEARNING_RATES,
     UNPRUNED,
-    Hyperparameters,
     SearchResult,
     Train,
-    as_params,
     check_search,
     finished,
-    from_params,
     opened_study,
     run_trials,
-    search_space,
 )
 
 VALIDATIONS = 8
@@ -326,8 +328,8 @@ def test_a_search_ends_in_a_checkpoint_trained_by_its_best(
     assert "as the best of 3 trials" in (out / "README.md").read_text()
     assert (out / "model.safetensors").exists()
     assert not [*out.glob("run/trial-*"), *out.glob("**/checkpoint-*")]
-    # Three windows of each train clip and two of each valid clip, once for all four runs.
-    assert sum(batches) == 3 * 8 + 2 * 2
+    # Three windows of each train clip and six of each valid clip, once for all four runs.
+    assert sum(batches) == 3 * 8 + 6 * 2
     history = json.loads((out / "metrics.json").read_text())["history"]
     assert max(row["valid_accuracy"] for row in history) == best.value  # the same run once more
 
@@ -389,7 +391,7 @@ def test_after_a_kill_in_the_last_training_the_search_is_not_repeated(
 
     with monkeypatch.context() as patch:
         patch.setattr(app, "save_checkpoint", stopped)
-        assert invoke(arguments).exit_code == 1
+        assert invoke(arguments).exit_code == 130
     result = invoke(arguments, "--resume")
     assert result.exit_code == 0, result.output
     assert "trial 1/3" not in result.output and "resuming from step" in result.output

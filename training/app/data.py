@@ -7,20 +7,27 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tagger.models.checkpoint import first_unusable
-from training.app.console import say
 from training.clips.artists import read_tags
 from training.clips.clip import Clip
-from training.clips.decode import decode_clips
+from training.clips.decode import KEPT_SECONDS, decode_clips
 from training.clips.doubts import doubts
 from training.clips.find import find_clips, find_unlabelled, name_artists
 from training.clips.groups import copies
 from training.clips.split import PARTS, Split
 from training.clips.splits import make_split
+from training.console import progress, say
 from training.errors import TrainingError
+from training.initial import InitialModel, TrainingData
 from training.loop.crops import Teachers
 from training.loop.teachers import read_embeddings, read_soft_labels
+from training.loop.validation import read_validation_clips
+from training.memory import naming_out_of_memory
 from training.options import ClipOptions, FinetuneOptions
-from training.train import InitialModel, TrainingData
+
+CLIPS_IN_MEMORY = (
+    f"the clips do not fit, of which up to {KEPT_SECONDS:.0f} s each are kept: use fewer of them. "
+    "A smaller --batch-size and --accumulate N save memory only later, in training"
+)
 
 
 def labelled_clips(options: ClipOptions) -> list[Clip]:
@@ -94,8 +101,13 @@ def check_labels(split: Split) -> tuple[str, ...]:
     return tuple(sorted(counts))
 
 
-def load_data(options: FinetuneOptions, split: Split, initial: InitialModel) -> TrainingData:
-    """Decode the clips of the train and valid part. Raises `TrainingError` for a lost label."""
+def load_data(
+    options: FinetuneOptions, split: Split, initial: InitialModel, *, known: bool
+) -> TrainingData:
+    """Decode the clips of the train and valid part. Raises `TrainingError` for a lost label.
+
+    `known` says whether the initial model had learned from clips of the valid part.
+    """
     clips = list(split.train)
     if options.unlabelled is not None:
         if not (options.soft_labels or options.embeddings):
@@ -103,14 +115,18 @@ def load_data(options: FinetuneOptions, split: Split, initial: InitialModel) -> 
         clips += unlabelled_clips(options.unlabelled, split)
     taught = [*clips, *split.valid] if options.refit else clips
     teachers = read_teachers(options, taught)
-    train = decode_clips(clips, initial.plan, say)
+    with (
+        naming_out_of_memory(CLIPS_IN_MEMORY),
+        progress(len(clips) + len(split.valid), "decoding", "clips") as shown,
+    ):
+        train = decode_clips(clips, initial.plan, say, shown.advance)
+        valid = read_validation_clips(split.valid, initial.tagged_plan, say, shown.advance)
     lost = sorted(set(initial.labels) - {decoded.clip.label for decoded in train})
     if lost:
         raise TrainingError(f"no clip of {lost[0]!r} can be decoded")
-    valid = decode_clips(split.valid, initial.plan, say)
-    if split.valid and not valid:
+    if split.valid and not valid.clips:
         raise TrainingError("no clip of the validation part can be decoded")
-    return TrainingData(initial.labels, train, valid, teachers)
+    return TrainingData(initial.labels, train, valid, teachers, known)
 
 
 def unlabelled_clips(folder: Path, split: Split) -> list[Clip]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -14,15 +15,16 @@ from tagger.models.find import find_model
 from tagger.models.model import GenreModel, load_model
 from tagger.report.escape import printable
 from tagger.types import PredictOptions
-from training.app.console import say
 from training.app.data import labelled_clips
 from training.clips.clip import Clip
 from training.clips.leakage import leakage_warning, split_as_trained
 from training.clips.split import PARTS
 from training.clips.splits import make_split
+from training.console import say, terminal_width, wrapped
 from training.errors import TrainingError
 from training.evaluation.measure import Evaluation, measure
-from training.evaluation.metrics import describe
+from training.evaluation.metrics import as_json
+from training.evaluation.text import describe
 from training.options import EvaluateOptions
 
 
@@ -38,10 +40,13 @@ def evaluate(options: EvaluateOptions) -> None:
     as_tagged = PredictOptions(options.windows, device=options.device, precision=options.precision)
     model = load_model(info, as_tagged)
     evaluation = measure(clips, model, as_tagged, [clip.label for clip in every])
+    evaluation = replace(evaluation, metrics=replace(evaluation.metrics, known=warning is not None))
     for failure in evaluation.failures:
         say(f"left out: {failure.path}: {failure.reason}")
-    click.echo("\n".join(map(printable, head_lines(options, model, evaluation, note))))
-    click.echo(describe(evaluation.metrics))
+    width = terminal_width(sys.stdout)
+    for line in head_lines(options, model, evaluation, note):
+        click.echo(wrapped(printable(line), width))
+    click.echo(describe(evaluation.metrics, width))
     write_outputs(options, model, evaluation)
 
 
@@ -144,5 +149,5 @@ def as_figures(
         "unknown_labels": evaluation.match.unknown,
         "left_out": evaluation.left_out,
         "failures": {str(failure.path): failure.reason for failure in evaluation.failures},
-        **asdict(evaluation.metrics),
+        **as_json(evaluation.metrics),
     }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import gc
-import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -12,26 +11,30 @@ from typing import Any
 
 from transformers import ASTForAudioClassification
 
-from training.app.console import is_first, say
+from tagger.models.checkpoint import ModelInfo
+from tagger.models.find import find_model
+from tagger.types import DEFAULT_MODEL
 from training.app.data import check_labels, choose_clips, load_data
-from training.app.run_folder import start_run
+from training.app.run_folder import publish, start_run
+from training.app.summary import summarise
+from training.clips.decode import decode_clips
 from training.clips.leakage import leakage_warning
 from training.clips.split import Split
 from training.clips.stored import write_stored
+from training.console import is_first, progress, say
 from training.evaluation.card import CardFacts, write_card
+from training.evaluation.metrics import ACCURACY, REMEMBERED
 from training.evaluation.results import PartMetrics, measure_parts, write_results
+from training.initial import InitialModel, TrainingData, make_initial_model
 from training.loop.plan import ShouldStop, TrainingResult
+from training.loop.validation import ValidationClips
+from training.memory import naming_out_of_memory
 from training.networks.methods import edit_config, save_checkpoint
-from training.options import OPTIONS, RUN, FinetuneOptions
+from training.options import RUN, FinetuneOptions
 from training.search import SearchResult, check_search, run_trials
-from training.train import (
-    InitialModel,
-    RunControl,
-    TrainingData,
-    fit_logistic_head,
-    make_initial_model,
-    train_network,
-)
+from training.train import RunControl, fit_logistic_head, train_network
+
+TWIN = Path(__file__).parents[1] / "checkpoints" / "gtzan-small-train"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +43,7 @@ class Outcome:
 
     command: str  # that started the run
     learned: tuple[str, ...]  # parts of the split
-    warning: str  # if the initial network had learned from clips it is measured on; else empty
+    warnings: tuple[str, ...]  # if the initial network had learned from clips it is measured on
     metrics: PartMetrics
     training: TrainingResult  # of the weights that were measured
     search: SearchResult | None
@@ -51,17 +54,26 @@ def finetune(options: FinetuneOptions, command: str) -> None:
 
     The card quotes `command` as the command that made the checkpoint. Raises `TaggerError`.
     """
-    split = choose_clips(options)
-    options = replace(options, split=split.name)  # not "auto"
-    check_search(options, split)
-    initial = make_initial_model(options, check_labels(split), say)
-    data = load_data(options, split, initial)
-    if is_first():
-        command = start_run(options, command)
-    report_size(initial, data)
-    warning = warn_of_leakage(options, initial, split)
-    if warning:
+    with naming_out_of_memory():
+        split = choose_clips(options)
+        options = replace(options, split=split.name)  # not "auto"
+        check_search(options, split)
+        chosen = replace(options, model=choose_model(options, split))
+        initial = make_initial_model(chosen, check_labels(split), say)
+        if is_first():
+            command = start_run(options, command)
+        run_training(chosen, split, initial, command)
+
+
+def run_training(
+    options: FinetuneOptions, split: Split, initial: InitialModel, command: str
+) -> None:
+    """The run itself, from here on with files for `--resume`."""
+    warnings = known_parts(initial.info, options, split)
+    for warning in dict.fromkeys(warnings.values()):
         say(warning)
+    data = load_data(options, split, initial, known="valid" in warnings)
+    report_size(initial, data)
     run = RunControl(options.out / RUN, say)
     found = None
     if options.search:
@@ -71,21 +83,42 @@ def finetune(options: FinetuneOptions, command: str) -> None:
     network, training = train_once(options, initial, data, run)
     learned: tuple[str, ...] = ("train",)
     metrics = PartMetrics()
+    staged = run.folder / "measured"
     if is_first():
-        folder = run.folder / "measured" if options.refit else options.out
-        save_checkpoint(network, initial.front_end, folder, initial.dtype)
-        metrics = measure_parts(folder, split, options.device, say)
-        describe_checkpoint(folder, learned, options, initial, metrics)
-        report_metrics(metrics)
+        save_checkpoint(network, initial.front_end, staged, initial.dtype)
+        metrics = measure_parts(staged, split, options.device, warnings, say)
+        describe_checkpoint(staged, learned, options, initial, metrics)
     if options.refit:
-        learned = ("train", "valid")
-        network = refit(options, data, training.steps)
+        learned, staged = ("train", "valid"), run.folder / "refitted"
+        network = refit(options, split, data, training.steps)
         if is_first():
-            save_checkpoint(network, initial.front_end, options.out, initial.dtype)
-            describe_checkpoint(options.out, learned, options, initial, metrics)
+            save_checkpoint(network, initial.front_end, staged, initial.dtype)
+            describe_checkpoint(staged, learned, options, initial, metrics)
     if is_first():
-        outcome = Outcome(command, learned, warning, metrics, training, found)
-        write_outcome(options, split, initial, outcome)
+        told = tuple(dict.fromkeys(warnings.values()))
+        outcome = Outcome(command, learned, told, metrics, training, found)
+        write_outcome(staged, options, split, initial, outcome)
+        publish(staged, options.out)
+        summarise(options, metrics, kept_words(options, training))
+
+
+def choose_model(options: FinetuneOptions, split: Split) -> str:
+    """The initial model: the one that was asked for, else the bundled one, or its twin.
+
+    The bundled model has learned from clips of GTZAN's valid part, on which it could not be
+    measured; its twin has not.
+    """
+    if options.model is not None or options.method == "scratch" or not TWIN.is_dir():
+        return options.model or DEFAULT_MODEL
+    bundled, twin = find_model(DEFAULT_MODEL), find_model(str(TWIN))
+    if not known_parts(bundled, options, split) or known_parts(twin, options, split):
+        return DEFAULT_MODEL
+    say(
+        f"starting from {TWIN.name}, the twin of {DEFAULT_MODEL} that learned only from GTZAN's "
+        f"train part, so that the others can measure it (--model {DEFAULT_MODEL} for the bundled "
+        "model)"
+    )
+    return str(TWIN)
 
 
 def train_once(
@@ -95,15 +128,19 @@ def train_once(
     network, training = train_network(options, initial, data, run)
     if options.logistic_head:
         say("fitting the head by logistic regression")
-        fit_logistic_head(options, replace(initial, network=network), data)
+        fit_logistic_head(options, replace(initial, network=network), data, say)
     return network, training
 
 
-def refit(options: FinetuneOptions, data: TrainingData, steps: int) -> ASTForAudioClassification:
+def refit(
+    options: FinetuneOptions, split: Split, data: TrainingData, steps: int
+) -> ASTForAudioClassification:
     """A network trained from the start on the train and valid parts, without validation."""
     say(f"training again on train and valid together, {steps} steps")
-    both = replace(data, train=[*data.train, *data.valid], valid=())
     initial = make_initial_model(options, data.labels, say)
+    with progress(len(split.valid), "decoding", "clips") as shown:
+        valid = decode_clips(split.valid, initial.plan, lambda _: None, shown.advance)
+    both = replace(data, train=[*data.train, *valid], valid=ValidationClips())
     run = RunControl(options.out / RUN / "refit", say, steps)
     network, _ = train_once(replace(options, keep="last"), initial, both, run)
     return network
@@ -117,20 +154,24 @@ def search(
     def train(chosen: FinetuneOptions, place: Path, should_stop: ShouldStop) -> None:
         gc.collect()  # frees the previous trial: a Trainer is part of reference cycles
         fresh = replace(initial, network=copy.deepcopy(initial.network))
-        run = RunControl(place, lambda _: None, should_stop=should_stop)
-        train_network(chosen, fresh, data, run)
+        run = RunControl(place, say, should_stop=should_stop)
+        with naming_out_of_memory():
+            train_network(chosen, fresh, data, run)
 
-    found = run_trials(options, train, folder, say)
+    found = run_trials(options, train, folder, say, data.judged)
     gc.collect()
     return found
 
 
-def warn_of_leakage(options: FinetuneOptions, initial: InitialModel, split: Split) -> str:
-    """One line if the initial network learned from clips of the valid or test part, else empty."""
-    if initial.info is None:
-        return ""
-    held_out = [*split.valid, *split.test]
-    return leakage_warning(initial.info, split.clips, held_out, options.draw) or ""
+def known_parts(info: ModelInfo | None, options: FinetuneOptions, split: Split) -> dict[str, str]:
+    """A warning for each part to measure on from whose clips the initial model had learned."""
+    if info is None:
+        return {}
+    found = {
+        part: leakage_warning(info, split.clips, split.part(part), options.draw)
+        for part in ("valid", "test")
+    }
+    return {part: warning for part, warning in found.items() if warning}
 
 
 def report_size(initial: InitialModel, data: TrainingData) -> None:
@@ -143,15 +184,18 @@ def report_size(initial: InitialModel, data: TrainingData) -> None:
     )
 
 
-def report_metrics(measured: PartMetrics) -> None:
-    """Print one line per part."""
-    for name, metrics in (("valid", measured.valid), ("test", measured.test)):
-        if metrics is not None:
-            low, high = metrics.interval
-            say(
-                f"{name}: accuracy {metrics.accuracy:.3f} ({low:.3f} to {high:.3f}), "
-                f"n = {metrics.n}"
-            )
+def kept_words(options: FinetuneOptions, training: TrainingResult) -> str:
+    """Which epoch's weights were kept and measured, and why; empty without a history."""
+    row = next((row for row in training.history if row["step"] == training.steps), None)
+    if row is None:
+        return ""
+    judged = next((name for name in (ACCURACY, REMEMBERED) if f"valid_{name}" in row), None)
+    epoch = f"Epoch {row['epoch']:.3g} of {training.history[-1]['epoch']:.3g} was kept"
+    if options.keep == "best" and judged is not None:
+        of = "accuracy" if judged == ACCURACY else "share of remembered clips"
+        epoch += f", the first with the highest {of} on the valid part"
+    after = "; then its head was fitted by logistic regression" if options.logistic_head else ""
+    return f"{epoch}{after}."
 
 
 def describe_checkpoint(
@@ -166,46 +210,49 @@ def describe_checkpoint(
     # The network still knows the clips that its checkpoint learned from.
     rows = [*(row for row in initial.learned_from if row != own), own]
     values: dict[str, Any] = {"learned_from": rows}
-    if metrics.valid is not None:
+    if metrics.valid is not None and not metrics.valid.known:
         values["temperature"] = metrics.valid.temperature
     edit_config(folder, values)
 
 
 def write_outcome(
-    options: FinetuneOptions, split: Split, initial: InitialModel, outcome: Outcome
+    folder: Path,
+    options: FinetuneOptions,
+    split: Split,
+    initial: InitialModel,
+    outcome: Outcome,
 ) -> None:
-    """Write metrics, pictures and card; then delete the checkpoints for `--resume`."""
+    """Write metrics, pictures and card beside the weights in `folder`."""
+    training = outcome.training
     values: dict[str, Any] = {
         "command": outcome.command,
         "method": options.method,
         "split": options.split,
         "learned_from": list(outcome.learned),
-        "steps": outcome.training.steps,
-        "warning": outcome.warning,
+        "steps": training.steps,
+        "warning": " ".join(outcome.warnings),
     }
     if outcome.search is not None:
         values["search"] = outcome.search.as_json()
-    history = outcome.training.history
-    write_results(options.out, outcome.metrics, history, values)
+    title = options.out.absolute().name
+    write_results(folder, title, outcome.metrics, training, values)
     facts = CardFacts(
-        title=options.out.absolute().name,
+        title=title,
         labels=initial.labels,
         rate=initial.front_end.rate,
         seconds=initial.front_end.window_samples / initial.front_end.rate,
         parameters=sum(weights.numel() for weights in initial.network.parameters()),
         command=outcome.command,
         method=options.trained_by.what,
+        start=Path(initial.info.name).name if initial.info is not None else "",
         split=options.split,
         learned=outcome.learned,
-        warning=outcome.warning,
-        chosen=options.keep == "best" and bool(history),
+        warnings=outcome.warnings,
+        kept=kept_words(options, training),
+        chosen=options.keep == "best" and outcome.metrics.valid is not None,
         trials=outcome.search.trials if outcome.search is not None else 0,
     )
     start = initial.info.folder if initial.info is not None else None
-    write_stored(options.out, split, outcome.learned, (start, initial.learned_from))
+    write_stored(folder, split, outcome.learned, (start, initial.learned_from))
     clips = [clip for part in outcome.learned for clip in split.part(part)]
-    write_card(options.out, facts, clips, outcome.metrics.valid, outcome.metrics.test)
-    for checkpoint in (options.out / RUN).glob("**/checkpoint-*"):
-        shutil.rmtree(checkpoint)
-    (options.out / RUN / OPTIONS).unlink()
-    say(f"saved {options.out}")
+    write_card(folder, facts, clips, outcome.metrics.valid, outcome.metrics.test)

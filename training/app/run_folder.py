@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from contextlib import suppress
 from pathlib import Path
 
 from tagger.models.checkpoint import first_unusable
-from training.app.console import is_first
+from tagger.writing.interrupts import uninterrupted
+from training.console import is_first
 from training.errors import TrainingError
 from training.options import FEATURES, OPTIONS, RUN, STUDY, VALID_FEATURES, FinetuneOptions
 
@@ -14,9 +16,12 @@ CHECKPOINT_FILES = {"config.json", "model.safetensors", "preprocessor_config.jso
 RESULT_FILES = {"metrics.json", "learning-curve.png", "confusion.png", "clips.json"}
 
 
-def check_output(options: FinetuneOptions) -> None:
-    """Make room for a new run. Raises `TrainingError` if anything in the folder would be lost."""
-    folder = options.out
+def check_output(folder: Path, *, overwrite: bool) -> None:
+    """Make room for a new run. Raises `TrainingError` if anything in the folder would be lost.
+
+    With `overwrite`, a finished model or an unfinished run may be lost, but no other file. The
+    model stays until the new one is complete.
+    """
     if folder.exists() and not folder.is_dir():
         raise TrainingError(f"{folder} is not a folder", folder)
     if first_unusable([str(folder.absolute())]):  # TensorBoard cannot write there
@@ -26,9 +31,15 @@ def check_output(options: FinetuneOptions) -> None:
         raise TrainingError(f"{folder} holds {min(foreign)}; name a new or an empty folder", folder)
     run = folder / RUN
     searching = (run / STUDY).exists() and (run / OPTIONS).exists()
-    if searching or any(run.glob("**/checkpoint-*")):
+    if not overwrite and (searching or any(run.glob("**/checkpoint-*"))):
         raise TrainingError(
-            f"{folder} holds an unfinished run: continue it with --resume, or delete {run}",
+            f"{folder} holds an unfinished run: continue it with --resume, or start again with "
+            "--overwrite",
+            folder,
+        )
+    if not overwrite and any((folder / name).exists() for name in CHECKPOINT_FILES | RESULT_FILES):
+        raise TrainingError(
+            f"{folder} holds a finished model: name another folder, or replace it with --overwrite",
             folder,
         )
     if is_first():
@@ -59,3 +70,20 @@ def start_run(options: FinetuneOptions, command: str) -> str:
     if not (folder / OPTIONS).exists():
         options.dump(folder / OPTIONS)
     return started.read_text(encoding="utf-8").rstrip("\n")
+
+
+def publish(staged: Path, folder: Path) -> None:
+    """Move the complete files of a run to their folder, in place of those of an earlier model.
+
+    Then delete what `--resume` needs. Ctrl-C waits: the model is complete or as before.
+    """
+    with suppress(KeyboardInterrupt), uninterrupted():
+        made = {path.name for path in staged.iterdir()}
+        for name in (CHECKPOINT_FILES | RESULT_FILES) - made:
+            (folder / name).unlink(missing_ok=True)
+        for name in sorted(made):
+            (staged / name).replace(folder / name)
+        staged.rmdir()
+        for checkpoint in (folder / RUN).glob("**/checkpoint-*"):
+            shutil.rmtree(checkpoint)
+        (folder / RUN / OPTIONS).unlink()

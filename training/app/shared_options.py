@@ -74,14 +74,18 @@ def clip_options(
 class ModelOptions:
     """A model, and how it is run."""
 
-    model: str
+    model: str | None
     labels: Path | None
     device: str
     precision: str
 
 
 def model_options(
-    defaults: EvaluateOptions | FinetuneOptions, *, model_help: str, verb: str
+    defaults: EvaluateOptions | FinetuneOptions,
+    *,
+    model_help: str,
+    verb: str,
+    model_default: str | bool = True,
 ) -> Callable[[Callable[Concatenate[ModelOptions, P], R]], Callable[P, R]]:
     """For a command that runs a model: it takes `ModelOptions`.
 
@@ -89,7 +93,9 @@ def model_options(
     """
 
     @option_group(
-        click.option("--model", default=defaults.model, help=model_help),
+        click.option(
+            "--model", default=defaults.model, show_default=model_default, help=model_help
+        ),
         labels_option,
         click.option(
             "--device",
@@ -104,7 +110,9 @@ def model_options(
             help=f"Number format to {verb} in; auto uses bfloat16 where it is fast.",
         ),
     )
-    def build(*, model: str, labels: Path | None, device: str, precision: str) -> ModelOptions:
+    def build(
+        *, model: str | None, labels: Path | None, device: str, precision: str
+    ) -> ModelOptions:
         return ModelOptions(model, labels, device, precision)
 
     return build

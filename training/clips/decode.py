@@ -44,15 +44,22 @@ class DecodedClip:
 
 
 def decode_clips(
-    clips: Sequence[Clip], plan: WindowPlan, report: Callable[[str], None]
+    clips: Sequence[Clip],
+    plan: WindowPlan,
+    report: Callable[[str], None],
+    advance: Callable[[], None] = lambda: None,
 ) -> list[DecodedClip]:
-    """Decode each clip once; `report` gets a line about each that is unreadable or silent."""
+    """Decode each clip once; `report` gets a line about each that is unreadable or silent.
+
+    `advance` is called after each clip, also after one that is left out.
+    """
     decoded = []
     for clip in clips:
         try:
             decoded.append(decode_clip(clip, plan))
         except (AudioError, OSError) as error:
             report(f"left out: {clip.path}: {error}")
+        advance()
     return decoded
 
 
@@ -71,7 +78,7 @@ def decode_clip(clip: Clip, plan: WindowPlan) -> DecodedClip:
     if length > whole:
         samples = SEGMENT_WINDOWS * plan.samples
         spread = WindowPlan(samples, plan.rate, ceil(KEPT_SECONDS * plan.rate / samples))
-        rows, starts = _read_all(clip.path, spread)  # (samples,) each
+        rows, starts = read_all_windows(clip.path, spread)  # (samples,) each
     # The reader has repeated what is shorter than a row.
     sounding = [
         (start + first, piece[first:end])
@@ -100,7 +107,9 @@ def _pieces(
             row = row[end - begin :]
 
 
-def _read_all(path: Path, plan: WindowPlan) -> tuple[list[NDArray[np.float32]], tuple[int, ...]]:
+def read_all_windows(
+    path: Path, plan: WindowPlan
+) -> tuple[list[NDArray[np.float32]], tuple[int, ...]]:
     """All windows of a plan that sound, from all chunks, and where they start."""
     read = read_windows(path, plan)
     rows, starts, placement = [*read.windows], read.starts, read.placement

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from tagger.report.escape import printable
 from training.clips.clip import Clip
-from training.evaluation.metrics import Metrics, describe
+from training.evaluation.metrics import Metrics
+from training.evaluation.text import describe
 
 TEMPLATE = """---
 library_name: transformers
@@ -21,7 +22,7 @@ tags: [music, audio-spectrogram-transformer]
 
 An Audio Spectrogram Transformer for {count} labels: {labels}.
 It reads mono music at {rate} Hz in windows of {seconds:.2f} s and has {parameters:.1f} million
-parameters. Made with `training/finetune.py` of tag-genres ({method}):
+parameters. Made with `training/finetune.py` of tag-genres ({method}{start}):
 
     {command}
 
@@ -58,7 +59,9 @@ class CardFacts:
     split: str
     learned: tuple[str, ...]  # parts
     chosen: bool  # whether the weights were chosen on the valid part
-    warning: str  # if the network had learned from clips that it is evaluated on; else empty
+    start: str  # name of the initial model; empty from scratch
+    kept: str  # which epoch, in words; empty without a history
+    warnings: tuple[str, ...]  # that the network had learned from clips it is evaluated on
     trials: int = 0  # of a search on the valid part for the hyperparameters
 
 
@@ -76,15 +79,16 @@ def write_card(
     learned = f"{len(clips)} clips, the {parts} {noun} of the {facts.split} split: " + ", ".join(
         f"{label} {count}" for label, count in sorted(counts.items())
     )
-    sections = [facts.warning] if facts.warning else []
+    sections = [*facts.warnings, *([facts.kept] if facts.kept else [])]
     if valid is not None:
         notes = CHOSEN if facts.chosen else ""
         notes += SEARCHED.format(trials=facts.trials) if facts.trials else ""
-        notes += FITTED
+        notes += "" if valid.known else FITTED
         notes += REFITTED if "valid" in facts.learned else ""
         sections.append(_section("On the validation part. " + notes, valid))
     if test is not None:
-        sections.append(_section("On the test part, on which nothing was chosen.", test))
+        chosen = "from which it had learned" if test.known else "on which nothing was chosen"
+        sections.append(_section(f"On the test part, {chosen}.", test))
     text = TEMPLATE.format(
         title=_safe(facts.title),
         count=len(facts.labels),
@@ -93,6 +97,7 @@ def write_card(
         seconds=facts.seconds,
         parameters=facts.parameters / 1e6,
         method=facts.method,
+        start=f", starting from {_safe(facts.start)}" if facts.start else "",
         command=facts.command,
         learned=_safe(learned + "."),
         measured="\n\n".join(sections) or "Nothing: no clip is in the other parts.",

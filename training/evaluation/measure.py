@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from tagger.audio.pool import DecoderPool
 from tagger.inference.predict import average_windows, choose_workers, score_tracks
@@ -15,6 +14,7 @@ from tagger.models.model import GenreModel
 from tagger.types import Failure, PredictOptions, Track
 from training.clips.clip import Clip
 from training.clips.labels import LabelMatch, match_labels
+from training.console import progress
 from training.errors import TrainingError
 from training.evaluation.calibration import SMALLEST, without_temperature
 from training.evaluation.metrics import Metrics, clip_metrics
@@ -80,8 +80,12 @@ def predict_clips(
     # Whatever the time that decoding takes, equal runs make equal batches, and so equal figures.
     with DecoderPool(workers, options.decode_timeout, patience=None) as pool:
         scored = score_tracks(tracks, model, info.plan(options.windows), pool)
-        shown = tqdm(scored, total=len(tracks), unit="clip", disable=None)
-        finished = sorted(shown, key=lambda track: track.index)
+        finished = []
+        with progress(len(tracks), "measuring", "clips") as shown:
+            for track in scored:
+                finished.append(track)
+                shown.advance()
+    finished.sort(key=lambda track: track.index)
     for clip, track in zip(clips, finished, strict=True):
         predicted = average_windows(track, info.labels)
         if isinstance(predicted, Failure):

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
-from tagger.report.escape import printable
-from training.evaluation.calibration import clip_log_probabilities, expected_calibration_error
+from training.evaluation.calibration import (
+    clip_log_probabilities,
+    expected_calibration_error,
+    fit_temperature,
+)
 
-LONGEST_LABEL = 60  # characters of a label in a table
+ACCURACY = "accuracy"
+# Of clips that the network, or the one that it was trained from, had learned from: no accuracy.
+REMEMBERED = "remembered"
 CONFIDENCE = 1.959963984540054  # standard normal quantile of a two-sided 95 % interval
 
 
@@ -51,6 +57,15 @@ class Metrics:
     ece: float | None = None
     temperature: float | None = None  # None also for independent probabilities (sigmoid)
     uncalibrated: Calibration | None = None  # the same at temperature 1, if they differ
+    known: bool = False  # whether the model had learned from the clips: then this is no accuracy
+
+
+def as_json(metrics: Metrics) -> dict[str, Any]:
+    """The metrics for a JSON file; of known clips, no value is called accuracy."""
+    values = asdict(metrics)
+    if metrics.known:
+        values = {name.replace(ACCURACY, REMEMBERED): value for name, value in values.items()}
+    return values
 
 
 def wilson_interval(right: int, n: int, quantile: float = CONFIDENCE) -> tuple[float, float]:
@@ -133,6 +148,26 @@ def clip_metrics(
     )
 
 
+def fitted(
+    truth: Sequence[str],
+    predicted: Sequence[NDArray[np.floating]],
+    labels: Sequence[str],
+    *,
+    fit: bool = True,
+) -> Metrics:
+    """`clip_metrics` at the temperature that is fitted to these clips, or at 1 without `fit`.
+
+    This is what every figure of a run on its valid part means: in the epochs' lines, in the
+    learning curve, and in the card. Without `fit`: clips that a network has learned from would make
+    it far too confident of others.
+    """
+    temperature = 1.0
+    if fit:
+        places = [list(labels).index(label) for label in truth]
+        temperature = round(fit_temperature(predicted, places), 4)
+    return clip_metrics(truth, predicted, labels, temperature)
+
+
 def measure_calibration(
     predicted: Sequence[NDArray[np.floating]], truth: Sequence[int], temperature: float
 ) -> Calibration:
@@ -144,73 +179,3 @@ def measure_calibration(
     return Calibration(
         temperature, float(-true.mean()), expected_calibration_error(confidence, right)
     )
-
-
-def describe(metrics: Metrics) -> str:
-    """The metrics as text: totals, a row per label, and the confusion matrix."""
-    low, high = metrics.interval
-    labels = [printable(label, LONGEST_LABEL) for label in metrics.labels]
-    width = max(map(len, labels))
-    lines = [
-        f"clips              {metrics.n}",
-        f"accuracy           {metrics.accuracy:.3f}  (95 % interval {low:.3f} to {high:.3f})",
-        f"balanced accuracy  {metrics.balanced_accuracy:.3f}",
-        f"macro F1           {metrics.macro_f1:.3f}",
-        *_probability_lines(metrics),
-        "",
-        f"{'':{width}}  clips  precision  recall     F1",
-    ]
-    columns = zip(
-        labels, metrics.support, metrics.precision, metrics.recall, metrics.f1, strict=True
-    )
-    for label, support, precision, recall, f1 in columns:
-        # Without clips there is no recall.
-        shown = (f"{value:.3f}" if support else "-" for value in (recall, f1))
-        lines.append(
-            f"{label:{width}}  {support:5d}  {precision:9.3f}  "
-            + "  ".join(f"{value:>{size}}" for value, size in zip(shown, (6, 5), strict=True))
-        )
-    return "\n".join([*lines, "", *_confusion_lines(labels, metrics, width)])
-
-
-def _probability_lines(metrics: Metrics) -> list[str]:
-    """The metrics that need more than the best label of each clip, if they are known."""
-    if metrics.windows is None or metrics.window_accuracy is None:
-        return []
-    lines = [
-        f"single windows     {metrics.window_accuracy:.3f}  "
-        f"({metrics.windows} windows, each clip counts once)"
-    ]
-    if metrics.log_loss is None or metrics.ece is None:
-        return [
-            *lines,
-            "calibration        none: each label of this model has an independent probability",
-        ]
-    plain = metrics.uncalibrated
-    if plain is None:
-        before = ("", "  (at temperature 1: the checkpoint stores no other)")
-    else:
-        before = (
-            f"  ({plain.log_loss:.3f} at temperature 1)",
-            f"  ({plain.ece:.3f} at temperature 1; the checkpoint stores "
-            f"{metrics.temperature:.3f})",
-        )
-    return [
-        *lines,
-        f"log loss           {metrics.log_loss:.3f}{before[0]}",
-        f"calibration error  {metrics.ece:.3f}{before[1]}",
-    ]
-
-
-def _confusion_lines(labels: Sequence[str], metrics: Metrics, width: int) -> list[str]:
-    """Rows are the true labels, columns the predicted ones, cut to four letters."""
-    heads = " ".join(f"{label[:4]:>4}" for label in labels)
-    rows = zip(labels, metrics.confusion, strict=True)
-    return [
-        f"{'true / predicted':{width}}",
-        f"{'':{width}}  {heads}",
-        *(
-            f"{label:{width}}  " + " ".join(f"{count:4d}" if count else "   ." for count in row)
-            for label, row in rows
-        ),
-    ]

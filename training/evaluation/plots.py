@@ -16,6 +16,7 @@ from matplotlib.ticker import MaxNLocator
 
 from tagger.report.escape import printable
 from training.evaluation.metrics import Metrics
+from training.evaluation.text import headline
 
 DPI = 130
 # The value is in the lightness alone: legible without colour vision, and printed in grey.
@@ -29,9 +30,13 @@ BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "0.4"
 CURVES = (
     ("train_loss", "training", BLUE, "o"),
     ("valid_loss", "validation", ORANGE, "s"),
-    ("valid_accuracy", "accuracy", ORANGE, "s"),
-    ("valid_balanced_accuracy", "balanced accuracy", GREEN, "^"),
+    ("train_accuracy", "training (crops, as they are learned)", BLUE, "o"),
+    ("valid_accuracy", "validation", ORANGE, "s"),
+    ("valid_balanced_accuracy", "validation, balanced", GREEN, "^"),
+    ("valid_remembered", "validation: remembered, no accuracy", ORANGE, "s"),
+    ("valid_balanced_remembered", "the same, balanced", GREEN, "^"),
 )
+SHARES = ("valid_accuracy", "valid_remembered", "train_accuracy")  # the first is in the heading
 
 
 def confusion_png(metrics: Metrics, path: Path, heading: str = "") -> None:
@@ -65,10 +70,8 @@ def confusion_png(metrics: Metrics, path: Path, heading: str = "") -> None:
     bar = figure.colorbar(image, ax=axes, fraction=0.04, aspect=28, ticks=[0, 0.25, 0.5, 0.75, 1])
     bar.set_label("share of the true label's clips")
     bar.outline.set_visible(False)
-    low, high = metrics.interval
-    figures = f"accuracy {metrics.accuracy:.3f} (95 % interval {low:.3f} to {high:.3f}), "
     lines = [printable(heading, 3 * LONGEST)] if heading else []
-    figure.suptitle("\n".join([*lines, f"{figures}n = {metrics.n}"]), fontsize=11, parse_math=False)
+    figure.suptitle("\n".join([*lines, headline(metrics)]), fontsize=11, parse_math=False)
     _save(figure, path)
 
 
@@ -93,14 +96,12 @@ def _name_axes(axes: Axes, names: Sequence[str], metrics: Metrics, cell: float) 
     axes.spines[:].set_visible(False)
 
 
-def curves_png(
-    history: Sequence[Mapping[str, float]], path: Path, best_by: str = "valid_accuracy"
-) -> None:
-    """Draw losses and validation accuracies per epoch, the best epoch marked.
+def curves_png(history: Sequence[Mapping[str, float]], path: Path, kept: float) -> None:
+    """Draw losses and accuracies per epoch, and mark the epoch whose weights were kept.
 
-    Each row has "epoch" and the values measured then, named as in `CURVES`; any may be absent. The
-    best epoch is the first with the highest `best_by`, or the lowest if that is a loss. Raises
-    `ValueError` for an empty history, `OSError` if `path` cannot be written.
+    Each row has "epoch", "step" and the values measured then, named as in `CURVES`; any may be
+    absent. `kept` is the step of the kept weights. Raises `ValueError` for an empty history,
+    `OSError` if `path` cannot be written.
     """
     if not history:
         raise ValueError("a history without epochs cannot be drawn")
@@ -112,15 +113,15 @@ def curves_png(
         (unit, curves) for unit, curves in panels if any(_points(history, c[0]) for c in curves)
     ]
     figure = _figure(7.5, 1.2 + 2.7 * max(1, len(panels)))
-    best = _best(history, best_by)
+    marked = next((row for row in history if row["step"] == kept), None)
     above: Axes | None = None
     for place, (unit, curves) in enumerate(panels, 1):
         axes = figure.add_subplot(len(panels), 1, place, sharex=above)
         above = above or axes
         _draw_curves(axes, history, curves)
-        axes.set_ylabel("loss (nats)" if unit == "loss" else "accuracy on validation")
-        if best is not None:
-            axes.axvline(best["epoch"], color=GREY, linestyle="--", linewidth=1, zorder=0)
+        axes.set_ylabel("loss (nats)" if unit == "loss" else "share that is right")
+        if marked is not None:
+            axes.axvline(marked["epoch"], color=GREY, linestyle="--", linewidth=1, zorder=0)
         if place == len(panels):
             axes.set_xlabel("epoch")
             axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
@@ -128,12 +129,23 @@ def curves_png(
                 axes.set_xlim(history[0]["epoch"] - 1, history[0]["epoch"] + 1)
         else:
             axes.tick_params(labelbottom=False)
-    if best is not None:
-        what = best_by.removeprefix("valid_").replace("_", " ")
-        figure.suptitle(
-            f"best epoch {best['epoch']:.3g}: validation {what} {best[best_by]:.3f}", fontsize=11
-        )
+    if marked is not None:
+        figure.suptitle(_kept_words(marked), fontsize=11)
     _save(figure, path)
+
+
+def _kept_words(row: Mapping[str, float]) -> str:
+    words = f"kept: epoch {row['epoch']:.3g}"
+    name = next((name for name in SHARES if name in row), None)
+    if name is None:
+        return words
+    if name == "valid_remembered":
+        return (
+            f"{words}, which remembers {row[name]:.3f} of the validation clips\n"
+            "(the initial model had learned from them: this is no accuracy)"
+        )
+    part, what = name.split("_")
+    return f"{words}, {'validation' if part == 'valid' else 'training'} {what} {row[name]:.3f}"
 
 
 def _draw_curves(
@@ -157,12 +169,6 @@ def _points(history: Sequence[Mapping[str, float]], name: str) -> list[tuple[flo
         for row in history
         if row.get(name) is not None and math.isfinite(row[name])
     ]
-
-
-def _best(history: Sequence[Mapping[str, float]], name: str) -> Mapping[str, float] | None:
-    rows = [row for row in history if row.get(name) is not None and math.isfinite(row[name])]
-    sign = 1 if "loss" in name else -1
-    return min(rows, key=lambda row: sign * row[name], default=None)
 
 
 def _figure(width: float, height: float) -> Figure:

@@ -6,6 +6,7 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +14,21 @@ import numpy as np
 import safetensors
 import safetensors.torch
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import Dataset
-from tqdm import tqdm
 
 from tagger.models.fbank import Fbank
 from tagger.types import FrontEnd
+from training.clips.decode import DecodedClip
+from training.console import progress
 from training.loop.crops import CropSource, Draws, draw_weights, one_hot
+from training.memory import Memory
 
 AUGMENTED_PASSES = 2  # with augmentation: random crops for each unchanged window
 BATCH = 16
+
+Outputs = Callable[[Tensor], Tensor]  # windows `(n, samples)` to features `(n, hidden)`
 
 
 class FeatureDataset(Dataset[dict[str, Tensor]]):
@@ -57,15 +63,22 @@ def all_windows(source: CropSource, passes: int, seed: int) -> Iterator[tuple[in
     """
     samples = source.plan.samples
     for index, decoded in enumerate(source.clips):
-        count = 0
         for segment in decoded.segments:
-            last = len(segment) - samples
-            for start in sorted({*range(0, last, samples), last}):
+            for start in _starts(segment, samples):
                 yield index, torch.from_numpy(np.array(segment[start : start + samples]))
-                count += 1
-        for number in range(count * passes):
+        for number in range(_count(decoded, samples) * passes):
             draw = np.random.default_rng((seed, index, number, 2))
             yield index, source.crop(index, draw)["inputs"]
+
+
+def _starts(segment: NDArray[np.float32], samples: int) -> list[int]:
+    """First samples of the windows that cover a segment; the last one ends with it."""
+    last = len(segment) - samples
+    return sorted({*range(0, last, samples), last})
+
+
+def _count(decoded: DecodedClip, samples: int) -> int:
+    return sum(len(_starts(segment, samples)) for segment in decoded.segments)
 
 
 @torch.inference_mode()
@@ -82,28 +95,43 @@ def pooled_outputs(
 
 
 def compute_features(
-    source: CropSource,
-    passes: int,
-    seed: int,
-    outputs: Callable[[Tensor], Tensor],
-    what: str,
+    source: CropSource, passes: int, seed: int, outputs: Outputs, what: str
 ) -> tuple[Tensor, list[int]]:
     """Features `(rows, hidden)` of all windows, and the index of each row's clip."""
     rows: list[Tensor] = []
     owners: list[int] = []
-    waiting: list[Tensor] = []
-    total = source.windows * (1 + passes)
-    with tqdm(total=total, desc=what, unit="window", disable=None) as bar:
-        for index, window in all_windows(source, passes, seed):
-            owners.append(index)
-            waiting.append(window)
-            if len(waiting) == BATCH:
-                rows.append(outputs(torch.stack(waiting)))
-                bar.update(len(waiting))
-                waiting = []
-        if waiting:
-            rows.append(outputs(torch.stack(waiting)))
+    total = sum(_count(decoded, source.plan.samples) for decoded in source.clips) * (1 + passes)
+    windows = all_windows(source, passes, seed)
+    with progress(total, what, "windows") as shown:
+        while batch := list(islice(windows, BATCH)):
+            owners += [index for index, _ in batch]
+            rows.append(outputs(torch.stack([window for _, window in batch])))
+            shown.advance(len(batch))
     return torch.cat(rows), owners
+
+
+def features_of(windows: Tensor, outputs: Outputs, what: str) -> Tensor:
+    """Features `(n, hidden)` of windows `(n, samples)`."""
+    rows = []
+    with progress(len(windows), what, "windows") as shown:
+        for batch in torch.split(windows, BATCH):
+            rows.append(outputs(batch))
+            shown.advance(len(batch))
+    return torch.cat(rows)
+
+
+def in_parts(memory: Memory, compute: Callable[[Tensor], Tensor]) -> Outputs:
+    """`compute` for as many windows at once as memory suffices for."""
+
+    def again(count: int) -> str:
+        return f"again with {count} windows at once, as with a smaller --batch-size"
+
+    def outputs(windows: Tensor) -> Tensor:
+        return memory.run(
+            lambda count: torch.cat([compute(part) for part in torch.split(windows, count)]), again
+        )
+
+    return outputs
 
 
 def kept_features(
@@ -138,4 +166,11 @@ def features_key(source: CropSource, fingerprint: str, *settings: object) -> str
         digest.update(str(decoded.clip.path).encode("utf-8", "surrogateescape"))
         for segment in decoded.segments:
             digest.update(np.ascontiguousarray(segment).data)
+    return digest.hexdigest()
+
+
+def windows_key(windows: Tensor, fingerprint: str) -> str:
+    """A digest of windows and of the network that computes their features in float32."""
+    digest = hashlib.sha256(repr((fingerprint, windows.shape)).encode())
+    digest.update(windows.contiguous().numpy().data)
     return digest.hexdigest()

@@ -6,7 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from tagger.types import FrontEnd
@@ -21,17 +23,21 @@ AVERAGE = "average.safetensors"
 ShouldStop = Callable[[float, float], bool]
 
 
+# Log-probabilities `(windows, labels)` of each clip to metrics, such as "accuracy" and "loss".
+Score = Callable[[list[NDArray[np.floating]]], dict[str, float]]
+
+
 @dataclass(frozen=True, slots=True)
 class ValidationSet:
     """The data to validate on: windows, and the clip of each.
 
     `inputs` is `(windows, samples)`, or `(windows, hidden)` of a frozen network; `clips`
-    `(windows,)` counts from 0; `truth` `(clips,)` has the labels' indices.
+    `(windows,)` counts from 0 and ascends.
     """
 
     inputs: Tensor
     clips: Tensor
-    truth: Tensor
+    score: Score
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +50,7 @@ class Task:
     validation: ValidationSet | None
     # How waveforms become features; None if the inputs are already features.
     features_from: tuple[FrontEnd, FeatureAugmenter] | None = None
+    dtype: torch.dtype = torch.float32  # in which its weights are saved, and so validated
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +61,13 @@ class LoopSettings:
     steps: int
     epoch_steps: float  # steps in one epoch
     batch: int  # windows per step and process
+    windows: int  # of them computed at once, as long as memory suffices
     processes: int
     seed: int
     device: torch.device
     precision: torch.dtype
     keep: str
+    judged: str  # what the share of valid clips that are right is called, see `epoch_row`
     folder: Path  # of its own checkpoints and curves
 
     @property
@@ -72,5 +81,5 @@ class TrainingResult:
     """The module with the weights to keep, and how training went."""
 
     module: nn.Module
-    steps: int  # before the weights were taken
+    steps: int  # before the weights were taken; the row of the history with this step is theirs
     history: list[dict[str, float]]  # the rows of `training.evaluation.plots.curves_png`

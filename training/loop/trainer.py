@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import copy
+import math
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.functional import nll_loss
 from torch.utils.data import SequentialSampler
 from torch.utils.tensorboard import SummaryWriter
 from transformers import (
@@ -21,8 +25,19 @@ from transformers.integrations import TensorBoardCallback
 
 from tagger.models.fbank import Fbank
 from training.augment.features import FeatureAugmenter
+from training.loop.batches import PartResult, random_state, restore_random_state, sum_of
 from training.loop.callbacks import RunCallback
-from training.loop.plan import AVERAGE, LoopSettings, ShouldStop, Task, TrainingResult
+from training.loop.features import in_parts
+from training.loop.history import history
+from training.loop.plan import (
+    AVERAGE,
+    LoopSettings,
+    ShouldStop,
+    Task,
+    TrainingResult,
+    ValidationSet,
+)
+from training.memory import Memory
 from training.networks.optimizer import make_optimizer
 from training.networks.student import LossWeights, WeightAverage, student_losses
 
@@ -32,23 +47,35 @@ PATIENCE = 6 * 3600  # s that processes wait while the first one evaluates betwe
 
 
 class RunTrainer(Trainer):
-    """Computes features, augments them, and compares the outputs with labels and teachers."""
+    """Computes features, augments them, and compares the outputs with labels and teachers.
 
-    def __init__(self, task: Task, settings: LoopSettings) -> None:
+    A batch is computed in parts if memory does not suffice for all of it. Not by the Trainer's own
+    accumulation of gradients, which would make each part a batch with crops mixed only among
+    themselves: here crops, augmentation, losses and steps stay those of the whole batch.
+    """
+
+    def __init__(self, task: Task, settings: LoopSettings, say: Callable[[str], None]) -> None:
         super().__init__(
-            model=task.student, args=training_arguments(settings), train_dataset=task.crops
+            model=task.student,
+            args=training_arguments(settings, validates=task.validation is not None),
+            train_dataset=task.crops,
         )
         self.control: TrainerControl
         self.settings = settings
         self.validation = task.validation
+        self.dtype = task.dtype
         self.average = WeightAverage(task.student, settings.method.average)
         self.average.module.to(self.args.device)
+        self.memory = Memory(settings.windows, say)
         self.prepare_features: Callable[[Tensor], Tensor] = lambda features: features
         self.augmenter: FeatureAugmenter | None = None
         if task.features_from is not None:
             front_end, self.augmenter = task.features_from
             self.prepare_features = Fbank(front_end).to(self.args.device)
         self.losses: list[dict[str, Tensor]] = []  # of the steps since the last log
+        self.totals: list[
+            Tensor
+        ] = []  # of the steps since the last validation, see `training_step`
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
         """AdamW, or Muon with AdamW."""
@@ -69,67 +96,116 @@ class RunTrainer(Trainer):
         # A crop's number decides everything about it, including its place in the order.
         return SequentialSampler(self.train_dataset)
 
-    def compute_loss(
-        self,
-        model: Any,
-        inputs: dict[str, Tensor],
-        return_outputs: bool = False,
-        num_items_in_batch: Any = None,
-    ) -> Any:
-        """The loss of one batch."""
-        targets = dict(inputs)
-        features = targets.pop("inputs")
-        with torch.no_grad(), torch.autocast(self.args.device.type, enabled=False):
-            features = self.prepare_features(
-                features
-            )  # (batch, frames, mel_bins) or (batch, hidden)
+    def training_step(
+        self, model: Any, inputs: dict[str, Tensor], num_items_in_batch: Any = None
+    ) -> Tensor:
+        """Compute the gradients of one batch, in parts if necessary; its loss."""
+        model.train()
+        batch = self._prepare_inputs(inputs)
+        random = random_state()
+
+        def attempt(windows: int) -> list[PartResult]:
+            restore_random_state(random)
+            self.model.zero_grad()  # what an attempt that failed has left
+            return list(self._compute_parts(model, batch, windows))
+
+        def again(windows: int) -> str:
+            parts = math.ceil(self.settings.batch / windows)
+            step = self.state.global_step + 1
+            return f"step {step} again with --accumulate {parts}, {windows} windows at once"
+
+        parts = self.memory.run(attempt, again, alone=self.settings.processes == 1)
+        losses = {name: sum_of(part.losses[name] for part in parts) for name in parts[0].losses}
+        loss = sum_of(losses.values())
+        right, count = (sum_of(getattr(of, name) for of in parts) for name in ("right", "count"))
+        self.losses.append(losses)
+        self.totals.append(torch.stack([loss, torch.ones_like(loss), right, count]))
+        return loss
+
+    def _compute_parts(
+        self, model: Any, batch: dict[str, Tensor], windows: int
+    ) -> Iterator[PartResult]:
+        features, targets = self._prepare_batch(batch, windows)
+        count = len(features)
+        for start in range(0, count, windows):
+            part = slice(start, start + windows)
+            ends = start + windows >= count
+            # Several processes share their gradients only once.
+            with nullcontext() if ends else self.accelerator.no_sync(model):
+                with self.compute_loss_context_manager():
+                    outputs = model(features[part])
+                    own = {name: of[part] for name, of in targets.items()}
+                    losses = student_losses(outputs, own, LossWeights(), targets)
+                    loss = sum_of(losses.values())
+                self.accelerator.backward(loss)
+            labelled = own["labels"].sum(dim=-1) > 0  # (part,)
+            right = outputs["logits"].argmax(dim=-1) == own["labels"].argmax(dim=-1)  # (part,)
+            yield PartResult(
+                {name: loss.detach() for name, loss in losses.items()},
+                (right & labelled).float().sum(),
+                labelled.float().sum(),
+            )
+
+    @torch.no_grad()
+    def _prepare_batch(
+        self, batch: dict[str, Tensor], windows: int
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Augmented features, `(batch, frames, mel_bins)` or `(batch, hidden)`, and targets."""
+        targets = dict(batch)
+        inputs = targets.pop("inputs")
+        with torch.autocast(self.args.device.type, enabled=False):
+            split = torch.split(inputs, windows)
+            features = torch.cat([self.prepare_features(part) for part in split])
             if self.augmenter is not None:
                 features = self.augmenter.colour(features)
                 features, other, share = self.augmenter.mix(features)
                 features = self.augmenter.mask(features)
                 targets = {of: share * x + (1 - share) * x[other] for of, x in targets.items()}
-        outputs = model(features)
-        losses = student_losses(outputs, targets, LossWeights())
-        self.losses.append({name: loss.detach() for name, loss in losses.items()})
-        loss = torch.stack(list(losses.values())).sum()
-        return (loss, outputs) if return_outputs else loss
+        return features, targets
 
     @torch.inference_mode()
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
-        """Validate the average weights by the mean probability over the windows of each clip."""
-        validation = self.validation
-        if validation is None:
-            raise ValueError("there is no validation set")
-        probabilities = []
-        for inputs in torch.split(validation.inputs, self.args.eval_batch_size):
-            features = self.prepare_features(inputs.to(self.args.device))
-            probabilities.append(self.average.module(features)["logits"].softmax(dim=-1).cpu())
-        every = torch.cat(probabilities)  # (windows, labels)
-        truth = validation.truth
-        sums = torch.zeros(len(truth), every.shape[1]).index_add_(0, validation.clips, every)
-        means = sums / validation.clips.bincount(minlength=len(truth))[:, None]  # (clips, labels)
-        right = (means.argmax(dim=-1) == truth).float()
-        recalls = [right[truth == label].mean() for label in torch.unique(truth)]
-        metrics = {
-            "eval_loss": float(nll_loss(means.clamp_min(1e-9).log(), truth)),
-            "eval_accuracy": float(right.mean()),
-            "eval_balanced_accuracy": float(torch.stack(recalls).mean()),
-        }
+        """Log a row of the learning curve: see `epoch_row` for its values."""
+        metrics = {}
+        if self.totals:
+            total = self.accelerator.reduce(torch.stack(self.totals).sum(dim=0), "sum")
+            loss, steps, right, count = total.tolist()
+            metrics = {"eval_train_loss": loss / steps}
+            if count:
+                metrics["eval_train_accuracy"] = right / count
+            self.totals.clear()
+        if self.validation is not None:
+            scores = self.validation.score(self._validation_outputs(self.validation))
+            metrics |= {f"eval_{name}": value for name, value in scores.items()}
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(
             self.args, self.state, self.control, metrics
         )
         return metrics
 
+    def _validation_outputs(self, validation: ValidationSet) -> list[NDArray[np.floating]]:
+        """Log-probabilities `(windows, labels)` of each clip, by the weights as they are saved."""
+        module = copy.deepcopy(self.average.module).to(self.dtype).float()
 
-def training_arguments(settings: LoopSettings) -> TrainingArguments:
+        def compute(inputs: Tensor) -> Tensor:
+            features = self.prepare_features(inputs.to(self.args.device))
+            logs: Tensor = module(features)["logits"].log_softmax(dim=-1).cpu()
+            return logs
+
+        outputs = in_parts(self.memory, compute)
+        every = torch.cat(
+            [outputs(some) for some in torch.split(validation.inputs, self.settings.batch)]
+        )  # (windows, labels)
+        return [part.numpy() for part in torch.split(every, validation.clips.bincount().tolist())]
+
+
+def training_arguments(settings: LoopSettings, *, validates: bool) -> TrainingArguments:
     """The Trainer's own options. `RunCallback` decides when it logs, validates and saves."""
     never = 10**9
     method = settings.method
     arguments = TrainingArguments(
         output_dir=str(settings.folder),
         per_device_train_batch_size=settings.batch,
-        per_device_eval_batch_size=settings.batch,
         max_steps=settings.steps,
         learning_rate=method.learning_rate,
         lr_scheduler_type="cosine",
@@ -144,7 +220,7 @@ def training_arguments(settings: LoopSettings) -> TrainingArguments:
         save_strategy="steps",
         save_steps=never,
         save_total_limit=2,
-        metric_for_best_model="accuracy",
+        metric_for_best_model=settings.judged if validates else None,
         greater_is_better=True,
         report_to="none",
         disable_tqdm=True,
@@ -170,12 +246,10 @@ def train(
 
     A run with `should_stop` writes no checkpoints.
     """
-    trainer = RunTrainer(task, settings)
+    trainer = RunTrainer(task, settings, say)
     trainer.remove_callback(PrinterCallback)
-    validates = task.validation is not None
-    trainer.add_callback(
-        RunCallback(settings, trainer.average, say, should_stop, validates=validates)
-    )
+    callback = RunCallback(settings, trainer.average, say, should_stop)
+    trainer.add_callback(callback)
     if trainer.is_world_process_zero():
         # The Trainer's own default names the folder after the machine.
         writer = SummaryWriter(str(settings.folder / "tensorboard"))
@@ -184,7 +258,10 @@ def train(
     if last is not None:
         say(f"resuming from step {last.name.rpartition('-')[2]}")
         trainer.average.load(last / AVERAGE)
-    trainer.train(resume_from_checkpoint=str(last) if last else None)
+    try:
+        trainer.train(resume_from_checkpoint=str(last) if last else None)
+    finally:
+        callback.close_bar()  # also of a run that is interrupted
     steps, best = trainer.state.global_step, trainer.state.best_global_step
     if settings.keep == "best" and best and best != steps:
         steps = best
@@ -199,20 +276,3 @@ def last_checkpoint(folder: Path) -> Path | None:
     # A kill during the deletion of an old one may have left any of its files.
     complete = [path for path in found if all((path / name).exists() for name in CHECKPOINT)]
     return max(complete, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
-
-
-def history(logs: list[dict[str, float]], settings: LoopSettings) -> list[dict[str, float]]:
-    """A row per validation: epoch, mean training loss since the previous one, and the metrics."""
-    rows: list[dict[str, float]] = []
-    losses: list[float] = []
-    for log in logs:
-        if "loss" in log:
-            losses.append(log["loss"])
-        if "eval_loss" in log:
-            row = {"epoch": log["step"] / settings.epoch_steps, "step": log["step"]}
-            if losses:
-                row["train_loss"] = sum(losses) / len(losses)
-            names = ("loss", "accuracy", "balanced_accuracy")
-            rows.append(row | {f"valid_{name}": log[f"eval_{name}"] for name in names})
-            losses = []
-    return rows

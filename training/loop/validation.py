@@ -1,39 +1,61 @@
-"""The windows that a run is validated on."""
+"""The windows that a run is validated on: those that the tagger would predict."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from tagger.audio.windows import WindowPlan
-from training.clips.decode import DecodedClip
-from training.loop.crops import CropSource
-from training.loop.plan import ValidationSet
+from tagger.errors import AudioError
+from training.clips.clip import Clip
+from training.clips.decode import read_all_windows
 
-VALIDATION_WINDOWS = 4  # of each clip, during a run; the final figures use the tagger's own
-
-
-def validation_set(source: CropSource, inputs: Tensor, owners: Tensor) -> ValidationSet | None:
-    """The validation set of these windows and the source's clips; None without clips."""
-    truth = [source.labels.index(decoded.clip.label) for decoded in source.clips]
-    return ValidationSet(inputs, owners, torch.tensor(truth)) if truth else None
+# Of each clip, as in `evaluate.py`: figures are comparable only for the same number of windows.
+VALIDATION_WINDOWS = 8
 
 
-def spread_windows(clips: Sequence[DecodedClip], plan: WindowPlan) -> tuple[Tensor, Tensor]:
-    """At most `VALIDATION_WINDOWS` of each clip, `(n, samples)`, and the clip of each, `(n,)`."""
-    windows, owners = [], []
-    for owner, decoded in enumerate(clips):
-        every = [
-            segment[start : start + plan.samples]
-            for segment in decoded.segments
-            for start in range(0, len(segment) - plan.samples + 1, plan.samples)
-        ]
-        step = max(1, len(every) // VALIDATION_WINDOWS)
-        chosen = every[step // 2 :: step][:VALIDATION_WINDOWS]
-        windows += [torch.from_numpy(window.copy()) for window in chosen]
-        owners += [owner] * len(chosen)
-    if not windows:
-        return torch.zeros(0, plan.samples), torch.zeros(0, dtype=torch.long)
-    return torch.stack(windows), torch.tensor(owners)
+@dataclass(frozen=True, slots=True)
+class ValidationClips:
+    """Clips to validate on, and their windows.
+
+    `windows` is `(n, samples)`; `owners` `(n,)` has the index of each window's clip.
+    """
+
+    clips: tuple[Clip, ...] = ()
+    windows: Tensor = field(default_factory=lambda: torch.zeros(0, 0))
+    owners: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.long))
+
+
+def read_validation_clips(
+    clips: Sequence[Clip], plan: WindowPlan, say: Callable[[str], None], advance: Callable[[], None]
+) -> ValidationClips:
+    """The windows of a plan of each clip; an unreadable or silent clip is left out, and `say` gets a
+    line.
+
+    `advance` is called after each clip.
+    """
+    readable: list[Clip] = []
+    windows: list[NDArray[np.float32]] = []
+    owners: list[int] = []
+    for clip in clips:
+        try:
+            rows, _ = read_all_windows(clip.path, plan)  # (samples,) each
+            if not rows:
+                raise AudioError("it is silent", clip.path)
+        except (AudioError, OSError) as error:
+            say(f"left out: {clip.path}: {error}")
+        else:
+            owners += [len(readable)] * len(rows)
+            windows += rows
+            readable.append(clip)
+        advance()
+    if not readable:
+        return ValidationClips()
+    return ValidationClips(
+        tuple(readable), torch.from_numpy(np.stack(windows)), torch.tensor(owners)
+    )

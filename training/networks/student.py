@@ -88,26 +88,36 @@ class Student(nn.Module):
 
 
 def student_losses(
-    outputs: dict[str, Tensor], targets: dict[str, Tensor], weights: LossWeights
+    outputs: dict[str, Tensor],
+    targets: dict[str, Tensor],
+    weights: LossWeights,
+    whole: dict[str, Tensor] | None = None,
 ) -> dict[str, Tensor]:
-    """Weighted losses of the label and each teacher; unlabelled crops count only for teachers."""
+    """Weighted losses of the label and each teacher; unlabelled crops count only for teachers.
+
+    If these crops are a part of a batch with the targets `whole`, their share of its losses: those
+    of all parts add up to the losses of the batch.
+    """
+    whole = targets if whole is None else whole
     labels = targets["labels"]  # (batch, labels), each row sums to the share that has a label
+    share = len(labels) / len(whole["labels"])
     mass = labels.sum(dim=-1, keepdim=True)  # (batch, 1)
     smooth = (1 - weights.smoothing) * labels + weights.smoothing * mass / labels.shape[-1]
     entropies = -(smooth * log_softmax(outputs["logits"], dim=-1)).sum(dim=-1)  # (batch,)
     alone = not {"soft_labels", "embeddings"} & targets.keys()
     weight = 1.0 if alone else weights.labels
-    losses = {"labels": weight * entropies.sum() / mass.sum().clamp_min(1)}
+    losses = {"labels": weight * entropies.sum() / whole["labels"].sum().clamp_min(1)}
     if "soft_labels" in targets:
         logits = outputs["soft_labels"]  # (batch, 2, classes)
         wanted = targets["soft_labels"][:, None].expand_as(logits)
         each = binary_cross_entropy_with_logits(logits, wanted, reduction="none")
-        losses["soft_labels"] = weights.soft_labels * each.sum(dim=-1).mean()
+        losses["soft_labels"] = share * weights.soft_labels * each.sum(dim=-1).mean()
     if "embeddings" in targets:
         wanted = targets["embeddings"]  # (batch, width)
         error = (outputs["embeddings"] - wanted[:, None]).square().sum(dim=-1).mean()
-        spread = (wanted - wanted.mean(dim=0)).square().sum(dim=-1).mean()
-        losses["embeddings"] = weights.embeddings * error / spread.clamp_min(1e-6)
+        all_wanted = whole["embeddings"]
+        spread = (all_wanted - all_wanted.mean(dim=0)).square().sum(dim=-1).mean()
+        losses["embeddings"] = share * weights.embeddings * error / spread.clamp_min(1e-6)
     return losses
 
 

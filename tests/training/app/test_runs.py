@@ -92,7 +92,7 @@ def steps_done(out: Path) -> list[int]:
 
 # Killed and resumed
 
-STEP = "training.loop.trainer:RunTrainer.compute_loss"
+STEP = "training.loop.trainer:RunTrainer.training_step"
 SAVED = "training.loop.callbacks:RunCallback.on_save"
 MOMENTS = {
     "scratch": [

@@ -12,10 +12,10 @@ from sklearn import metrics
 
 from training.evaluation.metrics import (
     clip_metrics,
-    describe,
     label_metrics,
     wilson_interval,
 )
+from training.evaluation.text import describe
 
 log_softmax = partial(special.log_softmax, axis=-1)
 

@@ -43,12 +43,23 @@ def test_labels_are_drawn_as_they_are_spelled(tmp_path: Path) -> None:
 
 
 def test_curves_are_drawn_of_whatever_was_measured(tmp_path: Path) -> None:
-    first = {"epoch": 0.0, "valid_loss": 2.3, "valid_accuracy": 0.1, "valid_balanced_accuracy": 0.1}
-    second = {**first, "epoch": 1.0, "train_loss": 2.0, "valid_accuracy": 0.4}
-    third = {"epoch": 2.0, "train_loss": float("nan")}
-    histories = ([first, second, third], [second], [{"epoch": 0.5, "train_loss": 1.0}], [third])
+    first = {
+        "epoch": 0.0,
+        "step": 0,
+        "valid_loss": 2.3,
+        "valid_accuracy": 0.1,
+        "valid_balanced_accuracy": 0.1,
+    }
+    second = {**first, "epoch": 1.0, "step": 1, "train_loss": 2.0, "valid_accuracy": 0.4}
+    third = {"epoch": 2.0, "step": 2, "train_loss": float("nan")}
+    histories = (
+        [first, second, third],
+        [second],
+        [{"epoch": 0.5, "step": 1, "train_loss": 1.0}],
+        [third],
+    )
     for index, history in enumerate(histories):
-        curves_png(history, tmp_path / f"{index}.png")
+        curves_png(history, tmp_path / f"{index}.png", kept=1)
         assert png_size(tmp_path / f"{index}.png")[0] > 500
     with pytest.raises(ValueError, match="without epochs"):
-        curves_png([], tmp_path / "none.png")
+        curves_png([], tmp_path / "none.png", kept=1)

@@ -1,0 +1,130 @@
+"""Messages on stderr, and progress: a bar on a terminal, else a line now and then."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sys
+import textwrap
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from types import FrameType
+from typing import IO, NoReturn
+
+import click
+from tqdm import tqdm
+
+from tagger.cli.console import EXIT_INTERRUPTED, handled
+from tagger.errors import TaggerError
+from tagger.report.escape import printable
+
+LINE_SECONDS = 15.0  # between two lines of progress without a terminal
+
+
+def say(message: str) -> None:
+    """Print a line on stderr, without tearing a bar; with several processes, only the first one."""
+    if is_first():
+        with tqdm.external_write_mode(file=sys.stderr):
+            click.echo(printable(message), err=True)
+
+
+def terminal_width(stream: IO[str]) -> int | None:
+    """Characters in a line of the terminal that shows a stream; None if none does."""
+    return shutil.get_terminal_size().columns if stream.isatty() else None
+
+
+def wrapped(line: str, width: int | None) -> str:
+    """A line broken at spaces, the rest indented, so that it fits into a width."""
+    if width is None or len(line) <= width:
+        return line
+    indent = " " * (len(line) - len(line.lstrip()) + 2)
+    fitting = textwrap.TextWrapper(
+        max(width, 20), subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )
+    return fitting.fill(line)
+
+
+@contextmanager
+def ending(interrupted: Callable[[], str]) -> Iterator[None]:
+    """Turn an error that a user can fix into one line, and Ctrl-C or SIGTERM too, with status 130.
+
+    `interrupted` says how to go on.
+    """
+    received: list[int] = []
+
+    def interrupt(number: int, _: FrameType | None) -> NoReturn:
+        received.append(number)
+        raise KeyboardInterrupt
+
+    with ExitStack() as stack:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            stack.enter_context(handled(number, interrupt))
+        try:
+            yield
+        except BaseException as error:
+            # An interrupted import may raise another error.
+            if received or isinstance(error, KeyboardInterrupt):
+                for number in (signal.SIGINT, signal.SIGTERM):
+                    stack.enter_context(handled(number, signal.SIG_IGN))
+                say(f"interrupted: {interrupted()}")
+                sys.exit(EXIT_INTERRUPTED)
+            if isinstance(error, TaggerError):
+                raise click.ClickException(str(error)) from error
+            raise
+
+
+def is_first() -> bool:
+    """Whether this is the only process, or the first of those that torchrun started."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+class Progress:
+    """How far a piece of work is; only the first of several processes shows it."""
+
+    def __init__(self, total: int, what: str, unit: str, done: int = 0) -> None:
+        """`what` is done to `total` of `unit`, of which an earlier run has `done` some."""
+        self.what, self.unit = what, unit
+        self.as_lines = is_first() and not sys.stderr.isatty()
+        self.bar = tqdm(
+            total=total,
+            initial=done,
+            desc=what,
+            unit=f" {unit}",
+            disable=not is_first() or self.as_lines,
+        )
+        self.total, self.done = total, done
+        self.printed = time.monotonic()
+        if self.as_lines and done < total:
+            say(f"{what}: {total - done:,} {unit}")
+
+    def advance(self, count: int = 1) -> None:
+        """Count finished units."""
+        self.done += count
+        self.bar.update(count)
+        if self.as_lines and time.monotonic() - self.printed >= LINE_SECONDS:
+            self.printed = time.monotonic()
+            say(f"{self.what}: {self.done:,} of {self.total:,} {self.unit}")
+
+    def note(self, text: str) -> None:
+        """Show a few words at the end of the bar."""
+        self.bar.set_postfix_str(text)
+
+    def end(self, *, complete: bool) -> None:
+        """Close the bar; if the work is complete although it took fewer units, at 100 %."""
+        if complete and not self.bar.disable:
+            self.bar.total = self.bar.n
+        self.bar.close()
+
+
+@contextmanager
+def progress(total: int, what: str, unit: str) -> Iterator[Progress]:
+    """Show the progress of the block."""
+    shown = Progress(total, what, unit)
+    complete = False
+    try:
+        yield shown
+        complete = True
+    finally:
+        shown.end(complete=complete)
