@@ -91,6 +91,9 @@ def predict_clips(
         if isinstance(predicted, Failure):
             failures.append(predicted)
             continue
+        if not track.scores:
+            failures.append(Failure(clip.path, "silent"))
+            continue
         windows = np.stack(track.scores)  # (windows, labels)
         if info.multi_label:
             logs = np.log(np.maximum(windows.astype(np.float64), SMALLEST))

@@ -68,9 +68,11 @@ class Student(nn.Module):
         transformer = self.network.audio_spectrogram_transformer
         drops = self.training and self.patch_drop
         hook = transformer.embeddings.register_forward_hook(self._drop_patches) if drops else None
-        encoded = transformer(input_values=features)
-        if hook:
-            hook.remove()
+        try:
+            encoded = transformer(input_values=features)
+        finally:
+            if hook:  # also if memory runs out, and the step is repeated
+                hook.remove()
         pooled = encoded.pooler_output  # (batch, hidden)
         patches = encoded.last_hidden_state[:, SPECIAL_TOKENS:].mean(dim=1)  # (batch, hidden)
         both = torch.stack([pooled, patches], dim=1)  # (batch, 2, hidden)
