@@ -15,13 +15,14 @@ from tagger.models.checkpoint import ModelInfo
 from tagger.models.find import find_model
 from tagger.types import DEFAULT_MODEL
 from training.app.data import check_labels, choose_clips, load_data
-from training.app.run_folder import publish, start_run
+from training.app.run_folder import forget_run, publish, start_run
 from training.app.summary import summarise
 from training.clips.decode import decode_clips
 from training.clips.leakage import leakage_warning
 from training.clips.split import Split
 from training.clips.stored import write_stored
 from training.console import is_first, progress, say
+from training.errors import TrainingError
 from training.evaluation.card import CardFacts, write_card
 from training.evaluation.metrics import ACCURACY, REMEMBERED
 from training.evaluation.results import PartMetrics, measure_parts, write_results
@@ -72,7 +73,12 @@ def run_training(
     warnings = known_parts(initial.info, options, split)
     for warning in dict.fromkeys(warnings.values()):
         say(warning)
-    data = load_data(options, split, initial, known="valid" in warnings)
+    try:
+        data = load_data(options, split, initial, known="valid" in warnings)
+    except TrainingError:
+        if is_first():
+            forget_run(options.out)
+        raise
     report_size(initial, data)
     run = RunControl(options.out / RUN, say)
     found = None

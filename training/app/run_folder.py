@@ -72,6 +72,18 @@ def start_run(options: FinetuneOptions, command: str) -> str:
     return started.read_text(encoding="utf-8").rstrip("\n")
 
 
+def forget_run(folder: Path) -> None:
+    """Remove what `start_run` stored, if the run has stored nothing else: its data is unusable."""
+    run = folder / RUN
+    stored = {run / OPTIONS, run / "command.txt"}
+    if set(run.iterdir()) == stored:
+        for path in stored:
+            path.unlink()
+        with suppress(OSError):  # features of an earlier run, or an earlier model
+            run.rmdir()
+            folder.rmdir()
+
+
 def publish(staged: Path, folder: Path) -> None:
     """Move the complete files of a run to their folder, in place of those of an earlier model.
 

@@ -34,8 +34,7 @@ class ValidationClips:
 def read_validation_clips(
     clips: Sequence[Clip], plan: WindowPlan, say: Callable[[str], None], advance: Callable[[], None]
 ) -> ValidationClips:
-    """The windows of a plan of each clip; an unreadable or silent clip is left out, and `say` gets a
-    line.
+    """The windows of a plan of each clip; `say` gets a line for each that is unreadable or silent.
 
     `advance` is called after each clip.
     """
