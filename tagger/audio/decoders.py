@@ -153,8 +153,9 @@ class PydubSource:
         if length is None and format_name in MUSEPACK:
             length = musepack_length(path)
         self.length = length or int(float(seconds) * self.rate)
-        has_header = format_name == "mp3" and not examine(path, "mp3").fault
-        self.is_stated = not is_known and (has_header or format_name not in GUESSED)
+        if fault := examine(path, format_name).fault:  # it guesses lengths, and seeks to guesses
+            raise AudioError(fault)
+        self.is_stated = not is_known and (format_name == "mp3" or format_name not in GUESSED)
 
     def read(self, start: int, count: int) -> Samples:
         """Samples `(1 or 2, <= count)`."""

@@ -14,6 +14,7 @@ from tagger.audio import reader
 from tagger.audio.decoders import DECODERS, PydubSource, SoundfileSource
 from tagger.audio.reader import read_windows
 from tagger.audio.windows import WindowPlan
+from tagger.errors import AudioError
 
 PLAN = WindowPlan(samples=8_000, rate=16_000, count=4)
 
@@ -54,3 +55,16 @@ def test_soundfile_reads_only_the_planned_windows(tmp_path, monkeypatch):
     read_windows(sounds.make("flac", tmp_path), WindowPlan(16_000, 16_000, 2))
     assert len(counts) == 3  # and a look at the end of the file
     assert sum(counts) < 2 * 1.1 * sounds.RATE
+
+
+@pytest.mark.skipif(not shutil.which("ffprobe"), reason="pydub needs ffmpeg and ffprobe")
+@pytest.mark.parametrize("kind", ["mp3, variable", "flac", "vorbis", "opus"])
+def test_neither_libsndfile_nor_pydub_reads_joined_files(kind, tmp_path):
+    path = sounds.make(kind, tmp_path)
+    path.write_bytes(path.read_bytes() * 2)
+    for name in ("soundfile", "pydub"):
+        with pytest.raises(AudioError, match=r"an (MP3|Ogg)|a FLAC"):
+            DECODERS[name](path)
+    read = read_windows(path, PLAN)
+    assert read.seconds == pytest.approx(2 * sounds.SECONDS, abs=0.1)
+    assert read.placement.decoder == "PyAV"
