@@ -16,8 +16,8 @@ UNREADABLE = frozenset([
 MEDIA = UNREADABLE | frozenset([
     ".m4v", ".mkv", ".mk3d", ".avi", ".divx", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts", ".vob",
     ".wmv", ".flv", ".f4v", ".f4a", ".f4b", ".ogv", ".ogm", ".qt", ".mpeg4", ".shn", ".voc", ".mlp",
-    ".thd", ".truehd", ".dtshd", ".sf", ".ircam", ".iff", ".8svx", ".svx", ".16svx", ".paf", ".nist",
-    ".sph", ".dsdiff",
+    ".thd", ".truehd", ".dtshd", ".sf", ".ircam", ".iff", ".8svx", ".svx", ".16svx", ".paf",
+    ".nist", ".sph", ".dsdiff",
 ])  # fmt: skip
 
 
