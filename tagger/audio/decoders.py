@@ -22,6 +22,7 @@ from tagger.audio.mixing import CHANNELS, Samples, mix
 from tagger.audio.musepack import musepack_length
 from tagger.audio.pyav import (
     FORMATS,
+    FROM_START,
     GUESSED,
     MUSEPACK,
     TRUNCATED,
@@ -58,6 +59,9 @@ class Source(Protocol):
 
 
 FULL_OPUS = 48_000  # Hz
+
+
+SLACK = 0.05  # s between the length that FFmpeg states and the end of what it decodes
 
 
 class SettledError(AudioError):
@@ -126,7 +130,8 @@ class SoundfileSource:
 class PydubSource:
     """Formats that only a system FFmpeg knows, such as Musepack 7.
 
-    Each read starts a program that decodes from the beginning; at most one window is in memory.
+    Each read starts a program that seeks or decodes from the beginning; at most one window is in
+    memory. It refuses files in which FFmpeg's seeks and lengths are wrong.
     """
 
     def __init__(self, path: Path, length: int | None = None) -> None:
@@ -149,13 +154,27 @@ class PydubSource:
         self.rate = int(streams[0].get("sample_rate", 0))
         self.channels = int(streams[0].get("channels", 0))
         self._layout = str(streams[0].get("channel_layout", ""))
-        is_known = length is not None
-        if length is None and format_name in MUSEPACK:
-            length = musepack_length(path)
-        self.length = length or int(float(seconds) * self.rate)
-        if fault := examine(path, format_name).fault:  # it guesses lengths, and seeks to guesses
+        self.is_stated = length is None and format_name not in GUESSED - {"mp3"}
+        stated = musepack_length(path) if length is None and format_name in MUSEPACK else None
+        self.length = length or stated or int(float(seconds) * self.rate)
+        if length is None:
+            self._check_structure(path, format_name)
+            starts = [float(part.get("start_time", 0)) for part in (streams[0], info["format"])]
+            if abs(starts[0] - starts[1]) > SLACK or not (stated or self._ends_at(self.length)):
+                raise AudioError("its audio does not begin or end where FFmpeg says")
+
+    def _check_structure(self, path: Path, name: str) -> None:
+        """Raise for a file that FFmpeg can only read from its start."""
+        if name in FROM_START or len(joined_spans(path)) > 1:
+            raise AudioError("joined files, or a stream without an index")
+        if fault := examine(path, name).fault:
             raise AudioError(fault)
-        self.is_stated = not is_known and (format_name == "mp3" or format_name not in GUESSED)
+
+    def _ends_at(self, length: int) -> bool:
+        """Whether the audio ends at this sample, and not before or after."""
+        slack = round(SLACK * self.rate)
+        read = int(self.read(max(0, length - 2 * slack), 4 * slack).shape[1])
+        return bool(abs(read - min(length, 2 * slack)) <= slack)
 
     def read(self, start: int, count: int) -> Samples:
         """Samples `(1 or 2, <= count)`."""
