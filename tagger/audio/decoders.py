@@ -165,10 +165,10 @@ class PydubSource:
 
     def _check_structure(self, path: Path, name: str) -> None:
         """Raise for a file that FFmpeg can only read from its start."""
-        if name in FROM_START or len(joined_spans(path)) > 1:
-            raise AudioError("joined files, or a stream without an index")
         if fault := examine(path, name).fault:
             raise AudioError(fault)
+        if name in FROM_START or len(joined_spans(path)) > 1:
+            raise AudioError("joined files, or a stream without an index")
 
     def _ends_at(self, length: int) -> bool:
         """Whether the audio ends at this sample, and not before or after."""
