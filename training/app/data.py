@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tagger.models.checkpoint import first_unusable
+from tagger.models.names import UnusableNames, check_names
 from training.clips.artists import read_tags
 from training.clips.clip import Clip
 from training.clips.decode import KEPT_SECONDS, decode_clips
@@ -27,6 +28,11 @@ from training.options import ClipOptions, FinetuneOptions
 CLIPS_IN_MEMORY = (
     f"the clips do not fit, of which up to {KEPT_SECONDS:.0f} s each are kept: use fewer of them. "
     "A smaller --batch-size and --accumulate N save memory only later, in training"
+)
+
+FLATTERED = (
+    "warning: clips of one artist or album may be both learned from and tested on, and the "
+    "accuracy is then too high; name artists in the tags of the files, or by --artists FILE"
 )
 
 
@@ -64,23 +70,29 @@ def report_conflicts(clips: Sequence[Clip]) -> None:
     ]
     if both := [(one, other) for one, other in pairs if one.label != other.label]:
         one, other = both[0]
-        say(f"warning: {len(both)} recordings are under two labels: {one.path} and {other.path}")
+        say(f"warning: a recording is under two labels: {one.path} and {other.path}")
+        if len(both) > 1:
+            say(f"warning: so are {len(both) - 1} others")
 
 
 def report_split(split: Split) -> None:
     """Which split it is and why, and the sizes of its parts."""
     if split.reason:
         say(f"split: {split.name}, {split.reason}")
+        if split.name == "random":
+            say(FLATTERED)
     sizes = [f"{part} {len(split.part(part))}" for part in PARTS]
     note = f" ({split.note})" if split.note else ""
     say(f"clips: {', '.join(sizes)}, left out {len(split.left_out)}{note}")
+    if not split.valid:
+        say("warning: too few clips: none is left to choose the best epoch on")
 
 
 def check_labels(split: Split) -> tuple[str, ...]:
     """The labels of the train part, in alphabetical order.
 
     Raises `TrainingError` if there is only one label, if a label has a single clip, if another part
-    has a label that the train part lacks, or if a label could not be written into a tag.
+    has a label that the train part lacks, or if the tagger would refuse a model with these labels.
     """
     counts = Counter(clip.label for clip in split.train)
     if len(counts) < 2:
@@ -90,6 +102,10 @@ def check_labels(split: Split) -> tuple[str, ...]:
         raise TrainingError(
             f"{unusable!r} holds control characters and cannot be a label; rename it"
         )
+    try:
+        check_names(sorted(counts))
+    except UnusableNames as error:
+        raise TrainingError(f"the tagger could not use these labels: {error}") from error
     single = sorted(label for label, count in counts.items() if count < 2)
     if single:
         raise TrainingError(

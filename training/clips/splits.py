@@ -59,17 +59,18 @@ def auto_split(clips: Sequence[Clip], draw: Draw = DRAW) -> Split:
         name, reason = "given", f"since the data states the parts {', '.join(sorted(stated))}"
     elif is_gtzan(clips):
         name, reason = "filtered", "since most clips are named as those of GTZAN"
-    elif known and make_split(clips, "artist", draw).valid:
+    elif known and _tests_labels(make_split(clips, "artist", draw)):
         name, reason = "artist", f"since the artists of {known} of {len(clips)} clips are known"
     else:
-        why = "too few artists" if known else "no artists in the tags of the files"
-        name = "random"
-        reason = (
-            f"since there are {why}. WARNING: clips of one artist or album may be both learned "
-            "from and tested on, and the accuracy is then too high; name artists in the tags of "
-            "the files, or by --artists FILE"
-        )
+        few, none = "most labels have too few artists", "no artist is in the tags of the files"
+        name, reason = "random", f"since {few if known else none}"
     return replace(make_split(clips, name, draw), reason=reason)
+
+
+def _tests_labels(split: Split) -> bool:
+    """Whether there is something to validate two labels and half of all labels on."""
+    tested = {clip.label for clip in split.valid}
+    return len(tested) > 1 and 2 * len(tested) >= len({clip.label for clip in split.clips})
 
 
 def is_gtzan(clips: Sequence[Clip]) -> bool:

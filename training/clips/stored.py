@@ -48,11 +48,11 @@ class StoredSplit:
         return [clip for clip in clips if known & set(_keys(clip.label, clip.name, clip.audio))]
 
     def split(self, clips: Sequence[Clip]) -> Split | None:
-        """The same split of these clips; None if none of those held out is among them."""
+        """The same split of these clips; None if they are others, with none of those held out."""
         chosen: dict[str, list[Clip]] = {part: [] for part in (*PARTS, EARLIER, "")}
         for clip, part in zip(clips, self.place(clips), strict=True):
             chosen[part].append(clip)
-        if not (chosen["valid"] or chosen["test"]):
+        if not (chosen["valid"] or chosen["test"] or 2 * len(chosen["train"]) >= len(clips)):
             return None
         train, valid, test = (tuple(chosen[part]) for part in PARTS)
         left_out = (*chosen[EARLIER], *chosen[""])

@@ -73,7 +73,9 @@ def predict_clips(
     probabilities.
     """
     info = model.info
-    tracks = [Track(clip.path.absolute(), clip.path.stat().st_size, 0) for clip in clips]
+    # A file that has gone meanwhile, or a broken link, is a failure like others.
+    sizes = [clip.path.stat().st_size if clip.path.exists() else 0 for clip in clips]
+    tracks = [Track(clip.path.absolute(), size, 0) for clip, size in zip(clips, sizes, strict=True)]
     predictions: list[PredictedClip] = []
     failures: list[Failure] = []
     workers = choose_workers(options.workers, len(tracks))
