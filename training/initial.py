@@ -97,7 +97,12 @@ def make_initial_model(
         return _on_device(
             options, InitialModel(labels, network, front_end, None, (), torch.float16)
         )
-    info = find_model(options.model or DEFAULT_MODEL, say, labels=options.labels)
+    info = find_model(
+        options.model or DEFAULT_MODEL,
+        say,
+        labels=options.labels,
+        needs_names=not options.makes_new_head,
+    )
     check_head(info, labels, options)
     learned_from = tuple(read_learned_from(info))
     if set(labels) == set(info.labels):

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tagger.errors import CheckpointError
 from tagger.models import checkpoint, names
@@ -32,12 +32,14 @@ def find_model(
     *,
     quiet: bool = False,
     labels: Path | None = None,
+    needs_names: bool = True,
 ) -> ModelInfo:
     """Find and check a checkpoint; a hub model is downloaded if it is not in the cache.
 
     `name` is a preset, a bundled model, a folder, a hub id, or `id@revision`; a folder with the
     name of a preset is written `./name`. A folder may also be that of a Trainer, or of an adapter.
-    `labels` is a file with the names of its outputs, see `names.read_names`. `say` gets a line
+    `labels` is a file with the names of its outputs, see `names.read_names`; without `needs_names`,
+    for a head that is replaced, outputs may lack names. `say` gets a line
     before anything is downloaded; `quiet` hides the progress bar. Raises `CheckpointError`, which
     says what to do.
     """
@@ -48,7 +50,7 @@ def find_model(
     architecture = checkpoint.classifier(config, name)
     weights = [*weight_files(folder, name), *([adapter.weights] if adapter else [])]
     features = features_file(own) or features_file(folder)
-    found = _labels(_naming(own, config, name), weights, adapter, (name, labels))
+    found = _labels(_naming(own, config, name), weights, adapter, _Asked(name, labels, needs_names))
     try:
         sizes = checkpoint.settings(config)
         front_end = _front_end(features, config, sizes, name)
@@ -101,27 +103,35 @@ def _naming(own: Path, config: dict[str, Any], name: str) -> dict[str, Any]:
     return read_json(path, name) if path.exists() else config
 
 
+class _Asked(NamedTuple):
+    """Which model's labels are wanted, and from where."""
+
+    name: str
+    file: Path | None
+    needs_names: bool
+
+
 def _labels(
-    config: dict[str, Any],
-    weights: Iterable[Path],
-    adapter: Adapter | None,
-    asked: tuple[str, Path | None],
+    config: dict[str, Any], weights: Iterable[Path], adapter: Adapter | None, asked: _Asked
 ) -> tuple[str, ...]:
     """The names of the outputs, from a file or from the config. Raises `CheckpointError`."""
-    name, given = asked
-    if given is not None:
-        found, outputs = names.read_names(given), _outputs(weights) or names.stated(config)
+    if asked.file is not None:
+        found, outputs = names.read_names(asked.file), _outputs(weights) or names.stated(config)
         if outputs not in (None, len(found)):
             raise CheckpointError(
-                f"--labels {given} has {len(found)} names, and {name} has {outputs} outputs"
+                f"--labels {asked.file} has {len(found)} names, and {asked.name} has {outputs} "
+                "outputs"
             )
         return found
     try:
         own_head = _outputs([adapter.weights]) if adapter else None
         return names.config_names(config, partial(_outputs, weights), own_head)
     except names.UnusableNames as error:
+        count = _outputs(weights) or names.stated(config)
+        if not asked.needs_names and count:
+            return tuple(f"output {index}" for index in range(count))
         raise CheckpointError(
-            f"the labels of {name} cannot be used: {error}; {names.ADVICE}"
+            f"the labels of {asked.name} cannot be used: {error}; {names.ADVICE}"
         ) from error
 
 

@@ -222,3 +222,11 @@ def test_a_copy_of_a_config_may_have_its_keys_in_any_order(model_copy: Path) -> 
     edit(model_copy, "config.json", id2label=shuffled)
     assert find_model(str(model_copy)).labels == LABELS
     shutil.rmtree(model_copy)
+
+
+def test_a_head_that_is_replaced_needs_no_names(model_copy: Path) -> None:
+    edit(model_copy, "config.json", id2label=named(*(f"LABEL_{index}" for index in range(4))))
+    assert len(find_model(str(model_copy), needs_names=False).labels) == 4
+    without(model_copy, "id2label", "label2id")
+    assert len(find_model(str(model_copy), needs_names=False).labels) == 4
+    refused(model_copy, "no names")
