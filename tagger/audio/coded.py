@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tagger.audio.chunks import Order
 from tagger.audio.mixing import Samples
 
 Words = NDArray[np.int32]
@@ -40,6 +42,7 @@ AC3_RATES = (480, 441, 320)  # 100 Hz
 AC3_LONGEST = 2049  # words of a frame, and the first of the next
 AC3_WORDS = np.array([AC3, 0x770B], np.uint16)
 CRC = 0x8005
+OTHER: dict[Order, Order] = {"little": "big", "big": "little"}
 MOST = 30  # sync words of a piece; a sound at rest at one of these numbers has thousands
 
 
@@ -53,13 +56,22 @@ IS_FIRST = np.zeros(1 << 16, bool)
 IS_FIRST[[pair >> 16 or pair for pair in SYNCS]] = True
 
 
-def find_code(samples: Samples) -> str | None:
-    """The name of the code that samples `(1 or 2, n)` in [-1, 1] are, None if they are PCM."""
-    found: Counter[tuple[str, int]] = Counter()
+class Code(NamedTuple):
+    """A code, and how FFmpeg gets its stream from words of 16 bits."""
+
+    name: str
+    demuxer: str = ""  # FFmpeg's name; none for words of more bits
+    order: Order = "big"  # of the bytes in which it reads a word
+    header: int = 0  # what all headers of the stream have in common
+
+
+def find_code(samples: Samples) -> Code | None:
+    """The code that samples `(1 or 2, n)` in [-1, 1] are, None if they are PCM."""
+    found: Counter[Code] = Counter()
     with np.errstate(over="ignore", invalid="ignore"):  # of floats that are no integers
         for words in _pieces(samples):
             found.update(_syncs(words))
-    for (code, _), count in found.most_common(1):
+    for code, count in found.most_common(1):
         if count >= CONFIRMED:
             return code
     return None
@@ -83,7 +95,7 @@ def _pieces(samples: Samples) -> Iterator[Words]:
         yield words
 
 
-def _syncs(words: Words) -> Iterator[tuple[str, int]]:
+def _syncs(words: Words) -> Iterator[Code]:
     """The code, and what all its headers have in common, for each sync word."""
     if not (words & 0xFF).any():
         yield from _syncs_of_16_bits((words >> 8).astype(np.uint16))
@@ -91,10 +103,10 @@ def _syncs(words: Words) -> Iterator[tuple[str, int]]:
     words = words & 0xFFFFFF
     for first, second in (BURST_20, BURST_24):
         for at in np.flatnonzero((words[:-2] == first) & (words[1:-1] == second)).tolist():
-            yield from _burst(int(words[at + 2]) >> 8)  # the upper 16 bits count (SMPTE 339M)
+            yield from _burst(int(words[at + 2]) >> 8, "")  # the upper 16 bits count (SMPTE 339M)
 
 
-def _syncs_of_16_bits(words: NDArray[np.uint16]) -> Iterator[tuple[str, int]]:
+def _syncs_of_16_bits(words: NDArray[np.uint16]) -> Iterator[Code]:
     """In either order of bytes."""
     firsts = np.flatnonzero(IS_FIRST[words])
     firsts = firsts[firsts < len(words) - 8]
@@ -110,26 +122,30 @@ def _syncs_of_16_bits(words: NDArray[np.uint16]) -> Iterator[tuple[str, int]]:
         near = words[at : at + 8]
         header = (near.byteswap() if is_swapped else near).tolist()
         if sync == BURST_16:
-            yield from _burst(header[2])
+            codes = _burst(header[2], "spdif")
         elif sync == AC3 and header[1] != AC3:
             frame = words[at : at + AC3_LONGEST]
-            yield from _ac3(frame.byteswap() if is_swapped else frame)
+            codes = _ac3(frame.byteswap() if is_swapped else frame)
         elif sync == DTS_HD:
-            yield "DTS-HD", 0
+            codes = iter([Code("DTS-HD", "dts")])
         elif sync in (DTS_16, DTS_14):
-            yield from _dts(header[:7], 16 if sync == DTS_16 else 14)
+            codes = _dts(header[:7], 16 if sync == DTS_16 else 14)
+        else:
+            continue
+        for code in codes:
+            yield code._replace(order=OTHER[code.order]) if is_swapped else code
         if candidates == MOST:
             return
 
 
-def _burst(information: int) -> Iterator[tuple[str, int]]:
+def _burst(information: int, demuxer: str) -> Iterator[Code]:
     """`information` (Pc) has the kind of the burst in its lowest bits."""
     kind = information & 0x1F
     if kind in BURSTS:
-        yield BURSTS[kind], kind
+        yield Code(BURSTS[kind], demuxer, "little", kind)
 
 
-def _dts(words: list[int], bits: int) -> Iterator[tuple[str, int]]:
+def _dts(words: list[int], bits: int) -> Iterator[Code]:
     """A header of 16 or, in the lowest bits of each word, 14 bits a word."""
     joined = 0
     for word in words:
@@ -141,10 +157,10 @@ def _dts(words: list[int], bits: int) -> Iterator[tuple[str, int]]:
     # Of a normal frame of 32 samples a block: blocks, bytes, places of channels, rate.
     is_normal, blocks, size, rate = field(32, 6) == 0x3F, field(39, 7), field(46, 14), field(66, 4)
     if len(words) == 7 and is_normal and blocks >= 5 and size >= 95 and rate in DTS_RATES:
-        yield "DTS", blocks << 10 | field(60, 6) << 4 | rate
+        yield Code("DTS", "dts", header=blocks << 10 | field(60, 6) << 4 | rate)
 
 
-def _ac3(words: NDArray[np.uint16]) -> Iterator[tuple[str, int]]:
+def _ac3(words: NDArray[np.uint16]) -> Iterator[Code]:
     """The frame at the start of these words, if its checksum is right and another one follows."""
     rate, size_code = int(words[2]) >> 14, int(words[2]) >> 8 & 0x3F
     version = int(words[2]) >> 3 & 0x1F
@@ -160,7 +176,7 @@ def _ac3(words: NDArray[np.uint16]) -> Iterator[tuple[str, int]]:
         # The first checksum is of five eighths of a frame, that of E-AC-3 of all.
         checked = (size >> 1) + (size >> 3) if code == "AC-3" else size
         if _checksum(words[1:checked]) == 0:
-            yield code, version
+            yield Code(code, code.replace("-", "").lower(), header=version)
 
 
 def _checksum(words: NDArray[np.uint16]) -> int:

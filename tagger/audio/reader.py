@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tagger.audio.carrier import CodedSource
 from tagger.audio.decoders import DECODERS, SettledError, Source
 from tagger.audio.id3 import skip_id3
 from tagger.audio.levels import OFTEN, Span, block_ranges, cut, paused
@@ -31,6 +32,7 @@ from tagger.audio.samples import (
 from tagger.audio.windows import WindowPlan, place_windows, window_chunks
 from tagger.errors import AudioError, EmptyAudio, NoSound, NotPcm, Truncated, one_line
 
+CODED = "coded"  # reads what only seems to be PCM, and is tried when a decoder finds that
 # A file may declare rates from below a telephone's up to DSD1024 as FFmpeg decodes it, and six
 # weeks. Anything beyond is a mistake, or an attempt to use up memory.
 RATES = range(1_000, 6_000_001)  # Hz
@@ -95,11 +97,14 @@ def read_windows(
         placement = read_windows(path, plan).placement
     check_start(path)
     errors: dict[str, Exception] = {}
-    names = [*DECODERS]
+    openers = DECODERS | {CODED: CodedSource}
+    names = [*openers]
     # Those before it could not read the first chunk.
-    for name in names[names.index(placement.decoder) :] if placement else names:
+    names = names[names.index(placement.decoder) :] if placement else [*DECODERS]
+    while names:
+        name = names.pop(0)
         try:
-            with closing(DECODERS[name](path, placement.length if placement else None)) as source:
+            with closing(openers[name](path, placement.length if placement else None)) as source:
                 _check_declared(source)
                 if placement:
                     read = _read_placed(source, plan, chunk, placement)
@@ -107,6 +112,9 @@ def read_windows(
                 return _read_first(source, plan, name)
         except (SettledError, NoSound) as error:
             raise AudioError(str(error), path) from None
+        except NotPcm as error:
+            errors[name] = error
+            names = [] if placement or name == CODED else [CODED]
         except Exception as error:
             # Decoders and their C libraries raise errors of every type; try the next one.
             errors[name] = error

@@ -97,7 +97,7 @@ def _read_mono(source: Source, begin: int, end: int) -> tuple[Samples, bool]:
     with np.errstate(over="ignore", invalid="ignore"):  # the samples are checked here
         read = source.read(begin, end - begin)
         if code := find_code(read):
-            raise NotPcm(f"its samples are {code}, although it says that they are PCM")
+            raise NotPcm(f"its samples are {code.name}, although it says that they are PCM")
         decoded, is_one_channel = mono_of(read)
     if len(decoded) and not (np.isfinite(decoded.min()) and np.isfinite(decoded.max())):
         raise SettledError("it holds samples that are not finite numbers")

@@ -12,6 +12,7 @@ from tagger.audio.mixing import Samples
 from tagger.audio.pyav import open_container
 
 if TYPE_CHECKING:
+    import av.container
     from av.audio.frame import AudioFrame
 
 LEAST = 44_100  # Hz; a stream that begins at a lower rate may go on at a higher one
@@ -29,13 +30,16 @@ class SequentialSource(BlockSource):
     def __init__(self, path: Path, length: int | None = None) -> None:
         super().__init__()
         self._path = path
-        self._container = open_container(path)
+        self._container = self._open()
         context = self._container.streams.audio[0].codec_context
         self.rate = max(int(context.sample_rate or 0), LEAST)
         self.channels = int(context.channels or 0)
         self._blocks = Blocks(iter(()), self.rate)
         self._is_fresh = True
         self.length = self._decoded_length() if length is None else length
+
+    def _open(self) -> av.container.InputContainer:
+        return open_container(self._path)
 
     def _decoded_length(self) -> int:
         seconds = sum(frame.samples / frame.sample_rate for frame in self._all_frames())
@@ -44,7 +48,7 @@ class SequentialSource(BlockSource):
     def _all_frames(self) -> Iterator[AudioFrame]:
         if not self._is_fresh:
             self._container.close()
-            self._container = open_container(self._path)
+            self._container = self._open()
         self._is_fresh = False
         stream = self._container.streams.audio[0]
         return decoded(stream.codec_context, _readable(self._container.demux(stream)))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
 import time
+from pathlib import Path
 from statistics import median
 
 import numpy as np
@@ -14,10 +16,15 @@ from hypothesis import strategies as st
 
 from tagger.audio.coded import find_code
 from tagger.audio.reader import read_windows
-from tagger.audio.windows import WindowPlan
+from tagger.audio.windows import CHUNK_WINDOWS, WindowPlan, place_windows
 from tagger.errors import AudioError
 
 PLAN = WindowPlan(samples=32_000, rate=16_000, count=3)
+
+
+def name_of(samples: np.ndarray) -> str | None:
+    code = find_code(samples)
+    return code and code.name
 
 
 @pytest.mark.parametrize("channels", [1, 2])
@@ -26,13 +33,13 @@ PLAN = WindowPlan(samples=32_000, rate=16_000, count=3)
 def test_a_code_is_named_in_either_order_of_bytes(kind, order, channels):
     samples = streams.as_samples(streams.stream(kind), order, channels)
     part = samples[:, -streams.RATE * 2 :]
-    assert find_code(samples) == find_code(part) == streams.called(kind)
+    assert name_of(samples) == name_of(part) == streams.called(kind)
 
 
 @pytest.mark.parametrize("kind", streams.KINDS)
 def test_a_code_behind_silence_is_named(kind):
     samples = streams.as_samples(streams.stream(kind))[:, : streams.RATE * 3]
-    assert find_code(np.pad(samples, ((0, 0), (samples.shape[1], 0)))) == streams.called(kind)
+    assert name_of(np.pad(samples, ((0, 0), (samples.shape[1], 0)))) == streams.called(kind)
 
 
 def bursts(bits: int, kind: int, gap: int = 1920) -> np.ndarray:
@@ -48,12 +55,12 @@ def bursts(bits: int, kind: int, gap: int = 1920) -> np.ndarray:
 
 @pytest.mark.parametrize("bits", [16, 20, 24])
 def test_dolby_e_is_named_in_words_of_any_width(bits):
-    assert find_code(bursts(bits, 28)) == "Dolby E"
+    assert name_of(bursts(bits, 28)) == "Dolby E"
 
 
 @pytest.mark.parametrize(("kind", "name"), [(17, "DTS-HD"), (22, "Dolby TrueHD"), (0, None)])
 def test_bursts_of_other_codes(kind, name):
-    assert find_code(bursts(16, kind)) == name
+    assert name_of(bursts(16, kind)) == name
 
 
 CONSTANTS = [0x0B77, 0x770B, 0x7FFE, -0x7FFF, 0x1FFF, -0x1800, -0x078E, 0x4E1F, 0x72F8, 0x6458]
@@ -122,3 +129,81 @@ def test_what_no_decoder_understands_is_named(tmp_path):
     with pytest.raises(AudioError) as caught:
         read_windows(path, PLAN)
     assert str(caught.value) == "its samples are Dolby E, although it says that they are PCM"
+
+
+# --- what is heard of them ------------------------------------------------------------------------
+
+CARRIERS = {
+    "wav": "-c:a pcm_s16le",
+    "24.wav": "-c:a pcm_s24le",
+    "float.wav": "-c:a pcm_f32le",
+    "rf64.wav": "-c:a pcm_s16le -rf64 always",
+    "w64": "-c:a pcm_s16le",
+    "aiff": "-c:a pcm_s16be",
+    "au": "-c:a pcm_s16be",
+    "caf": "-c:a pcm_s16le",
+    "flac": "-c:a flac",
+    "24.flac": "-c:a flac -sample_fmt s32",
+    "oga": "-c:a flac",
+    "m4a": "-c:a alac",
+    "mka": "-c:a flac",
+    "wv": "-c:a wavpack",
+    "tta": "-c:a tta",
+    "mov": "-c:a pcm_s16le",
+}
+
+
+def carried(kind: str, name: str, folder: Path, order: str = "<") -> Path:
+    """The stream as the samples of a stereo file, as a ripper stores it."""
+    path = folder / f"x.{name}"
+    form = f"{'s16le' if order == '<' else 's16be'} -ar {streams.RATE} -ac 2".split()
+    command = ["ffmpeg", "-v", "error", "-f", *form, "-i", "pipe:0", *CARRIERS[name].split(), path]
+    subprocess.run(command, input=streams.stream(kind), check=True)
+    return path
+
+
+def assert_is_heard(path: Path) -> None:
+    read = read_windows(path, PLAN)
+    assert read.seconds == pytest.approx(sounds.SECONDS, abs=0.05)
+    sounds.assert_is_music(read, "lossy", PLAN)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("kind", streams.KINDS)
+def test_every_stream_is_decoded_as_what_it_is(kind, order, tmp_path):
+    assert_is_heard(carried(kind, "flac", tmp_path, order))
+
+
+@pytest.mark.parametrize("name", CARRIERS)
+@pytest.mark.parametrize("kind", ["dts", "dts of 14 bits", "ac3 by spdif"])
+def test_a_stream_is_decoded_in_every_lossless_container(kind, name, tmp_path):
+    assert_is_heard(carried(kind, name, tmp_path))
+
+
+@pytest.mark.parametrize("kind", ["dts", "eac3 by spdif"])
+def test_a_stream_in_a_wav_of_a_wrong_size_is_decoded(kind, tmp_path):
+    path = carried(kind, "wav", tmp_path)
+    data = bytearray(path.read_bytes())
+    place = data.index(b"data") + 4
+    data[place : place + 4] = b"\xff\xff\xff\xff"
+    path.write_bytes(data)
+    assert_is_heard(path)
+
+
+@pytest.mark.parametrize("name", ["wav", "flac"])
+@pytest.mark.parametrize("kind", ["dts", "ac3 by spdif"])
+def test_silence_may_precede_a_stream(kind, name, tmp_path, monkeypatch):
+    data = bytes(4 * streams.RATE * 3) + streams.stream(kind)
+    monkeypatch.setattr(streams, "stream", lambda _: data)
+    assert_is_heard(carried(kind, name, tmp_path))
+
+
+@pytest.mark.parametrize("part", [0, 1, 2])
+def test_later_chunks_continue_the_first(part, tmp_path):
+    plan = WindowPlan(1_600, 16_000, None)
+    path = carried("dts", "flac", tmp_path)
+    read = read_windows(path, plan, part)
+    start = place_windows(round(read.seconds * plan.rate), plan)[part * CHUNK_WINDOWS]
+    late, likeness, _ = sounds.compare(read.windows.reshape(-1), start)
+    assert abs(late) <= 0.05
+    assert likeness > 0.98

@@ -12,9 +12,10 @@ import numpy as np
 from helpers import sounds
 
 RATE = 48_000
-# name: (FFmpeg's encoder and muxer, or None for a burst of SPDIF; what it is called)
+# name: (FFmpeg's encoder and muxer; what it is called). At 1,344 kbit/s a frame of DTS is a whole
+# number of words of 14 bits.
 ENCODERS = {
-    "dts": ("-c:a dca -strict -2 -b:a 1411k", "dts", "DTS"),
+    "dts": ("-c:a dca -strict -2 -b:a 1344k", "dts", "DTS"),
     "ac3": ("-c:a ac3 -b:a 384k", "ac3", "AC-3"),
     "eac3": ("-c:a eac3 -b:a 384k", "eac3", "E-AC-3"),
     "mp2": ("-c:a mp2 -b:a 256k", "mp2", "MPEG audio"),
