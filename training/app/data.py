@@ -53,7 +53,7 @@ def choose_clips(options: FinetuneOptions) -> Split:
     say(f"{len(counts)} labels: {shown}")
     if not options.labels_ok and (why := doubts(clips)):
         raise TrainingError(
-            f"{why}: is each folder in {options.data} a genre? Rename or move what is none, give "
+            f"{why}: is each label in {options.data} a genre? Rename or move what is none, give "
             "the folder that holds the genres, or add --labels-ok to train on these labels"
         )
     report_conflicts(clips)

@@ -35,13 +35,13 @@ def clip_options(
             "--data",
             type=click.Path(exists=True, path_type=Path),
             required=needs_data,
-            help="A folder with one folder of clips per label, an archive of such a folder, or a "
-            "CSV of clips.",
+            help="A folder with one folder of clips per label or with a metadata.csv, an archive "
+            "of such a folder, or a CSV of clips.",
         ),
         click.option(
             "--artists",
             type=FILE,
-            help="A CSV with the artist of each clip, for --split artist or kfold.",
+            help="A CSV with the artist of each clip, in place of those in the tags.",
         ),
         click.option("--split", type=click.Choice(SPLITS), default=DEFAULTS.split, help=SPLIT_HELP),
         click.option(
@@ -54,7 +54,7 @@ def clip_options(
             "--fold",
             type=click.IntRange(min=0),
             default=DEFAULTS.fold,
-            help="Fold to validate on, counted from 0, for --split kfold.",
+            help="Fold to validate on, counted from 0, for --split kfold and for given folds.",
         ),
         click.option(
             "--seed", type=click.IntRange(0, 2**32 - 1), default=DEFAULTS.seed, help=seed_help

@@ -22,7 +22,8 @@ NO_GENRES = frozenset([
     "sort me", "tbd", "todo", "misc", "miscellaneous", "inbox", "incoming", "download", "downloads",
     "temp", "tmp", "test", "backup", "old", "new", "audio", "audios", "songs", "tracks", "files",
     "clips", "samples", "wavs", "mp3s", "my music", "playlist", "playlists", "compilations",
-    "unknown genre", "no genre", "genre", "genres", "none", "null", "nan", "other files",
+    "unlabelled", "unlabeled", "unknown genre", "no genre", "genre", "genres", "none", "null",
+    "nan", "other files",
     "album", "albums", "artist", "artists", "lossless", "lossy", "itunes", "itunes media",
 ])  # fmt: skip
 NEW_FOLDER = re.compile(r"new folder.*|untitled folder.*|neuer ordner.*|copy of .*|.* - copy")

@@ -22,8 +22,9 @@ SPLIT_HELP = (
     "given: the parts that the data states, in folders such as train/ and test/ or a column of the "
     "table. filtered: the published fault-filtered split of GTZAN. artist: 8:1:1 with no artist in "
     "two parts. random: 8:1:1 of each label, which flatters the result. kfold: one fold to "
-    "validate on and the others to learn from, by artist where artists are known. auto: the first "
-    "of given, filtered, artist and random that the clips allow."
+    "validate on and the others to learn from, by artist where artists are known. auto: to train, "
+    "the first of given, filtered, artist and random that suits the clips; to evaluate, the split "
+    "that the checkpoint was trained with."
 )
 FILTERED = Path(__file__).parent / "data" / "gtzan-filtered"
 GTZAN_NAME = re.compile(r"([a-z]+)\.\d{5}")
