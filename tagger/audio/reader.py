@@ -151,8 +151,9 @@ def _check_declared(source: Source) -> None:
 def _read_first(source: Source, plan: WindowPlan, decoder: str) -> Waveforms:
     """Read the first chunk.
 
-    If at least half of it is silent, all of it is faint, or its samples are not of full scale 1,
-    the whole track is scanned, and windows are placed where it sounds.
+    The whole track is scanned, and windows are placed where it sounds, if at least half of the
+    chunk is silent, if it covers the track and has a pause, if all of it is faint, or if its
+    samples are not of full scale 1.
     """
     placement = Placement(decoder, source.length, ((0, length_at(source, plan.rate)),))
     windows, placement, total = _read_placed(source, plan, 0, placement)
@@ -160,7 +161,8 @@ def _read_first(source: Source, plan: WindowPlan, decoder: str) -> Waveforms:
         starts = place_windows(placement.sounding, plan)
         last = max(starts[number] for number in window_chunks(total, plan)[0])
         look_at_end(source, (last + plan.samples) / plan.rate)
-    if not _is_doubtful([window for _, window in windows], plan):
+    covers = len(windows) * plan.samples >= placement.sounding
+    if not _is_doubtful([window for _, window in windows], plan, covers=covers):
         return _waveforms(source, plan, (windows, placement, total))
     found, is_whole = scan(source, plan.rate)
     sound = tuple(found.sound())
@@ -176,18 +178,18 @@ def _read_first(source: Source, plan: WindowPlan, decoder: str) -> Waveforms:
     return _waveforms(source, plan, _read_placed(source, plan, 0, placement))
 
 
-def _is_doubtful(windows: list[Window], plan: WindowPlan) -> bool:
+def _is_doubtful(windows: list[Window], plan: WindowPlan, *, covers: bool) -> bool:
     """Whether a first chunk needs a scan of the track, see `_read_first`."""
     loudest = max(window.level for window in windows)
     ranges = [block_ranges(window.samples, plan.rate) for window in windows]
-    silent = (
+    silent = sum(
         1 if window.is_silent(loudest) else paused(each)
         for window, each in zip(windows, ranges, strict=True)
     )
     if float(np.median(np.concatenate(ranges))) > OFTEN:
         return True
     check_loudness(windows)
-    return loudest < FAINT or 2 * sum(silent) >= len(windows)
+    return loudest < FAINT or 2 * silent >= len(windows) or bool(covers and silent)
 
 
 def _read_placed(

@@ -80,9 +80,20 @@ def test_sound_shorter_than_a_window_is_repeated_without_the_silence(tmp_path):
     assert np.array_equal(window, np.resize(sound.astype(np.float32), PLAN.samples))
 
 
+@pytest.mark.parametrize("count", [1, 8, AUTO, None])
+def test_a_window_as_long_as_the_track_holds_no_pause(count, tmp_path):
+    sound = noise(1.5)
+    path = write(tmp_path / "x.wav", sound, ZEROS[6][: 9 * RATE // 4])
+    (window,) = windows(path, WindowPlan(4 * RATE, RATE, count))
+    assert np.array_equal(window, np.resize(sound.astype(np.float32), 4 * RATE))
+    path = write(tmp_path / "y.wav", noise(7), ZEROS[6][: 3 * RATE])
+    (window,) = windows(path, WindowPlan(10 * RATE, RATE, count))
+    assert np.array_equal(window, np.resize(noise(7).astype(np.float32), 10 * RATE))
+
+
 @pytest.mark.parametrize("count", [8, AUTO, None])
 def test_silent_windows_of_a_track_that_mostly_sounds_are_left_out(count, tmp_path):
-    path = write(tmp_path / "x.wav", noise(20), ZEROS[6], noise(6))
+    path = write(tmp_path / "x.wav", noise(80), ZEROS[20], noise(6))
     read = read_all(path, WindowPlan(2 * RATE, RATE, count))
     assert sum(each.silent for each in read) >= 1
     assert sum(len(each.windows) + each.silent for each in read) == read[0].total
