@@ -24,10 +24,16 @@ LINE_SECONDS = 15.0  # between two lines of progress without a terminal
 
 
 def say(message: str) -> None:
-    """Print a line on stderr, without tearing a bar; with several processes, only the first one."""
+    """Print a line on stderr, without tearing a bar; with several processes, only the first one.
+
+    A terminal gets it broken at spaces, unless it is indented by four, as a command or a table.
+    """
     if is_first():
+        line = printable(message)
+        if not line.startswith("    "):
+            line = wrapped(line, terminal_width(sys.stderr))
         with tqdm.external_write_mode(file=sys.stderr):
-            click.echo(printable(message), err=True)
+            click.echo(line, err=True)
 
 
 def terminal_width(stream: IO[str]) -> int | None:
@@ -39,7 +45,7 @@ def wrapped(line: str, width: int | None) -> str:
     """A line broken at spaces, the rest indented, so that it fits into a width."""
     if width is None or len(line) <= width:
         return line
-    indent = " " * (len(line) - len(line.lstrip()) + 2)
+    indent = " " * (len(line) - len(line.lstrip(" ")) + 2)
     fitting = textwrap.TextWrapper(
         max(width, 20), subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
     )

@@ -54,10 +54,11 @@ def write_teacher(path: Path, data: Path, width: int = 5) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """When a run kills itself: at the n-th call of a function."""
+    """When a run gets a signal: at the n-th call of a function."""
 
     where: str  # "training.train:pooled_outputs", "training.loop.trainer:RunTrainer.training_step"
     time: int = 1
+    number: int = signal.SIGKILL
     damage: str = ""  # a pattern: files of incomplete checkpoints, which it first cuts in half
 
 
@@ -129,7 +130,7 @@ def _kill_at(moment: Moment, out: Path) -> None:
                 for path in out.glob(moment.damage) if moment.damage else ():
                     if not (path.parent / "average.safetensors").exists():
                         os.truncate(path, path.stat().st_size // 2)
-                os.kill(os.getpid(), signal.SIGKILL)
+                os.kill(os.getpid(), moment.number)
             return function(*arguments, **named)
 
         return killing

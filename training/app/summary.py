@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tagger.models.presets import PRESETS
 from training.app.commands import script, shell_path
-from training.console import say, terminal_width, wrapped
+from training.console import say, terminal_width
 from training.evaluation.metrics import Metrics
 from training.evaluation.results import PartMetrics
 from training.evaluation.text import confusion_lines, headline
@@ -30,9 +30,8 @@ def summarise(options: FinetuneOptions, measured: PartMetrics, how: str) -> None
 
     `how` says which weights the figures are of.
     """
-    width = terminal_width(sys.stderr)
-    for line in _lines(options, measured, how, width or 80):
-        say(wrapped(line, width) if not line.startswith("    ") else line)
+    for line in _lines(options, measured, how, terminal_width(sys.stderr) or 80):
+        say(line)
 
 
 def _lines(options: FinetuneOptions, measured: PartMetrics, how: str, width: int) -> Iterator[str]:

@@ -101,7 +101,7 @@ def _main_confusions(metrics: Metrics, width: int) -> list[str]:
         for count, true, predicted, support in confusions[:CONFUSIONS]
     ]
     rest = -sum(count for count, *_ in confusions[CONFUSIONS:])
-    more = [f"{rest:5d} more, one by one in confusion.png and metrics.json"] if rest else []
+    more = [f"{rest:5d} more, of other pairs"] if rest else []
     return ["most often mistaken:", *lines, *more]
 
 

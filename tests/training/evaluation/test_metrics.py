@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 import pytest
+from helpers.clips import GENRES
 from scipy import special
 from sklearn import metrics
 
 from training.evaluation.metrics import (
+    Metrics,
+    as_json,
     clip_metrics,
     label_metrics,
     wilson_interval,
 )
-from training.evaluation.text import describe
+from training.evaluation.text import confusion_lines, describe, headline
 
 log_softmax = partial(special.log_softmax, axis=-1)
 
@@ -85,3 +89,63 @@ def test_independent_labels_have_no_calibration() -> None:
 def test_a_true_label_that_cannot_be_chosen_is_refused() -> None:
     with pytest.raises(ValueError):
         clip_metrics(["c"], [np.log([[0.5, 0.5]])], ["a", "b"])
+
+
+# As text, in a terminal of any width
+
+
+def some_metrics(labels: list[str], *, known: bool = False) -> Metrics:
+    draw = np.random.default_rng(5)
+    truth = draw.choice(labels, 400).tolist()
+    guesses = draw.choice(labels, 400).tolist()
+    predicted = [one if draw.random() < 0.6 else two for one, two in zip(truth, guesses)]  # noqa: B905
+    return replace(label_metrics(truth, predicted, labels), known=known)
+
+
+LABEL_SETS = {
+    "gtzan": list(GENRES),
+    "alike": ["country", "country rock", "country blues"],
+    "long": ["Folk, World, & Country music of the Northern Hemisphere", "Jazz"],
+    "many": [f"genre number {index}" for index in range(40)],
+}
+
+
+@pytest.mark.parametrize("known", [False, True])
+@pytest.mark.parametrize("width", [50, 80])
+@pytest.mark.parametrize("name", LABEL_SETS)
+def test_metrics_fit_into_a_terminal(name: str, width: int, known: bool) -> None:
+    lines = describe(some_metrics(LABEL_SETS[name], known=known), width).splitlines()
+    assert max(map(len, lines)) <= width
+
+
+@pytest.mark.parametrize("width", [50, 80, None])
+def test_the_matrix_shows_every_count_where_it_fits(width: int | None) -> None:
+    scores = some_metrics(LABEL_SETS["gtzan"])
+    rows = confusion_lines(scores, width)[2:]
+    shown = [[int(cell.replace(".", "0")) for cell in row.split()[1:]] for row in rows]
+    assert shown == [list(row) for row in scores.confusion]
+
+
+def test_labels_that_start_alike_have_columns_that_differ() -> None:
+    lines = confusion_lines(some_metrics(LABEL_SETS["alike"]), 50)
+    assert lines[1].split() == ["1", "2", "3"]
+    assert [line.split()[0] for line in lines[2:]] == ["1", "2", "3"]
+
+
+def test_where_the_matrix_is_too_wide_the_main_confusions_are_listed() -> None:
+    scores = some_metrics(LABEL_SETS["many"])
+    head, *lines = confusion_lines(scores, 80)
+    assert head == "most often mistaken:"
+    counts = [int(line.split()[0]) for line in lines]
+    off = np.array(scores.confusion)
+    np.fill_diagonal(off, 0)
+    assert counts[0] == off.max() and sum(counts) == off.sum()
+    assert all(len(line) <= 80 for line in lines)
+
+
+def test_what_is_remembered_is_not_called_accuracy() -> None:
+    scores = some_metrics(LABEL_SETS["gtzan"], known=True)
+    names = [line.split("  ")[0] for line in describe(scores).splitlines()]
+    assert "remembered" in names and not [name for name in names if "accuracy" in name]
+    assert not [name for name in as_json(scores) if "accuracy" in name]
+    assert "no accuracy" in headline(scores)

@@ -1,0 +1,268 @@
+"""What a run says: interrupts, finished folders, figures that are the same everywhere."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from helpers.clips import LABELS, RATE, write_clips
+from helpers.models import save_ast
+from helpers.runs import SMALL, TINY, Job, Moment, run_finetune, trained
+
+from training.app.run_folder import CHECKPOINT_FILES, RESULT_FILES
+from training.evaluation.metrics import Metrics
+from training.options import OPTIONS, RUN
+
+# The results that tell two runs apart.
+COMPARED = ("model.safetensors", "metrics.json", "config.json")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("shared")
+    write_clips(folder / "data", per_label=4)
+    save_ast(folder / "ast", LABELS, layers=1)
+    return folder
+
+
+def scratch(folder: Path, *more: object) -> tuple[str, ...]:
+    return tuple(map(str, ("--data", folder / "data", *TINY, "--steps", 4, *more)))
+
+
+def linear(folder: Path, *more: object) -> tuple[str, ...]:
+    how = ("--method", "linear", "--model", folder / "ast", "--epochs", 3)
+    return tuple(map(str, ("--data", folder / "data", *SMALL, *how, *more)))
+
+
+# Interrupted
+
+MOMENTS = {
+    "while clips are decoded": Moment("training.clips.decode:decode_clip", 2, signal.SIGINT),
+    "while features are computed": Moment("training.train:pooled_outputs", 1, signal.SIGTERM),
+    "in a step": Moment("training.loop.trainer:RunTrainer.training_step", 2, signal.SIGINT),
+    "in a checkpoint": Moment("training.loop.callbacks:RunCallback.on_save", 1, signal.SIGTERM),
+    "before the weights are saved": Moment("training.app.finetune:save_checkpoint", 1, 2),
+    "while measuring": Moment("training.app.finetune:measure_parts", 1, signal.SIGTERM),
+    "before the card": Moment("training.app.finetune:write_card", 1, signal.SIGINT),
+}
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_an_interrupt_says_how_to_go_on_and_leaves_nothing_half_written(
+    folder: Path, undisturbed: Path, tmp_path: Path, moment: str
+) -> None:
+    out, log = tmp_path / "my out", tmp_path / "log"
+    assert Job(("--out", str(out), *linear(folder)), log, MOMENTS[moment]).run() == 130
+    last = log.read_text().splitlines()[-1]
+    assert re.fullmatch(
+        rf"interrupted: continue with: \S+ \S*training/finetune.py --out '{out}' --resume", last
+    )
+    assert {path.name for path in out.iterdir()} == {RUN}
+    assert Job(("--out", str(out), "--resume"), log).run() == 0, log.read_text()
+    for name in ("model.safetensors", "config.json"):
+        assert (out / name).read_bytes() == (undisturbed / name).read_bytes()
+
+
+@pytest.fixture(scope="module")
+def undisturbed(folder: Path) -> Path:
+    return trained(folder / "my out", *linear(folder))
+
+
+def test_an_interrupt_before_anything_is_stored_says_so(folder: Path, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    early = Moment("training.app.finetune:choose_clips", 1, signal.SIGINT)
+    assert Job(("--out", str(tmp_path / "out"), *linear(folder)), log, early).run() == 130
+    assert log.read_text() == (
+        "interrupted: nothing was saved yet; start again with the same command\n"
+    )
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_interrupt_while_files_are_moved_waits_for_all_of_them(
+    folder: Path, undisturbed: Path, tmp_path: Path
+) -> None:
+    out, log = tmp_path / "my out", tmp_path / "log"
+    moving = Moment("pathlib:Path.rmdir", 1, signal.SIGINT)
+    assert Job(("--out", str(out), *linear(folder)), log, moving).run() == 0
+    assert (out / "model.safetensors").read_bytes() == (
+        undisturbed / "model.safetensors"
+    ).read_bytes()
+    assert not (out / RUN / OPTIONS).exists()
+
+
+# Finished
+
+
+def test_a_finished_model_is_replaced_only_on_request_and_only_by_a_complete_one(
+    folder: Path, tmp_path: Path
+) -> None:
+    out = trained(tmp_path / "out", *scratch(folder))
+    before = {path.name: path.read_bytes() for path in out.iterdir() if path.is_file()}
+    refused = run_finetune("--out", out, *scratch(folder), "--seed", 1)
+    assert refused.exit_code == 1
+    assert refused.output.splitlines()[-1] == (
+        f"Error: {out} holds a finished model: name another folder, or replace it with --overwrite"
+    )
+    log = tmp_path / "log"
+    again = ("--out", str(out), *scratch(folder), "--seed", "1", "--overwrite")
+    stopped = Moment("training.app.finetune:write_card", 1, signal.SIGTERM)
+    assert Job(again, log, stopped).run() == 130, log.read_text()
+    assert before == {path.name: path.read_bytes() for path in out.iterdir() if path.is_file()}
+    assert Job(("--out", str(out), "--resume"), log).run() == 0, log.read_text()
+    assert (out / "model.safetensors").read_bytes() != before["model.safetensors"]
+    assert {path.name for path in out.iterdir()} == CHECKPOINT_FILES | RESULT_FILES | {RUN}
+
+
+def test_an_unfinished_run_is_started_again_only_on_request(folder: Path, tmp_path: Path) -> None:
+    out, log = tmp_path / "out", tmp_path / "log"
+    stopped = Moment("training.app.finetune:measure_parts", 1, signal.SIGINT)
+    assert Job(("--out", str(out), *scratch(folder)), log, stopped).run() == 130
+    refused = run_finetune("--out", out, *scratch(folder))
+    assert refused.exit_code == 1 and "--resume" in refused.output.splitlines()[-1]
+    assert "resuming" not in run_finetune("--out", out, *scratch(folder), "--overwrite").output
+
+
+# One definition of every figure
+
+
+@pytest.mark.parametrize("keep", ["best", "last"])
+@pytest.mark.parametrize("method", ["scratch", "linear"])
+def test_terminal_curve_and_card_have_the_same_figures_of_the_kept_epoch(
+    folder: Path, tmp_path: Path, method: str, keep: str
+) -> None:
+    out = tmp_path / "out"
+    arguments = {"scratch": scratch, "linear": linear}[method](folder, "--keep", keep)
+    result = run_finetune("--out", out, *arguments)
+    assert result.exit_code == 0, result.output
+    metrics = json.loads((out / "metrics.json").read_text())
+    kept = next(row for row in metrics["history"] if row["step"] == metrics["steps"])
+    valid = metrics["valid"]
+    assert kept["valid_accuracy"] == valid["accuracy"]
+    assert kept["valid_balanced_accuracy"] == valid["balanced_accuracy"]
+    plain = valid["uncalibrated"] or valid
+    assert kept["valid_loss"] == pytest.approx(plain["log_loss"], abs=2e-5)
+    best = max(row["valid_accuracy"] for row in metrics["history"])
+    assert keep == "last" or kept["valid_accuracy"] == best
+    lines = re.findall(r"^epoch .*", result.output, re.MULTILINE)
+    assert len(lines) == len(metrics["history"])
+    for line, row in zip(lines, metrics["history"], strict=True):
+        assert line.endswith(
+            f"train loss {row['train_loss']:.3f}, accuracy {row['train_accuracy']:.3f}; "
+            f"valid loss {row['valid_loss']:.3f}, accuracy {row['valid_accuracy']:.3f}"
+        )
+    kept_words = f"Epoch {kept['epoch']:.3g} of {metrics['history'][-1]['epoch']:.3g} was kept"
+    card = (out / "README.md").read_text()
+    assert kept_words in card and kept_words in result.output
+    low, high = valid["interval"]
+    figure = f"accuracy {valid['accuracy']:.3f} (95 % interval {low:.3f} to {high:.3f}), n = 2"
+    assert f"valid: {figure}" in result.output
+    assert f"accuracy           {valid['accuracy']:.3f}  (95 % interval {low:.3f}" in card
+
+
+def test_training_accuracy_is_the_share_of_crops_that_were_right(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from training.loop import trainer
+
+    seen: list[bool] = []
+    losses = trainer.student_losses
+
+    def spy(outputs, targets, *rest):  # type: ignore[no-untyped-def]
+        pairs = zip(outputs["logits"], targets["labels"], strict=True)
+        seen.extend(bool(logits.argmax() == label.argmax()) for logits, label in pairs)
+        return losses(outputs, targets, *rest)
+
+    monkeypatch.setattr(trainer, "student_losses", spy)
+    out = trained(tmp_path / "out", *scratch(folder, "--steps", 1))
+    (row,) = json.loads((out / "metrics.json").read_text())["history"]
+    assert len(seen) == 4 and row["train_accuracy"] == pytest.approx(np.mean(seen))
+
+
+# A model that had learned from the clips it is measured on
+
+GTZAN_NAMES = {
+    "blues": ("train", "train", "valid", "test"),
+    "jazz": ("train", "train", "valid", "test"),
+}
+
+
+@pytest.fixture(scope="module")
+def gtzan(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A few clips with names of GTZAN's filtered split."""
+    from training.clips.splits import FILTERED, read_list
+
+    folder = tmp_path_factory.mktemp("gtzan")
+    draw = np.random.default_rng(0)
+    for label, parts in GTZAN_NAMES.items():
+        (folder / label).mkdir()
+        names = {
+            part: [name for name in sorted(read_list(FILTERED / f"{part}.txt")) if label in name]
+            for part in set(parts)
+        }
+        for part in parts:
+            path = folder / label / f"{names[part].pop()}.wav"
+            soundfile.write(path, draw.normal(0, 0.1, 3 * RATE), RATE)
+    return folder
+
+
+def gtzan_run(gtzan: Path, *more: object) -> tuple[str, ...]:
+    small = ("--batch-size", 4, "--device", "cpu", "--precision", "float32", "--epochs", 1)
+    return tuple(map(str, ("--data", gtzan, *small, *more)))
+
+
+def test_for_gtzan_training_starts_from_the_twin_that_can_be_measured(
+    gtzan: Path, tmp_path: Path
+) -> None:
+    result = run_finetune("--out", tmp_path / "out", *gtzan_run(gtzan))
+    assert result.exit_code == 0, result.output
+    assert "starting from gtzan-small-train" in result.output
+    assert "remember" not in result.output
+    assert "valid: accuracy" in result.output and "test: accuracy" in result.output
+    assert "starting from gtzan-small-train" in (tmp_path / "out" / "README.md").read_text()
+
+
+def test_a_remembered_figure_is_nowhere_called_accuracy(
+    gtzan: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from matplotlib.figure import Figure
+
+    headings: list[str] = []
+    title = Figure.suptitle
+
+    def spy(figure, text, **rest):  # type: ignore[no-untyped-def]
+        headings.append(text)
+        return title(figure, text, **rest)
+
+    monkeypatch.setattr(Figure, "suptitle", spy)
+    out = tmp_path / "out"
+    result = run_finetune("--out", out, *gtzan_run(gtzan, "--model", "gtzan-small"))
+    assert result.exit_code == 0, result.output
+    assert "warning: gtzan-small learned from the valid part" in result.output
+    assert re.search(r"epoch .*; valid loss \d.\d+, remembered", result.output)
+    assert re.search(r"^valid: remembers \d.\d+ of 2 clips", result.output, re.MULTILINE)
+    assert "valid: accuracy" not in result.output and "test: accuracy" in result.output
+    metrics = json.loads((out / "metrics.json").read_text())
+    assert metrics["warning"] and metrics["valid"]["known"] and not metrics["test"]["known"]
+    assert not [name for name in metrics["valid"] if "accuracy" in name]
+    for row in metrics["history"]:
+        assert "valid_remembered" in row and "valid_accuracy" not in row
+    card = (out / "README.md").read_text()
+    valid, test = card.split("On the validation part.")[1].split("On the test part")
+    assert "\n    accuracy" not in valid and "\n    remembered" in valid
+    assert "\n    accuracy" in test
+    curve, _ = headings
+    assert "remembers" in curve and "no accuracy" in curve
+    # Remembered clips would make the model far too sure of others.
+    assert "temperature" not in json.loads((out / "config.json").read_text())
+
+
+def test_metrics_know_whether_they_are_an_accuracy() -> None:
+    from training.evaluation.metrics import as_json, label_metrics
+
+    plain = label_metrics(["a", "b"], ["a", "a"], ["a", "b"])
+    assert isinstance(plain, Metrics) and as_json(plain)["accuracy"] == 0.5
