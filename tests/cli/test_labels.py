@@ -11,6 +11,7 @@ from helpers.command import LIBRARY, Run
 from helpers.models import edit
 
 from tagger import Prediction, predict
+from tagger.app.doctor import look_at_default_model
 
 NAMES = "Polka\nSka\nTango\nWaltz\n"
 
@@ -85,9 +86,18 @@ def test_labels_in_the_config_belong_to_the_model_there(
     done = run(song, "--config", config, "--model", "bundled", "--csv", tmp_path / "genres.csv")
     assert done.returncode == 0, done.stderr
     assert genre(tmp_path) not in NAMES.split()
-    assert "the default model" not in run("doctor", "--config", config).stdout
+
+
+def test_doctor_checks_the_labels_of_the_config(
+    unnamed: Path, labels: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("TAG_GENRES_MODEL", raising=False)
+    assert "LABEL_0" in look_at_default_model(str(unnamed)).error
+    assert look_at_default_model(str(unnamed), labels).error == ""
     labels.unlink()
-    assert str(labels) in run("doctor", "--config", config).stdout
+    assert str(labels) in look_at_default_model(str(unnamed), labels).error
+    monkeypatch.setenv("TAG_GENRES_MODEL", "bundled")  # to which they do not belong
+    assert look_at_default_model(str(unnamed), labels).error == ""
 
 
 def test_a_model_without_names_can_be_checked_by_models_get(
