@@ -11,11 +11,13 @@ from tagger.audio.flac import flac_structure
 from tagger.audio.mp3 import mp3_structure
 from tagger.audio.ogg import ogg_structure
 from tagger.audio.structure import Structure
+from tagger.audio.wavpack import wavpack_structure
 
 STRUCTURES: dict[str, Callable[[Path], Structure]] = {
     "flac": flac_structure,
     "mp3": mp3_structure,
     "ogg": ogg_structure,
+    "wv": wavpack_structure,
     **{kind: partial(bare_structure, kind=kind) for kind in FORMATS},
 }
 
