@@ -89,7 +89,7 @@ class AvSource(BlockSource):
         self._packets: Iterator[Any] = self._container.demux(self._stream)
         self._counted = 0  # samples of the packets read so far
         ratio = (self._stream.time_base or 0) * (self._stream.rate or 0)
-        # Samples per tick as two integers: Fraction is slow, and there are thousands of packets.
+        # Samples per tick as two integers: Fraction is slow.
         self._samples_in, self._ticks = ratio.numerator, ratio.denominator
 
     def _has_to_be_counted(self) -> bool:
@@ -148,10 +148,9 @@ class AvSource(BlockSource):
         self._counted = max(1, counted)  # not at the start any more
         if abs(counted - declared) <= AGREES * self.rate:
             return declared
-        if counted < TRUNCATED * declared and self._is_cut(declared, counted):
-            return declared
-        self.is_stated = False
-        return counted
+        stated = self._stated_though_cut(declared)
+        self.is_stated = counted < TRUNCATED * stated
+        return stated if self.is_stated else counted
 
     def _index_agrees(self, declared: int) -> bool:
         """Whether the table of packets, which FFmpeg has in memory, ends at the stated length."""
@@ -161,18 +160,18 @@ class AvSource(BlockSource):
         last, before = (entries[len(entries) - back].timestamp for back in (1, 2))
         return abs(self._place(2 * last - before) - declared) <= AGREES * self.rate
 
-    def _is_cut(self, declared: int, counted: int) -> bool:
-        """Whether the file states by itself that packets are missing at its end."""
+    def _stated_though_cut(self, declared: int) -> int:
+        """How long the audio of a file was that lacks its end; 0 if it does not say so."""
         if self._format == MP4:
-            return not is_fragmented(self._path)
+            return 0 if is_fragmented(self._path) else declared
         (_, end), *_ = segments(self._path) or [(0, 0)]
         if self._span or end <= self._path.stat().st_size:
-            return False
+            return 0
         # Its duration may be that of another stream; many programs state that of each in a tag.
-        if stated := _seconds(self._stream.metadata.get("DURATION", "")):
-            stated -= float((self._stream.start_time or 0) * (self._stream.time_base or 0))
-            return counted < TRUNCATED * stated * self.rate
-        return len(self._container.streams) == 1
+        if seconds := _seconds(self._stream.metadata.get("DURATION", "")):
+            seconds -= float((self._stream.start_time or 0) * (self._stream.time_base or 0))
+            return round(seconds * self.rate)
+        return declared if len(self._container.streams) == 1 else 0
 
     def _count_all(self) -> int:
         """Samples to the end of the last packet; whether the stream turns out irregular."""
@@ -188,7 +187,8 @@ class AvSource(BlockSource):
                 # FFmpeg gives all packets the duration of the first.
                 head = bytes(memoryview(packet)[2:4])
                 heads.add((head[0] & 0xFD, head[1] & 0xC0))
-            self._count(packet)
+            if not packet.is_corrupt:  # only a part of it is there
+                self._count(packet)
         self.is_irregular = self.is_irregular or len(heads) > 1
         return self._counted
 
