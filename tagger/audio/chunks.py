@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from typing import IO, Literal, NamedTuple
 
 MOST_CHUNKS = 1_000  # in front of the samples
-SEARCHED = 16 << 20  # bytes at the end of the file; a tag may hold a picture of some megabytes
+SEARCHED = 4 << 20  # bytes at the end of the file, in a tenth of a second; a tag may hold a picture
 BLOCK = 1 << 20
 WRAP = 1 << 32  # a larger size loses its upper bits in a header of 32
 WRAPS = 16
+SLIGHT = 1 << 10  # bytes behind a chunk that do not matter, whatever they are
 # Tags that programs append to any kind of file, without a chunk.
 TAGS = (b"ID3", b"TAG", b"APETAGEX", b"LYRICSBEGIN")
 
@@ -122,7 +123,7 @@ def true_end(
 
 def _may_end(file: IO[bytes], at: int, layout: Layout, total: int) -> bool:
     """Whether the content of a chunk may end there: nothing, a chunk, a tag or padding follows."""
-    if total - at < layout.header or next_chunk(file, at, layout, total) is not None:
+    if total - at < SLIGHT or next_chunk(file, at, layout, total) is not None:
         return True
     file.seek(at)
     rest = file.read(BLOCK)

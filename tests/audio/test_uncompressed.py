@@ -201,7 +201,9 @@ def test_a_picture_of_megabytes_is_no_sound(name, opened, tmp_path):
     source.close()
 
 
-@pytest.mark.parametrize("tail", [b"TAG" + bytes(125), b"ID3\4\0\0\0\0\1\0" + TEXT, bytes(5_000)])
+@pytest.mark.parametrize(
+    "tail", [b"TAG" + bytes(125), b"ID3\4\0\0\0\0\1\0" + TEXT, bytes(5_000), TEXT[:900]]
+)
 def test_what_is_appended_without_a_chunk_is_no_sound(tail, tmp_path):
     source = SoundfileSource(write(tmp_path / "x.wav", wav(Stated(), tail)))
     assert source.length == FRAMES
