@@ -45,7 +45,9 @@ def bare_structure(path: Path, kind: str) -> Structure:
                 read_at(file, at, PIECE) for at in (start, *places(start, end, PIECES, PIECE))
             ]
     kinds = {frame.kind for piece in pieces for frame in frames(piece, mark, parse) if frame.kind}
-    return Structure("a stream whose sample rate or channels change" if len(kinds) > 1 else None)
+    if len(kinds) < 2:
+        return Structure()
+    return Structure("a stream whose sample rate or channels change", is_irregular=True)
 
 
 def frames(data: bytes, mark: re.Pattern[bytes], parse: Parse) -> Iterator[Frame]:

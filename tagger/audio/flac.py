@@ -57,14 +57,14 @@ def flac_structure(path: Path) -> Structure:
         size = file.seek(0, 2)
         start = skip_front(file, size, blanks=True)
         if read_at(file, start, 4) != b"fLaC":
-            return Structure("a FLAC with other data in front of it")
+            return Structure("a FLAC with other data in front of it", is_irregular=True)
         info, start = _metadata(file, start)
         end = skip_back(file, start, size) if start < size else start
         first = next(find_frames(read_at(file, start, PIECE), start, info.kind), None)
         if not info.total:
             return Structure("a FLAC whose header does not state its length")
         if not first or first.offset != start or first.number:
-            return Structure("a FLAC that does not start with its first frame")
+            return Structure("a FLAC that does not start with its first frame", is_irregular=True)
         if first.kind != info.kind:
             return Structure("a FLAC whose frames differ from its header")
         frames = [first, *_some_frames(file, start, end, info)]

@@ -6,6 +6,7 @@ that of another one. The fields of Xing are those of LAME's documentation.
 
 from __future__ import annotations
 
+import re
 import struct
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
@@ -16,6 +17,9 @@ from tagger.audio.mpeg import SYNC, Frame, first_frame, frame_at, is_free_format
 from tagger.audio.structure import MOST_READ, PIECE, Structure, agrees, places
 
 HEAD = 1 << 16  # bytes in which the first frame is searched for
+# FFmpeg drops audio at the start of a joined part, where the bits of earlier frames are missing.
+HEADERS = re.compile(rb"Xing|Info|VBRI")
+UNSTATED = "an MP3 without a Xing header that states its frames"
 HAS_FRAMES, HAS_BYTES = 1, 2  # flags of Xing
 
 
@@ -44,59 +48,71 @@ def mp3_structure(path: Path) -> Structure:
         # Only libsndfile reads free format. All frames are of one size then: so is the file's.
         if is_free_format(head):
             return Structure()
-        at = first_frame(head)
-        if at is None:
+        first = first_frame(head)
+        if not first:
             head = read_at(file, start, HEAD)
-            at = first_frame(head)
-        if at is None:
-            return Structure("an MP3 without two frames in a row at its start")
-        frame = frame_at(head, at)
-        header = xing_header(head[at:], frame) if frame else None
-        if not frame or not header or not header.frames:
-            return Structure("an MP3 without a Xing header that states its frames")
-        start += at + frame.size
+            first = first_frame(head)
+        if not first:
+            return Structure("an MP3 without two frames in a row at its start", is_irregular=True)
+        at, frame = first
+        header = xing_header(head[at:], frame)
+        start += at + (frame.size if header else 0)
         end = skip_back(file, start, size)
-        stated = Stated(header.frames, header.size and header.size - frame.size, frame)
-        if end - start > MOST_READ and stated.agrees(file, start, end):
+        stated = Stated(header.frames if header else None, None, frame)
+        if header and header.size:
+            stated = stated._replace(size=header.size - frame.size)
+        densities = stated.densities(file, start, end) if end - start > MOST_READ else []
+        if densities and stated.agrees(end - start, densities):
             return Structure()
-        return stated.compare(file, start, end)
+        if densities and not stated.frames:
+            return Structure(UNSTATED)
+        with mmap(file.fileno(), 0, access=ACCESS_READ) as data:
+            count = walk(data, start, end, frame)
+            has_parts = bool(HEADERS.search(data, start, end))
+        return stated.compare(count, end - start, has_parts=has_parts)
 
 
 class Stated(NamedTuple):
-    """What a header says of the frames that follow it."""
+    """What a header says of the frames that follow it: None for what it does not state."""
 
-    frames: int
+    frames: int | None
     size: int | None  # bytes
     first: Frame
 
-    def agrees(self, file: IO[bytes], start: int, end: int) -> bool:
-        """Whether the size is right, and the frames at some places are of the first one's kind."""
-        if self.size is None or abs(self.size - (end - start)) > 2 * self.first.size:
-            return False
-        densities = []
+    def densities(self, file: IO[bytes], start: int, end: int) -> list[float]:
+        """Frames per byte at some places; none where other data are, or frames of another kind."""
+        found = []
         for place in places(start, end):
             sizes = frame_sizes(read_at(file, place, PIECE), self.first)
             if not sizes:
-                return False
-            densities.append(len(sizes) / sum(sizes))
-        return agrees(self.frames, end - start, densities)
+                return []
+            found.append(len(sizes) / sum(sizes))
+        return found
 
-    def compare(self, file: IO[bytes], start: int, end: int) -> Structure:
-        """Compare with all frames of the file."""
-        with mmap(file.fileno(), 0, access=ACCESS_READ) as data:
-            count = walk(data, start, end, self.first)
+    def agrees(self, size: int, densities: list[float]) -> bool:
+        """Whether the file has as many bytes as stated, and at some places as many frames."""
+        if not self.frames or self.size is None or abs(self.size - size) > 2 * self.first.size:
+            return False
+        return agrees(self.frames, size, densities)
+
+    def compare(self, count: Count, size: int, *, has_parts: bool) -> Structure:
+        """Compare with all frames of the file, which may have headers of joined parts as well."""
+        is_irregular = count.changes or count.has_junk or has_parts
+        if not self.frames:
+            return Structure(UNSTATED, is_irregular)
         if count.changes:
-            return Structure("an MP3 whose sample rate, channels or version change")
+            return Structure("an MP3 whose sample rate, channels or version change", is_irregular)
         missing = 1 - count.frames / self.frames
         if missing * self.frames > 1.5 and self.size:
-            missing_bytes = 1 - (end - start) / self.size
+            missing_bytes = 1 - size / self.size
             if missing / 2 < missing_bytes < missing * 2:
                 return Structure(is_truncated=True)
         if abs(missing) * self.frames > 1.5:
-            return Structure(
-                f"an MP3 of {count.frames:,} frames whose header states {self.frames:,}"
-            )
-        return Structure("an MP3 with other data between its frames" if count.has_junk else None)
+            fault = f"an MP3 of {count.frames:,} frames whose header states {self.frames:,}"
+            return Structure(fault, is_irregular)
+        if count.has_junk:
+            return Structure("an MP3 with other data between its frames", is_irregular)
+        return Structure()
 
 
 def xing_header(data: bytes, frame: Frame) -> Header | None:

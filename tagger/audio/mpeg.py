@@ -61,14 +61,14 @@ _KILOBITS = {
 }
 
 
-def first_frame(data: bytes) -> int | None:
-    """The offset of the first header that a second one of the same kind follows."""
+def first_frame(data: bytes) -> tuple[int, Frame] | None:
+    """The first frame that a second one of the same kind follows, and its offset."""
     for found in SYNC.finditer(data):
         frame = frame_at(data, found.start())
         if frame and frame.size:
             after = frame_at(data, found.start() + frame.size)
             if after and after.kind == frame.kind:
-                return found.start()
+                return found.start(), frame
     return None
 
 

@@ -46,19 +46,22 @@ def ogg_structure(path: Path) -> Structure:
         start = skip_front(file, size, blanks=True)
         front = [*_front_pages(file, start)]
         if not front:
-            return Structure("an Ogg with other data in front of it")
+            return Structure("an Ogg with other data in front of it", is_irregular=True)
         if sum(page.begins for page in front) > 1:
             return Structure("an Ogg of several streams")
         end = skip_back(file, start, size)
         stream = Stream(front[0].serial, _most_samples(read_at(file, start + 28, 80)))
         if stream.starts_late(front):
-            return Structure("an Ogg whose time stamps do not start at 0")
+            return Structure("an Ogg whose time stamps do not start at 0", is_irregular=True)
         if end - start > MOST_READ:
-            some = [*_some_pages(file, start, end), *_last_pages(file, start, end)]
-            if not stream.fault([front[0], *some], are_all=False) and _is_even([front[0], *some]):
+            found = [*_some_pages(file, start, end), *_last_pages(file, start, end)]
+            # A picture fills large pages in front of the audio.
+            some = [front[-1], *(page for page in found if page.offset > front[-1].offset)]
+            if not stream.fault(some, are_all=False) and _is_even(some):
                 return Structure()
         with mmap(file.fileno(), 0, access=ACCESS_READ) as data:
-            return Structure(stream.fault([*_all_pages(data, start, end)], are_all=True))
+            fault = stream.fault([*_all_pages(data, start, end)], are_all=True)
+        return Structure(fault, is_irregular=bool(fault))
 
 
 class Stream(NamedTuple):

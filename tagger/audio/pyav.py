@@ -70,9 +70,9 @@ class AvSource(BlockSource):
         self.rate = int(self._stream.rate or 0)
         self.channels = int(context.channels or 0)
         self._blocks = Blocks(iter(()), self.rate)
-        self.is_irregular = self._format in FROM_START
-        self.is_stated = False
-        self.length = length or 0
+        is_odd = not span and self._structure.is_irregular
+        self.is_irregular = is_odd or self._format in FROM_START
+        self.is_stated, self.length = False, length or 0
         # Only counting shows whether some streams are regular.
         if not self.is_irregular and (length is None or self._has_to_be_counted()):
             found = self._find_length()

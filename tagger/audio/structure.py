@@ -15,12 +15,14 @@ PIECES, PIECE = 7, 4096  # places besides the start, and bytes at each
 class Structure:
     """An ordinary file by default: its stated length is right, and a seek finds the right place.
 
-    With a `fault`, neither is so: the file has to be decoded from its start, and its samples
-    counted. If it `is_truncated`, a stated number of frames or samples, which does not depend on
-    the size of the file, says that its end is missing.
+    With a `fault`, neither is so. If it also `is_irregular`, packets and time stamps mislead too:
+    other data are taken for packets, or time stamps begin anew. It has to be decoded from its
+    start, and its samples counted. If it `is_truncated`, a stated number of frames or samples,
+    which does not depend on the size of the file, says that its end is missing.
     """
 
     fault: str | None = None
+    is_irregular: bool = False
     is_truncated: bool = False
 
 

@@ -63,7 +63,8 @@ def test_one_stream_is_ordinary(kind, sound, tmp_path):
 def test_a_change_is_a_fault(kind, sounds, tmp_path):
     path = tmp_path / "x"
     path.write_bytes(b"".join(encoded(kind, sound) for sound in sounds))
-    assert bare_structure(path, kind).fault == "a stream whose sample rate or channels change"
+    fault = "a stream whose sample rate or channels change"
+    assert bare_structure(path, kind) == Structure(fault, is_irregular=True)
 
 
 @pytest.mark.parametrize("kind", FORMATS)

@@ -12,7 +12,9 @@ from helpers.edited import APE, ID3, ID3V1, LYRICS, NOISE, with_xing
 
 from tagger.audio import mp3
 from tagger.audio.mp3 import mp3_structure
+from tagger.audio.reader import read_windows
 from tagger.audio.structure import Structure
+from tagger.audio.windows import WindowPlan
 
 KINDS = ("mp3, constant", "mp3, variable")
 BOTH = pytest.mark.parametrize("kind", KINDS)
@@ -83,7 +85,7 @@ def test_other_data_between_frames_are_a_fault_where_all_are_read(size, tmp_path
     path = sounds.make("mp3, constant", tmp_path)
     data = path.read_bytes()
     path.write_bytes(data[: half(data)] + NOISE + data[half(data) :])
-    assert mp3_structure(path).fault
+    assert mp3_structure(path).fault and mp3_structure(path).is_irregular
 
 
 @BOTH
@@ -109,7 +111,10 @@ def test_other_frames_in_mid_stream_are_a_fault(other, order, tmp_path, monkeypa
     counted = sum(count_of(part) for part in parts) / count_of(first)
     both = (len(first) + len(second)) / len(first)
     path.write_bytes(with_xing(first, frames=counted, size=both) + second)
-    assert mp3_structure(path).fault == "an MP3 whose sample rate, channels or version change"
+    fault = "an MP3 whose sample rate, channels or version change"
+    assert mp3_structure(path) == Structure(fault, is_irregular=True)
+    path.write_bytes(with_xing(path.read_bytes(), frames=None))
+    assert mp3_structure(path).is_irregular
 
 
 def count_of(data: bytes) -> int:
@@ -121,7 +126,7 @@ def count_of(data: bytes) -> int:
 @pytest.mark.parametrize("kind", ["mp3, constant, no Xing", "mp3, variable, no Xing", "mp2"])
 def test_without_a_header_there_is_nothing_to_believe(kind, tmp_path):
     path = sounds.make(kind, tmp_path)
-    assert mp3_structure(path).fault == "an MP3 without a Xing header that states its frames"
+    assert mp3_structure(path) == Structure(mp3.UNSTATED)
 
 
 @pytest.mark.parametrize("data", [b"", b"x", NOISE, ID3, b"\xff\xfb\x90\x44"])
@@ -160,3 +165,20 @@ def test_little_of_a_large_file_is_read(tmp_path, monkeypatch):
     mp3_structure(path)
     assert sum(reads) < 40_000
     assert Path(path).stat().st_size > 200_000
+
+
+PIECES = {
+    "joined": lambda data: data * 3,
+    "joined, tags between": lambda data: (data + LYRICS + APE + ID3V1 + ID3) * 2,
+    "junk in front": lambda data: NOISE * 30 + data,
+    "junk between": lambda data: data[: half(data)] + NOISE + data[half(data) :],
+}
+
+
+@BOTH
+@pytest.mark.parametrize("change", PIECES)
+def test_irregular_files_are_as_long_as_ffmpeg_decodes_them(kind, change, size, tmp_path):
+    path = sounds.make(kind, tmp_path)
+    path.write_bytes(PIECES[change](path.read_bytes()))
+    read = read_windows(path, WindowPlan(8_000, 16_000, 4))
+    assert read.seconds == pytest.approx(edited.decoded_seconds(path), abs=0.05)
