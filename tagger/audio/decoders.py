@@ -18,7 +18,7 @@ from tagger.audio.examine import examine
 from tagger.audio.frames import BLOCK
 from tagger.audio.id3 import lacks_footer
 from tagger.audio.joined import JoinedSource, joined_spans
-from tagger.audio.mixing import CHANNELS, Samples, mix
+from tagger.audio.mixing import CHANNELS, Samples, join, mix
 from tagger.audio.musepack import musepack_length
 from tagger.audio.pyav import (
     FORMATS,
@@ -112,15 +112,14 @@ class SoundfileSource:
     def read(self, start: int, count: int) -> Samples:
         """Samples `(1 or 2, <= count)`."""
         self._file.seek(start)
-        samples = np.empty((self.channels, count), np.float32)
-        done = 0
+        blocks, done = [], 0
         while done < count:
             block = self._file.read(min(BLOCK, count - done), dtype="float32", always_2d=True)
             if not len(block):
                 break
-            samples[:, done : done + len(block)] = block.T
+            blocks.append(block.T)
             done += len(block)
-        return samples[:, :done]
+        return blocks[0] if len(blocks) == 1 else join(blocks)
 
     def close(self) -> None:
         """Close the file."""

@@ -25,7 +25,7 @@ CLICK = 0.1  # s; a track with less sound than that is silent
 # share in 49 windows of 37 real stereo files was 0.47; of mono music against itself, 1 to 30 ms
 # later, 0.25 in 480 windows.
 CANCELLED = 0.1
-SAMPLED = 16  # one in so many samples shows that channels do not cancel
+SAMPLED = 64  # one in so many samples shows that channels do not cancel
 # Samples of more than twice full scale for half of the time, and a hundred times at their peak, are
 # integers that were stored as floats.
 OFTEN, PEAK = 4.0, 100.0
@@ -48,8 +48,9 @@ def mono_of(channels: Samples) -> tuple[Samples, bool]:
 def _share(channels: Samples) -> float:
     """The energy of the mean of a pair, as a share of the mean energy of both; 1 for constants."""
     with np.errstate(over="ignore", invalid="ignore"):  # the caller checks the samples
-        energy = float(channels.var(axis=1, dtype=np.float64).mean())
-        return float(to_mono(channels).var(dtype=np.float64)) / energy if energy else 1.0
+        left, right = (channel - channel.mean() for channel in channels.astype(np.float64))
+        energy = np.vdot(left, left) + np.vdot(right, right)
+        return float(0.5 + np.vdot(left, right) / energy) if energy else 1.0
 
 
 def block_ranges(samples: Samples, rate: int) -> Samples:
@@ -62,7 +63,10 @@ def block_ranges(samples: Samples, rate: int) -> Samples:
 
 def paused(ranges: Samples) -> float:
     """The share of blocks, from their ranges, in digital silence that lasts at least `PAUSE`."""
-    runs = (end - start for start, end in _runs(ranges < SILENCE))
+    silent = ranges < SILENCE
+    if not silent.any():
+        return 0.0
+    runs = (end - start for start, end in _runs(silent))
     return sum(run for run in runs if run >= PAUSE / BLOCK) / len(ranges)
 
 

@@ -186,7 +186,8 @@ def _is_doubtful(windows: list[Window], plan: WindowPlan, *, covers: bool) -> bo
         1 if window.is_silent(loudest) else paused(each)
         for window, each in zip(windows, ranges, strict=True)
     )
-    if float(np.median(np.concatenate(ranges))) > OFTEN:
+    is_beyond = max(window.peak for window in windows) > OFTEN / 2
+    if is_beyond and float(np.median(np.concatenate(ranges))) > OFTEN:
         return True
     check_loudness(windows)
     return loudest < FAINT or 2 * silent >= len(windows) or bool(covers and silent)
