@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -115,6 +116,14 @@ def decoded(context: Any, packets: Iterable[Any]) -> Iterator[AudioFrame]:
             # depends on skipped packets.
             continue
         yield from frames
+
+
+def readable(packets: Iterator[Any]) -> Iterator[Any]:
+    """Packets up to the end, or to where FFmpeg can read no further: there it ends, too."""
+    import av
+
+    with suppress(av.error.InvalidDataError, av.error.PatchWelcomeError):
+        yield from packets
 
 
 def _samples(frames: Iterable[AudioFrame]) -> Samples:

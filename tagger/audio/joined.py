@@ -26,15 +26,18 @@ Span = tuple[int, int]  # the first byte, and that after the last
 MARGIN = 0.025  # s on both sides of what is resampled
 # The mark of a FLAC, and the header of its first block, which is STREAMINFO.
 FLAC = re.compile(rb"fLaC[\x00\x80]\x00\x00\x22", re.DOTALL)
+# A WavPack block of the first sample; the next byte of its flags says whether it is the first one.
+WAVPACK = re.compile(rb"wvpk.{4}[\x02-\x10]\x04.{6}\0{4}.{4}.(.)", re.DOTALL)
+INITIAL = 8
 PAGE = b"OggS\0"
 FIRST = 2  # flag of an Ogg page: the first of a stream
 
 
 def joined_spans(path: Path) -> list[Span]:
-    """The parts of an Ogg, FLAC or Matroska file that each could be a file of its own."""
+    """The parts of an Ogg, FLAC, WavPack or Matroska that each could be a file of its own."""
     with path.open("rb") as file:
         size = file.seek(0, 2)
-        head = read_at(file, start := skip_front(file, size, blanks=False), 4)
+        head = read_at(file, start := skip_front(file, size, blanks=True), 4)
         if head == ebml.HEADER:
             return [(first, min(end, size)) for first, end in ebml.segments(path)]
         if head == PAGE[:4] and examine(path, "ogg").fault:
@@ -42,6 +45,10 @@ def joined_spans(path: Path) -> list[Span]:
         if head == b"fLaC" and examine(path, "flac").fault:
             with mmap(file.fileno(), 0, access=ACCESS_READ) as data:
                 return _until(size, [found.start() for found in FLAC.finditer(data)])
+        if head == b"wvpk" and examine(path, "wv").fault:
+            with mmap(file.fileno(), 0, access=ACCESS_READ) as data:
+                blocks = WAVPACK.finditer(data)
+                return _until(size, [found.start() for found in blocks if found[1][0] & INITIAL])
     return []
 
 

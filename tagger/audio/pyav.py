@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tagger.audio.ebml import segments
 from tagger.audio.examine import examine
-from tagger.audio.frames import Blocks, BlockSource, decoded
+from tagger.audio.frames import Blocks, BlockSource, decoded, readable
 from tagger.audio.mixing import Samples
 from tagger.audio.mp4 import is_fragmented
 from tagger.audio.musepack import musepack_length
@@ -86,7 +86,7 @@ class AvSource(BlockSource):
 
     def _rewind(self) -> None:
         self._stream = self._container.streams.audio[0]
-        self._packets: Iterator[Any] = self._container.demux(self._stream)
+        self._packets = readable(self._container.demux(self._stream))
         self._counted = 0  # samples of the packets read so far
         ratio = (self._stream.time_base or 0) * (self._stream.rate or 0)
         # Samples per tick as two integers: Fraction is slow.
@@ -242,7 +242,7 @@ class AvSource(BlockSource):
                     f"truncated: nothing is found at {target / self.rate:.1f} s "
                     f"of the {self.length / self.rate:.1f} s it declares"
                 ) from None
-            self._packets = self._container.demux(self._stream)
+            self._packets = readable(self._container.demux(self._stream))
         elif target < self._counted:
             self._reopen()
         if self._format not in MUSEPACK:

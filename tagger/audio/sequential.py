@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from tagger.audio.frames import Blocks, BlockSource, decoded
+from tagger.audio.frames import Blocks, BlockSource, decoded, readable
 from tagger.audio.mixing import Samples
 from tagger.audio.pyav import open_container
 
@@ -51,7 +50,7 @@ class SequentialSource(BlockSource):
             self._container = self._open()
         self._is_fresh = False
         stream = self._container.streams.audio[0]
-        return decoded(stream.codec_context, _readable(self._container.demux(stream)))
+        return decoded(stream.codec_context, readable(self._container.demux(stream)))
 
     def _begin(self, start: int) -> None:
         end = self._held_from + self._held.shape[1]
@@ -69,11 +68,3 @@ class SequentialSource(BlockSource):
         """Close the file."""
         self._blocks = Blocks(iter(()), self.rate)
         self._container.close()
-
-
-def _readable(packets: Iterator[Any]) -> Iterator[Any]:
-    """Packets up to the end, or to where FFmpeg can read no further."""
-    import av
-
-    with suppress(av.error.InvalidDataError, av.error.PatchWelcomeError):
-        yield from packets

@@ -172,7 +172,7 @@ PARTS = {
     "ogg": "-c:a libvorbis", "opus": "-c:a libopus", "oga": "-c:a flac -f ogg",
     "spx": "-c:a libspeex -f ogg", "flac": "-c:a flac", "mka": "-c:a libopus",
     "webm": "-c:a libvorbis", "ts": "-c:a aac", "aac": "-c:a aac", "mp3": "-c:a libmp3lame",
-    "ac3": "-c:a ac3", "mpg": "-c:a mp2",
+    "ac3": "-c:a ac3", "mpg": "-c:a mp2", "wv": "-c:a wavpack",
 }  # fmt: skip
 # Of the codecs that do not know 22.05 kHz.
 RATES = {"spx": 16_000, "opus": 24_000, "mka": 24_000, "ac3": 32_000, "mpg": 32_000}
