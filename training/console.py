@@ -23,14 +23,15 @@ from tagger.report.escape import printable
 LINE_SECONDS = 15.0  # between two lines of progress without a terminal
 
 
-def say(message: str) -> None:
+def say(message: str, *, unbroken: bool = False) -> None:
     """Print a line on stderr, without tearing a bar; with several processes, only the first one.
 
-    A terminal gets it broken at spaces, unless it is indented by four, as a command or a table.
+    A terminal gets it broken at spaces, unless it is `unbroken` or indented by four, since commands
+    and tables would be spoiled.
     """
     if is_first():
         line = printable(message)
-        if not line.startswith("    "):
+        if not (unbroken or line.startswith("    ")):
             line = wrapped(line, terminal_width(sys.stderr))
         with tqdm.external_write_mode(file=sys.stderr):
             click.echo(line, err=True)
@@ -74,7 +75,7 @@ def ending(interrupted: Callable[[], str]) -> Iterator[None]:
             if received or isinstance(error, KeyboardInterrupt):
                 for number in (signal.SIGINT, signal.SIGTERM):
                     stack.enter_context(handled(number, signal.SIG_IGN))
-                say(f"interrupted: {interrupted()}")
+                say(f"interrupted: {interrupted()}", unbroken=True)
                 sys.exit(EXIT_INTERRUPTED)
             if isinstance(error, TaggerError):
                 raise click.ClickException(str(error)) from error
@@ -97,7 +98,7 @@ class Progress:
             total=total,
             initial=done,
             desc=what,
-            unit=f" {unit}",
+            unit=unit,
             disable=not is_first() or self.as_lines,
         )
         self.total, self.done = total, done

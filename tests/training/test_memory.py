@@ -13,7 +13,7 @@ import pytest
 import torch
 from helpers.clips import LABELS, write_clips
 from helpers.models import save_ast
-from helpers.runs import TINY, run_finetune, trained, write_teacher
+from helpers.runs import TINY, Job, processes, run_finetune, trained, write_teacher
 from safetensors.numpy import load_file
 from transformers.models.audio_spectrogram_transformer import modeling_audio_spectrogram_transformer
 
@@ -186,6 +186,25 @@ def test_elsewhere_one_line_names_what_helps(
     last = result.output.splitlines()[-1]
     assert last.startswith("Error: out of memory: ")
     assert "--batch-size" in last and "--accumulate N" in last
+
+
+def test_parts_of_a_batch_that_processes_share_give_the_same_weights(
+    folder: Path, tmp_path: Path
+) -> None:
+    outs = []
+    for parts in (1, 3):
+        outs.append(out := tmp_path / f"parts-{parts}" / "out")
+        arguments = ("--out", out, *scratch(folder), "--accumulate", parts)
+        logs = [tmp_path / f"{parts}-{rank}.log" for rank in (0, 1)]
+        started = [
+            Job(tuple(map(str, arguments)), log, environ=environ).start()
+            for log, environ in zip(logs, processes(2), strict=True)
+        ]
+        for process in started:
+            process.join()
+        codes = [process.exitcode for process in started]
+        assert codes == [0, 0], [log.read_text() for log in logs]
+    assert_same_outcome(*outs)
 
 
 def test_several_processes_are_told_what_helps(
