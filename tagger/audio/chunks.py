@@ -18,8 +18,8 @@ BLOCK = 1 << 20
 WRAP = 1 << 32  # a larger size loses its upper bits in a header of 32
 WRAPS = 16
 SLIGHT = 1 << 10  # bytes behind a chunk that do not matter, whatever they are
-# Tags that programs append to any kind of file, without a chunk.
-TAGS = (b"ID3", b"TAG", b"APETAGEX", b"LYRICSBEGIN")
+# Tags that programs append to any kind of file, without a chunk, and another CAF, as by `cat`.
+TAGS = (b"ID3", b"TAG", b"APETAGEX", b"LYRICSBEGIN", b"caff\0\1")
 
 Order = Literal["little", "big"]
 

@@ -138,8 +138,9 @@ def _join(name: str, frames: Sequence[Any]) -> Samples:
 
     channels = frames[0].layout.channels
     dtype, values = np.dtype(format_dtypes[name]), 1 if name.endswith("p") else len(channels)
+    count = len(channels) // values  # of eight channels, PyAV may list more, which are no memory
     planes = (
-        [np.frombuffer(plane, dtype, frame.samples * values) for plane in frame.planes]
+        [np.frombuffer(plane, dtype, frame.samples * values) for plane in frame.planes[:count]]
         for frame in frames
     )
     joined = [np.concatenate(plane) for plane in zip(*planes, strict=True)]

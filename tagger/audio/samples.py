@@ -139,10 +139,22 @@ def end_at(source: Source, length: int) -> None:
     """Take a source for this long; raise `Truncated` if it states far more."""
     if source.is_stated and length < TRUNCATED * source.length:
         raise Truncated(
-            f"truncated: nothing can be decoded after {length / source.rate:.1f} s "
+            f"truncated: nothing can be decoded after {_last(source, length) / source.rate:.1f} s "
             f"of the {source.length / source.rate:.1f} s it declares"
         )
     source.length = length
+
+
+def _last(source: Source, length: int) -> int:
+    """Where the samples before `length` end, to a hundredth of a second."""
+    low = 0
+    while length - low > source.rate // 100:
+        middle = (low + length) // 2
+        if source.read(middle, 1).size:
+            low = middle
+        else:
+            length = middle
+    return length
 
 
 def look_at_end(source: Source, decoded: float) -> None:
