@@ -161,10 +161,13 @@ def validation_set(data: TrainingData, inputs: Tensor) -> ValidationSet | None:
         return None
 
     def score(windows: list[NDArray[np.floating]]) -> dict[str, float]:
+        # A run that diverges ends with its own error, after this.
+        finite = all(np.isfinite(of).all() for of in windows)
+        windows = windows if finite else [np.zeros_like(of) for of in windows]
         metrics = fitted(truth, windows, data.labels, fit=not data.known)
         plain = metrics.uncalibrated or metrics
         return {
-            "loss": float(plain.log_loss or 0.0),
+            "loss": float(plain.log_loss or 0.0) if finite else math.nan,
             data.judged: metrics.accuracy,
             f"balanced_{data.judged}": metrics.balanced_accuracy,
         }

@@ -121,8 +121,8 @@ def choose_model(options: FinetuneOptions, split: Split) -> str:
         return DEFAULT_MODEL
     say(
         f"starting from {TWIN.name}, the twin of {DEFAULT_MODEL} that learned only from GTZAN's "
-        f"train part, so that the others can measure it (--model {DEFAULT_MODEL} for the bundled "
-        "model)"
+        f"train part, so that the other parts can measure it (--model {DEFAULT_MODEL} for the "
+        "bundled model)"
     )
     return str(TWIN)
 

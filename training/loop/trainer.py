@@ -73,9 +73,8 @@ class RunTrainer(Trainer):
             front_end, self.augmenter = task.features_from
             self.prepare_features = Fbank(front_end).to(self.args.device)
         self.losses: list[dict[str, Tensor]] = []  # of the steps since the last log
-        self.totals: list[
-            Tensor
-        ] = []  # of the steps since the last validation, see `training_step`
+        # Loss, 1, right and labelled crops of each step since the last validation.
+        self.totals: list[Tensor] = []
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
         """AdamW, or Muon with AdamW."""

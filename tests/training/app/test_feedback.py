@@ -266,3 +266,9 @@ def test_metrics_know_whether_they_are_an_accuracy() -> None:
 
     plain = label_metrics(["a", "b"], ["a", "a"], ["a", "b"])
     assert isinstance(plain, Metrics) and as_json(plain)["accuracy"] == 0.5
+
+
+def test_a_run_that_diverges_ends_with_one_line(folder: Path, tmp_path: Path) -> None:
+    result = run_finetune("--out", tmp_path / "out", *scratch(folder, "--learning-rate", 1e30))
+    assert result.exit_code == 1 and "valid loss nan" in result.output
+    assert result.output.splitlines()[-1].startswith("Error: the training diverged: use a smaller")
