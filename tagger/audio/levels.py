@@ -81,8 +81,11 @@ class Scan:
     _loudest: float = 0  # energy
     _peak: float = 0
 
-    def add(self, piece: Samples, start: int, end: int) -> None:
-        """Add samples `(n,)` that the track has at `start`; they stand for all before `end`."""
+    def add(self, piece: Samples, start: int, end: int, peak: float) -> None:
+        """Add samples `(n,)` that the track has at `start`; they stand for all before `end`.
+
+        `peak` is their largest absolute value before resampling, which may go beyond it.
+        """
         is_whole = end - start == len(piece)
         size = max(1, round(BLOCK * self.rate)) if is_whole else len(piece)
         places = np.arange(0, len(piece), size)
@@ -94,7 +97,7 @@ class Scan:
         pause = np.arange(0, len(places), round(PAUSE / BLOCK))  # as long as the shortest pause
         loudest = np.add.reduceat(energies * counts, pause) / np.add.reduceat(counts, pause)
         self._loudest = max(self._loudest, float(loudest.max()))
-        self._peak = max(self._peak, float(highest.max()), -float(lowest.min()))
+        self._peak = max(self._peak, peak)
         stops = [*(start + places[1:]), end]
         self._ends += zip((start + places).tolist(), map(int, stops), strict=True)
         self._ranges += (highest - lowest).tolist()
@@ -146,7 +149,7 @@ def _runs(flags: NDArray[np.bool_]) -> list[Span]:
 def sound_of(samples: Samples, rate: int) -> list[Span]:
     """Where samples `(n,)` sound, see `Scan.sound`."""
     scan = Scan(rate)
-    scan.add(samples, 0, len(samples))
+    scan.add(samples, 0, len(samples), float(np.abs(samples).max(initial=0)))
     return scan.sound()
 
 

@@ -20,7 +20,7 @@ MARGIN = 0.025  # s read on both sides of a window, so that the resampler's edge
 # A damaged MP3 may decode to 100,000 times full scale; far beyond that, the front end overflows.
 LOUDEST = 1e6
 
-PIECE = 320_000  # samples that a scan reads at once, at the rate of the model
+PIECE = 160_000  # samples that a scan reads at once, at the rate of the model
 # A scan decodes this much, so that hours take a bounded time: all of a track that is shorter, else
 # as many seconds, evenly spread.
 SCANNED = 1200  # s
@@ -120,12 +120,13 @@ def scan(source: Source, rate: int) -> tuple[Scan, bool]:
         begin = start if is_whole else max(start, (start + stop - rate) // 2)
         piece = begin, stop if is_whole else min(begin + rate, stop)
         try:
-            decoded = _read_piece(source, piece, rate, 1)[0]
+            decoded, low, high, _ = _read_piece(source, piece, rate, 1)
         except EndsEarly as end:
             end_at(source, end.length)
             continue
         if len(decoded):
-            found.add(decoded, start, start + len(decoded) if is_whole else stop)
+            end_of_piece = start + len(decoded) if is_whole else stop
+            found.add(decoded, start, end_of_piece, max(high, -low))
         start = stop
     return found, is_whole
 

@@ -151,12 +151,12 @@ def test_pieces_of_a_track_without_its_silence_are_what_is_left(lengths, count, 
 )
 def test_integers_stored_as_floats_have_the_smallest_full_scale_that_holds_them(peak, full):
     scan = Scan(RATE)
-    scan.add(SONG * np.float32(peak / np.abs(SONG).max()), 0, len(SONG))
+    scan.add(SONG * np.float32(peak / np.abs(SONG).max()), 0, len(SONG), peak)
     assert scan.full_scale == full
 
 
 def test_a_few_samples_far_beyond_full_scale_do_not_make_integers():
     scan, damaged = Scan(RATE), SONG.copy()
     damaged[5_000:5_200] *= 100_000
-    scan.add(damaged, 0, len(damaged))
+    scan.add(damaged, 0, len(damaged), 50_000)
     assert scan.full_scale == 1

@@ -191,9 +191,9 @@ def test_hours_of_silence_take_a_bounded_time(tmp_path, monkeypatch):
     pieces: list[int] = []
     add = samples_module.Scan.add
 
-    def counted(self, piece, start, end):
+    def counted(self, piece, start, end, peak):
         pieces.append(len(piece))
-        add(self, piece, start, end)
+        add(self, piece, start, end, peak)
 
     monkeypatch.setattr(samples_module.Scan, "add", counted)
     found = windows(path, WindowPlan(2 * RATE, RATE, 8))
@@ -216,6 +216,16 @@ def test_integers_stored_as_floats_are_scaled_and_this_is_noted(start, bits, suf
         for before, after in zip(expected, read, strict=True):
             assert np.array_equal(before.windows, after.windows)
             assert not before.notes and after.notes == (SCALED.format(bits),)
+
+
+@pytest.mark.parametrize("rate", [16_000, 44_100, 48_000])
+def test_what_the_resampler_adds_to_a_peak_does_not_change_the_scale(rate, tmp_path):
+    clipped = np.sign(noise(8, 1)).astype(np.float32)
+    for name, scale in (("plain", 1), ("integers", 32_767)):
+        soundfile.write(tmp_path / f"{name}.wav", scale * clipped, rate, subtype="FLOAT")
+    plain, read = (read_windows(tmp_path / f"{n}.wav", ALL) for n in ("plain", "integers"))
+    np.testing.assert_allclose(read.windows, plain.windows * (32_767 / 32_768), atol=1e-4)
+    assert read.notes == (SCALED.format(16),)
 
 
 @pytest.mark.parametrize("peak", [1.5, 4, 90])
