@@ -154,7 +154,7 @@ class AvSource(BlockSource):
 
     def _index_agrees(self, declared: int) -> bool:
         """Whether the table of packets, which FFmpeg has in memory, ends at the stated length."""
-        entries = self._stream.index_entries
+        entries = getattr(self._stream, "index_entries", ())  # since PyAV 17
         if len(entries) < 2:
             return False
         last, before = (entries[len(entries) - back].timestamp for back in (1, 2))
@@ -286,7 +286,7 @@ def open_container(path: Path, span: tuple[int, int] | None = None) -> av.contai
     # Several processes decode at once, and FFmpeg would start a thread for each core.
     context.thread_count = 1
     for stream in container.streams:
-        if stream.type == "video":
+        if stream.type == "video" and hasattr(stream, "discard"):  # PyAV 18
             stream.discard = av.stream.Discard.all
     return container
 
