@@ -149,8 +149,9 @@ def test_labels_that_do_not_match_are_named_in_one_line(data: Path, tiny_model: 
     result = run("--data", data, "--model", tiny_model, "--part", "all")
     assert result.exit_code == 1
     assert result.stderr.splitlines() == [
+        "reading tags: 8 files",
         "Error: fewer than two labels of the data (noise, tone) are among the model's "
-        "(blues, hiphop, jazz, rock)"
+        "(blues, hiphop, jazz, rock)",
     ]
 
 
@@ -195,8 +196,8 @@ def test_a_model_is_not_evaluated_without_a_warning_on_what_it_learned_from(
     assert result.exit_code == 0, result.output
     assert ("warning: " in result.stderr) == bool(warned)
     if warned:
-        assert result.stderr.startswith(f"warning: {folder} learned from the {warned}")
-        assert result.stderr.count("warning: ") == 1
+        (line,) = (line for line in result.stderr.splitlines() if "warning: " in line)
+        assert line.startswith(f"warning: {folder} learned from the {warned}")
         assert "remembered" in result.stdout and "accuracy  " not in result.stdout
     else:
         assert "accuracy  " in result.stdout and "remember" not in result.stdout

@@ -105,7 +105,9 @@ def check_labels(split: Split) -> tuple[str, ...]:
     try:
         check_names(sorted(counts))
     except UnusableNames as error:
-        raise TrainingError(f"the tagger could not use these labels: {error}") from error
+        raise TrainingError(
+            f"the tagger could not use these labels: {error}; rename or join their folders"
+        ) from error
     single = sorted(label for label, count in counts.items() if count < 2)
     if single:
         raise TrainingError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import unicodedata
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ from tagger.files.process import SECONDS, run_isolated
 from tagger.genres.albums import UNKNOWN, VARIOUS, is_disc
 from training.clips.clip import Clip
 from training.clips.parts import stated_part
+from training.console import progress
 
 SEPARATOR = "; "  # of several artists in one text
 # "Queen feat. David Bowie" is a clip by Queen. "&", "," and "and" are part of too many names.
@@ -62,11 +62,12 @@ def read_tags(clips: Sequence[Clip]) -> list[Clip]:
     A file whose tag names no artist keeps what is known of it, and so does a clip whose artist
     comes from a table; an artist that is only the name of a folder is replaced. Shows its progress.
     """
-    from tqdm import tqdm
-
-    first = os.environ.get("RANK", "0") == "0"  # of several processes, only one shows the bar
-    shown = tqdm(clips, desc="tags", unit="file", disable=None if first else True)
-    return [_with_tag(clip) for clip in shown]
+    found = []
+    with progress(len(clips), "reading tags", "files") as shown:
+        for clip in clips:
+            found.append(_with_tag(clip))
+            shown.advance()
+    return found
 
 
 def _with_tag(clip: Clip) -> Clip:
