@@ -68,7 +68,8 @@ def flac_structure(path: Path) -> Structure:
         if first.kind != info.kind:
             return Structure("a FLAC whose frames differ from its header")
         frames = [first, *_some_frames(file, start, end, info)]
-        tail = read_at(file, frames[-1].offset, end - frames[-1].offset)
+        last = frames[-1].offset
+        tail = read_at(file, last, min(end - last, LARGEST))
     return _judge(frames, info, tail)
 
 

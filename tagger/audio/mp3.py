@@ -14,7 +14,7 @@ from typing import IO, NamedTuple
 
 from tagger.audio.extent import read_at, skip_back, skip_front
 from tagger.audio.mpeg import SYNC, Frame, first_frame, frame_at, is_free_format
-from tagger.audio.structure import MOST_READ, PIECE, Structure, agrees, places
+from tagger.audio.structure import MOST_READ, MOST_SEARCHED, PIECE, Structure, agrees, places
 
 HEAD = 1 << 16  # bytes in which the first frame is searched for
 # FFmpeg drops audio at the start of a joined part, where the bits of earlier frames are missing.
@@ -66,6 +66,8 @@ def mp3_structure(path: Path) -> Structure:
             return Structure()
         if densities and not stated.frames:
             return Structure(UNSTATED)
+        if end - start > MOST_SEARCHED:
+            return Structure("an MP3 that is too large to be searched")
         with mmap(file.fileno(), 0, access=ACCESS_READ) as data:
             count = walk(data, start, end, frame)
             has_parts = bool(HEADERS.search(data, start, end))

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO, NamedTuple
 
 from tagger.audio.extent import read_at, skip_back, skip_front
-from tagger.audio.structure import MOST_READ, Structure, places
+from tagger.audio.structure import MOST_READ, MOST_SEARCHED, Structure, places
 
 MARK = b"OggS\0"
 HEADER = 27 + 255  # bytes of the longest header of a page
@@ -54,11 +54,14 @@ def ogg_structure(path: Path) -> Structure:
         if stream.starts_late(front):
             return Structure("an Ogg whose time stamps do not start at 0", is_irregular=True)
         if end - start > MOST_READ:
-            found = [*_some_pages(file, start, end), *_last_pages(file, start, end)]
+            last = _last_pages(file, start, end)
+            found = [*_some_pages(file, start, end), *last]
             # A picture fills large pages in front of the audio.
             some = [front[-1], *(page for page in found if page.offset > front[-1].offset)]
-            if not stream.fault(some, are_all=False) and _is_even(some):
+            if last and not stream.fault(some, are_all=False) and _is_even(some):
                 return Structure()
+        if end - start > MOST_SEARCHED:
+            return Structure("an Ogg that is too large to be searched")
         with mmap(file.fileno(), 0, access=ACCESS_READ) as data:
             fault = stream.fault([*_all_pages(data, start, end)], are_all=True)
         return Structure(fault, is_irregular=bool(fault))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from statistics import fmean, pstdev
 
 MOST_READ = 1 << 18  # bytes of audio that are read as a whole; of more, only pieces are
+MOST_SEARCHED = 1 << 31  # bytes that are read as a whole where the pieces disagree; 14 h of an MP3
 PIECES, PIECE = 7, 4096  # places besides the start, and bytes at each
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from helpers import edited, sounds
 from helpers.edited import APE, ID3, ID3V1, LYRICS, NOISE, with_xing
 
 from tagger.audio import mp3
+from tagger.audio.examine import examine
 from tagger.audio.mp3 import mp3_structure
 from tagger.audio.reader import read_windows
 from tagger.audio.structure import Structure
@@ -182,3 +184,16 @@ def test_irregular_files_are_as_long_as_ffmpeg_decodes_them(kind, change, size, 
     path.write_bytes(PIECES[change](path.read_bytes()))
     read = read_windows(path, WindowPlan(8_000, 16_000, 4))
     assert read.seconds == pytest.approx(edited.decoded_seconds(path), abs=0.05)
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "mp3, constant, no Xing", "flac", "vorbis", "adts"])
+def test_a_terabyte_of_zeros_behind_the_audio_is_not_searched(kind, tmp_path):
+    path = sounds.make(kind, tmp_path)
+    try:
+        os.truncate(path, 1 << 40)
+    except OSError as error:
+        pytest.skip(f"no file of a terabyte here: {error}")
+    names = {".flac": "flac", ".ogg": "ogg", ".aac": "aac"}
+    started = time.perf_counter()
+    examine(path, names.get(path.suffix, "mp3"))
+    assert time.perf_counter() - started < 5

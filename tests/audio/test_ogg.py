@@ -77,6 +77,7 @@ BAD = {
     "no last position": lambda data: ending_at(data, -1),
     "last position 0": lambda data: ending_at(data, 0),
     "half the last position": lambda data: ending_at(data, 100_000),
+    "two streams, zeros behind": lambda data: data + with_serial(data, 2) + bytes(300_000),
     "58 million hours": lambda data: ending_at(data, 1 << 55),
     "junk in front": lambda data: NOISE + data,
 }
