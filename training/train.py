@@ -75,9 +75,9 @@ def train_network(
     task.crops.total = settings.draws
     result = train(task, settings, control.say, control.should_stop)
     if not options.trained_by.frozen:
-        return merged(result.module.network), result
+        return merged(result.module.network, initial.dtype), result
     initial.network.classifier = result.module.classifier
-    return merged(initial.network.cpu()), result
+    return merged(initial.network.cpu(), initial.dtype), result
 
 
 def crop_source(options: FinetuneOptions, initial: InitialModel, data: TrainingData) -> CropSource:

@@ -123,13 +123,13 @@ def with_dora(network: ASTForAudioClassification) -> torch.nn.Module:
     return adapted
 
 
-def merged(network: Any) -> ASTForAudioClassification:
+def merged(network: Any, dtype: torch.dtype = torch.float32) -> ASTForAudioClassification:
     """The plain network; adapters, if any, are merged into the weights.
 
-    Raises `Diverged` if a weight is not a finite number.
+    Raises `Diverged` if a weight is not a finite number, also in the type in which it is stored.
     """
     network = network.merge_and_unload() if hasattr(network, "merge_and_unload") else network
-    if not all(bool(weights.isfinite().all()) for weights in network.parameters()):
+    if not all(bool(weights.to(dtype).isfinite().all()) for weights in network.parameters()):
         raise Diverged("the training diverged: use a smaller --learning-rate")
     plain: ASTForAudioClassification = network
     return plain
