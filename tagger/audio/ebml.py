@@ -5,6 +5,7 @@ Source: RFC 8794 (EBML), section 4 on sizes; RFC 9559 (Matroska), section 5.1 on
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
 
@@ -14,13 +15,12 @@ HEADER = b"\x1a\x45\xdf\xa3"
 SEGMENT = b"\x18\x53\x80\x67"
 
 
-def segments(path: Path) -> list[tuple[int, int]]:
+def segments(path: Path) -> Iterator[tuple[int, int]]:
     """Start and end of each Matroska in a file, in bytes: more than one where files were joined.
 
     The end of one that was cut off is beyond that of the file. One of unknown size, as from a pipe,
     ends where the next one starts.
     """
-    found: list[tuple[int, int]] = []
     with path.open("rb") as file:
         size, at = file.seek(0, 2), 0
         while read_at(file, at, 4) == HEADER:
@@ -33,9 +33,8 @@ def segments(path: Path) -> list[tuple[int, int]]:
                 with mmap(file.fileno(), 0, access=ACCESS_READ) as data:
                     end = data.find(HEADER, body)
                 length = (end if end >= 0 else size) - body
-            found.append((at, body + length))
+            yield at, body + length
             at = body + length
-    return found
 
 
 def _size(data: bytes, at: int) -> tuple[int, int | None]:

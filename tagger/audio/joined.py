@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from fractions import Fraction
-from itertools import accumulate
+from itertools import accumulate, islice
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import IO, NamedTuple
@@ -23,6 +23,7 @@ from tagger.errors import AudioError, EmptyAudio
 
 Span = tuple[int, int]  # the first byte, and that after the last
 
+MOST_PARTS = 10_000  # a day of a radio's titles; more only keep a reader busy
 MARGIN = 0.025  # s on both sides of what is resampled
 # The mark of a FLAC, and the header of its first block, which is STREAMINFO.
 FLAC = re.compile(rb"fLaC[\x00\x80]\x00\x00\x22", re.DOTALL)
@@ -34,26 +35,39 @@ FIRST = 2  # flag of an Ogg page: the first of a stream
 
 
 def joined_spans(path: Path) -> list[Span]:
-    """The parts of an Ogg, FLAC, WavPack or Matroska that each could be a file of its own."""
+    """The parts of an Ogg, FLAC, WavPack or Matroska that each could be a file of its own.
+
+    Raises `AudioError` if there are more than `MOST_PARTS`.
+    """
+    spans = _find_spans(path)
+    if len(spans) > MOST_PARTS:
+        raise AudioError(f"it consists of more than {MOST_PARTS:,} files", path)
+    return spans
+
+
+def _find_spans(path: Path) -> list[Span]:
+    """All of them, or a few more than `MOST_PARTS`; none for other formats."""
     with path.open("rb") as file:
         size = file.seek(0, 2)
         head = read_at(file, start := skip_front(file, size, blanks=True), 4)
         if head == ebml.HEADER:
-            return [(first, min(end, size)) for first, end in ebml.segments(path)]
+            segments = islice(ebml.segments(path), MOST_PARTS + 1)
+            return [(first, min(end, size)) for first, end in segments]
         if head == PAGE[:4] and examine(path, "ogg").fault:
             return _until(size, _chain(file, start, size))
         if head == b"fLaC" and examine(path, "flac").fault:
             with mmap(file.fileno(), 0, access=ACCESS_READ) as data:
-                return _until(size, [found.start() for found in FLAC.finditer(data)])
+                return _until(size, (found.start() for found in FLAC.finditer(data)))
         if head == b"wvpk" and examine(path, "wv").fault:
             with mmap(file.fileno(), 0, access=ACCESS_READ) as data:
                 blocks = WAVPACK.finditer(data)
-                return _until(size, [found.start() for found in blocks if found[1][0] & INITIAL])
+                return _until(size, (found.start() for found in blocks if found[1][0] & INITIAL))
     return []
 
 
-def _until(size: int, starts: list[int]) -> list[Span]:
-    return list(zip(starts, [*starts[1:], size], strict=True))
+def _until(size: int, starts: Iterable[int]) -> list[Span]:
+    some = [*islice(starts, MOST_PARTS + 1)]
+    return list(zip(some, [*some[1:], size], strict=True))
 
 
 def _pages(file: IO[bytes], at: int, end: int) -> Iterator[tuple[int, int, int]]:
@@ -68,15 +82,14 @@ def _pages(file: IO[bytes], at: int, end: int) -> Iterator[tuple[int, int, int]]
         at += 27 + head[26] + sum(head[27 : 27 + head[26]])
 
 
-def _chain(file: IO[bytes], start: int, size: int) -> list[int]:
+def _chain(file: IO[bytes], start: int, size: int) -> Iterator[int]:
     """Where each link of a chain starts: at the first of the first pages of its streams."""
-    starts, was_first = [], False
+    was_first = False
     for at, flags, _ in _pages(file, start, size):
         is_first = bool(flags & FIRST)
         if is_first and not was_first:
-            starts.append(at)
+            yield at
         was_first = is_first
-    return starts
 
 
 class JoinedSource:
@@ -119,13 +132,16 @@ class JoinedSource:
         source = self._open[1]
         if part.rate == self.rate:
             return source.read(start, count)
-        import soxr
 
         ratio, margin = Fraction(part.rate, self.rate), round(MARGIN * part.rate)
         # A multiple of the ratio's numerator: there, samples of both rates coincide.
         begin = max(0, int(start * ratio) - margin) // ratio.numerator * ratio.numerator
         end = min(part.length, int((start + count) * ratio) + margin + 1)
         samples = source.read(begin, end - begin)
+        if not samples.size:
+            return samples
+        import soxr
+
         skip = start - int(begin / ratio)
         resampled = soxr.resample(np.ascontiguousarray(samples.T), part.rate, self.rate).T
         return np.ascontiguousarray(resampled[:, skip : skip + count])

@@ -136,7 +136,7 @@ class AvSource(BlockSource):
         """
         if self._format == MP4 and not is_fragmented(self._path) and self._index_agrees(declared):
             return declared
-        back, counted = self.rate, 0
+        self.length, back, counted = declared, self.rate, 0
         while not counted:
             target = max(0, declared - back)
             self._seek(target)
@@ -164,7 +164,7 @@ class AvSource(BlockSource):
         """How long the audio of a file was that lacks its end; 0 if it does not say so."""
         if self._format == MP4:
             return 0 if is_fragmented(self._path) else declared
-        (_, end), *_ = segments(self._path) or [(0, 0)]
+        _, end = next(segments(self._path), (0, 0))
         if self._span or end <= self._path.stat().st_size:
             return 0
         # Its duration may be that of another stream; many programs state that of each in a tag.

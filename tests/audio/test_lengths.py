@@ -19,6 +19,7 @@ import soxr
 from helpers import sounds
 from helpers.edits import with_edits, with_number
 
+from tagger.audio import joined
 from tagger.audio.decoders import DECODERS, open_av
 from tagger.audio.joined import joined_spans
 from tagger.audio.mixing import to_mono
@@ -227,3 +228,13 @@ def test_pydub_refuses_what_it_would_read_wrongly(tmp_path):
     ffmpeg("-i", sounds.make("wav", tmp_path), *VIDEO, "-c:a", "flac", "-c:v", "mpeg4", path)
     with pytest.raises(AudioError, match="does not begin or end where FFmpeg says"):
         DECODERS["pydub"](path)
+
+
+@pytest.mark.parametrize("suffix", ["ogg", "flac", "mka"])
+def test_a_file_of_very_many_parts_is_refused(suffix, tmp_path, monkeypatch):
+    path = tmp_path / f"x.{suffix}"
+    ffmpeg("-t", 1, "-i", sounds.make("wav", tmp_path), *PARTS[suffix].split(), path)
+    path.write_bytes(path.read_bytes() * 6)
+    monkeypatch.setattr(joined, "MOST_PARTS", 5)
+    with pytest.raises(AudioError, match="it consists of more than 5 files"):
+        open_av(path)
