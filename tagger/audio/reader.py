@@ -104,7 +104,9 @@ def read_windows(
     while names:
         name = names.pop(0)
         try:
-            with closing(openers[name](path, placement.length if placement else None)) as source:
+            # Another decoder may give the track another rate.
+            known = placement.length if placement and name == placement.decoder else None
+            with closing(openers[name](path, known)) as source:
                 _check_declared(source)
                 if placement:
                     read = _read_placed(source, plan, chunk, placement)

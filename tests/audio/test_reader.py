@@ -262,6 +262,43 @@ def test_a_track_shorter_than_declared_repeats_no_window(tmp_path, monkeypatch):
     assert max(places) + 10_240 <= Short.there
 
 
+@pytest.mark.parametrize("rate", [1000, 3000])
+def test_a_decoder_of_another_rate_takes_over_a_later_chunk(rate, tmp_path, monkeypatch):
+    """libsndfile decodes an Opus at 16 kHz that FFmpeg decodes at 48 kHz, and may fail to seek."""
+
+    class Whole:
+        rate, channels, is_stated = 1000, 1, True
+
+        def __init__(self, path, length=None):
+            self.length = length or 200 * self.rate
+
+        def read(self, start: int, count: int) -> np.ndarray:
+            times = np.arange(start, min(start + count, self.length)) / self.rate
+            return np.sin(times * 30).astype(np.float32)[None]
+
+        def close(self):
+            pass
+
+    class First(Whole):
+        def __init__(self, path, length=None):
+            if length is not None:
+                raise RuntimeError("it fails to seek")
+            super().__init__(path)
+
+    Second = type("Second", (Whole,), {"rate": rate})
+    path = tmp_path / "x.wav"
+    path.write_bytes(b"music")
+    plan = WindowPlan(4_000, 1000, None)
+    read = {}
+    for name, opened in (("whole", {"a": Whole}), ("failing", {"a": First, "b": Second})):
+        monkeypatch.setattr(reader, "DECODERS", opened)
+        first = read_windows(path, plan)
+        read[name] = [first, read_windows(path, plan, 1, first.placement)]
+    assert read["failing"][1].starts == read["whole"][1].starts
+    for some, others in zip(read["failing"], read["whole"], strict=True):
+        np.testing.assert_allclose(some.windows, others.windows, atol=0.05)
+
+
 # --- what a decoder keeps -------------------------------------------------------------------------
 
 
