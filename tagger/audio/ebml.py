@@ -37,6 +37,15 @@ def segments(path: Path) -> Iterator[tuple[int, int]]:
             at = body + length
 
 
+def seconds(text: str) -> float:
+    """A time in a tag, like 00:03:25.120000000; 0 if it is none."""
+    try:
+        hours, minutes, rest = map(float, text.split(":"))
+    except ValueError:
+        return 0.0
+    return 3600 * hours + 60 * minutes + rest
+
+
 def _size(data: bytes, at: int) -> tuple[int, int | None]:
     """Where a number of variable length at `at` ends, and the number; None for an unknown size."""
     width = 9 - data[0].bit_length() if data else 9

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from tagger.audio.asf import asf_structure
 from tagger.audio.bare import FORMATS, bare_structure
 from tagger.audio.flac import flac_structure
 from tagger.audio.mp3 import mp3_structure
@@ -14,6 +15,7 @@ from tagger.audio.structure import Structure
 from tagger.audio.wavpack import wavpack_structure
 
 STRUCTURES: dict[str, Callable[[Path], Structure]] = {
+    "asf": asf_structure,
     "flac": flac_structure,
     "mp3": mp3_structure,
     "ogg": ogg_structure,

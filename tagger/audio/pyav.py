@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tagger.audio.ebml import segments
+from tagger.audio.ebml import seconds, segments
 from tagger.audio.examine import examine
 from tagger.audio.frames import Blocks, BlockSource, decoded, readable
 from tagger.audio.mixing import Samples
@@ -115,10 +115,10 @@ class AvSource(BlockSource):
         declared = self._declared()
         declared = max(0, declared - skipped) if declared else 0
         if declared and self._format in (MATROSKA, MP4):
-            return self._compare_with_end(declared, skipped)
+            return self._compare_with_end(declared)
         if declared and not (self._format in COUNTED or self._structure.fault):
             return declared
-        counted = self._count_all() - skipped
+        counted = self._count_all()  # what is skipped at the start has negative time stamps
         self._reopen()
         # Only if it was cut off, its header knows better.
         self.is_stated = self._structure.is_truncated
@@ -129,7 +129,7 @@ class AvSource(BlockSource):
         """That of the file; a part of it is counted."""
         return Structure("a part") if self._span else examine(self._path, self._format)
 
-    def _compare_with_end(self, declared: int, skipped: int) -> int:
+    def _compare_with_end(self, declared: int) -> int:
         """The stated length, or where the last packet ends if that is elsewhere.
 
         The length may be that of another stream, or of one of the fragments.
@@ -141,7 +141,7 @@ class AvSource(BlockSource):
             target = max(0, declared - back)
             self._seek(target)
             self._counted = 0
-            counted = self._count_all() - skipped
+            counted = self._count_all()
             if not target:
                 break
             back *= 4
@@ -150,7 +150,10 @@ class AvSource(BlockSource):
             return declared
         stated = self._stated_though_cut(declared)
         self.is_stated = counted < TRUNCATED * stated
-        return stated if self.is_stated else counted
+        if self.is_stated:
+            return stated
+        self._reopen()  # its time stamps may begin anew
+        return self._count_all()
 
     def _index_agrees(self, declared: int) -> bool:
         """Whether the table of packets, which FFmpeg has in memory, ends at the stated length."""
@@ -168,9 +171,9 @@ class AvSource(BlockSource):
         if self._span or end <= self._path.stat().st_size:
             return 0
         # Its duration may be that of another stream; many programs state that of each in a tag.
-        if seconds := _seconds(self._stream.metadata.get("DURATION", "")):
-            seconds -= float((self._stream.start_time or 0) * (self._stream.time_base or 0))
-            return round(seconds * self.rate)
+        if stated := seconds(self._stream.metadata.get("DURATION", "")):
+            stated -= float((self._stream.start_time or 0) * (self._stream.time_base or 0))
+            return round(stated * self.rate)
         return declared if len(self._container.streams) == 1 else 0
 
     def _count_all(self) -> int:
@@ -289,12 +292,3 @@ def open_container(path: Path, span: tuple[int, int] | None = None) -> av.contai
         if stream.type == "video" and hasattr(stream, "discard"):  # PyAV 18
             stream.discard = av.stream.Discard.all
     return container
-
-
-def _seconds(text: str) -> float:
-    """A time like 00:03:25.120000000; 0 if it is none."""
-    try:
-        hours, minutes, seconds = map(float, text.split(":"))
-    except ValueError:
-        return 0.0
-    return 3600 * hours + 60 * minutes + seconds
