@@ -143,7 +143,9 @@ def _join(name: str, frames: Sequence[Any]) -> Samples:
         [np.frombuffer(plane, dtype, frame.samples * values) for plane in frame.planes[:count]]
         for frame in frames
     )
-    joined = [np.concatenate(plane) for plane in zip(*planes, strict=True)]
+    joined = np.empty((count, values * sum(frame.samples for frame in frames)), dtype)
+    for row, plane in zip(joined, zip(*planes, strict=True), strict=True):
+        np.concatenate(plane, out=row)
     places = tuple(channel.name for channel in channels)
     mixed = mix(joined if values == 1 else joined[0].reshape(-1, len(channels)).T, places)
     if dtype.kind == "f":

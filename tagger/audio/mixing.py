@@ -39,7 +39,7 @@ def mix(channels: Sequence[NDArray[Any]] | NDArray[Any], names: tuple[str, ...] 
     their mean.
     """
     if len(channels) <= 2:
-        return np.stack([channel.astype(np.float32, copy=False) for channel in channels])
+        return np.ascontiguousarray(channels, np.float32)
     sides = side_weights(names if len(names) == len(channels) else ("NONE",) * len(channels))
     mixed = np.zeros((len(sides), len(channels[0])), np.float32)
     for side, weights in zip(mixed, sides, strict=True):
@@ -73,5 +73,8 @@ def to_mono(channels: Samples) -> Samples:
 def join(blocks: Sequence[Samples]) -> Samples:
     """Consecutive blocks `(1 or 2, n)`; a pair if one of them is."""
     rows = max((len(block) for block in blocks), default=1)
+    filled = [block for block in blocks if block.size]
+    if len(filled) == 1 and len(filled[0]) == rows:
+        return filled[0]
     same = [np.broadcast_to(block, (rows, block.shape[1])) for block in blocks]
     return np.concatenate([np.zeros((rows, 0), np.float32), *same], axis=1)
