@@ -109,7 +109,7 @@ WHAT = "; ".join(f"{name}: {method.what}" for name, method in METHODS.items())
 @click.option(
     "--labels-ok",
     is_flag=True,
-    help="Train on labels that are probably no genres, such as test, CD2 or 1999.",
+    help="Train on labels that are probably no genres, such as test or CD2.",
 )
 @click.option(
     "--teacher",

@@ -22,9 +22,15 @@ from tagger.models.folders import read_bytes
 
 # What a training script calls an output for which it has no name.
 PLACEHOLDER = re.compile(
-    r"(label|class|genre|category|output|target|id|idx|index)?[\W_]*\d+([.,]\d+)?", re.I
+    r"(label|class|cls|genre|category|output|target|tag|id|idx|index)[\W_]*\d+([.,]\d+)?", re.I
 )
-NUMBERED = re.compile(r"(\d{1,9})\s*[.:=,;)\t ]\s*(\S.*)")  # "3,rock": a line with its number
+NOTHING = frozenset(["none", "null", "nan"])  # a name that was missing, as a text
+WITH_NUMBER = re.compile(r"(\D*)(\d{1,9})(\D*)")
+NUMBERED = re.compile(r"(?:LABEL_)?(\d{1,9})\s*[.:=,;)\t ]\s*(\S.*)")  # "3,rock": with its number
+# A line of a table, of YAML or of code, which is more than a name.
+MARKED = re.compile(
+    r"""[-*]\s.*|\[.*|'.*'|.*".*|.*[,;]|.*[,;:=\t]\s*\d+|(LABEL_)?\d+\s*[,;:=\t].*""", re.S
+)
 LONGEST = 60  # characters of a name in a message
 ADVICE = (
     "write the names to a text file, one per line in the order of the model's outputs, and add "
@@ -95,8 +101,12 @@ def check_names(names: Sequence[str]) -> None:
             raise UnusableNames(f"{_short(name)} cannot be a label: it has a control character")
         if not any(unicodedata.category(char)[0] not in "CZ" for char in name):
             raise UnusableNames(f"the name of output {index} is empty")
-        if PLACEHOLDER.fullmatch(name.strip()):
+        if _names_nothing(name.strip()):
             raise UnusableNames(f"output {index} is called {_short(name)}, which names no genre")
+    if _only_count(names):
+        raise UnusableNames(
+            f"they only count the outputs, from {_short(names[0])} to {_short(names[-1])}"
+        )
     first: dict[str, int] = {}
     for index, name in enumerate(names):
         _check_first(first, names, index, name)
@@ -104,6 +114,19 @@ def check_names(names: Sequence[str]) -> None:
     first.clear()
     for index in genre_columns(names) or range(len(names)):
         _check_first(first, names, index, name_key(names[index]))
+
+
+def _names_nothing(name: str) -> bool:
+    has_letters = any(map(str.isalpha, name))
+    return not has_letters or name.casefold() in NOTHING or bool(PLACEHOLDER.fullmatch(name))
+
+
+def _only_count(names: Sequence[str]) -> bool:
+    """Whether they differ only in a number, such as "x 1" and "x 2", but not "60s" and "70s"."""
+    parts = [found.groups() for name in names if (found := WITH_NUMBER.fullmatch(name))]
+    numbers = sorted({int(number) for _, number, _ in parts})
+    is_count = len(numbers) == len(names) and numbers[-1] - numbers[0] == len(names) - 1
+    return is_count and len({(before, after) for before, _, after in parts}) == 1
 
 
 def _check_first(first: dict[str, int], names: Sequence[str], index: int, key: str) -> None:
@@ -134,7 +157,7 @@ def _from_json(value: Any) -> tuple[str, ...]:
     if isinstance(value, list):
         return tuple(_text_of(name, f"name {index}") for index, name in enumerate(value))
     for key in ("id2label", "label2id"):
-        if key in value:
+        if value.get(key) is not None:
             return _by_index(_unswapped(value[key], key), key)
     return _by_index(_unswapped(value, "it"), "it")
 
@@ -144,11 +167,20 @@ def _from_lines(text: str) -> tuple[str, ...]:
     kept = [line for line in lines if line and not line.startswith("#")]
     numbered = [found for line in kept if (found := NUMBERED.fullmatch(line))]
     if len(numbered) < max(2, len(kept)):  # "2 Tone" may be a genre; not every line is numbered
-        return tuple(kept)
+        return tuple(map(_bare, kept))
     by_index = {int(found[1]): found[2] for found in numbered}
     if by_index.keys() != set(range(len(kept))):
         raise UnusableNames(f"its lines are numbered, but not from 0 to {len(kept) - 1}")
-    return tuple(by_index[index] for index in range(len(kept)))
+    return tuple(_bare(by_index[index]) for index in range(len(kept)))
+
+
+def _bare(name: str) -> str:
+    """A name without the quotes of a table. Raises `UnusableNames` for more than a name."""
+    if quoted := re.fullmatch(r'"([^"]+)"', name):
+        name = quoted[1].strip()
+    if MARKED.fullmatch(name):
+        raise UnusableNames(f"{_short(name)} is more than a name; each line must have one name")
+    return name
 
 
 def _by_index(value: Any, what: str) -> tuple[str, ...]:
@@ -163,10 +195,12 @@ def _by_index(value: Any, what: str) -> tuple[str, ...]:
         if int(key) in by_index:
             raise UnusableNames(f"{what} names output {int(key)} twice")
         by_index[int(key)] = _text_of(name, f"{what}: the name of output {int(key)}")
-    if missing := next((i for i in range(len(by_index)) if i not in by_index), None):
-        raise UnusableNames(f"{what} has no name for output {missing}, but one for a later output")
-    if by_index and 0 not in by_index:
-        raise UnusableNames(f"{what} has no name for output 0: the first output has the number 0")
+    for index in range(len(by_index)):
+        if index not in by_index:
+            raise UnusableNames(
+                f"{what} has no name for output {index}, but one for output {max(by_index)}; the "
+                "first output has the number 0"
+            )
     return tuple(by_index[index] for index in range(len(by_index)))
 
 

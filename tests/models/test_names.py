@@ -43,6 +43,13 @@ def refused(folder: Path, message: str, labels: Path | None = None) -> str:
         (named("0", "1", "2", "3"), "output 0 is called '0'"),
         (named(0, 1, 2, 3), "output 0 is called '0'"),
         (named("blues", "1.0", "2.0", "3.0"), "output 1 is called '1.0'"),
+        (named("blues", float("nan"), "jazz", "rock"), "output 1 is called 'nan'"),
+        (named("blues", "None", "jazz", "rock"), "output 1 is called 'None'"),
+        (named("[0]", "[1]", "[2]", "[3]"), r"output 0 is called '\[0\]'"),
+        (named("blues", "jazz", "rock", "???"), "output 3 is called"),
+        (named("cls_0", "blues", "jazz", "rock"), "output 0 is called 'cls_0'"),
+        (named("c0", "c1", "c2", "c3"), "they only count the outputs, from 'c0' to 'c3'"),
+        (named("id=4;", "id=1;", "id=2;", "id=3;"), "they only count the outputs"),
         (named("blues", "", "jazz", "rock"), "the name of output 1 is empty"),
         (named("blues", "jazz", " \t ", "rock"), "the name of output 2 is empty"),
         (named("blues", "jazz", "rock", "\u200b\u00a0"), "the name of output 3 is empty"),
@@ -125,10 +132,17 @@ TEXTS = {
     "CR": "Blues\rHip-Hop\rJazz\rRock & Roll\r",
     "numbered": "0: Blues\n1: Hip-Hop\n2: Jazz\n3: Rock & Roll\n",
     "numbered in another order": "3,Rock & Roll\n0,Blues\n2,Jazz\n1,Hip-Hop\n",
+    "numbered as its placeholders": "LABEL_0: Blues\nLABEL_1: Hip-Hop\nLABEL_2: Jazz\nLABEL_3: "
+    "Rock & Roll",
+    "quoted as in a CSV": 'Blues\nHip-Hop\nJazz\n"Rock & Roll"\n',
+    "numbered CSV": '0,"Blues"\n1,"Hip-Hop"\n2,"Jazz"\n3,"Rock & Roll"\n',
     "list": json.dumps(GENRES),
     "id2label": json.dumps(named(*GENRES)),
     "config": json.dumps({"model_type": "x", "id2label": named(*GENRES)}),
     "label2id": json.dumps({"label2id": {name: at for at, name in enumerate(GENRES)}}),
+    "config without id2label": json.dumps(
+        {"id2label": None, "label2id": {name: at for at, name in enumerate(GENRES)}}
+    ),
     "label2id alone": json.dumps({name: at for at, name in enumerate(GENRES)}, indent=2),
 }
 
@@ -152,6 +166,15 @@ def test_a_labels_file_names_the_outputs(model_copy: Path, text: str, encoding: 
         (b"Blues\nJazz\nLABEL_2\nPop", "output 2 is called 'LABEL_2'"),
         (b"Blues\nJazz\nblues\nPop", "one genre"),
         (b"1 Blues\n2 Jazz\n3 Rock\n4 Pop", "numbered, but not from 0 to 3"),
+        (b"id,genre\n0,Blues\n1,Jazz\n2,Pop", "'0,Blues' is more than a name"),
+        (b"Blues,0\nJazz,1\nRock,2\nPop,3", "'Blues,0' is more than a name"),
+        (b"Blues\t0\nJazz\t1\nRock\t2\nPop\t3", "is more than a name"),
+        (b'0,/m/0,"Blues"\n1,/m/1,"Jazz"\n2,/m/2,"Rock"\n3,/m/3,"Pop"', "is more than a name"),
+        (b"Blues;\nJazz;\nRock;\nPop;", "'Blues;' is more than a name"),
+        (b"- Blues\n- Jazz\n- Rock\n- Pop", "'- Blues' is more than a name"),
+        (b"['Blues', 'Jazz', 'Rock', 'Pop']", "is more than a name"),
+        (b"'Blues'\n'Jazz'\n'Rock'\n'Pop'", "is more than a name"),
+        (b"Blues, Jazz, Rock, Pop", "there is only one name"),
         (b'{"0": "Blues", "1": ', "not JSON"),
         (b'{"0": "Blues", "0": "Jazz", "1": "Rock"}', "'0' stands there twice"),
         (b'{"Blues": 0, "Jazz": 0}', "names output 0 twice"),
@@ -205,6 +228,24 @@ def test_audiosets_sounds_may_be_spelled_alike(model_copy: Path) -> None:
     names = [*AUDIOSET_NAMES, "Music", "Clip-clop", "Clip clop"]
     edit(model_copy, "config.json", id2label=named(*names))
     assert find_model(str(model_copy)).labels == tuple(names)
+
+
+@pytest.mark.parametrize(
+    "genres",
+    [
+        ("60s", "70s", "80s", "90s"),
+        ("2 Tone", "Folk, World, & Country", "Rock 'n' Roll", "R&B/Soul"),
+        ("'90s", "Rock (60s)", "Trip-Hop", "Área 51"),
+    ],
+)
+def test_names_with_numbers_and_marks_may_be_genres(
+    model_copy: Path, genres: tuple[str, ...]
+) -> None:
+    file = model_copy.with_name("labels.txt")
+    file.write_text("\n".join(genres), encoding="utf-8")
+    assert find_model(str(model_copy), labels=file).labels == genres
+    edit(model_copy, "config.json", id2label=named(*genres))
+    assert find_model(str(model_copy)).labels == genres
 
 
 def test_labels_are_those_of_the_tiny_model_without_a_file(tiny_model: Path) -> None:
