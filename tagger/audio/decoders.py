@@ -19,6 +19,7 @@ from tagger.audio.frames import BLOCK
 from tagger.audio.id3 import lacks_footer
 from tagger.audio.joined import JoinedSource, joined_spans
 from tagger.audio.mixing import CHANNELS, Samples, join, mix
+from tagger.audio.mp4 import is_fragmented
 from tagger.audio.musepack import musepack_length
 from tagger.audio.pyav import (
     FORMATS,
@@ -166,8 +167,8 @@ class PydubSource:
         """Raise for a file that FFmpeg can only read from its start."""
         if fault := examine(path, name).fault:
             raise AudioError(fault)
-        if name in FROM_START or len(joined_spans(path)) > 1:
-            raise AudioError("joined files, or a stream without an index")
+        if name in FROM_START or len(joined_spans(path)) > 1 or is_fragmented(path):
+            raise AudioError("joined files, fragments, or a stream without an index")
 
     def _ends_at(self, length: int) -> bool:
         """Whether the audio ends at this sample, and not before or after."""
