@@ -154,8 +154,8 @@ def _read_first(source: Source, plan: WindowPlan, decoder: str) -> Waveforms:
     """Read the first chunk.
 
     The whole track is scanned, and windows are placed where it sounds, if at least half of the
-    chunk is silent, if it covers the track and has a pause, if all of it is faint, or if its
-    samples are not of full scale 1.
+    chunk is silent (of a fixed number of windows, any), if the chunk covers the track and has a
+    pause, if all of it is faint, or if its samples are not of full scale 1.
     """
     placement = Placement(decoder, source.length, ((0, length_at(source, plan.rate)),))
     windows, placement, total = _read_placed(source, plan, 0, placement)
@@ -192,7 +192,9 @@ def _is_doubtful(windows: list[Window], plan: WindowPlan, *, covers: bool) -> bo
     if is_beyond and float(np.median(np.concatenate(ranges))) > OFTEN:
         return True
     check_loudness(windows)
-    return loudest < FAINT or 2 * silent >= len(windows) or bool(covers and silent)
+    # With a fixed number of windows, no others follow in place of a silent one.
+    lacks_one = isinstance(plan.count, int) and any(each.is_silent(loudest) for each in windows)
+    return loudest < FAINT or 2 * silent >= len(windows) or bool(covers and silent) or lacks_one
 
 
 def _read_placed(

@@ -91,13 +91,21 @@ def test_a_window_as_long_as_the_track_holds_no_pause(count, tmp_path):
     assert np.array_equal(window, np.resize(noise(7).astype(np.float32), 10 * RATE))
 
 
-@pytest.mark.parametrize("count", [8, AUTO, None])
+@pytest.mark.parametrize("count", [AUTO, None])
 def test_silent_windows_of_a_track_that_mostly_sounds_are_left_out(count, tmp_path):
     path = write(tmp_path / "x.wav", noise(80), ZEROS[20], noise(6))
     read = read_all(path, WindowPlan(2 * RATE, RATE, count))
     assert sum(each.silent for each in read) >= 1
     assert sum(len(each.windows) + each.silent for each in read) == read[0].total
     assert all(np.ptp(each) for of_chunk in read for each in of_chunk.windows)
+
+
+def test_a_fixed_number_of_windows_all_sound(tmp_path):
+    path = write(tmp_path / "x.wav", noise(80), ZEROS[20], noise(6))
+    (read,) = read_all(path, WindowPlan(2 * RATE, RATE, 8))
+    assert (len(read.windows), read.silent) == (8, 0)
+    assert max(read.starts) > 60 * RATE  # they lie over all of the sound
+    assert not any(80 * RATE < start < 98 * RATE for start in read.starts)
 
 
 def test_all_covers_every_sound_also_of_a_later_chunk(tmp_path):
