@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.irregular import CASES, decoded_by_ffmpeg
+from helpers.irregular import CASES, decoded_by_ffmpeg, ffmpeg
 from numpy.typing import NDArray
 
 from tagger.audio import reader
@@ -180,3 +180,15 @@ def test_each_decoder_alone_reads_it_right_or_refuses(name, decoder, made, model
         assert "truncated" not in str(error) or CASES[name].is_cut
     else:
         assert_read_right(read, right, name, model)
+
+
+def test_eight_planar_channels_are_read(tmp_path):
+    layout = ["-f", "lavfi", "-i", "sine=440:d=2:r=48000,pan=7.1|FL=c0|FR=c0|FC=c0|LFE=c0|BL=c0"]
+    layout[-1] += "|BR=c0|SL=c0|SR=c0"
+    path = tmp_path / "room.opus"
+    path.write_bytes(ffmpeg(layout, ["-c:a", "libopus"], "ogg"))
+    read = read_windows(path, WindowPlan(samples=RATE // 4, rate=RATE, count=4))
+    right = decoded_by_ffmpeg(path, RATE)
+    assert read.seconds == pytest.approx(len(right) / RATE, abs=0.01)
+    for window in read.windows:
+        assert window.std() == pytest.approx(0.125 / 2**0.5, rel=0.05)  # of one channel
