@@ -31,7 +31,7 @@ from tagger.app.models import folder_of
 from tagger.errors import ConfigError
 from tagger.models import cache, hub
 from tagger.models.device import count_cores
-from tagger.models.find import find_model
+from tagger.models.find import find_model, from_hub
 from tagger.models.presets import PRESETS, is_non_commercial
 from tagger.state.store import default_state
 from tagger.types import DEFAULT_MODEL
@@ -113,11 +113,10 @@ def look_at_default_model(configured: object, labels: object = None) -> DefaultM
     of_outputs = labels if isinstance(labels, Path) and source == "config file" else None
     missing, first_error = [], ""
     for name in paths:
-        is_folder = name not in PRESETS and os.path.isdir(name)
-        want = None if is_folder else hub.wanted(name)
         try:
+            want = from_hub(name)
             if want and not cache.cached(want.repo, want.revision) and _may_be_downloaded(want):
-                missing.append(name)
+                missing.append(want.name)
             else:
                 # On disk, or refused before any request to a hub. Weights are not loaded.
                 find_model(name, labels=of_outputs)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tagger.models import cache, hub
 from tagger.models.checkpoint import BUNDLED
-from tagger.models.find import find_model
+from tagger.models.find import find_model, from_hub
 from tagger.models.presets import PRESETS, Preset
 from tagger.models.weights import load_network
 from tagger.types import DEFAULT_MODEL
@@ -72,7 +72,7 @@ def get_model(
 
     `labels` as in `find_model`, `accepted` and `quiet` as in `hub.fetch`. Raises `CheckpointError`.
     """
-    want = hub.wanted(name)
+    want = from_hub(name)
     if want:
         if folder := cache.cached(want.repo, want.revision):
             cache.forget_damaged(folder)
@@ -86,4 +86,4 @@ def get_model(
         page = hub.page(want.repo)
         yield f"licence: {want.licence or f'see {page}'}"
         yield f"page:    {page}"
-    yield f"folder:  {info.folder}"
+    yield f"folder:  {info.own_folder}"

@@ -30,7 +30,7 @@ WITHOUT_EFFECT = frozenset([
     "task_type", *FLAGS,
 ])  # fmt: skip
 # Ways to draw the factors that leave the weights of the base as they are.
-PLAIN_DRAWS = (True, False, None, "gaussian", "orthogonal")
+PLAIN_DRAWS = (True, False, None, "gaussian", "orthogonal", "eva")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,7 @@ class Adapter:
     folder: Path
     weights: Path
     base: str  # as its config names it
+    revision: str  # of a base on the hub; "" if its config names none
     alpha: float
     alphas: tuple[tuple[str, float], ...]  # ends of names of layers with another alpha
     flags: tuple[str, ...]  # those of FLAGS that are set
@@ -77,7 +78,8 @@ def read_adapter(folder: Path, name: str) -> Adapter | None:
     return Adapter(
         folder=folder,
         weights=weights,
-        base=f"{base}@{revision}" if revision and isinstance(revision, str) else base,
+        base=base,
+        revision=revision if isinstance(revision, str) else "",
         alpha=float(config["lora_alpha"]),
         alphas=tuple(_alphas(config)),
         flags=tuple(flag for flag in FLAGS if config.get(flag)),
@@ -86,11 +88,12 @@ def read_adapter(folder: Path, name: str) -> Adapter | None:
 
 def base_name(adapter: Adapter) -> str:
     """The base as a value for `--model`: a path in the config may be relative to the adapter."""
-    plain = adapter.base.partition("@")[0]
+    base = adapter.base
     for place in (Path(), adapter.folder, adapter.folder.parent):
-        if not os.path.isabs(plain) and os.path.isdir(path := place / plain):
-            return f".{os.sep}{path}" if place == Path() else str(path)
-    return plain if os.path.isdir(plain) else adapter.base
+        if os.path.isdir(path := place / base):
+            is_here = place == Path() and not os.path.isabs(base)
+            return f".{os.sep}{path}" if is_here else str(path)
+    return f"{base}@{adapter.revision}" if adapter.revision else base
 
 
 def _why_not(config: Mapping[str, Any]) -> str:

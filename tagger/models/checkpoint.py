@@ -66,9 +66,14 @@ class ModelInfo:
         return self.folder.parent == BUNDLED and self.adapter is None
 
     @property
+    def own_folder(self) -> Path:
+        """The folder of the model itself: for an adapter not that of its base."""
+        return self.folder if self.adapter is None else self.adapter.folder
+
+    @property
     def short_name(self) -> str:
         """The name without its folder, since a tagged file must not reveal the user's folders."""
-        folder = self.folder if self.adapter is None else self.adapter.folder
+        folder = self.own_folder
         if folder != Path(self.name):
             return self.name
         real = folder.resolve()

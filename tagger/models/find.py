@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tagger.errors import CheckpointError
 from tagger.models import checkpoint, names
@@ -14,6 +14,7 @@ from tagger.models.adapters import Adapter, base_name, read_adapter
 from tagger.models.checkpoint import BUNDLED, ModelInfo
 from tagger.models.folders import (
     ADAPTER,
+    config_file,
     features_file,
     find_checkpoint,
     read_config,
@@ -22,6 +23,9 @@ from tagger.models.folders import (
 )
 from tagger.models.presets import PRESETS
 from tagger.types import DEFAULT_MODEL, FrontEnd
+
+if TYPE_CHECKING:
+    from tagger.models.hub import Wanted
 
 Say = Callable[[str], None]
 
@@ -39,9 +43,8 @@ def find_model(
     `name` is a preset, a bundled model, a folder, a hub id, or `id@revision`; a folder with the
     name of a preset is written `./name`. A folder may also be that of a Trainer, or of an adapter.
     `labels` is a file with the names of its outputs, see `names.read_names`; without `needs_names`,
-    for a head that is replaced, outputs may lack names. `say` gets a line
-    before anything is downloaded; `quiet` hides the progress bar. Raises `CheckpointError`, which
-    says what to do.
+    for a head that is replaced, outputs may lack names. `say` gets a line before anything is
+    downloaded; `quiet` hides the progress bar. Raises `CheckpointError`, which says what to do.
     """
     name, own = _find_folder(name, say, quiet)
     adapter = read_adapter(own, name)
@@ -76,6 +79,24 @@ def find_model(
     )
 
 
+def from_hub(name: str) -> Wanted | None:
+    """What `find_model` takes from the hub: the model, or the base of an adapter; None for neither.
+
+    Sends no request. Raises `CheckpointError` for an adapter that cannot be used.
+    """
+    from tagger.models import hub
+
+    if _is_folder(name):
+        adapter = read_adapter(find_checkpoint(Path(name), lambda message: None), name)
+        name = base_name(adapter) if adapter else ""
+    return None if _is_folder(name) else hub.wanted(name)
+
+
+def _is_folder(name: str) -> bool:
+    # A preset comes first: the meaning of a name must not depend on the current folder.
+    return name not in PRESETS and os.path.isdir(name)  # no error for a name too long for a path
+
+
 def _front_end(
     path: Path | None, config: dict[str, Any], sizes: dict[str, Any], name: str
 ) -> FrontEnd:
@@ -92,14 +113,14 @@ def _front_end(
 
 def _files(folder: Path, own: Path, features: Path | None, weights: list[Path]) -> list[Path]:
     """All files that decide on predictions; those of an adapter are in `own`."""
-    configs = {folder / "config.json": None, own / "config.json": None, features: None}
+    configs = {config_file(folder): None, config_file(own): None, features: None}
     of_adapter = [own / ADAPTER] if own != folder else []
     return [path for path in configs if path and path.exists()] + weights + of_adapter
 
 
 def _naming(own: Path, config: dict[str, Any], name: str) -> dict[str, Any]:
     """The config that names the outputs: an adapter's own, if a person put one beside it."""
-    path = own / "config.json"
+    path = config_file(own)
     return read_json(path, name) if path.exists() else config
 
 
@@ -173,8 +194,7 @@ def _find_folder(name: str, say: Say, quiet: bool) -> tuple[str, Path]:
     if name == "bundled" or name in bundled:
         name = DEFAULT_MODEL if name == "bundled" else name
         return name, BUNDLED / name
-    # A preset comes first: the meaning of a name must not depend on the current folder.
-    if name not in PRESETS and os.path.isdir(name):  # no error for a name too long for a path
+    if _is_folder(name):
         folder = find_checkpoint(Path(name), say)
         return str(folder) if folder != Path(name) else name, folder
     from tagger.models import hub  # neither --help nor a run with a model on disk needs it

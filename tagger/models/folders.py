@@ -14,6 +14,7 @@ from tagger.errors import CheckpointError, one_line
 from tagger.models.cache import weight_names
 
 CONFIG_BYTES = 16 << 20  # an AudioSet model with 527 labels has 30 kB
+CONFIG = "config.json"
 FEATURES = "preprocessor_config.json"
 ADAPTER = "adapter_config.json"  # of peft; beside it is one of the two others
 ADAPTER_WEIGHTS = ("adapter_model.safetensors", "adapter_model.bin")
@@ -52,8 +53,8 @@ def read_bytes(path: Path) -> bytes:
 
 def read_config(folder: Path, name: str) -> dict[str, Any]:
     """The config.json of a checkpoint. Raises `CheckpointError` that says what is there instead."""
-    path, names = folder / "config.json", file_names(folder)
-    if names and path.name not in names:
+    path, names = config_file(folder), file_names(folder)
+    if names and not os.path.lexists(path):
         raise CheckpointError(
             f"{name} is not a checkpoint: {path} is missing, and {_what_else(names)}"
         )
@@ -88,7 +89,8 @@ def find_checkpoint(folder: Path, say: Callable[[str], None]) -> Path:
 def holds_model(folder: Path) -> bool:
     """Whether a folder has the config and the weights of a model or of an adapter."""
     names = file_names(folder)
-    return is_adapter(names) or ("config.json" in names and bool(weight_names(names)))
+    has_config = os.path.lexists(config_file(folder))
+    return is_adapter(names) or (has_config and bool(weight_names(names)))
 
 
 def file_names(folder: Path) -> set[str]:
@@ -110,13 +112,20 @@ def training_step(folder: Path) -> int | None:
     return int(found[1]) if found else None
 
 
-def features_file(folder: Path) -> Path | None:
-    """The preprocessor_config.json of a checkpoint, if there is one.
+def config_file(folder: Path) -> Path:
+    """The config.json of a checkpoint, whether it is there or not."""
+    return _of_step(folder, CONFIG) or folder / CONFIG
 
-    A step of a training may lack it, and then it is the one of the training's folder.
-    """
+
+def features_file(folder: Path) -> Path | None:
+    """The preprocessor_config.json of a checkpoint, if there is one."""
+    return _of_step(folder, FEATURES)
+
+
+def _of_step(folder: Path, name: str) -> Path | None:
+    """A file of a checkpoint; a step of a training may have it in the folder of the training."""
     places = [folder] if training_step(folder) is None else [folder, folder.parent]
-    return next((path for at in places if os.path.lexists(path := at / FEATURES)), None)
+    return next((path for at in places if os.path.lexists(path := at / name)), None)
 
 
 def weight_files(folder: Path, name: str) -> list[Path]:

@@ -15,7 +15,7 @@ from tagger.models import checkpoint, names
 from tagger.models.adapters import Adapter
 from tagger.models.checkpoint import ModelInfo
 from tagger.models.dora import dora_alpha, fold_dora, has_dora
-from tagger.models.folders import read_json, weight_files
+from tagger.models.folders import read_config, weight_files
 from tagger.models.wrappers import plain_names
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def network_config(info: ModelInfo, weights: dict[str, Tensor]) -> ASTConfig:
 
     from tagger.models import heads
 
-    sizes = checkpoint.settings(read_json(info.folder / "config.json", info.name))
+    sizes = checkpoint.settings(read_config(info.folder, info.name))
     hidden = heads.mlp_hidden(weights)
     if hidden or info.architecture == heads.ASTWithMlpHead.__name__:
         sizes.setdefault("mlp_hidden", hidden or heads.MLP_HIDDEN)
@@ -59,7 +59,7 @@ def read_weights(info: ModelInfo) -> dict[str, Tensor]:
     """
     from tagger.models.heads import outputs
 
-    config = read_json(info.folder / "config.json", info.name)
+    config = read_config(info.folder, info.name)
     with _named(info.name):
         weights = plain_names(_load(weight_files(info.folder, info.name)))
         if has_dora(weights):

@@ -123,6 +123,23 @@ def test_a_model_in_a_trainings_folder_comes_before_its_steps(
     assert find_model(str(training)).folder == training
 
 
+@pytest.mark.parametrize("place", ["", "checkpoint-3"])
+def test_the_config_of_a_step_may_lie_in_the_folder_of_its_training(
+    training: Path, place: str
+) -> None:
+    network = ASTForAudioClassification.from_pretrained(training / "checkpoint-3")
+    expected = of_transformers(network, training / "checkpoint-3")
+    for step in (1, 2, 3):
+        (training / f"checkpoint-{step}" / "config.json").rename(training / "config.json")
+    (training / "checkpoint-3/trainer_state.json").unlink()
+    np.testing.assert_allclose(probabilities(training / place), expected, atol=1e-5)
+    edit(training, "config.json", temperature=2.0)
+    changed = find_model(str(training / place))
+    assert changed.temperature == 2.0
+    edit(training, "config.json", temperature=1.0)
+    assert find_model(str(training / place)).fingerprint != changed.fingerprint
+
+
 def test_training_arguments_are_never_opened(training: Path) -> None:
     for path in training.rglob("training_args.bin"):
         path.chmod(0)

@@ -20,7 +20,9 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import ASTForAudioClassification
 
-from tagger.models.find import find_model
+from tagger.app.doctor import look_at_default_model
+from tagger.app.models import get_model
+from tagger.models.find import find_model, from_hub
 from tagger.models.weights import read_weights
 
 ALL = ["q_proj", "k_proj", "v_proj", "o_proj", "fc1", "fc2"]
@@ -67,6 +69,8 @@ def adapt(folder: Path, base: Path, network: nn.Module | None = None, **settings
         {"bias": "all"},
         {"bias": "lora_only"},
         {"init_lora_weights": "gaussian", "lora_dropout": 0.3},
+        {"init_lora_weights": "orthogonal", "r": 4},
+        {"task_type": "SEQ_CLS"},
     ],
     ids=str,
 )  # fmt: skip
@@ -112,6 +116,40 @@ def test_a_base_may_be_named_relative_to_the_adapter(
     edit(tmp_path / "adapter", "adapter_config.json", base_model_name_or_path="audioset")
     expected = of_transformers(network, tiny_model)
     np.testing.assert_allclose(probabilities(tmp_path / "adapter"), expected, atol=1e-4)
+
+
+def test_a_revision_in_the_config_is_that_of_a_hub_model(tiny_model: Path, tmp_path: Path) -> None:
+    base = Path(shutil.copytree(tiny_model, tmp_path / "me@home" / "base"))
+    (tmp_path / "me").mkdir()
+    network = adapt(tmp_path / "adapter", base)
+    edit(tmp_path / "adapter", "adapter_config.json", revision="main")
+    expected = of_transformers(network, tiny_model)
+    np.testing.assert_allclose(probabilities(tmp_path / "adapter"), expected, atol=1e-4)
+    edit(tmp_path / "adapter", "adapter_config.json", base_model_name_or_path="someone/tiny")
+    want = from_hub(str(tmp_path / "adapter"))
+    assert want is not None and (want.repo, want.revision) == ("someone/tiny", "main")
+
+
+def test_the_base_of_a_default_model_is_not_downloaded_by_doctor(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    adapt(tmp_path / "adapter", tiny_model)
+    edit(tmp_path / "adapter", "adapter_config.json", base_model_name_or_path="someone/tiny")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    monkeypatch.setattr("tagger.models.hub.fetch", lambda *args, **more: pytest.fail("a request"))
+    monkeypatch.delenv("TAG_GENRES_MODEL", raising=False)
+    found = look_at_default_model(str(tmp_path / "adapter"))
+    assert (found.error, found.missing) == ("", ("someone/tiny",))
+
+
+def test_models_get_takes_a_folder_that_could_be_a_hub_id(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    adapt(tmp_path / "out/mine", tiny_model)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("tagger.models.hub.fetch", lambda *args, **more: pytest.fail("a request"))
+    lines = list(get_model("out/mine", print, accepted=False, quiet=True))
+    assert lines == ["model:   out/mine, 4 labels", "folder:  out/mine"]
 
 
 def test_names_of_transformers_4_are_understood(tiny_model: Path, tmp_path: Path) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 from tagger.models.checkpoint import ModelInfo
+from tagger.models.folders import read_config
 from training.clips.clip import Clip
 from training.clips.split import PARTS, Split
 from training.clips.splits import SPLITS, is_gtzan, make_split
@@ -77,8 +77,7 @@ def read_learned_from(info: ModelInfo) -> list[dict[str, Any]]:
     `"learned_from": [{"split": "filtered", "parts": ["train", "valid"]}]` in its config.json; a row
     may also have `seed`, `folds` and `fold`.
     """
-    config = json.loads((info.folder / "config.json").read_text(encoding="utf-8"))
-    stored = config.get("learned_from")
+    stored = read_config(info.folder, info.name).get("learned_from")
     rows = stored if isinstance(stored, list) else [stored]
     return [row for row in rows if isinstance(row, dict)]
 
