@@ -32,7 +32,7 @@ class Layout:
     order: Order = "little"
     header: int = 8  # bytes of name and size
     width: int = 4  # bytes of the size
-    align: int = 2  # chunks begin at a multiple
+    align: int = 2  # chunks begin at a multiple, counted from the first
     with_header: bool = False  # whether the size includes the header
 
     @property
@@ -80,6 +80,11 @@ class Chunk(NamedTuple):
     start: int
     size: int
 
+    @property
+    def end(self) -> int:
+        """The first byte after the content."""
+        return self.start + self.size
+
 
 def chunk_at(file: IO[bytes], at: int, layout: Layout) -> Chunk | None:
     """The chunk whose header stands there; None at the end of the file."""
@@ -99,7 +104,7 @@ def chunks_from(file: IO[bytes], at: int, layout: Layout) -> Iterator[Chunk]:
         if chunk is None:
             return
         yield chunk
-        at = aligned(chunk.start + chunk.size, layout)
+        at = _after(chunk, layout)
 
 
 def true_end(
@@ -109,41 +114,41 @@ def true_end(
 
     `sizes` are others that the header states or implies: they count if a chunk follows there.
     """
-    stated = chunk.start + chunk.size
-    if chunk.size and stated <= total and _may_end(file, stated, layout, total):
-        return stated
-    ends = [chunk.start + size for size in sizes]
+    if chunk.size and chunk.end <= total and _may_end(file, chunk, layout, total):
+        return chunk.end
+    others = [chunk._replace(size=size) for size in sizes]
     if layout.width == 4:
-        ends += range(stated, min(total, stated + WRAPS * WRAP), WRAP)
-    for end in ends:
-        if next_chunk(file, end, layout, total) is not None:
-            return end
+        most = min(total - chunk.start, chunk.size + WRAPS * WRAP)
+        others += [chunk._replace(size=size) for size in range(chunk.size, most, WRAP)]
+    for other in others:
+        if next_chunk(file, other, layout, total) is not None:
+            return other.end
     return _last_chunks(file, chunk.start, layout, total)
 
 
-def _may_end(file: IO[bytes], at: int, layout: Layout, total: int) -> bool:
-    """Whether the content of a chunk may end there: nothing, a chunk, a tag or padding follows."""
-    if total - at < SLIGHT or next_chunk(file, at, layout, total) is not None:
+def _may_end(file: IO[bytes], chunk: Chunk, layout: Layout, total: int) -> bool:
+    """Whether a chunk may be of its size: nothing, a chunk, a tag or padding follows."""
+    if total - chunk.end < SLIGHT or next_chunk(file, chunk, layout, total) is not None:
         return True
-    file.seek(at)
+    file.seek(chunk.end)
     rest = file.read(BLOCK)
-    return rest.startswith(TAGS) or (at + len(rest) == total and not rest.strip(b"\0"))
+    return rest.startswith(TAGS) or (chunk.end + len(rest) == total and not rest.strip(b"\0"))
 
 
-def next_chunk(file: IO[bytes], at: int, layout: Layout, total: int) -> int | None:
-    """Where a chunk begins behind content that ends there, perhaps without the byte that pads it.
+def next_chunk(file: IO[bytes], chunk: Chunk, layout: Layout, total: int) -> int | None:
+    """Where one begins behind a chunk of this size, perhaps without the byte that pads it.
 
     It has a known name, or it and those that follow it end with the file.
     """
-    for begin in dict.fromkeys((aligned(at, layout), at)):
-        chunk = chunk_at(file, begin, layout)
-        if chunk is None or begin >= total:
+    for begin in dict.fromkeys((_after(chunk, layout), chunk.end)):
+        following = chunk_at(file, begin, layout)
+        if following is None or begin >= total:
             continue
-        if layout.known.fullmatch(chunk.name):
+        if layout.known.fullmatch(following.name):
             return begin
-        if re.fullmatch(rb"[ -~]{4}", chunk.name[:4]):
+        if re.fullmatch(rb"[ -~]{4}", following.name[:4]):
             *_, last = chunks_from(file, begin, layout)
-            if last.start + last.size <= total <= aligned(last.start + last.size, layout):
+            if last.end <= total <= _after(last, layout):
                 return begin
     return None
 
@@ -162,12 +167,11 @@ def _last_chunks(file: IO[bytes], start: int, layout: Layout, total: int) -> int
             chunk = chunk_at(file, low + found.start(), layout)
             if chunk is None:
                 continue
-            end = chunk.start + chunk.size
-            if end in (begin, begin - 1) or aligned(end, layout) == begin:
+            if begin in (chunk.end, chunk.end + 1, _after(chunk, layout)):
                 begin = low + found.start()
     return begin
 
 
-def aligned(at: int, layout: Layout) -> int:
-    """The next place where a chunk may begin."""
-    return -(-at // layout.align) * layout.align
+def _after(chunk: Chunk, layout: Layout) -> int:
+    """Where the next chunk begins."""
+    return chunk.end + -chunk.size % layout.align

@@ -149,7 +149,7 @@ def _find_in_chunks(file: IO[bytes], base: int, kind: Kind) -> Uncompressed | No
     if (blocks := kind.blocks(others)) and blocks.counted and blocks.samples:
         sizes.append(inner + blocks.counted // blocks.samples * blocks.width)
     end = true_end(file, stated, layout, total, sizes)
-    at = next_chunk(file, end, layout, total)
+    at = next_chunk(file, chunk._replace(size=end - chunk.start), layout, total)
     for later in chunks_from(file, at, layout) if at is not None else ():
         others.setdefault(later.name[:4], _content(file, later, layout))
     blocks = kind.blocks(others)

@@ -148,6 +148,19 @@ def test_all_samples_are_read_and_nothing_else(make, says, tail, opened, tmp_pat
 
 
 @pytest.mark.parametrize("opened", [SoundfileSource, AvSource])
+@pytest.mark.parametrize("size", [10, 11, 12, 17])  # bytes of the tag
+@pytest.mark.parametrize("make", TAILS)
+def test_a_tag_of_any_size_may_come_first(make, size, opened, tmp_path):
+    tag = b"ID3\4\0\0\0\0\0" + bytes([size - 10]) + bytes(size - 10)
+    for tail in TAILS[make].values():
+        path = tmp_path / f"{size}.{make.__name__}"
+        source = opened(write(path, tag + make(Stated(data="an eighth"), tail)))
+        assert source.length == FRAMES
+        np.testing.assert_array_equal(source.read(0, FRAMES + 10_000), RIGHT)
+        source.close()
+
+
+@pytest.mark.parametrize("opened", [SoundfileSource, AvSource])
 @pytest.mark.parametrize("count", SIZES)
 @pytest.mark.parametrize("make", [aiff, rf64])
 def test_a_count_that_contradicts_the_size_is_not_believed(make, count, opened, tmp_path):
