@@ -66,10 +66,9 @@ def to_mono(channels: Samples) -> Samples:
     A sum would make stereo up to 6 dB louder than the mono clips that models learn from.
     """
     # Channel by channel: 20 times as fast as numpy's mean over an axis of two.
-    if len(channels) == 1:
-        return channels[0]
-    mono: Samples = channels[0] + channels[1]
-    mono /= 2
+    mono: Samples = channels[0] if len(channels) == 1 else channels[0] + channels[1]
+    if len(channels) == 2:
+        mono /= 2
     return mono
 
 
