@@ -77,7 +77,7 @@ def check_suffix(
     """Each `--suffix` in lower case with its dot: "mkv" and "*.MKV" are ".mkv"."""
     found = tuple(f".{text.strip().lower().lstrip('*').removeprefix('.')}" for text in value)
     for text, suffix in zip(value, found, strict=True):
-        if not re.fullmatch(r"\.[^\s./\\]+", suffix):
+        if not re.fullmatch(r"\.[^\s./\\,;*?]+", suffix):
             raise click.BadParameter(f"{text!r} is not a suffix such as .mkv")
     return found
 

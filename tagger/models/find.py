@@ -49,9 +49,10 @@ def find_model(
     name, own = _find_folder(name, say, quiet)
     adapter = read_adapter(own, name)
     folder = own if adapter is None else _find_base(adapter, name, say, quiet)
-    config = read_config(folder, name)
-    architecture = checkpoint.classifier(config, name)
-    weights = [*weight_files(folder, name), *([adapter.weights] if adapter else [])]
+    whole = name if adapter is None else f"the base of {name}"
+    config = read_config(folder, whole)
+    architecture = checkpoint.classifier(config, whole)
+    weights = [*weight_files(folder, whole), *([adapter.weights] if adapter else [])]
     features = features_file(own) or features_file(folder)
     found = _labels(_naming(own, config, name), weights, adapter, _Asked(name, labels, needs_names))
     try:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 WRAPPER = re.compile(
-    r"(?:(?<=^)|(?<=\.))(?:module|_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\."
+    r"(?<![^.])(?:module|_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\."
 )
 ROOT = "audio_spectrogram_transformer."  # the body of an AST; beside it is its classifier
 LORA = ".lora_A."  # peft's name of a factor

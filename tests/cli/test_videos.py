@@ -96,7 +96,8 @@ def test_other_suffixes_are_counted_in_the_summary_and_predicted_on_request(
     config.write_text('suffix = [".mkv"]\n')
     done = run(videos, "--csv", tmp_path / "genres.csv", "--config", config)
     assert "skipped by suffix: 1 .m4v" in done.stderr and len(actions(tmp_path)) == 2
-    assert run(videos, "--suffix", "a/b").returncode == 2
+    for wrong in ("a/b", "mkv,avi", ".mkv;.avi", "*"):
+        assert run(videos, "--suffix", wrong).returncode == 2
 
 
 def test_a_folder_with_nothing_but_other_media_says_so(run: Run, videos: Path) -> None:

@@ -273,6 +273,22 @@ def test_a_base_of_another_shape_is_refused(tiny_model: Path, tmp_path: Path) ->
     refused(tmp_path / "adapter", "gtzan-small|does not fit|cannot be loaded")
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda at: (at / "config.json").unlink(), "is not a checkpoint: .*config.json is missing"),
+        (lambda at: (at / "model.safetensors").unlink(), "has no weights"),
+        (lambda at: edit(at, "config.json", architectures=["ASTModel"]), "is not an AST audio cl"),
+    ],
+)
+def test_a_fault_of_the_base_is_not_said_of_the_adapter(
+    model_copy: Path, tmp_path: Path, change: Callable[[Path], None], message: str
+) -> None:
+    adapt(tmp_path / "adapter", model_copy)
+    change(model_copy)
+    refused(tmp_path / "adapter", f"^the base of {tmp_path / 'adapter'} {message}")
+
+
 def test_an_adapter_of_an_adapter_is_refused(tiny_model: Path, tmp_path: Path) -> None:
     adapt(tmp_path / "one", tiny_model)
     adapt(tmp_path / "two", tiny_model)
