@@ -26,10 +26,12 @@ PLACEHOLDER = re.compile(
 )
 NOTHING = frozenset(["none", "null", "nan"])  # a name that was missing, as a text
 WITH_NUMBER = re.compile(r"(\D*)(\d{1,9})(\D*)")
-NUMBERED = re.compile(r"(?:LABEL_)?(\d{1,9})\s*[.:=,;)\t ]\s*(\S.*)")  # "3,rock": with its number
+# "3,rock" or "LABEL_3: rock": a line with its number
+NUMBERED = re.compile(r"(?:LABEL_)?(\d{1,9})\s*[.:=,;)\t ]\s*(\S.*)", re.I)
 # A line of a table, of YAML or of code, which is more than a name.
 MARKED = re.compile(
-    r"""[-*]\s.*|\[.*|'.*'|.*".*|.*[,;]|.*[,;:=\t]\s*\d+|(LABEL_)?\d+\s*[,;:=\t].*""", re.S
+    r"""[-*=>]+\s.*|\[.*|'.*'|.*".*|.*[,;]|.*[,;:=\t]\s*\d+|(LABEL_)?\d+\s*[,;:=\t].*""",
+    re.S | re.I,
 )
 LONGEST = 60  # characters of a name in a message
 ADVICE = (

@@ -134,6 +134,7 @@ TEXTS = {
     "numbered in another order": "3,Rock & Roll\n0,Blues\n2,Jazz\n1,Hip-Hop\n",
     "numbered as its placeholders": "LABEL_0: Blues\nLABEL_1: Hip-Hop\nLABEL_2: Jazz\nLABEL_3: "
     "Rock & Roll",
+    "in small letters": "label_0=Blues\nlabel_1=Hip-Hop\nlabel_2=Jazz\nlabel_3=Rock & Roll",
     "quoted as in a CSV": 'Blues\nHip-Hop\nJazz\n"Rock & Roll"\n',
     "numbered CSV": '0,"Blues"\n1,"Hip-Hop"\n2,"Jazz"\n3,"Rock & Roll"\n',
     "list": json.dumps(GENRES),
@@ -172,6 +173,7 @@ def test_a_labels_file_names_the_outputs(model_copy: Path, text: str, encoding: 
         (b'0,/m/0,"Blues"\n1,/m/1,"Jazz"\n2,/m/2,"Rock"\n3,/m/3,"Pop"', "is more than a name"),
         (b"Blues;\nJazz;\nRock;\nPop;", "'Blues;' is more than a name"),
         (b"- Blues\n- Jazz\n- Rock\n- Pop", "'- Blues' is more than a name"),
+        (b"0 -> Blues\n1 -> Jazz\n2 -> Rock\n3 -> Pop", "'-> Blues' is more than a name"),
         (b"['Blues', 'Jazz', 'Rock', 'Pop']", "is more than a name"),
         (b"'Blues'\n'Jazz'\n'Rock'\n'Pop'", "is more than a name"),
         (b"Blues, Jazz, Rock, Pop", "there is only one name"),
