@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import re
 import shutil
 import signal
 import sys
@@ -21,6 +23,8 @@ from tagger.errors import TaggerError
 from tagger.report.escape import printable
 
 LINE_SECONDS = 15.0  # between two lines of progress without a terminal
+# What SQLite and torch say in errors of their own when a disk is full.
+FULL = ("database or disk is full", "PytorchStreamWriter failed", "unexpected pos")
 
 
 def say(message: str, *, unbroken: bool = False) -> None:
@@ -79,7 +83,19 @@ def ending(interrupted: Callable[[], str]) -> Iterator[None]:
                 sys.exit(EXIT_INTERRUPTED)
             if isinstance(error, TaggerError):
                 raise click.ClickException(str(error)) from error
+            if reason := reason_of_the_disk(error):
+                message = f"{reason}; {interrupted()}"
+                raise click.ClickException(printable(message)) from error
             raise
+
+
+def reason_of_the_disk(error: BaseException) -> str:
+    """Why a file could not be read or written, in words; empty for any other error."""
+    if isinstance(error, OSError) and error.strerror and error.errno != errno.EPIPE:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    if number := re.search(r"\(os error (\d+)\)", str(error)):  # of safetensors
+        return os.strerror(int(number[1]))
+    return "the disk is probably full" if any(sign in str(error) for sign in FULL) else ""
 
 
 def is_first() -> bool:

@@ -6,6 +6,11 @@ those of `tag-genres`. In float32, the default here, they are the same in every 
 
 from __future__ import annotations
 
+import signal
+
+if __name__ == "__main__":  # Ctrl-C while modules are imported ends the script without a traceback
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 from pathlib import Path
 
 import click

@@ -7,6 +7,11 @@ run continues with `--resume`.
 
 from __future__ import annotations
 
+import signal
+
+if __name__ == "__main__":  # Ctrl-C while modules are imported ends the script without a traceback
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 import shlex
 import sys
 from collections.abc import Sequence
@@ -238,7 +243,8 @@ def main(
         embeddings=embeddings, unlabelled=unlabelled, device=model.device,
         precision=model.precision,
     )  # fmt: skip
-    with ending(lambda: how_to_go_on(options.out)):
+    earlier = None if resume else when_started(options.out)
+    with ending(lambda: how_to_go_on(options.out, earlier)):
         if resume:
             options = resumed(context, options)
         elif "data" not in typed_options(context):
@@ -248,12 +254,18 @@ def main(
         # torch takes seconds to import, --help must not
         from training.app.finetune import finetune
 
-        finetune(options, command_line(sys.argv[1:]))
+        finetune(options, command_line(sys.argv[1:]), resume=resume)
 
 
-def how_to_go_on(out: Path) -> str:
-    """What to type after an interrupt."""
-    if not (out / RUN / OPTIONS).exists():
+def when_started(out: Path) -> int | None:
+    """When the options of the run in a folder were stored; None without a run to resume."""
+    path = out / RUN / OPTIONS
+    return path.stat().st_mtime_ns if path.exists() else None
+
+
+def how_to_go_on(out: Path, earlier: int | None) -> str:
+    """What to type after an interrupt; `earlier` is when an older run in the folder started."""
+    if when_started(out) in (None, earlier):
         return "nothing was saved yet; start again with the same command"
     return f"continue with: {script('finetune')} --out {shell_path(out)} --resume"
 

@@ -50,10 +50,11 @@ class Outcome:
     search: SearchResult | None
 
 
-def finetune(options: FinetuneOptions, command: str) -> None:
+def finetune(options: FinetuneOptions, command: str, *, resume: bool) -> None:
     """Train by the options, and write the checkpoint, its card, metrics and pictures.
 
-    The card quotes `command` as the command that made the checkpoint. Raises `TaggerError`.
+    The card quotes `command`, or that of the run to `resume`, as the command that made the
+    checkpoint. Raises `TaggerError`.
     """
     with naming_out_of_memory():
         split = choose_clips(options)
@@ -62,7 +63,7 @@ def finetune(options: FinetuneOptions, command: str) -> None:
         chosen = replace(options, model=choose_model(options, split))
         initial = make_initial_model(chosen, check_labels(split), say)
         if is_first():
-            command = start_run(options, command)
+            command = start_run(options, command, resume=resume)
         run_training(chosen, split, initial, command)
 
 
@@ -90,16 +91,19 @@ def run_training(
     learned: tuple[str, ...] = ("train",)
     metrics = PartMetrics()
     staged = run.folder / "measured"
+    start = (initial.info.folder if initial.info is not None else None, initial.learned_from)
     if is_first():
         save_checkpoint(network, initial.front_end, staged, initial.dtype)
         metrics = measure_parts(staged, split, options.device, warnings, say)
         describe_checkpoint(staged, learned, options, initial, metrics)
+        write_stored(staged, split, learned, start)
     if options.refit:
         learned, staged = ("train", "valid"), run.folder / "refitted"
         network = refit(options, split, data, training.steps)
         if is_first():
             save_checkpoint(network, initial.front_end, staged, initial.dtype)
             describe_checkpoint(staged, learned, options, initial, metrics)
+            write_stored(staged, split, learned, start)
     if is_first():
         told = tuple(dict.fromkeys(warnings.values()))
         outcome = Outcome(command, learned, told, metrics, training, found)
@@ -258,7 +262,5 @@ def write_outcome(
         chosen=options.keep == "best" and outcome.metrics.valid is not None,
         trials=outcome.search.trials if outcome.search is not None else 0,
     )
-    start = initial.info.folder if initial.info is not None else None
-    write_stored(folder, split, outcome.learned, (start, initial.learned_from))
     clips = [clip for part in outcome.learned for clip in split.part(part)]
     write_card(folder, facts, clips, outcome.metrics.valid, outcome.metrics.test)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from contextlib import suppress
 from pathlib import Path
 
 from tagger.models.checkpoint import first_unusable
 from tagger.writing.interrupts import uninterrupted
-from training.console import is_first
 from training.errors import TrainingError
 from training.options import FEATURES, OPTIONS, RUN, STUDY, VALID_FEATURES, FinetuneOptions
 
@@ -17,13 +17,16 @@ RESULT_FILES = {"metrics.json", "learning-curve.png", "confusion.png", "clips.js
 
 
 def check_output(folder: Path, *, overwrite: bool) -> None:
-    """Make room for a new run. Raises `TrainingError` if anything in the folder would be lost.
+    """Raise `TrainingError` if a new run could not write, or if anything there would be lost.
 
-    With `overwrite`, a finished model or an unfinished run may be lost, but no other file. The
-    model stays until the new one is complete.
+    With `overwrite`, a finished model or an unfinished run may be lost, but no other file.
     """
-    if folder.exists() and not folder.is_dir():
-        raise TrainingError(f"{folder} is not a folder", folder)
+    whole = folder.absolute()
+    there = next(place for place in (whole, *whole.parents) if os.path.lexists(place))
+    if not there.is_dir():
+        raise TrainingError(f"{folder if there == whole else there} is not a folder", folder)
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise TrainingError(f"{folder} cannot be written: no permission in {there}", folder)
     if first_unusable([str(folder.absolute())]):  # TensorBoard cannot write there
         raise TrainingError(f"{folder} is not UTF-8, or holds control characters", folder)
     foreign = {path.name for path in folder.glob("*")} - CHECKPOINT_FILES - RESULT_FILES - {RUN}
@@ -42,8 +45,6 @@ def check_output(folder: Path, *, overwrite: bool) -> None:
             f"{folder} holds a finished model: name another folder, or replace it with --overwrite",
             folder,
         )
-    if is_first():
-        clear_run(run)
 
 
 def clear_run(folder: Path) -> None:
@@ -57,12 +58,16 @@ def clear_run(folder: Path) -> None:
                 path.rmdir()
 
 
-def start_run(options: FinetuneOptions, command: str) -> str:
+def start_run(options: FinetuneOptions, command: str, *, resume: bool) -> str:
     """Store the command and the options of a new run; return the command that started the run.
 
-    The command of a `--resume` is not stored, since it does not say how the checkpoint was made.
+    The files of an earlier run are removed, but an earlier model stays until the new one is
+    complete. The command of a `--resume` is not stored, since it does not say how the checkpoint
+    was made.
     """
     folder = options.out / RUN
+    if not resume:
+        clear_run(folder)
     folder.mkdir(parents=True, exist_ok=True)
     started = folder / "command.txt"
     if not started.exists():

@@ -25,6 +25,9 @@ FILES = {
 }
 
 
+TWIN = ", and the model that was measured, before --refit"
+
+
 def summarise(options: FinetuneOptions, measured: PartMetrics, how: str) -> None:
     """Print the figures of a finished run, what lies in its folder, and the next commands.
 
@@ -39,6 +42,11 @@ def _lines(options: FinetuneOptions, measured: PartMetrics, how: str, width: int
     known = {name: metrics for name, metrics in parts.items() if metrics is not None}
     if how:
         yield how
+    if options.refit:
+        yield (
+            f"The figures are those of {_judged(options)}, before --refit: the saved model has "
+            "learned from the valid part too."
+        )
     for name, metrics in known.items():
         yield f"{name}: {headline(metrics)}"
     if not known:
@@ -50,25 +58,25 @@ def _lines(options: FinetuneOptions, measured: PartMetrics, how: str, width: int
     yield f"saved {options.out}:"
     for name, what in FILES.items():
         if (options.out / name).exists():
-            yield f"  {name}: {what}" + (_twin(options.out) if name == f"{RUN}/" else "")
+            yield f"  {name}: {what}" + (TWIN if options.refit and name == f"{RUN}/" else "")
     yield "next:"
     for command in _next_commands(options, known):
         yield f"    {command}"
 
 
-def _twin(out: Path) -> str:
-    twin = out / RUN / "measured"
-    return ", and the model that was measured, before --refit" if twin.exists() else ""
+def _judged(options: FinetuneOptions) -> Path:
+    """The model that the figures are of."""
+    return options.out / RUN / "measured" if options.refit else options.out
 
 
 def _next_commands(options: FinetuneOptions, known: dict[str, Metrics]) -> Iterator[str]:
-    out = options.out
-    model = shell_path(out)
+    model = shell_path(options.out)
     if model in PRESETS or model == "bundled":
         model = f"./{model}"  # else it is the model of that name
     if known:
+        judged = shell_path(_judged(options)) if options.refit else model
         yield (
-            f"{script('evaluate')} --data {shell_path(options.data)} --model {model} "
+            f"{script('evaluate')} --data {shell_path(options.data)} --model {judged} "
             f"--part {list(known)[-1]}"
         )
     yield f"tag-genres ~/Music --model {model} --dry-run"

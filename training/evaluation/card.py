@@ -39,9 +39,9 @@ FITTED = "Its temperature was fitted to them: log loss and calibration error fla
 
 SEARCHED = "Its hyperparameters were chosen on these clips as the best of {trials} trials. "
 REFITTED = (
-    "The figures are those of a twin that had not learned from these clips: the same training on "
-    "the train part alone, kept in run/measured. The weights here were then trained again, for the "
-    "same number of steps, on train and valid together. "
+    "All figures are those of a twin that had not learned from the validation part: the same "
+    "training on the train part alone, kept in run/measured. The weights here were then trained "
+    "again, for the same number of steps, on train and valid together."
 )
 
 
@@ -80,11 +80,12 @@ def write_card(
         f"{label} {count}" for label, count in sorted(counts.items())
     )
     sections = [*facts.warnings, *([facts.kept] if facts.kept else [])]
+    if "valid" in facts.learned:
+        sections.append(REFITTED)
     if valid is not None:
         notes = CHOSEN if facts.chosen else ""
         notes += SEARCHED.format(trials=facts.trials) if facts.trials else ""
         notes += "" if valid.known else FITTED
-        notes += REFITTED if "valid" in facts.learned else ""
         sections.append(_section("On the validation part. " + notes, valid))
     if test is not None:
         chosen = "from which it had learned" if test.known else "on which nothing was chosen"

@@ -40,15 +40,17 @@ def epoch_row(metrics: Mapping[str, float], step: int, settings: LoopSettings) -
 def epoch_line(row: Mapping[str, float], settings: LoopSettings) -> str:
     """A row for the terminal."""
     last = settings.steps / settings.epoch_steps
-    line = f"epoch {row['epoch']:.3g} of {last:.3g}:"
+    parts = []
     for part in ("train", "valid"):
         shown = [
             f"{name.removeprefix(f'{part}_')} {row[name]:.3f}"
             for name in NAMES
             if name in row and name.startswith(part) and "balanced" not in name
         ]
-        line += f" {part} {', '.join(shown)};" if shown else ""
-    return line.rstrip(";:")
+        if shown:
+            parts.append(" ".join([part, *shown]))
+    # As short as 80 columns demand.
+    return f"epoch {row['epoch']:.3g}/{last:.3g}: {', '.join(parts)}"
 
 
 def history(logs: list[dict[str, float]], settings: LoopSettings) -> list[dict[str, float]]:

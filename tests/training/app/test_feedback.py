@@ -3,20 +3,42 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import resource
+import shutil
 import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+import torch
 from helpers.clips import LABELS, RATE, write_clips
+from helpers.command import ROOT
 from helpers.models import save_ast
 from helpers.runs import SMALL, TINY, Job, Moment, run_finetune, trained
 
 from training.app.run_folder import CHECKPOINT_FILES, RESULT_FILES
+from training.console import reason_of_the_disk
 from training.evaluation.metrics import Metrics
 from training.options import OPTIONS, RUN
+
+
+def _torch(path: Path) -> None:
+    torch.save(torch.zeros(10**6), path)
+
+
+def _sqlite(path: Path) -> None:
+    with sqlite3.connect(path) as database:
+        database.execute("PRAGMA max_page_count = 2")
+        database.execute("CREATE TABLE t (x)")
+        database.execute("INSERT INTO t VALUES (zeroblob(100000))")
+
 
 # The results that tell two runs apart.
 COMPARED = ("model.safetensors", "metrics.json", "config.json")
@@ -95,6 +117,92 @@ def test_an_interrupt_while_files_are_moved_waits_for_all_of_them(
     assert not (out / RUN / OPTIONS).exists()
 
 
+def test_an_interrupt_before_an_unfinished_run_is_replaced_does_not_offer_that_run(
+    folder: Path, tmp_path: Path
+) -> None:
+    out, log = tmp_path / "out", tmp_path / "log"
+    stopped = Moment("training.app.finetune:measure_parts", 1, signal.SIGINT)
+    assert Job(("--out", str(out), *scratch(folder)), log, stopped).run() == 130
+    assert "--resume" in log.read_text().splitlines()[-1]
+    early = Moment("training.app.finetune:choose_clips", 1, signal.SIGINT)
+    again = ("--out", str(out), *scratch(folder), "--seed", "1", "--overwrite")
+    assert Job(again, log, early).run() == 130
+    assert log.read_text().splitlines()[-1].startswith("interrupted: nothing was saved yet")
+    resume = ("--out", str(out), "--resume")
+    assert Job(resume, log, early).run() == 130
+    assert "--resume" in log.read_text().splitlines()[-1]
+    assert Job(resume, log).run() == 0, log.read_text()
+
+
+@pytest.mark.parametrize("script", ["finetune", "evaluate"])
+def test_an_interrupt_while_modules_are_imported_ends_without_a_traceback(
+    tmp_path: Path, script: str
+) -> None:
+    slow = "import os, signal, time; os.kill(os.getpid(), signal.SIGINT); time.sleep(9)"
+    (tmp_path / "click.py").write_text(slow)
+    ended = subprocess.run(
+        [sys.executable, str(ROOT / "training" / f"{script}.py"), "--help"],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (-signal.SIGINT, b"", b"")
+
+
+# The disk
+
+
+@pytest.mark.parametrize(("method", "limit"), [("scratch", 30_000), ("linear", 8000)])
+def test_a_file_that_cannot_be_written_ends_a_run_with_one_line_and_it_can_go_on(
+    folder: Path, tmp_path: Path, method: str, limit: int
+) -> None:
+    arguments = {"scratch": scratch, "linear": linear}[method](folder)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+    try:
+        result = run_finetune("--out", tmp_path / "my out", *arguments)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert result.exit_code == 1 and isinstance(result.exception, SystemExit), result.output
+    reason, _, rest = result.output.splitlines()[-1].partition("; ")
+    assert reason in ("Error: File too large", "Error: the disk is probably full")
+    assert re.fullmatch(rf"continue with: .* --out '{tmp_path}/my out' --resume", rest)
+    assert run_finetune("--out", tmp_path / "my out", "--resume").exit_code == 0
+
+
+@pytest.mark.parametrize("write", [_torch, _sqlite])
+def test_libraries_that_have_their_own_words_for_a_full_disk(
+    tmp_path: Path, write: Callable[[Path], None]
+) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+    try:
+        with pytest.raises(Exception) as caught:
+            write(tmp_path / "file")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert reason_of_the_disk(caught.value) == "the disk is probably full"
+
+
+def test_other_errors_are_not_taken_for_those_of_a_disk() -> None:
+    for error in (
+        ValueError("no"),
+        RuntimeError("shape"),
+        OSError("can't load"),
+        BrokenPipeError(),
+    ):
+        assert reason_of_the_disk(error) == ""
+
+
+@pytest.mark.parametrize("place", ["file", "file/below", "/proc/1/nowhere/m"])
+def test_a_folder_that_cannot_be_made_is_named(folder: Path, tmp_path: Path, place: str) -> None:
+    (tmp_path / "file").touch()
+    result = run_finetune("--out", tmp_path / place, *scratch(folder))
+    assert result.exit_code == 1 and isinstance(result.exception, SystemExit), result.output
+    assert re.match(
+        rf"Error: ({tmp_path / 'file'}|/proc/1/nowhere)", result.output.splitlines()[-1]
+    )
+
+
 # Finished
 
 
@@ -124,6 +232,12 @@ def test_an_unfinished_run_is_started_again_only_on_request(folder: Path, tmp_pa
     assert Job(("--out", str(out), *scratch(folder)), log, stopped).run() == 130
     refused = run_finetune("--out", out, *scratch(folder))
     assert refused.exit_code == 1 and "--resume" in refused.output.splitlines()[-1]
+    before = sorted((out / RUN).glob("**/*"))
+    (tmp_path / "data" / "test").mkdir(parents=True)
+    shutil.copy(next((folder / "data").glob("*/*")), tmp_path / "data" / "test")
+    doubtful = ("--data", str(tmp_path / "data"), *TINY, "--steps", "4", "--overwrite")
+    assert run_finetune("--out", out, *doubtful).exit_code == 1
+    assert sorted((out / RUN).glob("**/*")) == before, "the data is unusable: nothing is replaced"
     assert "resuming" not in run_finetune("--out", out, *scratch(folder), "--overwrite").output
 
 
@@ -152,9 +266,10 @@ def test_terminal_curve_and_card_have_the_same_figures_of_the_kept_epoch(
     assert len(lines) == len(metrics["history"])
     for line, row in zip(lines, metrics["history"], strict=True):
         assert line.endswith(
-            f"train loss {row['train_loss']:.3f}, accuracy {row['train_accuracy']:.3f}; "
-            f"valid loss {row['valid_loss']:.3f}, accuracy {row['valid_accuracy']:.3f}"
+            f"train loss {row['train_loss']:.3f} accuracy {row['train_accuracy']:.3f}, "
+            f"valid loss {row['valid_loss']:.3f} accuracy {row['valid_accuracy']:.3f}"
         )
+        assert len(line) <= 80
     kept_words = f"Epoch {kept['epoch']:.3g} of {metrics['history'][-1]['epoch']:.3g} was kept"
     card = (out / "README.md").read_text()
     assert kept_words in card and kept_words in result.output
@@ -243,7 +358,7 @@ def test_a_remembered_figure_is_nowhere_called_accuracy(
     result = run_finetune("--out", out, *gtzan_run(gtzan, "--model", "gtzan-small"))
     assert result.exit_code == 0, result.output
     assert "warning: gtzan-small learned from the valid part" in result.output
-    assert re.search(r"epoch .*; valid loss \d.\d+, remembered", result.output)
+    assert re.search(r"epoch .*, valid loss \d.\d+ remembered", result.output)
     assert re.search(r"^valid: remembers \d.\d+ of 2 clips", result.output, re.MULTILINE)
     assert "valid: accuracy" not in result.output and "test: accuracy" in result.output
     metrics = json.loads((out / "metrics.json").read_text())

@@ -209,7 +209,11 @@ def test_a_refit_states_what_it_learned_from_and_the_figures_of_its_twin(
     metrics = json.loads((out / "metrics.json").read_text())
     assert metrics["learned_from"] == ["train", "valid"]
     card = (out / "README.md").read_text()
-    assert "twin" in card and "8 clips, the train and valid parts" in card
+    assert "8 clips, the train and valid parts" in card
+    assert card.index("All figures are those of a twin") < card.index("On the validation part")
+    lists = {at: json.loads((at / "clips.json").read_text()) for at in (out, twin)}
+    assert [lists[at]["learned"] for at in (out, twin)] == [["train", "valid"], ["train"]]
+    assert lists[out]["parts"] == lists[twin]["parts"]
     for part in ("valid", "test"):
         figures = folder / f"{part}.json"
         result = CliRunner().invoke(
