@@ -73,6 +73,17 @@ class Blocks:
                 return block
         return np.zeros((1, 0), np.float32)
 
+    def skip(self, count: int) -> int:
+        """Drop the next frames, at most `count` samples, up to one of another rate; how many."""
+        done = 0
+        while frame := self._ahead or next(self._frames, None):
+            self._ahead = None
+            if frame.sample_rate != self._rate or done + frame.samples > count:
+                self._ahead = frame
+                break
+            done += frame.samples
+        return done
+
     def _gather(self, count: int) -> list[AudioFrame]:
         """Frames of one rate, at least `count` samples; `_ahead` is one of another rate, if any."""
         ahead, self._ahead = self._ahead, None

@@ -266,15 +266,20 @@ class AvSource(BlockSource):
         self._container.close()
 
 
-def open_container(path: Path, span: tuple[int, int] | None = None) -> av.container.InputContainer:
-    """Open a file, or its bytes from a start to an end; it has at least one audio stream."""
+def open_container(
+    path: Path, span: tuple[int, int] | None = None, *, corrects: bool = True
+) -> av.container.InputContainer:
+    """Open a file, or its bytes from a start to an end; it has at least one audio stream.
+
+    Without `corrects`, wrong sizes in its header count, as they do for most players.
+    """
     import av
 
     # FFmpeg would also print to stderr, into the progress bar.
     av.logging.set_level(av.logging.PANIC)
     options = {"format_whitelist": FORMATS, "protocol_whitelist": "file,subfile"}
     name = f"subfile,,start,{span[0]},end,{span[1]},,:{path}" if span else os.fspath(path)
-    file = None if span else corrected(path, TRUNCATED)
+    file = corrected(path, TRUNCATED) if corrects and not span else None
     container = av.open(file or name, options=options, metadata_errors="replace")
     if not container.streams.audio:
         pictures = [stream.disposition for stream in container.streams.video]

@@ -57,9 +57,15 @@ class SequentialSource(BlockSource):
         if not 0 <= end <= start:
             self._blocks, end = Blocks(self._all_frames(), self.rate), 0
             self._held, self._held_from = self._held[:, :0], 0
-        while end < start and (block := self._next_block(round(STEP * self.rate))).size:
-            self._held, self._held_from = block, end
-            end += block.shape[1]
+        while end < start:
+            if skipped := self._blocks.skip(start - end):
+                end += skipped
+                self._held, self._held_from = self._held[:, :0], end
+            elif (block := self._next_block(round(STEP * self.rate))).size:
+                self._held, self._held_from = block, end
+                end += block.shape[1]
+            else:
+                break
 
     def _next_block(self, count: int) -> Samples:
         return self._blocks.take(count)

@@ -121,18 +121,23 @@ def corrected(path: Path, least: float) -> Corrected | None:
 def find_samples(path: Path) -> Uncompressed | None:
     """None if it is no such file, or its header is too damaged to say what the samples are."""
     with path.open("rb") as file:
-        skip_id3(file)
-        base = file.tell()
-        name = file.read(4)
-        if name == b".snd":
-            found = _find_in_au(file, base)
-        else:
-            found = _find_in_chunks(file, base, KINDS[name]) if name in KINDS else None
+        return samples_in(file)
+
+
+def samples_in(file: IO[bytes]) -> Uncompressed | None:
+    """See `find_samples`."""
+    skip_id3(file)
+    base = file.tell()
+    name = file.read(4)
+    if name == b".snd":
+        found = _find_in_au(file, base)
+    else:
+        found = _find_in_chunks(file, base, KINDS[name]) if name in KINDS else None
     return found if found and found.start <= found.stop else None
 
 
 def _find_in_chunks(file: IO[bytes], base: int, kind: Kind) -> Uncompressed | None:
-    layout, total = kind.layout, os.fstat(file.fileno()).st_size
+    layout, total = kind.layout, file.seek(0, os.SEEK_END)
     others: dict[bytes, Content] = {}
     for chunk in chunks_from(file, base + kind.first, layout):
         if chunk.name[:4] == kind.holder:
@@ -179,7 +184,7 @@ def _find_in_au(file: IO[bytes], base: int) -> Uncompressed | None:
     start, width = base + header.number(4, 4), AU_SIZES.get(header.number(12, 4), 0)
     blocks = Blocks(width * header.number(20, 4) or 1, 1 if width else 0)
     chunk = Chunk(b"", start, header.number(8, 4))
-    end = true_end(file, chunk, AU, os.fstat(file.fileno()).st_size)
+    end = true_end(file, chunk, AU, file.seek(0, os.SEEK_END))
     patches = {base + 8: AU.size_field(end - start)}
     size = end - start if chunk.size == UNKNOWN else chunk.size  # that is allowed
     return Uncompressed(blocks, base, start, end, size, patches, True)

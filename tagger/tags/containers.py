@@ -13,6 +13,7 @@ from itertools import count
 from typing import IO
 
 from tagger.audio.id3 import HEADER, id3_size
+from tagger.audio.uncompressed import samples_in
 from tagger.errors import TagError
 from tagger.tags.parts import check_count, read_part, splice
 
@@ -151,11 +152,20 @@ def _put_chunk(file: IO[bytes], layout: ChunkLayout, new: bytes) -> None:
 
 
 def _check_end(file: IO[bytes], layout: ChunkLayout) -> None:
-    """Refuse tags after the end of the container: a new tag would hide them from many readers."""
+    """Refuse what follows the end of the container: many readers miss tags behind a new tag.
+
+    A new tag would cut audio in two.
+    """
     end, length = container_end(file, layout), file.seek(0, 2)
     behind = [name for name, at, _ in chunks(file, layout, length) if at >= end]
     if any(is_id3(name) or name == b"LIST" for name in behind):
         raise TagError(
             "it has tags after the end that its header states; save it once in a tag editor such "
             "as Kid3, which fixes that, or drop them: ffmpeg -i OLD -c copy NEW"
+        )
+    samples, found = samples_in(file), chunks(file, layout)
+    stops = (stop for name, at, stop in found if name in AUDIO and stop > at + layout.head)
+    if samples and next(stops, length) <= end < samples.stop:
+        raise TagError(
+            "its audio goes on after the end that its header states; correct that first"
         )

@@ -164,7 +164,8 @@ def digest_packets(path: Path) -> str | None:
     try:
         check_start(path)
         end = _audio_end(path)
-        with closing(open_container(path, (0, end) if end is not None else None)) as container:
+        span = (0, end) if end is not None else None
+        with closing(open_container(path, span, corrects=False)) as container:
             for packet in container.demux(container.streams.audio[0]):
                 digest.update(bytes(packet))
     except (AudioError, TagError, OSError, av.error.FFmpegError, ValueError):

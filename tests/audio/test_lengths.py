@@ -19,7 +19,7 @@ import soxr
 from helpers import sounds
 from helpers.edits import with_edits, with_number
 
-from tagger.audio import joined
+from tagger.audio import frames, joined
 from tagger.audio.decoders import DECODERS, open_av
 from tagger.audio.joined import joined_spans
 from tagger.audio.mixing import to_mono
@@ -238,3 +238,21 @@ def test_a_file_of_very_many_parts_is_refused(suffix, tmp_path, monkeypatch):
     monkeypatch.setattr(joined, "MOST_PARTS", 5)
     with pytest.raises(AudioError, match="it consists of more than 5 files"):
         open_av(path)
+
+
+def test_what_lies_in_front_of_a_place_is_counted_and_not_mixed(tmp_path, monkeypatch):
+    whole = sounds.make("mp3, constant", tmp_path, 2).read_bytes()
+    path = tmp_path / "joined.mp3"
+    path.write_bytes(whole * 5)
+    mixed = []
+
+    def join(name, parts):
+        mixed.extend(part.samples for part in parts)
+        return original(name, parts)
+
+    original = frames._join
+    with closing(open_av(path)) as source:
+        monkeypatch.setattr(frames, "_join", join)
+        source.read(source.length - source.rate, source.rate)
+        assert source.rate <= sum(mixed) < 2 * source.rate
+        assert source.length > 6 * source.rate

@@ -87,6 +87,9 @@ ODD = {
     "wav cut off": (".wav", sound("wav")[:-100], "cut off"),
     "wav, misaligned": (".wav", resized(sound("wav") + b"junk\3\0\0\0oddLIST\4\0\0\0INFO"), "mis"),
     "wav, tags behind": (".wav", sound("wav") + b"LIST\4\0\0\0INFO", "after the end"),
+    "wav, audio behind": (
+        ".wav", resized(wav(20_000)[: 44 + 20_000]) + sound("wav")[44 + 20_000 :], "goes on after",
+    ),
     "wav, INFO damaged": (
         ".wav", resized(sound("wav") + b"LIST\x10\0\0\0INFOIART\xff\0\0\0abcd"), "damaged",
     ),

@@ -319,6 +319,12 @@ def test_what_pyav_does_not_know_has_no_digest(tmp_path):
     assert digest_packets(path) is None
 
 
+def test_a_cut_file_has_a_digest(tmp_path):
+    path = tmp_path / "sound.aiff"
+    path.write_bytes(sound("aiff")[:-20_000])
+    assert digest_packets(path) is not None
+
+
 PIPES = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
 EVERY = pytest.mark.parametrize("no_file", ["pipe", "folder", "device", "socket"], indirect=True)
 
