@@ -8,13 +8,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from tagger.audio.extent import read_at
-from tagger.audio.structure import Structure
+from tagger.audio.structure import TRUNCATED, Structure
 
 PROPERTIES = bytes.fromhex("A1DCAB8C47A9CF118EE400C00C205365")  # File Properties Object
 MOST_HEADER = 1 << 16  # bytes; the properties come before pictures
 DATA_HEADER = 50  # bytes in front of the packets
 BROADCAST = 1  # flag: the numbers are not valid
-MISSING = 0.05  # share of the packets
 
 
 def asf_structure(path: Path) -> Structure:
@@ -29,6 +28,6 @@ def asf_structure(path: Path) -> Structure:
         packets, packet = (int.from_bytes(fields[n : n + 8], "little") for n in (16, 52))
         packet &= 0xFFFFFFFF  # the least size, which is the only one
         start = int.from_bytes(header[16:24], "little") + DATA_HEADER
-    if packet and (size - start) // packet < packets * (1 - MISSING):
+    if packet and (size - start) // packet < packets * TRUNCATED:
         return Structure(is_truncated=True)
     return Structure()

@@ -33,7 +33,7 @@ Parse = Callable[[bytes], Frame | None]
 
 def bare_structure(path: Path, kind: str) -> Structure:
     """Compare all frames of a small stream with the first, some frames of a large one."""
-    mark, parse = FORMATS[kind]
+    mark, parse = STREAMS[kind]
     with path.open("rb") as file:
         size = file.seek(0, 2)
         start = skip_front(file, size, blanks=True)
@@ -108,7 +108,7 @@ def dts(data: bytes) -> Frame | None:
     return Frame((bits >> 20 & 0x3FFF) + 1, (bits >> 10 & 15, bits >> 14 & 63))
 
 
-FORMATS: dict[str, tuple[re.Pattern[bytes], Parse]] = {
+STREAMS: dict[str, tuple[re.Pattern[bytes], Parse]] = {
     "aac": (re.compile(rb"\xff[\xf0\xf1\xf8\xf9]"), adts),
     "loas": (re.compile(rb"\x56[\xe0-\xff]"), loas),
     "ac3": (re.compile(rb"\x0b\x77"), ac3),

@@ -70,7 +70,9 @@ WAVE64 = Layout(
     align=8,
     with_header=True,
 )
-AU = Layout("(?!)", "big")  # no chunks
+NONE = "(?!)"  # what follows the samples is not looked for
+DSDIFF = Layout(NONE, "big", header=12, width=8)
+AU = Layout(NONE, "big")  # no chunks
 
 
 class Chunk(NamedTuple):

@@ -14,7 +14,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from tagger.audio.bare import ac3
 from tagger.audio.chunks import Order
+from tagger.audio.crc import crc16
 from tagger.audio.mixing import Samples
 
 Words = NDArray[np.int32]
@@ -35,13 +37,9 @@ BURSTS = {
 DTS_16, DTS_14, DTS_HD = 0x7FFE8001, 0x1FFFE800, 0x64582025
 DTS_RATES = {1, 2, 3, 6, 7, 8, 11, 12, 13}  # codes of sample rates
 AC3 = 0x0B77
-AC3_KBITS = (
-    32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 448, 512, 576, 640,
-)  # fmt: skip
-AC3_RATES = (480, 441, 320)  # 100 Hz
 AC3_LONGEST = 2049  # words of a frame, and the first of the next
+AC3_SYNC = b"\x0b\x77"
 AC3_WORDS = np.array([AC3, 0x770B], np.uint16)
-CRC = 0x8005
 OTHER: dict[Order, Order] = {"little": "big", "big": "little"}
 MOST = 30  # sync words of a piece; a sound at rest at one of these numbers has thousands
 
@@ -162,27 +160,12 @@ def _dts(words: list[int], bits: int) -> Iterator[Code]:
 
 def _ac3(words: NDArray[np.uint16]) -> Iterator[Code]:
     """The frame at the start of these words, if its checksum is right and another one follows."""
-    rate, size_code = int(words[2]) >> 14, int(words[2]) >> 8 & 0x3F
-    version = int(words[2]) >> 3 & 0x1F
-    code = "AC-3" if version <= 10 else "E-AC-3"
-    if code == "E-AC-3":
-        size = (int(words[1]) & 0x7FF) + 1
-    elif rate == 3 or size_code >> 1 >= len(AC3_KBITS):
-        return
-    else:  # 1,536 samples; only at 44.1 kHz is that no whole number of words
-        size = AC3_KBITS[size_code >> 1] * 960 // AC3_RATES[rate]
-        size += size_code & 1 if rate == 1 else 0
-    if version <= 16 and 2 < size < len(words) and words[size] == AC3:
+    data = words.astype(">u2").tobytes()
+    frame, version = ac3(data), data[5] >> 3
+    if frame and version <= 16 and frame.size > 4 and data.startswith(AC3_SYNC, frame.size):
+        is_ac3, size = version <= 10, frame.size // 2
         # The first checksum is of five eighths of a frame, that of E-AC-3 of all.
-        checked = (size >> 1) + (size >> 3) if code == "AC-3" else size
-        if _checksum(words[1:checked]) == 0:
-            yield Code(code, code.replace("-", "").lower(), header=version)
-
-
-def _checksum(words: NDArray[np.uint16]) -> int:
-    checksum = 0
-    for word in words.tolist():
-        checksum ^= word
-        for _ in range(16):
-            checksum = (checksum << 1 ^ CRC if checksum & 0x8000 else checksum << 1) & 0xFFFF
-    return checksum
+        checked = (size >> 1) + (size >> 3) if is_ac3 else size
+        if not crc16(data[2 : 2 * checked]):
+            name = "AC-3" if is_ac3 else "E-AC-3"
+            yield Code(name, name.replace("-", "").lower(), header=version)

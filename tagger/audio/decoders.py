@@ -21,17 +21,14 @@ from tagger.audio.joined import JoinedSource, joined_spans
 from tagger.audio.mixing import CHANNELS, Samples, join, mix
 from tagger.audio.mp4 import is_fragmented
 from tagger.audio.musepack import musepack_length
-from tagger.audio.pyav import (
-    FORMATS,
-    FROM_START,
-    GUESSED,
-    MUSEPACK,
-    TRUNCATED,
-    AvSource,
-)
+from tagger.audio.pyav import FORMATS, FROM_START, GUESSED, MUSEPACK, AvSource
 from tagger.audio.sequential import SequentialSource
 from tagger.audio.uncompressed import Corrected, corrected
 from tagger.errors import AudioError
+
+READING = 2  # version of our own code that reads files; raise it if more files can be read
+FULL_OPUS = 48_000  # Hz
+SLACK = 0.05  # s between the length that FFmpeg states and the end of what it decodes
 
 
 class Source(Protocol):
@@ -59,12 +56,6 @@ class Source(Protocol):
         ...
 
 
-FULL_OPUS = 48_000  # Hz
-
-
-SLACK = 0.05  # s between the length that FFmpeg states and the end of what it decodes
-
-
 class SettledError(AudioError):
     """A fault that another decoder could not fix, and might hide."""
 
@@ -78,7 +69,7 @@ class SoundfileSource:
     def __init__(self, path: Path, length: int | None = None) -> None:
         import soundfile
 
-        file: Any = corrected(path, TRUNCATED)
+        file: Any = corrected(path)
         if file is None:
             file = os.fsencode(path) if os.name != "nt" else str(path)
         try:
@@ -88,27 +79,30 @@ class SoundfileSource:
             if "not a regular file" in error.error_string:
                 raise AudioError("Format not recognised") from None
             raise
-        if isinstance(file, Corrected) and self._file.frames != file.length:
-            self._file.close()
-            raise AudioError("more bytes than its header can state")
-        # libsndfile believes every header: it returns a wrong length and no error, or stops early.
-        if length is None and (fault := examine(path, self._file.format.lower()).fault):
-            self._file.close()
-            raise AudioError(fault)
-        if self._file.format == "MP3" and lacks_footer(path):
-            self._file.close()
-            raise AudioError("an MP3 whose ID3 tag states a footer that it lacks")
-        # At 48 kHz libsndfile takes three times as long as FFmpeg; at 16 kHz, for example, not.
-        if self._file.subtype == "OPUS" and self._file.samplerate == FULL_OPUS:
-            self._file.close()
-            raise AudioError("an Opus file of 48 kHz, which PyAV reads faster")
         self.rate = int(self._file.samplerate)
         self.channels = int(self._file.channels)
-        if 2 < self.channels <= CHANNELS:
-            self._file.close()
-            raise AudioError(f"{self.channels} channels, whose places only FFmpeg knows")
         self.length = int(self._file.frames) if length is None else length
         self.is_stated = length is None
+        has_more = isinstance(file, Corrected) and self._file.frames != file.length
+        fault = "more bytes than its header can state" if has_more else self._fault(path)
+        if fault:
+            self.close()
+            raise AudioError(fault)
+
+    def _fault(self, path: Path) -> str | None:
+        """Why PyAV has to read this file."""
+        kind = self._file.format
+        # libsndfile believes every header: it returns a wrong length and no error, or stops early.
+        if self.is_stated and (fault := examine(path, kind.lower()).fault):
+            return fault
+        if kind == "MP3" and lacks_footer(path):
+            return "an MP3 whose ID3 tag states a footer that it lacks"
+        # At 48 kHz libsndfile takes three times as long as FFmpeg; at 16 kHz, for example, not.
+        if self._file.subtype == "OPUS" and self.rate == FULL_OPUS:
+            return "an Opus file of 48 kHz, which PyAV reads faster"
+        if 2 < self.channels <= CHANNELS:
+            return f"{self.channels} channels, whose places only FFmpeg knows"
+        return None
 
     def read(self, start: int, count: int) -> Samples:
         """Samples `(1 or 2, <= count)`."""
@@ -136,7 +130,7 @@ class PydubSource:
 
     def __init__(self, path: Path, length: int | None = None) -> None:
         self._path = str(path)
-        if corrected(path, TRUNCATED):
+        if corrected(path):
             raise AudioError("its header states wrong sizes")
         if not (shutil.which("ffmpeg") and shutil.which("ffprobe")):
             raise AudioError("no ffmpeg and ffprobe on the PATH; installing FFmpeg may help")
@@ -158,17 +152,10 @@ class PydubSource:
         stated = musepack_length(path) if length is None and format_name in MUSEPACK else None
         self.length = length or stated or int(float(seconds) * self.rate)
         if length is None:
-            self._check_structure(path, format_name)
+            _check_structure(path, format_name)
             starts = [float(part.get("start_time", 0)) for part in (streams[0], info["format"])]
             if abs(starts[0] - starts[1]) > SLACK or not (stated or self._ends_at(self.length)):
                 raise AudioError("its audio does not begin or end where FFmpeg says")
-
-    def _check_structure(self, path: Path, name: str) -> None:
-        """Raise for a file that FFmpeg can only read from its start."""
-        if fault := examine(path, name).fault:
-            raise AudioError(fault)
-        if name in FROM_START or len(joined_spans(path)) > 1 or is_fragmented(path):
-            raise AudioError("joined files, fragments, or a stream without an index")
 
     def _ends_at(self, length: int) -> bool:
         """Whether the audio ends at this sample, and not before or after."""
@@ -194,6 +181,14 @@ class PydubSource:
         """Do nothing: no file is open."""
 
 
+def _check_structure(path: Path, name: str) -> None:
+    """Raise for a file that FFmpeg can only read from its start."""
+    if fault := examine(path, name).fault:
+        raise AudioError(fault)
+    if name in FROM_START or len(joined_spans(path)) > 1 or is_fragmented(path):
+        raise AudioError("joined files, fragments, or a stream without an index")
+
+
 def _places(layout: str) -> tuple[str, ...]:
     """FFmpeg's names of the channels of a layout, which it names as well; none if unknown."""
     import av
@@ -214,9 +209,6 @@ def open_av(path: Path, length: int | None = None) -> Source:
         return source
     source.close()
     return SequentialSource(path, length)
-
-
-READING = 2  # version of our own code that reads files; raise it if more files can be read
 
 
 def decoder_versions() -> str:

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from tagger.audio.asf import asf_structure
-from tagger.audio.bare import FORMATS, bare_structure
+from tagger.audio.bare import STREAMS, bare_structure
 from tagger.audio.flac import flac_structure
 from tagger.audio.mp3 import mp3_structure
 from tagger.audio.ogg import ogg_structure
@@ -20,7 +20,7 @@ STRUCTURES: dict[str, Callable[[Path], Structure]] = {
     "mp3": mp3_structure,
     "ogg": ogg_structure,
     "wv": wavpack_structure,
-    **{kind: partial(bare_structure, kind=kind) for kind in FORMATS},
+    **{kind: partial(bare_structure, kind=kind) for kind in STREAMS},
 }
 
 

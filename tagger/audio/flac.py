@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import IO, NamedTuple
 
+from tagger.audio.crc import crc8, crc16
 from tagger.audio.extent import read_at, skip_back, skip_front
 from tagger.audio.structure import MOST_READ, Structure, places
 
-BLOCKS = 1_000  # of metadata that are skipped at most
+MOST_BLOCKS = 50_000  # of metadata
 SYNC = re.compile(rb"\xff[\xf8\xf9][\x10-\xff]", re.DOTALL)
 HEADER = 16  # bytes of the longest header of a frame
 PIECE = 1 << 13  # bytes that are read at once in search of a frame
@@ -99,13 +99,18 @@ def _metadata(file: IO[bytes], at: int) -> tuple[Info, int]:
     packed = int.from_bytes(data[10:18], "big")
     kind = Kind(packed >> 44, (packed >> 41 & 7) + 1, (packed >> 36 & 31) + 1)
     info = Info(kind, packed & (1 << 36) - 1, int.from_bytes(data[7:10], "big"))
+    return info, skip_metadata(file, at)
+
+
+def skip_metadata(file: IO[bytes], at: int) -> int:
+    """Where the frames of a FLAC start that starts at offset `at`."""
     at += 4
-    for _ in range(BLOCKS):
+    for _ in range(MOST_BLOCKS):
         head = read_at(file, at, 4)
         at += 4 + int.from_bytes(head[1:], "big")
         if not head or head[0] & 0x80:
             break
-    return info, at
+    return at
 
 
 def _some_frames(file: IO[bytes], start: int, end: int, info: Info) -> Iterator[Frame]:
@@ -177,7 +182,7 @@ def _frame(data: bytes, offset: int, kind: Kind) -> Frame | None:
     wide = {12: 1, 13: 2, 14: 2}.get(rate_code, 0)
     rate = int.from_bytes(data[at : at + wide], "big") * {12: 1000, 14: 10}.get(rate_code, 1)
     at += wide
-    if len(data) <= at or _crc8(data[: at + 1]):
+    if len(data) <= at or crc8(data[: at + 1]):
         return None
     rate = RATES.get(rate_code, rate) or kind.rate
     channels = channel_code + 1 if channel_code < 8 else 2
@@ -193,28 +198,5 @@ def _bytes_more(first: int) -> int | None:
 
 def _is_whole(frame: bytes) -> bool:
     """Whether a frame, perhaps with zeros behind it, has the checksum of a whole one."""
-    table, crc, least = _table(0x8005, 16), 0, len(frame.rstrip(b"\0"))
-    for at, byte in enumerate(frame[: least + 2], 1):
-        crc = crc << 8 & 0xFFFF ^ table[crc >> 8 ^ byte]
-        if at >= least and not crc:
-            return True
-    return False
-
-
-def _crc8(data: bytes) -> int:
-    table, crc = _table(0x07, 8), 0
-    for byte in data:
-        crc = table[crc ^ byte]
-    return crc
-
-
-@cache
-def _table(polynomial: int, bits: int) -> list[int]:
-    """The remainder for each byte."""
-    top, mask, found = 1 << bits - 1, (1 << bits) - 1, []
-    for byte in range(256):
-        crc = byte << bits - 8
-        for _ in range(8):
-            crc = (crc << 1 ^ (polynomial if crc & top else 0)) & mask
-        found.append(crc)
-    return found
+    least = len(frame.rstrip(b"\0"))
+    return any(not crc16(frame[:size]) for size in range(least, min(least + 2, len(frame)) + 1))

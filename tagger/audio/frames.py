@@ -26,6 +26,7 @@ class BlockSource(ABC):
     channels: int
 
     def __init__(self) -> None:
+        self._blocks = Blocks(iter(()), 0)
         self._held: Samples = np.zeros((1, 0), np.float32)  # the end of the last read
         self._held_from = -1
 
@@ -34,7 +35,7 @@ class BlockSource(ABC):
         if not self._held_from <= start <= self._held_from + self._held.shape[1]:
             self._begin(start)
         blocks, end = [self._held], self._held_from + self._held.shape[1]
-        while end < start + count and (block := self._next_block(start + count - end)).size:
+        while end < start + count and (block := self._blocks.take(start + count - end)).size:
             blocks.append(block)
             end = self._held_from + sum(block.shape[1] for block in blocks)
         samples = join(blocks)
@@ -45,14 +46,10 @@ class BlockSource(ABC):
 
     @abstractmethod
     def _begin(self, start: int) -> None:
-        """Let `_held` end at or after sample `start`, or the next block hold it.
+        """Let `_held` end at or after sample `start`, or the next of `_blocks` hold it.
 
         `_held_from` becomes the first sample of `_held`, or of the next block when it is read.
         """
-
-    @abstractmethod
-    def _next_block(self, count: int) -> Samples:
-        """Samples `(1 or 2, n)` that follow, at least `count` if possible; none at the end."""
 
 
 class Blocks:

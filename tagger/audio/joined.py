@@ -10,7 +10,7 @@ from fractions import Fraction
 from itertools import accumulate, islice
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from tagger.audio import ebml
 from tagger.audio.examine import examine
 from tagger.audio.extent import read_at, skip_front
 from tagger.audio.mixing import Samples, join
+from tagger.audio.ogg import Page, all_pages
 from tagger.audio.pyav import AvSource
 from tagger.errors import AudioError, EmptyAudio
 
@@ -30,8 +31,6 @@ FLAC = re.compile(rb"fLaC[\x00\x80]\x00\x00\x22", re.DOTALL)
 # A WavPack block of the first sample; the next byte of its flags says whether it is the first one.
 WAVPACK = re.compile(rb"wvpk.{4}[\x02-\x10]\x04.{6}\0{4}.{4}.(.)", re.DOTALL)
 INITIAL = 8
-PAGE = b"OggS\0"
-FIRST = 2  # flag of an Ogg page: the first of a stream
 
 
 def joined_spans(path: Path) -> list[Span]:
@@ -53,8 +52,9 @@ def _find_spans(path: Path) -> list[Span]:
         if head == ebml.HEADER:
             segments = islice(ebml.segments(path), MOST_PARTS + 1)
             return [(first, min(end, size)) for first, end in segments]
-        if head == PAGE[:4] and examine(path, "ogg").fault:
-            return _until(size, _chain(file, start, size))
+        if head == b"OggS" and examine(path, "ogg").fault:
+            with mmap(file.fileno(), 0, access=ACCESS_READ) as data:
+                return _until(size, _chain(all_pages(data, start, size)))
         if head == b"fLaC" and examine(path, "flac").fault:
             with mmap(file.fileno(), 0, access=ACCESS_READ) as data:
                 return _until(size, (found.start() for found in FLAC.finditer(data)))
@@ -70,26 +70,13 @@ def _until(size: int, starts: Iterable[int]) -> list[Span]:
     return list(zip(some, [*some[1:], size], strict=True))
 
 
-def _pages(file: IO[bytes], at: int, end: int) -> Iterator[tuple[int, int, int]]:
-    """Offset, flags and serial number of each page; other data between pages are left out."""
-    while at < end:
-        head = read_at(file, at, 282)
-        if not head.startswith(PAGE) or len(head) < 28:
-            found = head.find(PAGE, 1)
-            at += found if found > 0 else max(1, len(head) - len(PAGE) + 1)
-            continue
-        yield at, head[5], int.from_bytes(head[14:18], "little")
-        at += 27 + head[26] + sum(head[27 : 27 + head[26]])
-
-
-def _chain(file: IO[bytes], start: int, size: int) -> Iterator[int]:
+def _chain(pages: Iterable[Page]) -> Iterator[int]:
     """Where each link of a chain starts: at the first of the first pages of its streams."""
     was_first = False
-    for at, flags, _ in _pages(file, start, size):
-        is_first = bool(flags & FIRST)
-        if is_first and not was_first:
-            yield at
-        was_first = is_first
+    for page in pages:
+        if page.begins and not was_first:
+            yield page.offset
+        was_first = page.begins
 
 
 class JoinedSource:

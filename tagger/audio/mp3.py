@@ -6,15 +6,17 @@ that of another one. The fields of Xing are those of LAME's documentation.
 
 from __future__ import annotations
 
+import math
 import re
 import struct
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
+from statistics import fmean, pstdev
 from typing import IO, NamedTuple
 
 from tagger.audio.extent import read_at, skip_back, skip_front
 from tagger.audio.mpeg import SYNC, Frame, first_frame, frame_at, is_free_format
-from tagger.audio.structure import MOST_READ, MOST_SEARCHED, PIECE, Structure, agrees, places
+from tagger.audio.structure import MOST_READ, MOST_SEARCHED, PIECE, Structure, places
 
 HEAD = 1 << 16  # bytes in which the first frame is searched for
 # FFmpeg drops audio at the start of a joined part, where the bits of earlier frames are missing.
@@ -92,10 +94,15 @@ class Stated(NamedTuple):
         return found
 
     def agrees(self, size: int, densities: list[float]) -> bool:
-        """Whether the file has as many bytes as stated, and at some places as many frames."""
+        """Whether the file has as many bytes as stated, and at some places as many frames.
+
+        The mean of these places is within four standard errors of the whole.
+        """
         if not self.frames or self.size is None or abs(self.size - size) > 2 * self.first.size:
             return False
-        return agrees(self.frames, size, densities)
+        mean = fmean(densities)
+        error = pstdev(densities) / math.sqrt(len(densities) - 1)
+        return abs(self.frames - mean * size) <= max(4 * error, 0.005 * mean) * size
 
     def compare(self, count: Count, size: int, *, has_parts: bool) -> Structure:
         """Compare with all frames of the file, which may have headers of joined parts as well."""
@@ -155,18 +162,8 @@ def walk(data: mmap | bytes, start: int, end: int, first: Frame) -> Count:
                 frames, last = frames + 1, at
                 changes = changes or frame.kind != first.kind
             continue
-        following = _next_frame(data, at + 1, end)
+        following = first_frame(data, at + 1, end)
         if following is None:
             break
-        at, has_junk = following, True
+        at, has_junk = following[0], True
     return Count(frames, last, changes, has_junk)
-
-
-def _next_frame(data: mmap | bytes, at: int, end: int) -> int | None:
-    """The next place where two frames of one kind follow each other."""
-    for found in SYNC.finditer(data, at, end):
-        frame = frame_at(data, found.start())
-        after = frame and frame.size and frame_at(data, found.start() + frame.size)
-        if frame and after and after.kind == frame.kind:
-            return found.start()
-    return None

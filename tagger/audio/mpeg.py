@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from functools import cache
 from mmap import mmap
 from typing import NamedTuple
@@ -61,9 +62,11 @@ _KILOBITS = {
 }
 
 
-def first_frame(data: bytes) -> tuple[int, Frame] | None:
-    """The first frame that a second one of the same kind follows, and its offset."""
-    for found in SYNC.finditer(data):
+def first_frame(
+    data: bytes | mmap, start: int = 0, end: int = sys.maxsize
+) -> tuple[int, Frame] | None:
+    """The first frame between two places that another of its kind follows, and its offset."""
+    for found in SYNC.finditer(data, start, end):
         frame = frame_at(data, found.start())
         if frame and frame.size:
             after = frame_at(data, found.start() + frame.size)

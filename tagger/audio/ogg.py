@@ -63,7 +63,7 @@ def ogg_structure(path: Path) -> Structure:
         if end - start > MOST_SEARCHED:
             return Structure("an Ogg that is too large to be searched")
         with mmap(file.fileno(), 0, access=ACCESS_READ) as data:
-            fault = stream.fault([*_all_pages(data, start, end)], are_all=True)
+            fault = stream.fault([*all_pages(data, start, end)], are_all=True)
         return Structure(fault, is_irregular=bool(fault))
 
 
@@ -176,11 +176,15 @@ def _found(data: bytes, offset: int) -> Iterator[Page]:
             yield page
 
 
-def _all_pages(data: mmap, at: int, end: int) -> Iterator[Page]:
-    """All whole pages."""
-    while at >= 0 and (page := page_at(data, at, 0)) and page.end <= end:
-        yield page
-        at = data.find(MARK, page.end, end)
+def all_pages(data: mmap, at: int, end: int) -> Iterator[Page]:
+    """All whole pages, without other data between them."""
+    while at >= 0:
+        page = page_at(data, at, 0)
+        if page and page.end <= end:
+            yield page
+            at = data.find(MARK, page.end, end)
+        else:
+            at = data.find(MARK, at + 1, end)
 
 
 def _is_even(pages: list[Page]) -> bool:

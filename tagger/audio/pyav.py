@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Any
 from tagger.audio.ebml import seconds, segments
 from tagger.audio.examine import examine
 from tagger.audio.frames import Blocks, BlockSource, decoded, readable
-from tagger.audio.mixing import Samples
 from tagger.audio.mp4 import is_fragmented
 from tagger.audio.musepack import musepack_length
-from tagger.audio.structure import Structure
+from tagger.audio.structure import TRUNCATED, Structure
 from tagger.audio.uncompressed import corrected
 from tagger.errors import AudioError, NoSound, Truncated
 from tagger.types import NO_SOUND
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     from av.audio.frame import AudioFrame
 
 PREROLL = 0.25  # s decoded before a seek's target: MP3's bit reservoir, AAC's overlap
-TRUNCATED = 0.95  # share of the stated length that must be there
 
 # The formats that FFmpeg may recognise. Without this list, a playlist renamed to .mp3 could make it
 # open other files or addresses, and a picture or a text would be a "video".
@@ -69,12 +67,11 @@ class AvSource(BlockSource):
         self._bare = is_lost or self._format in BARE
         self.rate = int(self._stream.rate or 0)
         self.channels = int(context.channels or 0)
-        self._blocks = Blocks(iter(()), self.rate)
-        is_odd = not span and self._structure.is_irregular
-        self.is_irregular = is_odd or self._format in FROM_START
+        has_to_be_decoded = not span and self._structure.is_irregular
+        self.is_irregular = has_to_be_decoded or self._format in FROM_START
         self.is_stated, self.length = False, length or 0
-        # Only counting shows whether some streams are regular.
-        if not self.is_irregular and (length is None or self._has_to_be_counted()):
+        # A known length is kept, but counting also shows whether some streams are irregular.
+        if not self.is_irregular and (length is None or self._may_be_irregular()):
             found = self._find_length()
             self.length = found if length is None else length
             self.is_stated = self.is_stated and length is None
@@ -92,8 +89,8 @@ class AvSource(BlockSource):
         # Samples per tick as two integers: Fraction is slow.
         self._samples_in, self._ticks = ratio.numerator, ratio.denominator
 
-    def _has_to_be_counted(self) -> bool:
-        """Whether its packets may turn out irregular."""
+    def _may_be_irregular(self) -> bool:
+        """Whether counting its packets may show that it is."""
         if self._format in (MATROSKA, MP4):
             return not self._declared()
         return self._format in ("aac", "asf") or bool(self._structure.fault and not self._bare)
@@ -115,7 +112,7 @@ class AvSource(BlockSource):
         declared = self._declared()
         declared = max(0, declared - skipped) if declared else 0
         if declared and self._format in (MATROSKA, MP4):
-            return self._compare_with_end(declared)
+            return self._compare_with_packets(declared)
         if declared and not (self._format in COUNTED or self._structure.fault):
             return declared
         counted = self._count_all()  # what is skipped at the start has negative time stamps
@@ -129,7 +126,7 @@ class AvSource(BlockSource):
         """That of the file; a part of it is counted."""
         return Structure("a part") if self._span else examine(self._path, self._format)
 
-    def _compare_with_end(self, declared: int) -> int:
+    def _compare_with_packets(self, declared: int) -> int:
         """The stated length, or where the last packet ends if that is elsewhere.
 
         The length may be that of another stream, or of one of the fragments.
@@ -148,7 +145,7 @@ class AvSource(BlockSource):
         self._counted = max(1, counted)  # not at the start any more
         if abs(counted - declared) <= AGREES * self.rate:
             return declared
-        stated = self._stated_though_cut(declared)
+        stated = self._length_if_cut(declared)
         self.is_stated = counted < TRUNCATED * stated
         if self.is_stated:
             return stated
@@ -163,7 +160,7 @@ class AvSource(BlockSource):
         last, before = (entries[len(entries) - back].timestamp for back in (1, 2))
         return abs(self._place(2 * last - before) - declared) <= AGREES * self.rate
 
-    def _stated_though_cut(self, declared: int) -> int:
+    def _length_if_cut(self, declared: int) -> int:
         """How long the audio of a file was that lacks its end; 0 if it does not say so."""
         if self._format == MP4:
             return 0 if is_fragmented(self._path) else declared
@@ -213,9 +210,6 @@ class AvSource(BlockSource):
         self._seek(target)
         frames = decoded(self._stream.codec_context, self._packets_from(target))
         self._blocks = Blocks(self._frames_from(start, frames), self.rate)
-
-    def _next_block(self, count: int) -> Samples:
-        return self._blocks.take(count)
 
     def _frames_from(self, start: int, frames: Iterator[AudioFrame]) -> Iterator[AudioFrame]:
         """Frames from the one that holds sample `start`; `_held_from` becomes its first sample."""
@@ -279,7 +273,7 @@ def open_container(
     av.logging.set_level(av.logging.PANIC)
     options = {"format_whitelist": FORMATS, "protocol_whitelist": "file,subfile"}
     name = f"subfile,,start,{span[0]},end,{span[1]},,:{path}" if span else os.fspath(path)
-    file = corrected(path, TRUNCATED) if corrects and not span else None
+    file = corrected(path) if corrects and not span else None
     container = av.open(file or name, options=options, metadata_errors="replace")
     if not container.streams.audio:
         pictures = [stream.disposition for stream in container.streams.video]

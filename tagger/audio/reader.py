@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tagger.audio.carrier import CodedSource
+from tagger.audio.coded_source import CodedSource
 from tagger.audio.decoders import DECODERS, SettledError, Source
 from tagger.audio.id3 import skip_id3
 from tagger.audio.levels import OFTEN, Span, block_ranges, cut, paused
@@ -22,12 +22,12 @@ from tagger.audio.mixing import CHANNELS, Samples
 from tagger.audio.samples import (
     EndsEarly,
     Window,
+    check_end,
     check_loudness,
-    end_at,
     length_at,
-    look_at_end,
     read_window,
     scan,
+    shorten,
 )
 from tagger.audio.windows import WindowPlan, place_windows, window_chunks
 from tagger.errors import AudioError, EmptyAudio, NoSound, NotPcm, Truncated, one_line
@@ -40,8 +40,9 @@ SECONDS = 1_000 * 3600
 # A track whose first windows are all below this level is scanned: they may be the noise of silence.
 FAINT = 1e-3
 
-Placed = tuple[int, Window]  # the first sample of a window in the track, at the plan's rate
 ZEROS = 1 << 20  # bytes; a good MP3 may have fewer zeros in front of its first frame
+
+Placed = tuple[int, Window]  # the first sample of a window in the track, at the plan's rate
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +163,7 @@ def _read_first(source: Source, plan: WindowPlan, decoder: str) -> Waveforms:
     if source.is_stated:
         starts = place_windows(placement.sounding, plan)
         last = max(starts[number] for number in window_chunks(total, plan)[0])
-        look_at_end(source, (last + plan.samples) / plan.rate)
+        check_end(source, (last + plan.samples) / plan.rate)
     covers = len(windows) * plan.samples >= placement.sounding
     if not _is_doubtful([window for _, window in windows], plan, covers=covers):
         return _waveforms(source, plan, (windows, placement, total))
@@ -216,7 +217,7 @@ def _read_placed(
         try:
             return _read_in_order(source, chosen, plan, placement), placement, len(starts)
         except EndsEarly as end:
-            end_at(source, end.length)
+            shorten(source, end.length)
         placement = _shortened(placement, source, plan)
         if not chunk or plan.count is None:
             starts = place_windows(placement.sounding, plan)

@@ -12,7 +12,7 @@ from tagger.audio.coded import find_code
 from tagger.audio.decoders import SettledError, Source
 from tagger.audio.levels import QUIET, SILENCE, Scan, Span, mono_of
 from tagger.audio.mixing import Samples
-from tagger.audio.pyav import TRUNCATED
+from tagger.audio.structure import TRUNCATED
 from tagger.audio.windows import WindowPlan
 from tagger.errors import EmptyAudio, NotPcm, Truncated
 
@@ -122,7 +122,7 @@ def scan(source: Source, rate: int) -> tuple[Scan, bool]:
         try:
             decoded, low, high, _ = _read_piece(source, piece, rate, 1)
         except EndsEarly as end:
-            end_at(source, end.length)
+            shorten(source, end.length)
             continue
         if len(decoded):
             end_of_piece = start + len(decoded) if is_whole else stop
@@ -136,8 +136,8 @@ def length_at(source: Source, rate: int) -> int:
     return round(source.length * rate / source.rate)
 
 
-def end_at(source: Source, length: int) -> None:
-    """Take a source for this long; raise `Truncated` if it states far more."""
+def shorten(source: Source, length: int) -> None:
+    """Give a source the length that was decoded; raise `Truncated` if it states far more."""
     if source.is_stated and length < TRUNCATED * source.length:
         raise Truncated(
             f"truncated: nothing can be decoded after {_last(source, length) / source.rate:.1f} s "
@@ -158,7 +158,7 @@ def _last(source: Source, length: int) -> int:
     return length
 
 
-def look_at_end(source: Source, decoded: float) -> None:
+def check_end(source: Source, decoded: float) -> None:
     """Raise `Truncated` for a file cut off after its last window, which ends at `decoded` s."""
     place = int(TRUNCATED * source.length)
     if decoded * source.rate < place and not source.read(place, round(MARGIN * source.rate)).size:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tagger.audio.frames import Blocks, BlockSource, decoded, readable
-from tagger.audio.mixing import Samples
 from tagger.audio.pyav import open_container
 
 if TYPE_CHECKING:
@@ -33,7 +32,6 @@ class SequentialSource(BlockSource):
         context = self._container.streams.audio[0].codec_context
         self.rate = max(int(context.sample_rate or 0), LEAST)
         self.channels = int(context.channels or 0)
-        self._blocks = Blocks(iter(()), self.rate)
         self._is_fresh = True
         self.length = self._decoded_length() if length is None else length
 
@@ -61,14 +59,11 @@ class SequentialSource(BlockSource):
             if skipped := self._blocks.skip(start - end):
                 end += skipped
                 self._held, self._held_from = self._held[:, :0], end
-            elif (block := self._next_block(round(STEP * self.rate))).size:
+            elif (block := self._blocks.take(round(STEP * self.rate))).size:
                 self._held, self._held_from = block, end
                 end += block.shape[1]
             else:
                 break
-
-    def _next_block(self, count: int) -> Samples:
-        return self._blocks.take(count)
 
     def close(self) -> None:
         """Close the file."""

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import fmean, pstdev
 
+TRUNCATED = 0.95  # share of the stated length that must be there
 MOST_READ = 1 << 18  # bytes of audio that are read as a whole; of more, only pieces are
 MOST_SEARCHED = 1 << 31  # bytes that are read as a whole where the pieces disagree; 14 h of an MP3
 PIECES, PIECE = 7, 4096  # places besides the start, and bytes at each
@@ -31,13 +29,3 @@ def places(start: int, end: int, pieces: int = PIECES, piece: int = PIECE) -> li
     """Offsets of pieces, equally far apart up to the end; none at the start."""
     room = max(0, end - start - piece)
     return [start + room * number // pieces for number in range(1, pieces + 1)]
-
-
-def agrees(stated: float, size: int, densities: Sequence[float]) -> bool:
-    """Whether so many units in `size` bytes agree with the units per byte at some places.
-
-    The mean of some places is within four standard errors of the whole.
-    """
-    mean = fmean(densities)
-    error = pstdev(densities) / math.sqrt(len(densities) - 1)
-    return abs(stated - mean * size) <= max(4 * error, 0.005 * mean) * size

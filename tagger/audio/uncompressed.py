@@ -8,12 +8,11 @@ Sources: the WAVE, EBU Tech 3306 (RF64), AIFF-C, Core Audio Format and Wave64 sp
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, NamedTuple
 
 from tagger.audio.chunks import (
     AIFF,
@@ -30,6 +29,8 @@ from tagger.audio.chunks import (
     true_end,
 )
 from tagger.audio.id3 import skip_id3
+from tagger.audio.structure import TRUNCATED
+from tagger.audio.virtual import VirtualFile
 from tagger.errors import Truncated
 
 READ = 64  # bytes of a chunk that are looked at
@@ -66,7 +67,7 @@ class Uncompressed:
     stop: int
     stated: int
     patches: Mapping[int, bytes]  # by offset: what the header should say
-    is_sound: bool  # whether decoders understand the rest of the header
+    is_valid: bool  # whether decoders understand the rest of the header
 
     @property
     def length(self) -> int:
@@ -79,15 +80,16 @@ class Uncompressed:
         blocks = self.blocks
         is_counted = blocks.counted == self.length or not (blocks.counted_at and blocks.samples)
         is_right = 0 <= self.stated - (self.stop - self.start) < blocks.width
-        return is_right and is_counted and self.is_sound
+        return is_right and is_counted and self.is_valid
 
-    def is_cut(self, least: float) -> bool:
-        """Whether less than this share of the stated count of samples is there.
+    @property
+    def is_truncated(self) -> bool:
+        """Whether less than `TRUNCATED` of the stated count of samples is there.
 
         A count alone may be wrong: the size in bytes must say too that more should be there.
         """
         is_short = self.stop - self.start + self.blocks.width <= self.stated
-        return is_short and 0 < self.length < least * self.blocks.counted
+        return is_short and 0 < self.length < TRUNCATED * self.blocks.counted
 
 
 class Content(NamedTuple):
@@ -102,15 +104,15 @@ class Content(NamedTuple):
         return int.from_bytes(self.data[at : at + width], self.order)
 
 
-def corrected(path: Path, least: float) -> Corrected | None:
+def corrected(path: Path) -> Corrected | None:
     """The file with the right sizes in its header; None if they are right already.
 
-    Raises `Truncated` if less than this share is there of the samples that the header counts.
+    Raises `Truncated` if less than `TRUNCATED` of the samples that the header counts are there.
     """
     found = find_samples(path)
     if found is None or found.is_as_stated:
         return None
-    if found.is_cut(least):
+    if found.is_truncated:
         raise Truncated(
             f"truncated: {found.length:,} of the {found.blocks.counted:,} samples that its header "
             "declares"
@@ -161,12 +163,12 @@ def _find_in_chunks(file: IO[bytes], base: int, kind: Kind) -> Uncompressed | No
     if not (blocks and blocks.width and chunk.start + inner <= end):
         return None
     # Of these, libsndfile or FFmpeg takes what follows PCM for more of it.
-    is_sound = end == total or not blocks.samples or layout not in (WAVE64, CAF)
+    is_valid = end == total or not blocks.samples or layout not in (WAVE64, CAF)
     whole = base + layout.header if kind.first > layout.header else 0  # the file is a chunk too
     if whole and (outer := chunk_at(file, base, layout)):
-        is_sound = is_sound and outer.size > chunk.start - whole
+        is_valid = is_valid and outer.size > chunk.start - whole
     start, size = chunk.start + inner, stated.size - inner
-    found = Uncompressed(blocks, base, start, end, size, {}, is_sound)
+    found = Uncompressed(blocks, base, start, end, size, {}, is_valid)
     patches = {chunk.start - layout.width: layout.size_field(end - chunk.start)}
     if whole:
         patches[whole - layout.width] = layout.size_field(end - whole)
@@ -246,49 +248,28 @@ KINDS = {
 }
 
 
-class Corrected(io.RawIOBase):
+class Corrected(VirtualFile):
     """A file with a header that states what is there; what follows PCM is not in it.
 
     Packets of a varying size, as in a CAF, may be listed behind them.
     """
 
     def __init__(self, path: Path, found: Uncompressed) -> None:
-        self._file = path.open("rb", buffering=0)
-        self._found, self._at = found, 0
+        self._file, self._found = path.open("rb", buffering=0), found
         self.length = found.length
-        self._stop = found.stop if found.blocks.samples else os.fstat(self._file.fileno()).st_size
+        stop = found.stop if found.blocks.samples else os.fstat(self._file.fileno()).st_size
+        super().__init__(stop - found.base)
 
-    def readable(self) -> bool:
-        """It is."""
-        return True
-
-    def seekable(self) -> bool:
-        """It is."""
-        return True
-
-    def tell(self) -> int:
-        """Where the next read begins."""
-        return self._at
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """As in any file."""
-        size = self._stop - self._found.base
-        self._at = max(0, offset + (0, self._at, size)[whence])
-        return self._at
-
-    def readinto(self, buffer: Any) -> int:
-        """As many bytes as there are, with the corrections."""
-        begin = self._found.base + self._at
-        count = max(0, min(len(buffer), self._stop - begin))
+    def read_at(self, at: int, count: int) -> bytes:
+        """The bytes of the file, with the corrections."""
+        begin = self._found.base + at
         self._file.seek(begin)
         data = bytearray(self._file.read(count))
         for place, patch in self._found.patches.items():
             for offset, byte in enumerate(patch, place - begin):
                 if 0 <= offset < len(data):
                     data[offset] = byte
-        memoryview(buffer).cast("B")[: len(data)] = data
-        self._at += len(data)
-        return len(data)
+        return bytes(data)
 
     def close(self) -> None:
         """Close the file."""

@@ -7,13 +7,14 @@ any order.
 from __future__ import annotations
 
 import re
-import struct
 from collections.abc import Callable
 from typing import IO
 
+from tagger.audio.chunks import Layout, chunks_from
 from tagger.audio.extent import read_at, skip_back
+from tagger.audio.flac import skip_metadata
 from tagger.audio.mpeg import SYNC, frame_at
-from tagger.tags.audio_parts import MOST_STEPS, Audio
+from tagger.tags.audio_parts import Audio
 
 
 def bare(file: IO[bytes], at: int, end: int) -> Audio:
@@ -45,30 +46,22 @@ def _first_frame(file: IO[bytes], start: int) -> int:
 
 def flac(file: IO[bytes], at: int, end: int) -> Audio:
     """What follows the last block of metadata."""
-    at += 4
-    for _ in range(MOST_STEPS):
-        head = read_at(file, at, 4)
-        at += 4 + int.from_bytes(head[1:], "big")
-        if head[0] & 0x80:
-            break
-    return Audio([(at, skip_back(file, at, end))])
+    return Audio([(skip_metadata(file, at), skip_back(file, at, end))])
 
 
-def chunks(names: tuple[bytes, ...], first: int, size: str) -> Callable[..., Audio]:
+def chunks(names: tuple[bytes, ...], first: int, layout: Layout) -> Callable[..., Audio]:
     """A finder of the chunk with one of these names, in a container of named chunks."""
-    width = struct.calcsize(size)
 
     def find(file: IO[bytes], at: int, end: int) -> Audio:
-        head, at, large = 4 + width, at + first, 0
-        for _ in range(MOST_STEPS):
-            name, length = struct.unpack(f"{size[0]}4s{size[1]}", read_at(file, at, head))
-            if name == b"ds64":  # of RF64, for a size that does not fit
-                large = int.from_bytes(read_at(file, at + head + 8, 8), "little")
-            if name in names:
+        large = 0
+        for chunk in chunks_from(file, at + first, layout):
+            if chunk.name == b"ds64":  # of RF64, for a size that does not fit
+                large = int.from_bytes(read_at(file, chunk.start + 8, 8), "little")
+            if chunk.name in names:
                 # A program that writes to a pipe cannot state the size.
-                length = (large or end) if length in (0, (1 << 8 * width) - 1) else length
-                return Audio([(at + head, at + head + length)])
-            at += head + length + length % 2
+                is_unknown = chunk.size in (0, (1 << 8 * layout.width) - 1)
+                length = (large or end) if is_unknown else chunk.size
+                return Audio([(chunk.start, chunk.start + length)])
         return Audio()
 
     return find

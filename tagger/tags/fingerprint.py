@@ -13,6 +13,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import IO
 
+from tagger.audio.chunks import AIFF, CAF, DSDIFF, WAVE
 from tagger.audio.extent import read_at, skip_front
 from tagger.tags import audio_boxes, audio_chunks, audio_pages
 from tagger.tags.audio_parts import Audio, Part
@@ -28,14 +29,14 @@ FINDERS = (
     (re.compile(rb"....(ftyp|moov|mdat|free|skip|wide|pnot)", re.DOTALL), audio_boxes.mp4),
     (
         re.compile(rb"(RIFF|RF64|BW64)....WAVE", re.DOTALL),
-        audio_chunks.chunks((b"data",), 12, "<I"),
+        audio_chunks.chunks((b"data",), 12, WAVE),
     ),
     (
         re.compile(rb"FORM....(AIFF|AIFC|8SVX)", re.DOTALL),
-        audio_chunks.chunks((b"SSND", b"BODY"), 12, ">I"),
+        audio_chunks.chunks((b"SSND", b"BODY"), 12, AIFF),
     ),
-    (re.compile(rb"FRM8.{8}DSD ", re.DOTALL), audio_chunks.chunks((b"DSD ", b"DST "), 16, ">Q")),
-    (re.compile(rb"caff"), audio_chunks.chunks((b"data",), 8, ">Q")),
+    (re.compile(rb"FRM8.{8}DSD ", re.DOTALL), audio_chunks.chunks((b"DSD ", b"DST "), 16, DSDIFF)),
+    (re.compile(rb"caff"), audio_chunks.chunks((b"data",), 8, CAF)),
     (re.compile(rb"DSD "), audio_chunks.dsf),
     (re.compile(rb"\x30\x26\xb2\x75\x8e\x66\xcf\x11"), audio_chunks.asf),
     (re.compile(rb"\x1a\x45\xdf\xa3"), audio_pages.matroska),

@@ -11,7 +11,7 @@ import pytest
 from helpers.edited import ID3, ID3V1, NOISE
 
 from tagger.audio import bare
-from tagger.audio.bare import FORMATS, bare_structure, frames
+from tagger.audio.bare import STREAMS, bare_structure, frames
 from tagger.audio.structure import Structure
 
 ENCODERS = {
@@ -41,16 +41,16 @@ def encoded(kind: str, sound: str) -> bytes:
 
 
 @pytest.mark.parametrize("sound", SOUNDS)
-@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize("kind", STREAMS)
 def test_the_frames_fill_a_stream(kind, sound):
     data = encoded(kind, sound)
-    found = [*frames(data, *FORMATS[kind])]
+    found = [*frames(data, *STREAMS[kind])]
     assert sum(frame.size for frame in found) > 0.97 * len(data)
     assert len({frame.kind for frame in found if frame.kind}) == 1
 
 
 @pytest.mark.parametrize("sound", SOUNDS)
-@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize("kind", STREAMS)
 def test_one_stream_is_ordinary(kind, sound, tmp_path):
     path = tmp_path / "x"
     for data in (encoded(kind, sound), encoded(kind, sound) * 2):
@@ -59,7 +59,7 @@ def test_one_stream_is_ordinary(kind, sound, tmp_path):
 
 
 @pytest.mark.parametrize("sounds", JOINS, ids=[" then ".join(sounds) for sounds in JOINS])
-@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize("kind", STREAMS)
 def test_a_change_is_a_fault(kind, sounds, tmp_path):
     path = tmp_path / "x"
     path.write_bytes(b"".join(encoded(kind, sound) for sound in sounds))
@@ -67,12 +67,12 @@ def test_a_change_is_a_fault(kind, sounds, tmp_path):
     assert bare_structure(path, kind) == Structure(fault, is_irregular=True)
 
 
-@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize("kind", STREAMS)
 def test_a_dependent_frame_and_a_damaged_one_change_nothing(kind, tmp_path):
     data, path = bytearray(encoded(kind, SOUNDS[0])), tmp_path / "x"
     data[len(data) // 2 : len(data) // 2 + 3_000] = NOISE[:3_000]
     if kind == "eac3":  # every other frame adds channels to the one before
-        for number, frame in enumerate(frames(bytes(data), *FORMATS[kind])):
+        for number, frame in enumerate(frames(bytes(data), *STREAMS[kind])):
             at = frame.size * number
             if number % 2 and at < len(data) // 2 - frame.size:
                 data[at + 2] |= 1 << 6
@@ -82,7 +82,7 @@ def test_a_dependent_frame_and_a_damaged_one_change_nothing(kind, tmp_path):
 
 
 @pytest.mark.parametrize("data", [b"", b"x", NOISE, ID3, b"\x0b\x77", b"\x7f\xfe\x80\x01"])
-@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize("kind", STREAMS)
 def test_what_has_no_frames_is_left_to_the_decoder(kind, data, tmp_path: Path):
     path = tmp_path / "x"
     path.write_bytes(data)

@@ -1,17 +1,15 @@
-"""The audio of a coded stream that is stored as PCM, in any container."""
+"""Decodes a coded stream that is stored as PCM, in any container."""
 
 from __future__ import annotations
 
 import io
-import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from tagger.audio.coded import Code, find_code
 from tagger.audio.decoders import SoundfileSource, Source, open_av
 from tagger.audio.sequential import SequentialSource
+from tagger.audio.virtual import VirtualFile
 from tagger.errors import AudioError, NotPcm
 
 if TYPE_CHECKING:
@@ -50,41 +48,20 @@ class CodedSource(SequentialSource):
         self._carrier.close()
 
 
-class Words(io.RawIOBase):
+class Words(VirtualFile):
     """The samples of a source as a file of words of 16 bits."""
 
     def __init__(self, source: Source, code: Code) -> None:
-        self._source, self._at = source, 0
+        self._source = source
         self._dtype = "<i2" if code.order == "little" else ">i2"
         self._frame = min(source.channels, 2) * 2  # bytes
+        super().__init__(source.length * self._frame)
 
-    def readable(self) -> bool:
-        """It is."""
-        return True
-
-    def seekable(self) -> bool:
-        """It is."""
-        return True
-
-    def tell(self) -> int:
-        """Where the next read begins."""
-        return self._at
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """As in any file."""
-        size = self._source.length * self._frame
-        self._at = max(0, offset + (0, self._at, size)[whence])
-        return self._at
-
-    def readinto(self, buffer: Any) -> int:
-        """As many bytes as there are."""
-        first, skip = divmod(self._at, self._frame)
-        count = min(-(-(skip + len(buffer)) // self._frame), max(0, self._source.length - first))
-        samples = self._source.read(first, count) if count else np.zeros((1, 0))
-        data = (samples.T * 32_768).astype(self._dtype).tobytes()[skip : skip + len(buffer)]
-        memoryview(buffer).cast("B")[: len(data)] = data
-        self._at += len(data)
-        return len(data)
+    def read_at(self, at: int, count: int) -> bytes:
+        """The words as bytes."""
+        first, skip = divmod(at, self._frame)
+        samples = self._source.read(first, -(-(skip + count) // self._frame))
+        return (samples.T * 32_768).astype(self._dtype).tobytes()[skip : skip + count]
 
 
 def _open_pcm(path: Path) -> Source:
