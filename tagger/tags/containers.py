@@ -166,6 +166,4 @@ def _check_end(file: IO[bytes], layout: ChunkLayout) -> None:
     samples, found = samples_in(file), chunks(file, layout)
     stops = (stop for name, at, stop in found if name in AUDIO and stop > at + layout.head)
     if samples and next(stops, length) <= end < samples.stop:
-        raise TagError(
-            "its audio goes on after the end that its header states; correct that first"
-        )
+        raise TagError("its audio goes on after the end that its header states; correct that first")
