@@ -53,21 +53,32 @@ def _share(channels: Samples) -> float:
         return float(0.5 + np.vdot(left, right) / energy) if energy else 1.0
 
 
-def block_ranges(samples: Samples, rate: int) -> Samples:
-    """Between the lowest and the highest of each `BLOCK` of samples: `(n,)` to `(blocks,)`."""
+def block_levels(samples: Samples, rate: int) -> tuple[Samples, Samples]:
+    """The range and the energy of each `BLOCK` of samples: `(n,)` to `(blocks,)` each."""
     size = max(1, min(round(BLOCK * rate), len(samples)))
     blocks = samples[: len(samples) // size * size].reshape(-1, size)
     ranges: Samples = blocks.max(axis=1) - blocks.min(axis=1)
-    return ranges
+    with np.errstate(over="ignore", invalid="ignore"):  # the caller checks the samples
+        return ranges, blocks.var(axis=1)
 
 
-def paused(ranges: Samples) -> float:
-    """The share of blocks, from their ranges, in digital silence that lasts at least `PAUSE`."""
-    silent = ranges < SILENCE
-    if not silent.any():
-        return 0.0
-    runs = (end - start for start, end in _runs(silent))
-    return sum(run for run in runs if run >= PAUSE / BLOCK) / len(ranges)
+def paused(blocks: Sequence[tuple[Samples, Samples]]) -> list[float]:
+    """The share of each window, from its `block_levels`, in silence that lasts at least `PAUSE`.
+
+    Silence is as in `Scan.sound`, against the loudest two seconds of these windows.
+    """
+    size = round(PAUSE / BLOCK)
+    loudest = max(
+        float(energies[start : start + size].mean())
+        for _, energies in blocks
+        for start in range(0, len(energies), size)
+    )
+    shares = []
+    for ranges, energies in blocks:
+        silent = (ranges < SILENCE) | (energies < QUIET**2 * loudest)
+        lengths = (end - start for start, end in _runs(silent))
+        shares.append(sum(length for length in lengths if length >= size) / len(ranges))
+    return shares
 
 
 @dataclass(slots=True)

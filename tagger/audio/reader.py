@@ -17,7 +17,7 @@ import numpy as np
 from tagger.audio.coded_source import CodedSource
 from tagger.audio.decoders import DECODERS, SettledError, Source
 from tagger.audio.id3 import skip_id3
-from tagger.audio.levels import OFTEN, Span, block_ranges, cut, paused
+from tagger.audio.levels import OFTEN, Span, block_levels, cut, paused
 from tagger.audio.mixing import CHANNELS, Samples
 from tagger.audio.samples import (
     EndsEarly,
@@ -155,8 +155,8 @@ def _read_first(source: Source, plan: WindowPlan, decoder: str) -> Waveforms:
     """Read the first chunk.
 
     The whole track is scanned, and windows are placed where it sounds, if at least half of the
-    chunk is silent (of a fixed number of windows, any), if the chunk covers the track and has a
-    pause, if all of it is faint, or if its samples are not of full scale 1.
+    chunk is silent, if it has a pause and covers the track or has a fixed number of windows, if all
+    of it is faint, or if its samples are not of full scale 1.
     """
     placement = Placement(decoder, source.length, ((0, length_at(source, plan.rate)),))
     windows, placement, total = _read_placed(source, plan, 0, placement)
@@ -184,18 +184,19 @@ def _read_first(source: Source, plan: WindowPlan, decoder: str) -> Waveforms:
 def _is_doubtful(windows: list[Window], plan: WindowPlan, *, covers: bool) -> bool:
     """Whether a first chunk needs a scan of the track, see `_read_first`."""
     loudest = max(window.level for window in windows)
-    ranges = [block_ranges(window.samples, plan.rate) for window in windows]
-    silent = sum(
-        1 if window.is_silent(loudest) else paused(each)
-        for window, each in zip(windows, ranges, strict=True)
-    )
+    blocks = [block_levels(window.samples, plan.rate) for window in windows]
     is_beyond = max(window.peak for window in windows) > OFTEN / 2
-    if is_beyond and float(np.median(np.concatenate(ranges))) > OFTEN:
+    if is_beyond and float(np.median(np.concatenate([ranges for ranges, _ in blocks]))) > OFTEN:
         return True
     check_loudness(windows)
+    silent = sum(
+        1 if window.is_silent(loudest) else share
+        for window, share in zip(windows, paused(blocks), strict=True)
+    )
+    if loudest < FAINT or 2 * silent >= len(windows):
+        return True
     # With a fixed number of windows, no others follow in place of a silent one.
-    lacks_one = isinstance(plan.count, int) and any(each.is_silent(loudest) for each in windows)
-    return loudest < FAINT or 2 * silent >= len(windows) or bool(covers and silent) or lacks_one
+    return (covers or isinstance(plan.count, int)) and silent > 0
 
 
 def _read_placed(

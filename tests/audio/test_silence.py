@@ -91,6 +91,28 @@ def test_a_window_as_long_as_the_track_holds_no_pause(count, tmp_path):
     assert np.array_equal(window, np.resize(noise(7).astype(np.float32), 10 * RATE))
 
 
+@pytest.mark.parametrize("count", [1, 8, AUTO, None])
+@pytest.mark.parametrize("level", [-61, -70, -80])
+@pytest.mark.parametrize(("before", "after"), [(0, 6), (7, 0), (3, 4)])
+def test_noise_below_60_db_in_long_windows_is_a_pause_as_zeros_are(
+    before, after, level, count, tmp_path
+):
+    parts = [noise(each, 0.5 * 10 ** (level / 20)) for each in (before, after)]
+    path = write(tmp_path / "x.wav", parts[0], noise(6), parts[1])
+    plan = WindowPlan(164_080, RATE, count)
+    (window,) = windows(path, plan)
+    alone = windows(write(tmp_path / "alone.wav", noise(6)), plan)[0]
+    np.testing.assert_allclose(window[: 5 * RATE], alone[: 5 * RATE], atol=0.001)
+    assert np.mean(np.abs(window) > 0.01) > 0.95
+
+
+@pytest.mark.parametrize("gap", [0, 1e-4])
+def test_one_window_in_the_middle_of_a_track_holds_no_pause(gap, tmp_path):
+    path = write(tmp_path / "x.wav", noise(34), noise(30, gap))
+    (window,) = windows(path, WindowPlan(164_080, RATE, 1))
+    assert np.mean(np.abs(window) > 0.01) > 0.95
+
+
 @pytest.mark.parametrize("count", [AUTO, None])
 def test_silent_windows_of_a_track_that_mostly_sounds_are_left_out(count, tmp_path):
     path = write(tmp_path / "x.wav", noise(80), ZEROS[20], noise(6))
