@@ -52,19 +52,25 @@ def resumed(context: click.Context, given: FinetuneOptions) -> FinetuneOptions:
     """The options that the unfinished run in `given.out` was started with.
 
     Raises `TrainingError` if an option on the command line differs from the run's; only those may
-    that change no figure: folder, device and accumulation.
+    that change no figure: folder, device, and how the windows of a step are split into batches.
     """
     path = given.out / RUN / OPTIONS
     if not path.exists():
         raise TrainingError(f"{given.out} holds no unfinished run to resume")
     stored = load_options(path)
     flags = typed_options(context)
-    names = flags.keys() - {"out", "device", "accumulate", "resume", "overwrite"}
+    names = flags.keys() - {"out", "device", "batch_size", "accumulate", "resume", "overwrite"}
     if name := first_difference(stored, given, names):
         raise TrainingError(f"the run in {given.out} was started with another {flags[name]}")
     device = given.device if "device" in flags else stored.device
-    accumulate = given.accumulate if "accumulate" in flags else stored.accumulate
-    return replace(stored, out=given.out, device=device, accumulate=accumulate)
+    split = {name: getattr(given, name) for name in flags.keys() & {"batch_size", "accumulate"}}
+    options = replace(stored, out=given.out, device=device, **split)
+    if options.step_windows != stored.step_windows:
+        raise TrainingError(
+            f"the run in {given.out} was started with {stored.step_windows} windows per step: "
+            "--batch-size times --accumulate must be that many"
+        )
+    return options
 
 
 def typed_options(context: click.Context) -> dict[str, str]:
@@ -164,14 +170,14 @@ WHAT = "; ".join(f"{name}: {method.what}" for name, method in METHODS.items())
 )
 @click.option("--epochs", type=POSITIVE, show_default=OWN, help="Passes over the train part.")
 @click.option("--steps", type=COUNT, help="Batches to train on, instead of --epochs.")
-@click.option("--batch-size", type=COUNT, show_default=OWN, help="Windows per step.")
+@click.option("--batch-size", type=COUNT, show_default=OWN, help="Windows computed at once.")
 @click.option(
     "--accumulate",
     type=COUNT,
     default=DEFAULTS.accumulate,
     metavar="N",
-    help="Compute each batch in N parts, one after the other: less memory, the same result. "
-    "Doubled automatically when memory runs out.",
+    help="Add up the gradients of N batches per step. Half the batch size and twice the N need "
+    "less memory, with the same result; a run that lacks memory does so by itself.",
 )
 @click.option(
     "--learning-rate",

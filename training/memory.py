@@ -22,7 +22,7 @@ SIGNS = (
     "STATUS_ALLOC_FAILED",
 )
 WHAT_HELPS = (
-    "use a smaller --batch-size, or --accumulate N, which computes each batch in N parts with the "
+    "use a smaller --batch-size, with --accumulate N: half the batch size and twice the N give the "
     "same result"
 )
 

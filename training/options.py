@@ -153,8 +153,8 @@ class FinetuneOptions(ClipOptions):
     new_head: bool = False  # if the labels are not those of the model
     epochs: float | None = None  # an epoch draws as many windows as the clips hold
     steps: int | None = None  # instead of epochs
-    batch_size: int | None = None  # windows per step
-    accumulate: int = 1  # parts in which a batch is computed; their gradients are added
+    batch_size: int | None = None  # windows that are computed at once
+    accumulate: int = 1  # batches whose gradients are added up for one step
     learning_rate: float | None = None
     weight_decay: float | None = None
     augment: tuple[str, ...] | None = None
@@ -182,6 +182,11 @@ class FinetuneOptions(ClipOptions):
             weight_decay=value_or(self.weight_decay, method.weight_decay),
             augment=value_or(self.augment, method.augment),
         )
+
+    @property
+    def step_windows(self) -> int:
+        """The windows of one step, of all processes."""
+        return self.trained_by.batch_size * self.accumulate
 
     @property
     def makes_new_head(self) -> bool:

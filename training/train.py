@@ -195,7 +195,7 @@ def fit_logistic_head(
 
 def batch_of(options: FinetuneOptions) -> int:
     """Windows per step and process."""
-    return max(1, options.trained_by.batch_size // process_count())
+    return max(1, options.step_windows // process_count())
 
 
 def windows_at_once(options: FinetuneOptions) -> int:

@@ -137,7 +137,9 @@ def test_options_are_read_as_they_were_written(ask: Ask, tmp_path: Path) -> None
 
 # Of a run that an earlier version started and that was stopped before its first step.
 EARLIER = Path(__file__).parent / "options-0.1.0.json"
-FREE = {"out", "device", "accumulate"}  # the options that may differ from the run's
+FREE = {"out", "device"}  # the options that may differ from the run's
+# Together they decide how many windows a step has.
+SPLIT = {"batch_size", "accumulate"}
 
 
 @pytest.fixture
@@ -170,7 +172,7 @@ def test_a_run_of_an_earlier_version_is_resumed_with_its_options(
     )
 
 
-@pytest.mark.parametrize("name", sorted(CASES["finetune"].keys() - FREE))
+@pytest.mark.parametrize("name", sorted(CASES["finetune"].keys() - FREE - SPLIT))
 def test_a_run_is_not_resumed_with_another_option(ask: Ask, name: str) -> None:
     run = Path("out") / RUN
     run.mkdir(parents=True)
@@ -180,6 +182,21 @@ def test_a_run_is_not_resumed_with_another_option(ask: Ask, name: str) -> None:
     result = CliRunner().invoke(finetune.main, words)
     assert result.exit_code == 1
     assert result.output == f"Error: the run in out was started with another {arguments[0]}\n"
+
+
+@pytest.mark.parametrize("words", [("--batch-size", "2"), ("--accumulate", "2")])
+def test_a_run_is_not_resumed_with_other_steps(ask: Ask, unfinished: Path, words: Any) -> None:
+    result = CliRunner().invoke(finetune.main, ["--out", str(unfinished), "--resume", *words])
+    assert result.exit_code == 1
+    assert "was started with 4 windows per step: --batch-size times" in result.output
+
+
+def test_a_run_is_resumed_with_the_same_steps_in_smaller_batches(
+    ask: Ask, unfinished: Path
+) -> None:
+    words = ("--out", str(unfinished), "--resume", "--batch-size", "2", "--accumulate", "2")
+    options = ask("finetune", *words)
+    assert (options.batch_size, options.accumulate, options.step_windows) == (2, 2, 4)
 
 
 def test_a_run_is_resumed_in_a_moved_folder_and_on_another_device(

@@ -111,7 +111,7 @@ class RunTrainer(Trainer):
         def again(windows: int) -> str:
             parts = math.ceil(self.settings.batch / windows)
             step = self.state.global_step + 1
-            return f"step {step} again with --accumulate {parts}, {windows} windows at once"
+            return f"step {step} again with --batch-size {windows} --accumulate {parts}"
 
         parts = self.memory.run(attempt, again, alone=self.settings.processes == 1)
         losses = {name: sum_of(part.losses[name] for part in parts) for name in parts[0].losses}
