@@ -89,7 +89,7 @@ def ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ask:
     for name in FOLDERS:
         Path(name).mkdir()
     asked: list[object] = []
-    monkeypatch.setattr(training, "finetune", lambda options, _: asked.append(options))
+    monkeypatch.setattr(training, "finetune", lambda options, _, **__: asked.append(options))
     monkeypatch.setattr(evaluating, "evaluate", asked.append)
 
     def ask(command: str, *arguments: str) -> object:
