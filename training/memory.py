@@ -20,6 +20,7 @@ SIGNS = (
     "not enough memory",
     "bad_alloc",
     "STATUS_ALLOC_FAILED",
+    "could not create a primitive",  # oneDNN, mostly for lack of memory
 )
 WHAT_HELPS = (
     "use a smaller --batch-size, with --accumulate N: half the batch size and twice the N give the "

@@ -31,6 +31,7 @@ MESSAGES: dict[str, Callable[[], Exception]] = {
     "python": MemoryError,
     "numpy": lambda: np._core._exceptions._ArrayMemoryError((9, 9), np.dtype("f4")),
     "cublas": lambda: RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling"),
+    "onednn": lambda: RuntimeError("could not create a primitive"),
 }
 
 
