@@ -16,11 +16,13 @@ UNKNOWN = 0xFFFFFFFF
 LARGEST = 1 << 20  # bytes of a block, by the format
 LOOKS = (1 << 17, 2 * LARGEST)  # bytes that are looked at for a block; most are far shorter
 PLACES = (0.4, 0.7)  # of the file
+MORE = 1.6  # bytes of the file, as a share of what some blocks take for as many samples
 
 
 class Block(NamedTuple):
     """A block with audio."""
 
+    start: int  # in the file
     end: int  # in the file
     first: int  # its first sample in the track
     samples: int
@@ -40,6 +42,9 @@ def wavpack_structure(path: Path) -> Structure:
         return Structure("its last block is cut off", is_truncated=True)
     if [block.first for block in blocks] != sorted(block.first for block in blocks):
         return Structure("it consists of several files")
+    density = sum(b.end - b.start for b in blocks) / sum(b.samples for b in blocks)
+    if end - start > MORE * density * stated:
+        return Structure("it has more blocks than its header states")
     if last.first + last.samples != stated:
         return Structure("its header states another number of samples")
     return Structure()
@@ -66,6 +71,6 @@ def _in(file: IO[bytes], start: int, end: int) -> list[Block]:
         first, samples = (int.from_bytes(data[at + p : at + p + 4], "little") for p in (16, 20))
         is_header = 0x402 <= version <= 0x410 and HEADER <= length <= LARGEST
         if is_header and samples:
-            found.append(Block(start + at + length, first, samples))
+            found.append(Block(start + at, start + at + length, first, samples))
         at += length if is_header else 4
     return found

@@ -36,7 +36,7 @@ def test_a_wrong_number_of_samples_is_not_believed(samples, in_all, tmp_path):
     sounds.assert_is_music(read, "wavpack", PLAN)
 
 
-@pytest.mark.parametrize("copies", [2, 3])
+@pytest.mark.parametrize("copies", [2, 3, 4, 10])
 def test_joined_files_are_read_to_the_end(copies, tmp_path):
     path = sounds.make("wavpack", tmp_path)
     path.write_bytes(path.read_bytes() * copies)
