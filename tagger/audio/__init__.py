@@ -11,7 +11,8 @@ Sources, which give the samples from any place: `decoders` has their interface, 
 and of the FFmpeg program, and the choice among the sources that use FFmpeg's libraries. These are
 `pyav`, which seeks; `joined`, for files that consist of several; `sequential`, for those in which
 nothing can be sought; and `coded_source`, for coded streams that are stored as PCM, which `coded`
-finds. `frames` joins what FFmpeg decodes, and `mixing` mixes channels.
+finds. `frames` joins what FFmpeg decodes, `mixing` mixes channels, and `resampling` says what to
+read for samples at another rate.
 
 Structure, without decoding: `examine` says whether a file is as long as its header says, by a
 module for each kind: `asf`, `bare` (AAC, AC-3 and DTS without a container), `flac`, `mp3`, `ogg`

@@ -6,7 +6,6 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from contextlib import closing
-from fractions import Fraction
 from itertools import accumulate, islice
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
@@ -20,12 +19,12 @@ from tagger.audio.extent import read_at, skip_front
 from tagger.audio.mixing import Samples, join
 from tagger.audio.ogg import Page, all_pages
 from tagger.audio.pyav import AvSource
+from tagger.audio.resampling import reading_for
 from tagger.errors import AudioError, EmptyAudio
 
 Span = tuple[int, int]  # the first byte, and that after the last
 
 MOST_PARTS = 10_000  # a day of a radio's titles; more only keep a reader busy
-MARGIN = 0.025  # s on both sides of what is resampled
 # The mark of a FLAC, and the header of its first block, which is STREAMINFO.
 FLAC = re.compile(rb"fLaC[\x00\x80]\x00\x00\x22", re.DOTALL)
 # A WavPack block of the first sample; the next byte of its flags says whether it is the first one.
@@ -120,17 +119,14 @@ class JoinedSource:
         if part.rate == self.rate:
             return source.read(start, count)
 
-        ratio, margin = Fraction(part.rate, self.rate), round(MARGIN * part.rate)
-        # A multiple of the ratio's numerator: there, samples of both rates coincide.
-        begin = max(0, int(start * ratio) - margin) // ratio.numerator * ratio.numerator
-        end = min(part.length, int((start + count) * ratio) + margin + 1)
+        rates = part.rate, self.rate
+        begin, end, skip = reading_for(start, start + count, rates, part.length)
         samples = source.read(begin, end - begin)
         if not samples.size:
             return samples
         import soxr
 
-        skip = start - int(begin / ratio)
-        resampled = soxr.resample(np.ascontiguousarray(samples.T), part.rate, self.rate).T
+        resampled = soxr.resample(np.ascontiguousarray(samples.T), *rates).T
         return np.ascontiguousarray(resampled[:, skip : skip + count])
 
     def close(self) -> None:

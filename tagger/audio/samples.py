@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 
 import numpy as np
 
@@ -12,11 +11,11 @@ from tagger.audio.coded import find_code
 from tagger.audio.decoders import SettledError, Source
 from tagger.audio.levels import QUIET, SILENCE, Scan, Span, mono_of
 from tagger.audio.mixing import Samples
+from tagger.audio.resampling import MARGIN, reading_for
 from tagger.audio.structure import TRUNCATED
 from tagger.audio.windows import WindowPlan
 from tagger.errors import EmptyAudio, NotPcm, Truncated
 
-MARGIN = 0.025  # s read on both sides of a window, so that the resampler's edges fall outside it
 # A damaged MP3 may decode to 100,000 times full scale; far beyond that, the front end overflows.
 LOUDEST = 1e6
 
@@ -73,11 +72,7 @@ def _read_piece(
 ) -> tuple[Samples, float, float, bool]:
     """Mono samples at `rate`; the lowest and the highest as decoded; whether of one channel."""
     start, stop = piece
-    ratio = Fraction(source.rate, rate)
-    margin = round(MARGIN * source.rate) if source.rate != rate else 0
-    # A multiple of the ratio's numerator: there, samples of both rates coincide.
-    begin = max(0, int(start * ratio) - margin) // ratio.numerator * ratio.numerator
-    end = min(source.length, int(stop * ratio) + margin + 1)
+    begin, end, skip = reading_for(start, stop, (source.rate, rate), source.length)
     decoded, is_one_channel = _read_mono(source, begin, end)
     if len(decoded) < end - begin:
         raise EndsEarly(begin + len(decoded))
@@ -88,7 +83,6 @@ def _read_piece(
         import soxr
 
         samples = soxr.resample(decoded, source.rate, rate)
-    skip = start - int(begin / ratio)
     low, high = (float(decoded.min()), float(decoded.max())) if len(decoded) else (0.0, 0.0)
     return samples[skip : skip + stop - start], low, high, is_one_channel
 
