@@ -25,6 +25,9 @@ CLICK = 0.1  # s; a track with less sound than that is silent
 # share in 49 windows of 37 real stereo files was 0.47; of mono music against itself, 1 to 30 ms
 # later, 0.25 in 480 windows.
 CANCELLED = 0.1
+# A part of a file may be inverted: of a moment, less than this share (-20 dB) must be left. The
+# lowest share in 908 such moments of real stereo was more than 0.1.
+LOST, MOMENT = 0.01, 1 << 14  # samples, a third of a second
 SAMPLED = 64  # one in so many samples shows that channels do not cancel
 # Samples of more than twice full scale for half of the time, and a hundred times at their peak, are
 # integers that were stored as floats.
@@ -36,21 +39,46 @@ def mono_of(channels: Samples) -> tuple[Samples, bool]:
     """A pair or mono, `(1 or 2, n)`, as mono `(n,)`, and whether that is one channel of a pair.
 
     That is the mean of the channels, but the one with more energy where the energy of the mean is
-    less than `CANCELLED` times the mean of their energies. Constants do not count as energy.
+    less than `CANCELLED` times the mean of their energies, or `LOST` times that in a `MOMENT`.
+    Constants do not count as energy.
     """
     if len(channels) == 1 or not channels.size:
         return channels[0], False
-    if _share(channels[:, ::SAMPLED]) < 2 * CANCELLED and _share(channels) < CANCELLED:
-        return channels[int(np.argmax(channels.var(axis=1, dtype=np.float64)))], True
-    return to_mono(channels), False
+    few = channels[:, ::SAMPLED]
+    if _share(few) < 2 * CANCELLED and _share(channels) < CANCELLED:
+        return _louder(channels), True
+    mono, size = to_mono(channels), MOMENT // SAMPLED
+    whole = few.shape[1] // size
+    shares = _share(few[:, : whole * size].reshape(2, whole, size))
+    doubtful = [*np.flatnonzero(shares < 2 * CANCELLED), whole]  # and the rest behind the moments
+    moments = [slice(number * MOMENT, (number + 1) * MOMENT) for number in doubtful]
+    lost = [each for each in moments if channels[:, each].size and _share(channels[:, each]) < LOST]
+    for moment in lost:
+        mono[moment] = _louder(channels)[moment]
+    return mono, bool(lost)
 
 
-def _share(channels: Samples) -> float:
-    """The energy of the mean of a pair, as a share of the mean energy of both; 1 for constants."""
-    with np.errstate(over="ignore", invalid="ignore"):  # the caller checks the samples
-        left, right = (channel - channel.mean() for channel in channels.astype(np.float64))
-        energy = np.vdot(left, left) + np.vdot(right, right)
-        return float(0.5 + np.vdot(left, right) / energy) if energy else 1.0
+def _louder(channels: Samples) -> Samples:
+    """The channel of a pair with more energy."""
+    louder: Samples = channels[int(np.argmax(channels.var(axis=1, dtype=np.float64)))]
+    return louder
+
+
+def _share(channels: Samples) -> NDArray[np.float64]:
+    """The energy of the mean of pairs `(2, ..., n)`, as a share of the mean energy of both.
+
+    1 for constants.
+    """
+    with np.errstate(all="ignore"):  # the caller checks the samples
+        left, right = channels - channels.mean(axis=-1, dtype=np.float64, keepdims=True)
+        energy = _dot(left, left) + _dot(right, right)
+        shares: NDArray[np.float64] = np.where(energy > 0, 0.5 + _dot(left, right) / energy, 1.0)
+        return shares
+
+
+def _dot(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
+    products: NDArray[np.float64] = np.einsum("...i,...i->...", one, other)
+    return products
 
 
 def block_levels(samples: Samples, rate: int) -> tuple[Samples, Samples]:

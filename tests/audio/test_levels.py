@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from tagger.audio.levels import Scan, cut, mono_of, sound_of
+from tagger.audio.levels import MOMENT, Scan, cut, mono_of, sound_of
 
 RATE = 16_000
 PAIR = music(RATE).T.astype(np.float32)  # (2, n)
@@ -71,6 +71,28 @@ def test_of_channels_that_cancel_the_louder_is_used(name):
     pair = np.stack(CANCELLING[name]).astype(np.float32)
     mono, is_one_channel = mono_of(pair)
     assert is_one_channel and np.array_equal(mono, pair[pair.std(axis=1).argmax()])
+
+
+@pytest.mark.parametrize("start", [0, 5_000, 80_000])
+@pytest.mark.parametrize("share", [-1, -0.98])
+def test_of_a_part_whose_channels_cancel_the_louder_is_used(start, share):
+    """A window that is half inverted holds no silence; where it is not, nothing changes."""
+    part = slice(start, start + 60_000)
+    left = np.concatenate([LEFT, LEFT])[:150_000]
+    right = left.copy()
+    right[part] *= share
+    mono, is_one_channel = mono_of(np.stack([left, right]))
+    assert is_one_channel
+    same = np.abs(mono) == np.abs(left)  # the other channel is as good
+    assert same[: max(0, start - MOMENT)].all() and same[part.stop + MOMENT :].all()
+    assert same[start + MOMENT : part.stop - MOMENT].all() and np.mean(same) > 0.75
+
+
+def test_a_constant_that_jumps_hides_no_channels_that_cancel():
+    jumped = np.where(np.arange(len(LEFT)) < len(LEFT) // 2, 0, 0.2)
+    mono, is_one_channel = mono_of(np.stack([LEFT + jumped, -LEFT]).astype(np.float32))
+    assert is_one_channel
+    assert np.std(mono[: len(mono) // 3]) == pytest.approx(np.std(LEFT[: len(LEFT) // 3]), rel=0.01)
 
 
 @given(st.floats(-1, 1), st.floats(-1, 1), st.floats(0.01, 1))
