@@ -58,6 +58,10 @@ def resumed(context: click.Context, given: FinetuneOptions) -> FinetuneOptions:
     if not path.exists():
         raise TrainingError(f"{given.out} holds no unfinished run to resume")
     stored = load_options(path)
+    if not (stored.data.is_absolute() or stored.data.exists()):
+        raise TrainingError(
+            f"{stored.data} is not in this folder: resume the run where it was started"
+        )
     flags = typed_options(context)
     names = flags.keys() - {"out", "device", "batch_size", "accumulate", "resume", "overwrite"}
     if name := first_difference(stored, given, names):

@@ -23,8 +23,6 @@ FILES = {
     "clips.json": "the clips of each part, so that evaluate.py splits them alike",
     f"{RUN}/": "TensorBoard's curves",
 }
-
-
 TWIN = ", and the model that was measured, before --refit"
 
 

@@ -31,7 +31,7 @@ from training.console import reason_of_the_disk
 from training.evaluation.metrics import Metrics
 from training.loop.history import epoch_line, epoch_row
 from training.loop.plan import LoopSettings
-from training.options import OPTIONS, RUN
+from training.options import OPTIONS, RUN, FinetuneOptions
 
 
 def _torch(path: Path) -> None:
@@ -137,6 +137,19 @@ def test_an_interrupt_before_an_unfinished_run_is_replaced_does_not_offer_that_r
     assert Job(resume, log, early).run() == 130
     assert "--resume" in log.read_text().splitlines()[-1]
     assert Job(resume, log).run() == 0, log.read_text()
+
+
+def test_a_run_is_resumed_only_where_its_clips_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / RUN).mkdir()
+    FinetuneOptions(data=Path("data"), out=tmp_path).dump(tmp_path / RUN / OPTIONS)
+    monkeypatch.chdir(tmp_path)
+    result = run_finetune("--out", tmp_path, "--resume")
+    assert result.exit_code == 1
+    assert result.output == (
+        "Error: data is not in this folder: resume the run where it was started\n"
+    )
 
 
 @pytest.mark.parametrize("script", ["finetune", "evaluate"])
