@@ -22,9 +22,10 @@ KEEP = ("best", "last")
 HEADS = ("linear", "mlp")
 # A folder inside the checkpoint's: the files that the run resumes from, and TensorBoard's curves.
 RUN = "run"
-# Files in that folder: the options, until the run is finished; the trials of a search; and the
-# outputs of a frozen network for the train and for the valid part.
+# Files in that folder: the options and the split, until the run is finished; the trials of a
+# search; and the outputs of a frozen network for the train and for the valid part.
 OPTIONS = "options.json"
+SPLIT = "split.json"
 STUDY = "search.sqlite3"
 FEATURES = "features.safetensors"
 VALID_FEATURES = "judged-features.safetensors"

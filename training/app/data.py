@@ -100,10 +100,11 @@ def check_labels(split: Split) -> tuple[str, ...]:
         raise TrainingError(f"at least two labels are needed, but the train part has {found}")
     if unusable := first_unusable(counts):
         raise TrainingError(
-            f"{unusable!r} holds control characters and cannot be a label; rename it"
+            f"{unusable!r} cannot be a label: it is not UTF-8 or holds control characters"
         )
+    labels = counts.keys() | {clip.label for clip in (*split.valid, *split.test)}
     try:
-        check_names(sorted(counts))
+        check_names(sorted(labels))  # of all parts: "Rock" to learn from, and "rock" to test on
     except UnusableNames as error:
         raise TrainingError(
             f"the tagger could not use these labels: {error}; rename or join their folders"
@@ -113,8 +114,7 @@ def check_labels(split: Split) -> tuple[str, ...]:
         raise TrainingError(
             f"at least two clips of each label are needed, but {single[0]!r} has only one"
         )
-    others = {clip.label for clip in (*split.valid, *split.test)} - counts.keys()
-    if others:
+    if others := labels - counts.keys():
         raise TrainingError(f"the train part has no clip of {min(others)!r}, but another part has")
     return tuple(sorted(counts))
 

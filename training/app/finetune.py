@@ -14,8 +14,8 @@ from transformers import ASTForAudioClassification
 from tagger.models.checkpoint import ModelInfo
 from tagger.models.find import find_model
 from tagger.types import DEFAULT_MODEL
-from training.app.data import check_labels, choose_clips, load_data
-from training.app.run_folder import forget_run, publish, start_run
+from training.app.data import check_labels, choose_clips, load_data, report_split
+from training.app.run_folder import forget_run, publish, split_to_resume, start_run
 from training.app.summary import summarise
 from training.clips.decode import decode_clips
 from training.clips.leakage import leakage_warning
@@ -57,13 +57,17 @@ def finetune(options: FinetuneOptions, command: str, *, resume: bool) -> None:
     checkpoint. Raises `TaggerError`.
     """
     with naming_out_of_memory():
-        split = choose_clips(options)
+        split = split_to_resume(options) if resume else None
+        if split is None:
+            split = choose_clips(options)
+        else:
+            report_split(replace(split, reason="as the run was started with"))
         options = replace(options, split=split.name)  # not "auto"
         check_search(options, split)
         chosen = replace(options, model=choose_model(options, split))
         initial = make_initial_model(chosen, check_labels(split), say)
         if is_first():
-            command = start_run(options, command, resume=resume)
+            command = start_run(options, split, command, resume=resume)
         run_training(chosen, split, initial, command)
 
 

@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 
 from tagger.models.checkpoint import first_unusable
 from tagger.writing.interrupts import uninterrupted
+from training.clips.archives import is_archive, unpack
+from training.clips.artists import read_tags
+from training.clips.clip import Clip
+from training.clips.split import PARTS, Split
 from training.errors import TrainingError
-from training.options import FEATURES, OPTIONS, RUN, STUDY, VALID_FEATURES, FinetuneOptions
+from training.options import (
+    FEATURES,
+    OPTIONS,
+    RUN,
+    SPLIT,
+    STUDY,
+    VALID_FEATURES,
+    FinetuneOptions,
+)
 
 CHECKPOINT_FILES = {"config.json", "model.safetensors", "preprocessor_config.json", "README.md"}
 RESULT_FILES = {"metrics.json", "learning-curve.png", "confusion.png", "clips.json"}
@@ -58,8 +72,8 @@ def clear_run(folder: Path) -> None:
                 path.rmdir()
 
 
-def start_run(options: FinetuneOptions, command: str, *, resume: bool) -> str:
-    """Store the command and the options of a new run; return the command that started the run.
+def start_run(options: FinetuneOptions, split: Split, command: str, *, resume: bool) -> str:
+    """Store command, split and options of a new run; return the command that started the run.
 
     The files of an earlier run are removed, but an earlier model stays until the new one is
     complete. The command of a `--resume` is not stored, since it does not say how the checkpoint
@@ -73,17 +87,47 @@ def start_run(options: FinetuneOptions, command: str, *, resume: bool) -> str:
     if not started.exists():
         started.write_text(command + "\n", encoding="utf-8")
     if not (folder / OPTIONS).exists():
-        options.dump(folder / OPTIONS)
+        text = json.dumps(asdict(split), default=str)
+        (folder / SPLIT).write_text(text + "\n", encoding="utf-8")
+        options.dump(folder / OPTIONS)  # the last, as `--resume` looks for it
     return started.read_text(encoding="utf-8").rstrip("\n")
+
+
+def split_to_resume(options: FinetuneOptions) -> Split | None:
+    """The split that an unfinished run started with, whatever was added to its data since.
+
+    None for a run of an earlier version, which stored no split. Raises `TrainingError` if a clip
+    is gone or has other audio.
+    """
+    path = options.out / RUN / SPLIT
+    if not path.exists():
+        return None
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        for part in (*PARTS, "left_out"):
+            stored[part] = tuple(Clip(**row | {"path": Path(row["path"])}) for row in stored[part])
+        split = Split(**stored)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise TrainingError(f"the split of the run cannot be read: {path}: {error}") from error
+    if is_archive(options.data):
+        unpack(options.data)  # the cache may have been emptied
+    used = [clip for part in PARTS for clip in split.part(part)]
+    now = read_tags(used)
+    if lost := [old.path for old, new in zip(used, now, strict=True) if old.audio != new.audio]:
+        raise TrainingError(
+            f"{len(lost)} of the {len(used)} clips of the run in {options.out} are gone or changed,"
+            f" the first is {lost[0]}: bring them back, or start again with --overwrite"
+        )
+    return split
 
 
 def forget_run(folder: Path) -> None:
     """Remove what `start_run` stored, if the run has stored nothing else: its data is unusable."""
     run = folder / RUN
-    stored = {run / OPTIONS, run / "command.txt"}
-    if set(run.iterdir()) == stored:
+    stored = {run / OPTIONS, run / SPLIT, run / "command.txt"}
+    if set(run.iterdir()) <= stored:
         for path in stored:
-            path.unlink()
+            path.unlink(missing_ok=True)
         with suppress(OSError):  # features of an earlier run, or an earlier model
             run.rmdir()
             folder.rmdir()
@@ -104,3 +148,4 @@ def publish(staged: Path, folder: Path) -> None:
         for checkpoint in (folder / RUN).glob("**/checkpoint-*"):
             shutil.rmtree(checkpoint)
         (folder / RUN / OPTIONS).unlink()
+        (folder / RUN / SPLIT).unlink(missing_ok=True)  # a run of an earlier version has none

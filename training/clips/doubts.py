@@ -11,7 +11,7 @@ from tagger.files.scan import SUFFIXES
 from tagger.genres.albums import UNKNOWN, VARIOUS, is_disc
 from training.clips.artists import artist_key, artist_keys
 from training.clips.clip import Clip
-from training.clips.parts import stated_part
+from training.clips.parts import stated_part, words_of
 
 SHOWN = 4  # labels in a message
 FEW = 5  # labels, below which nothing can be said of them together
@@ -26,6 +26,7 @@ NO_GENRES = frozenset([
     "nan", "other files",
     "album", "albums", "artist", "artists", "lossless", "lossy", "itunes", "itunes media",
 ])  # fmt: skip
+PART_WORDS = frozenset(["train", "training", "test", "testing", "validation"])  # at the end
 NEW_FOLDER = re.compile(r"new folder.*|untitled folder.*|neuer ordner.*|copy of .*|.* - copy")
 NOBODY = frozenset(artist_key(name) for name in (*VARIOUS, *UNKNOWN))
 
@@ -34,7 +35,7 @@ def doubt(label: str) -> str:
     """Why a label is probably no genre, "" if it may be one."""
     plain = unicodedata.normalize("NFKC", " ".join(label.casefold().split()))
     words = " ".join(re.split(r"[\W_]+", plain)).strip()
-    if stated_part(label):
+    if stated_part(label) or PART_WORDS & set(words_of(label)[-1:]):
         return "names a part of a split"
     if is_disc(label):
         return "names a disc"
@@ -59,11 +60,14 @@ def doubts(clips: Sequence[Clip]) -> str:
         shown = [f"{label!r} ({counts[label]} clips) {why}" for label, why in odd[:SHOWN]]
         more = len(odd) - SHOWN
         return ", ".join(shown) + (f", and {more} more" if more > 0 else "")
+    by_itself = [artist_key(clip.label) in artist_keys(clip) for clip in clips]
+    if clips and all(by_itself):
+        return f"all {len(counts)} labels are artists, such as {min(counts)!r}"
     if len(counts) < FEW:
         return ""
     if 2 * sum(count == 1 for count in counts.values()) > len(counts):
         return f"most of the {len(counts)} labels have a single clip, as artists or albums have"
-    named = {clip.label for clip in clips if artist_key(clip.label) in artist_keys(clip)}
+    named = {clip.label for clip, artist in zip(clips, by_itself, strict=True) if artist}
     if 2 * len(named) > len(counts):
         return f"most of the {len(counts)} labels are artists, such as {min(named)!r}"
     return ""

@@ -13,6 +13,7 @@ from training.clips.clip import Clip
 from training.errors import TrainingError
 
 TENTHS = 10  # folds of an artist split, of which one is held out for each part
+LARGEST = 1 / 3  # share of the clips in a part, if artists allow it
 LEAST = 2  # clips of a label that are left to learn from
 
 
@@ -31,23 +32,30 @@ def draw_clips(
 ) -> dict[str, list[Clip]]:
     """Clips for each part: that share of each label, and the rest for `train`.
 
-    Copies are in one part, `train` if one of them is. A label with few clips gives each part one,
-    as long as two are left to learn from.
+    Copies are drawn as one, and are in `train` if they are under two labels and one of them is. A
+    label with few recordings gives each part one, as long as two are left to learn from.
     """
-    by_label: dict[str, list[Clip]] = defaultdict(list)
-    for clip in ordered(clips):
-        by_label[clip.label].append(clip)
+    clips = ordered(clips)
+    by_label: dict[str, dict[str, list[Clip]]] = defaultdict(dict)
+    for clip, key in zip(clips, groups.copies(clips), strict=True):
+        by_label[clip.label].setdefault(key, []).append(clip)
     draw = random.Random(seed)
-    parts: dict[str, list[Clip]] = {"train": [], **{part: [] for part in shares}}
-    for of_label in by_label.values():
+    drawn: dict[str, list[tuple[str, list[Clip]]]] = {part: [] for part in ("train", *shares)}
+    for recordings in by_label.values():
+        of_label = list(recordings.items())
         draw.shuffle(of_label)
         counts = {part: max(1, round(share * len(of_label))) for part, share in shares.items()}
         for part, wanted in counts.items():
             count = min(wanted, max(0, len(of_label) - LEAST))
-            parts[part] += of_label[:count]
+            drawn[part] += of_label[:count]
             del of_label[:count]
-        parts["train"] += of_label
-    return _with_copies(parts)
+        drawn["train"] += of_label
+    part_of: dict[str, str] = {}
+    parts: dict[str, list[Clip]] = {part: [] for part in drawn}
+    for part, pairs in drawn.items():  # `train` first
+        for key, copies in pairs:
+            parts[part_of.setdefault(key, part)] += copies
+    return parts
 
 
 def draw_artists(
@@ -96,20 +104,6 @@ def draw_folds(clips: Sequence[Clip], folds: int, seed: int, *, by_artist: bool)
     return _spread(clips, keys if grouped else None, folds, seed)
 
 
-def _with_copies(parts: Mapping[str, list[Clip]]) -> dict[str, list[Clip]]:
-    """The parts, with all copies of a clip where the first of them is."""
-    clips = [clip for part in parts.values() for clip in part]
-    keys = groups.copies(clips)
-    if len(set(keys)) == len(keys):
-        return dict(parts)
-    part_of: dict[str, str] = {}
-    moved: dict[str, list[Clip]] = {part: [] for part in parts}
-    named = [part for part in parts for _ in parts[part]]
-    for clip, key, part in zip(clips, keys, named, strict=True):
-        moved[part_of.setdefault(key, part)].append(clip)
-    return moved
-
-
 def _cover_labels(
     of_label: Mapping[str, Counter[str]], part_of: dict[str, str], held_out: Sequence[str]
 ) -> None:
@@ -153,11 +147,12 @@ def _tenths(
         return {}
     number = _spread([clip for clip, _ in clips], keys, folds, seed)
 
-    def fitness(fold: int) -> tuple[int, float]:
+    def fitness(fold: int) -> tuple[bool, int, float]:
         chosen = [
             clip.label for (clip, _), of_clip in zip(clips, number, strict=True) if of_clip == fold
         ]
-        return len(labels) - len(set(chosen)), abs(len(chosen) - len(clips) / TENTHS)
+        too_large = len(chosen) > LARGEST * len(clips)  # an artist of half of the music
+        return too_large, len(labels) - len(set(chosen)), abs(len(chosen) - len(clips) / TENTHS)
 
     # With few artists folds differ a lot; folds with more labels are better for testing.
     part_of = dict(zip(sorted(range(folds), key=fitness), held_out, strict=False))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -46,7 +47,11 @@ def find_clips(source: Path, artists: Path | None = None, say: Say | None = None
             source,
         )
     role = roles({clip.part for clip in clips if clip.part})
-    clips = [replace(clip, part=role.get(clip.part, "")) for clip in clips]
+    # A label has one form, whichever a file system keeps ("ú" may be one character or two).
+    clips = [
+        replace(clip, part=role.get(clip.part, ""), label=unicodedata.normalize("NFC", clip.label))
+        for clip in clips
+    ]
     ordered = sorted(_distinct(clips), key=lambda clip: (clip.label, clip.name))
     return ordered if artists is None else name_artists(ordered, artists)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -60,7 +61,7 @@ def match_labels(data: Iterable[str], model: Sequence[str], *, multi_label: bool
 
 def plain_name(label: str) -> str:
     """Letters and digits only, case folded: "Hip-Hop" and "hip hop" become "hiphop"."""
-    spelled = GTZAN_NAMES.get(label, label).casefold()
+    spelled = unicodedata.normalize("NFC", GTZAN_NAMES.get(label, label)).casefold()
     return "".join(character for character in spelled if character.isalnum())
 
 

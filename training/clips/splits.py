@@ -69,9 +69,9 @@ def auto_split(clips: Sequence[Clip], draw: Draw = DRAW) -> Split:
 
 
 def _tests_labels(split: Split) -> bool:
-    """Whether there is something to validate two labels and half of all labels on."""
-    tested = {clip.label for clip in split.valid}
-    return len(tested) > 1 and 2 * len(tested) >= len({clip.label for clip in split.clips})
+    """Whether there is something to validate half of all labels on, and two if there are two."""
+    tested, labels = {clip.label for clip in split.valid}, {clip.label for clip in split.clips}
+    return len(tested) >= min(2, len(labels)) and 2 * len(tested) >= len(labels)
 
 
 def is_gtzan(clips: Sequence[Clip]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,16 +31,27 @@ class StoredSplit:
     rules: list[dict[str, Any]]
 
     def place(self, clips: Iterable[Clip]) -> list[str]:
-        """The part of each clip, "" for those that were not there; the first part counts."""
-        places: dict[tuple[str, ...], str] = {}
-        for part, rows in self.parts.items():
-            for row in rows:
-                for key in _keys(row["label"], row["name"], row["audio"]):
-                    places.setdefault(key, part)
-        return [
-            next(filter(None, map(places.get, _keys(clip.label, clip.name, clip.audio))), "")
-            for clip in clips
-        ]
+        """The part of each clip, "" for those that were not there; the first part counts.
+
+        A clip of the list is found again once: by audio and name, else by audio, else by name.
+        Further copies of it were not in the list, and are nowhere.
+        """
+        clips = list(clips)
+        rows = [(row, part) for part, rows in self.parts.items() for row in rows]
+        places = [""] * len(clips)
+        taken: set[int] = set()
+        for fields in (("label", "name", "audio"), ("audio",), ("label", "name")):
+            free: defaultdict[tuple[str, ...], list[int]] = defaultdict(list)
+            for number, (row, _) in reversed([*enumerate(rows)]):
+                if number not in taken and (fields != ("audio",) or row["audio"]):
+                    free[tuple(row[field] for field in fields)].append(number)
+            for index, clip in enumerate(clips):
+                of_clip = tuple(getattr(clip, field) for field in fields)
+                if not places[index] and free[of_clip]:
+                    number = free[of_clip].pop()
+                    taken.add(number)
+                    places[index] = rows[number][1]
+        return places
 
     def learned_from(self, clips: Iterable[Clip]) -> list[Clip]:
         """Those of the clips that the checkpoint, or one that it started from, learned from."""

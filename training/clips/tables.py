@@ -162,7 +162,7 @@ def _json_rows(path: Path, needed: Sequence[Sequence[str]]) -> Iterable[Row]:
             if not line.strip():
                 continue
             values = {
-                "_".join(str(name).casefold().split()): "" if value is None else str(value)
+                "_".join(str(name).casefold().split()): _cell(value)
                 for name, value in json.loads(line).items()
             }
             for names in needed:
@@ -174,6 +174,13 @@ def _json_rows(path: Path, needed: Sequence[Sequence[str]]) -> Iterable[Row]:
     except (OSError, ValueError, AttributeError) as error:
         raise TrainingError(f"{path} cannot be read as JSON lines: {error}", path) from error
     return rows
+
+
+def _cell(value: object) -> str:
+    """A value as the text of a cell; a list of one, as of genres, is that one."""
+    if isinstance(value, list) and len(value) == 1:
+        return _cell(value[0])
+    return "" if value is None else str(value)
 
 
 def _names_labels(table: Path) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
-from training.clips.parts import stated_part
+from training.clips.parts import stated_parts
 
 Parts = tuple[str, ...]  # of a path below the folder of the data
 
@@ -39,7 +39,9 @@ def read_tree(files: Sequence[Parts]) -> list[Place | None]:
     below = depth + 1 if above is None and _are_parts(files, depth + 1) else None
     if above is not None and not any(len(parts) > depth + 1 for parts in files):
         above, depth, below = None, label_depth(files), None
-    return [_place(parts, depth, above, below) for parts in files]
+    at = below if above is None else above
+    stated = {} if at is None else _stated(files, at)
+    return [_place(parts, depth, at, stated) for parts in files]
 
 
 def label_depth(files: Sequence[Parts]) -> int:
@@ -51,13 +53,15 @@ def label_depth(files: Sequence[Parts]) -> int:
     return depth
 
 
-def _place(parts: Parts, depth: int, above: int | None, below: int | None) -> Place | None:
+def _place(parts: Parts, depth: int, at: int | None, stated: dict[str, str]) -> Place | None:
+    """`at` is the depth of the folders of parts, which state that."""
     if len(parts) <= depth + 1:
         return None
     rest = parts[depth + 1 :]
-    part = "" if above is None else stated_part(parts[above])
-    if below is not None and len(rest) > 1:
-        part, rest = stated_part(rest[0]), rest[1:]
+    part = ""
+    if at is not None and len(parts) > at + 1:
+        part = stated[parts[at]]
+        rest = rest[1:] if at > depth else rest
     return Place(
         label=parts[depth],
         name=PurePosixPath(*rest).with_suffix("").as_posix(),
@@ -71,9 +75,9 @@ def _part_depth(files: Sequence[Parts]) -> int | None:
     deep = [parts for parts in files if len(parts) > 2]
     depth = 0
     while deep:
-        if all(stated_part(parts[depth]) for parts in deep):
-            loose = {parts[depth] for parts in files if len(parts) > depth + 1}
-            return depth if all(map(stated_part, loose)) else None
+        stated = _stated(files, depth)
+        if all(stated[parts[depth]] for parts in deep):
+            return depth if all(stated.values()) else None
         if len({parts[depth] for parts in deep}) > 1:
             return None
         depth += 1
@@ -81,8 +85,12 @@ def _part_depth(files: Sequence[Parts]) -> int | None:
     return None
 
 
+def _stated(files: Sequence[Parts], depth: int) -> dict[str, str]:
+    """What the folders at this depth state, see `parts.stated_parts`."""
+    return stated_parts({parts[depth] for parts in files if len(parts) > depth + 1})
+
+
 def _are_parts(files: Sequence[Parts], depth: int) -> bool:
     """Whether all folders at this depth are parts, of at least two names."""
-    names = {parts[depth] for parts in files if len(parts) > depth + 1}
-    stated = {stated_part(name) for name in names}
+    stated = set(_stated(files, depth).values())
     return "" not in stated and len(stated) > 1

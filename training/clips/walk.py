@@ -60,7 +60,7 @@ class _Walk:
                     continue
                 if os.path.islink(path):
                     self._links.append(path)
-                else:
+                elif os.path.isfile(path):  # a pipe would be waited for
                     yield path
 
 

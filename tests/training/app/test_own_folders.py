@@ -106,6 +106,14 @@ def test_labels_that_the_tagger_would_refuse_stop_the_run_in_any_case(
     assert "the tagger could not use these labels" in result.output.splitlines()[-1]
 
 
+def test_one_genre_under_two_names_in_two_parts_is_named(tmp_path: Path) -> None:
+    data = write_library(tmp_path / "data", "{part}/{label}/{i}.wav")
+    (data / "test" / LABELS[0]).rename(data / "test" / LABELS[0].upper())
+    result = train(data)
+    assert result.exit_code == 1 and not (tmp_path / "out").exists()
+    assert "'NOISE' and 'noise', one genre" in result.output.splitlines()[-1]
+
+
 def broken_link(data: Path) -> None:
     for label in LABELS:
         (data / label / "0.wav").unlink()

@@ -191,7 +191,7 @@ def test_one_stated_part_is_no_split() -> None:
         "train", "TEST", "fold1", "Fold 02", "split0", "validation", "disc 1", "CD2", "1999",
         "Disc 01 - Live", "2004", "New Folder", "New folder (2)", "Neuer Ordner", "unsorted",
         "_Unsorted_", "Various Artists", "VA", "Unknown Artist", "mp3", "FLAC", "1",
-        "007", "---", "misc",
+        "007", "---", "misc", "gtzan-train", "My_Music_Test",
     ],
 )  # fmt: skip
 def test_labels_that_are_probably_no_genres(label: str) -> None:
@@ -220,6 +220,8 @@ def test_trees_of_artists_are_doubted() -> None:
         for j in (1, 2)
     ]
     assert "labels are artists, such as 'Band 0'" in doubts(by_artist)
+    two = [Clip(Path(f"{i}/1.wav"), f"Band {i}", "1", f"band {i}") for i in range(2)]
+    assert "all 2 labels are artists, such as 'Band 0'" in doubts(two)
     assert doubts(clips_of({"test": 3, "rock": 9, "CD 1": 2})) == (
         "'CD 1' (2 clips) names a disc, 'test' (3 clips) names a part of a split"
     )

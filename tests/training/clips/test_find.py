@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import replace
 from pathlib import Path
 
@@ -229,3 +230,9 @@ def test_gtzans_table_serves_as_clips_and_as_artists() -> None:
     plain = [replace(clip, part="") for clip in clips]
     assert plain == find_clips(GTZAN / "genres", artists=table)
     assert len(clips) == 465 and clips[0].artist == "John Lee Hooker"
+
+
+def test_labels_in_two_unicode_forms_are_one(tmp_path: Path) -> None:
+    for number, form in enumerate(("NFC", "NFD")):
+        touch(tmp_path, f"{unicodedata.normalize(form, 'Música')}/{number}.wav", "rock/1.wav")
+    assert found(tmp_path) == [("Música", "0"), ("Música", "1"), ("rock", "1")]

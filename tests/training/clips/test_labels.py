@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 from helpers.clips import GENRES
 
 from training.clips.labels import LabelMatch, match_labels
@@ -35,3 +37,9 @@ def test_every_genre_of_gtzan_is_known_to_an_audioset_model() -> None:
     found = dict(zip(match.columns, match.names, strict=True))
     assert [found.get(column, "") for column in range(len(names))] == list(names.values())
     assert match.unknown == ()
+
+
+def test_the_unicode_form_of_a_name_makes_no_difference() -> None:
+    composed, decomposed = (unicodedata.normalize(form, "Música") for form in ("NFC", "NFD"))
+    match = match_labels([composed, "rock"], [decomposed, "Rock"], multi_label=False)
+    assert match.names == (composed, "rock") and not match.unknown

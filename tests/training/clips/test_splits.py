@@ -207,3 +207,44 @@ def test_no_clip_and_no_artist_of_gtzan_is_in_two_parts(name: str) -> None:
 def test_a_random_split_of_gtzan_shares_artists() -> None:
     train, _, test = artists(random_split([clip for clip in find_clips(TRACKS) if clip.artist]))
     assert train & test
+
+
+def test_formats_of_one_recording_are_drawn_as_one() -> None:
+    clips = [
+        Clip(Path(f"{label}/{i}{suffix}"), label, f"{i}{suffix}")
+        for label in ("rock", "jazz")
+        for i in range(10)
+        for suffix in (".mp3", ".opus")
+    ]
+    split = random_split(clips)
+    for label in ("rock", "jazz"):
+        sizes = [sum(clip.label == label for clip in split.part(part)) for part in PARTS]
+        assert sizes == [16, 2, 2]
+    stems = [{clip.path.with_suffix("") for clip in split.part(part)} for part in PARTS]
+    assert sum(map(len, stems)) == len(set().union(*stems))
+
+
+def test_a_recording_under_two_labels_is_in_one_part() -> None:
+    same = [Clip(Path(f"{of}/x.wav"), of, "x", audio="aa") for of in ("rock", "jazz")]
+    clips = [*same, *(clip(of, i) for of in ("rock", "jazz") for i in range(9))]
+    for seed in range(20):
+        split = random_split(clips, seed)
+        assert any(set(same) <= set(split.part(part)) for part in PARTS)
+
+
+def test_an_artist_of_half_of_the_music_is_learned_from() -> None:
+    few = {"one": 2, "two": 2, "three": 2, "four": 2, "Hub": 8}
+    other = {name if name == "Hub" else f"j{name}": count for name, count in few.items()}
+    clips = of_artists(rock=few, jazz=other)
+    for seed in range(10):
+        split = artist_split(clips, seed)
+        assert sum(of.artist == "Hub" for of in split.train) == 16
+        assert all({of.label for of in split.part(part)} == {"rock", "jazz"} for part in PARTS)
+
+
+def test_a_genre_beside_those_of_gtzan_is_split_by_its_artists() -> None:
+    own = [clip("choro", i, f"Artist {i // 3}") for i in range(12)]
+    split = filtered_split([*all_of_gtzan(), *own])
+    assert "are split by artist" in split.note
+    held = [{of.artist for of in split.part(part) if of.label == "choro"} for part in PARTS]
+    assert all(held) and sum(map(len, held)) == 4

@@ -108,3 +108,23 @@ def test_a_split_that_is_impossible_for_these_clips_is_not_used(
 def test_a_damaged_list_counts_as_none(tmp_path: Path, text: str) -> None:
     (tmp_path / FILE).write_text(text)
     assert read_stored(tmp_path) is None
+
+
+def test_a_copy_of_a_clip_held_out_is_not_measured_twice(tmp_path: Path, clips: list[Clip]) -> None:
+    copied = [
+        replace(clip, path=Path(f"blues/{clip.name}"), label="blues", name=f"copy {clip.name}")
+        for clip in clips[:9]
+    ]
+    parts = [replace(clip, part="test" if i % 3 else "train") for i, clip in enumerate(clips)]
+    before = make_split([*parts, *(replace(clip, part="train") for clip in copied)], "given")
+    assert before.left_out
+    write_stored(tmp_path, before, ("train",), (None, ()))
+    moved = [replace(clip, name=f"new/{clip.name}") for clip in clips]
+    for now in ([*copied, *clips], [*copied, *moved]):
+        split, _ = split_as_trained(model(tmp_path), now, DRAW)
+        assert [len(split.part(part)) for part in PARTS] == [
+            len(before.part(part)) for part in PARTS
+        ]
+        assert held_out(split) == held_out(before)
+    exact, _ = split_as_trained(model(tmp_path), [*copied, *clips], DRAW)
+    assert {clip.label for clip in exact.test} == {"rock", "jazz"}

@@ -97,3 +97,12 @@ def test_json_that_cannot_be_used_is_refused_in_a_line(tmp_path: Path, text: str
     with pytest.raises(TrainingError) as refused:
         find_clips(tmp_path / "clips.jsonl")
     assert "\n" not in str(refused.value)
+
+
+def test_a_list_of_one_genre_is_that_genre(tmp_path: Path) -> None:
+    touch(tmp_path, "1.wav", "2.wav")
+    lines = (
+        {"file_name": f"{i}.wav", "genres": genres} for i, genres in ((1, ["Rock"]), (2, "Pop"))
+    )
+    (tmp_path / "metadata.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    assert parts(tmp_path) == {("Rock", "1.wav", ""), ("Pop", "2.wav", "")}

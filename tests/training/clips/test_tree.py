@@ -34,6 +34,11 @@ EXPECTED: Found = {
         ("genres_train", "test-data"),
         ("dev", "test"),
         ("DEV", "eval"),
+        ("01_train", "02_test"),
+        ("train2017", "test2017"),
+        ("gtzan-train", "gtzan-test"),
+        ("train-clean-100", "test-clean"),
+        ("Trainingsdaten", "Testdaten"),
     ],
 )
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from helpers.clips import found, touch
@@ -46,3 +47,9 @@ def test_two_links_to_one_file_count_once(tmp_path: Path) -> None:
         (tmp_path / "data" / label).mkdir(parents=True)
         (tmp_path / "data" / label / "song.mp3").symlink_to(tmp_path / "song.mp3")
     assert len(names(tmp_path / "data")) == 1
+
+
+def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
+    touch(tmp_path, "rock/1.mp3", "rock/folder.mp3/2.mp3")
+    os.mkfifo(tmp_path / "rock" / "pipe.wav")
+    assert names(tmp_path) == ["rock/1.mp3", "rock/folder.mp3/2.mp3"]

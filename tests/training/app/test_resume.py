@@ -1,0 +1,64 @@
+"""The clips of a run that is resumed are those that it started with."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from helpers.clips import write_clips, write_noise
+from helpers.runs import TINY, Job, Moment, run_finetune, trained
+
+from training.clips.find import find_clips
+from training.clips.splits import make_split
+from training.options import OPTIONS, RUN
+
+
+def start_and_kill(data: Path, out: Path) -> Path:
+    """A run whose data may change before it is resumed; the file with what it prints."""
+    log = out.with_name(f"{out.name}.log")
+    start = ("--data", str(data), "--out", str(out), *map(str, TINY), "--steps", "6")
+    assert (
+        Job(start, log, Moment("training.loop.trainer:RunTrainer.training_step", time=2)).run()
+        == -signal.SIGKILL
+    ), log.read_text()
+    return log
+
+
+def clips_of_parts(out: Path) -> dict[str, list[dict[str, str]]]:
+    parts: dict[str, list[dict[str, str]]] = json.loads((out / "clips.json").read_text())["parts"]
+    return parts
+
+
+def test_files_that_come_between_kill_and_resume_change_nothing(tmp_path: Path) -> None:
+    data = write_clips(tmp_path / "data", per_label=6)
+    whole = trained(tmp_path / "whole", "--data", data, *TINY, "--steps", 6)
+    out = tmp_path / "out"
+    log = start_and_kill(data, out)
+    for number in range(9):
+        write_noise(data / "noise" / f"added{number}.wav", seed=number)
+        write_noise(data / "another" / f"{number}.wav", seed=50 + number)
+    (data / "noise" / "noise.00000.aiff").write_bytes(b"FORM")
+    assert Job(("--out", str(out), "--resume"), log).run() == 0, log.read_text()
+    assert clips_of_parts(out) == clips_of_parts(whole)
+    weights = "model.safetensors"
+    assert (out / weights).read_bytes() == (whole / weights).read_bytes()
+    assert not list((out / RUN).glob("*.json"))
+
+
+@pytest.mark.parametrize("part", ["train", "valid", "test"])
+@pytest.mark.parametrize("change", [Path.unlink, lambda path: write_noise(path, seed=9)])
+def test_a_run_whose_clips_were_changed_is_not_resumed(
+    tmp_path: Path, part: str, change: Callable[[Path], object]
+) -> None:
+    data, out = write_clips(tmp_path / "data", per_label=6), tmp_path / "out"
+    log = start_and_kill(data, out)
+    lost = make_split(find_clips(data), "random").part(part)[0].path
+    change(lost)
+    result = run_finetune("--out", out, "--resume")
+    assert result.exit_code == 1, log.read_text()
+    last = result.output.splitlines()[-1]
+    assert "1 of the 12 clips of the run" in last and f"the first is {lost}" in last
+    assert (out / RUN / OPTIONS).exists()
