@@ -18,7 +18,7 @@ Structure, without decoding: `examine` says whether a file is as long as its hea
 module for each kind: `asf`, `bare` (AAC, AC-3 and DTS without a container), `flac`, `mp3`, `ogg`
 and `wavpack`. `structure` is what they share. `uncompressed` corrects the sizes of WAV, AIFF and
 their relatives, whose `chunks` it finds. `ebml` (Matroska), `mp4` and `musepack` each answer one
-question that FFmpeg does not.
+question that FFmpeg does not. `formats` lists what FFmpeg may open, and where it cannot seek.
 
 Bytes: `extent` finds where the audio lies between tags, `id3` how long an ID3v2 tag is. `mpeg`
 reads headers of MPEG audio. `crc` has checksums; `virtual` is a file whose bytes are computed.

@@ -15,13 +15,14 @@ from typing import Any, Protocol
 import numpy as np
 
 from tagger.audio.examine import examine
+from tagger.audio.formats import FORMATS, FROM_START, GUESSED, MUSEPACK
 from tagger.audio.frames import BLOCK
 from tagger.audio.id3 import lacks_footer
 from tagger.audio.joined import JoinedSource, joined_spans
 from tagger.audio.mixing import CHANNELS, Samples, join, mix
 from tagger.audio.mp4 import is_fragmented
 from tagger.audio.musepack import musepack_length
-from tagger.audio.pyav import FORMATS, FROM_START, GUESSED, MUSEPACK, AvSource
+from tagger.audio.pyav import AvSource
 from tagger.audio.sequential import SequentialSource
 from tagger.audio.uncompressed import Corrected, corrected
 from tagger.errors import AudioError

@@ -130,7 +130,8 @@ def readable(packets: Iterator[Any]) -> Iterator[Any]:
     """Packets up to the end, or to where FFmpeg can read no further: there it ends, too."""
     import av
 
-    with suppress(av.error.InvalidDataError, av.error.PatchWelcomeError):
+    errors = av.error.InvalidDataError, av.error.PatchWelcomeError, av.error.BlockingIOError
+    with suppress(*errors):
         yield from packets
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tagger.audio.ebml import seconds, segments
 from tagger.audio.examine import examine
+from tagger.audio.formats import BARE, COUNTED, FORMATS, GUESSED, MATROSKA, MP4, MUSEPACK, is_lost
 from tagger.audio.frames import Blocks, BlockSource, decoded, readable
 from tagger.audio.mp4 import is_fragmented
 from tagger.audio.musepack import musepack_length
@@ -24,24 +26,6 @@ if TYPE_CHECKING:
 
 PREROLL = 0.25  # s decoded before a seek's target: MP3's bit reservoir, AAC's overlap
 
-# The formats that FFmpeg may recognise. Without this list, a playlist renamed to .mp3 could make it
-# open other files or addresses, and a picture or a text would be a "video".
-FORMATS = (
-    "aac,ac3,aiff,ape,asf,au,avi,caf,dsf,dts,eac3,flac,flv,iff,matroska,webm,mlp,mov,mp4,m4a,mp3,"
-    "mpc,mpc8,mpeg,mpegts,ogg,shn,tak,truehd,tta,w64,wav,wv"
-)
-# Streams of bare frames: they have no index, and FFmpeg guesses their length.
-BARE = {"aac", "ac3", "dts", "eac3", "mp3"}
-# FFmpeg guesses the length of these as well: a large picture in the tag makes the track seem
-# longer. WMA has few enough packets to count; the packets of DSD are as large as the file.
-GUESSED = BARE | {"asf", "dsf", "iff"}
-COUNTED = BARE | {"asf"}
-# FFmpeg seeks to wrong packets of these, and a packet of SV7 depends on all before it.
-MUSEPACK = {"mpc", "mpc8"}
-MATROSKA, MP4 = "matroska,webm", "mov,mp4,m4a,3gp,3g2,mj2"
-# Time stamps of these may begin anew or jump, and they have no table of their packets, or one that
-# is often wrong.
-FROM_START = {"avi", "flv", "mlp", "mpeg", "mpegts", "shn", "truehd"}
 AGREES = 0.05  # s between a stated length and that of the packets
 
 
@@ -63,12 +47,12 @@ class AvSource(BlockSource):
         self._rewind()
         context = self._stream.codec_context
         # FFmpeg seeks to wrong packets of these in Ogg.
-        is_lost = self._format == "ogg" and context.name in ("flac", "speex", "libspeex")
-        self._bare = is_lost or self._format in BARE
+        is_misplaced = self._format == "ogg" and context.name in ("flac", "speex", "libspeex")
+        self._bare = is_misplaced or self._format in BARE
         self.rate = int(self._stream.rate or 0)
         self.channels = int(context.channels or 0)
         has_to_be_decoded = not span and self._structure.is_irregular
-        self.is_irregular = has_to_be_decoded or self._format in FROM_START
+        self.is_irregular = has_to_be_decoded or is_lost(self._format, context.name)
         self.is_stated, self.length = False, length or 0
         # A known length is kept, but counting also shows whether some streams are irregular.
         if not self.is_irregular and (length is None or self._may_be_irregular()):
@@ -85,6 +69,14 @@ class AvSource(BlockSource):
         self._stream = self._container.streams.audio[0]
         self._packets = readable(self._container.demux(self._stream))
         self._counted = 0  # samples of the packets read so far
+        self._longest = 0  # ticks of a packet
+        self._start, self._late = self._stream.start_time or 0, 0
+        if len(self._container.streams) > 1 and (first := next(self._packets, None)):
+            self._packets = chain([first], self._packets)
+            # FFmpeg only looks at some seconds for a start; of others, it takes that of the file.
+            late = (first.pts or 0) - self._start
+            if late * (self._stream.time_base or 0) > 1:
+                self._start, self._late = first.pts, late
         ratio = (self._stream.time_base or 0) * (self._stream.rate or 0)
         # Samples per tick as two integers: Fraction is slow.
         self._samples_in, self._ticks = ratio.numerator, ratio.denominator
@@ -92,16 +84,16 @@ class AvSource(BlockSource):
     def _may_be_irregular(self) -> bool:
         """Whether counting its packets may show that it is."""
         if self._format in (MATROSKA, MP4):
-            return not self._declared()
+            return not self._declared() or self._is_fragmented
         return self._format in ("aac", "asf") or bool(self._structure.fault and not self._bare)
 
     def _declared(self) -> int:
         """Samples per channel by the container, with what Opus skips at the start; 0 if unknown."""
         if declared := self._samples(self._stream.duration or 0):
-            return declared
+            return declared - (0 if self._format == MP4 else self._samples(self._late))
         # Matroska has one duration for all streams, in microseconds, from 0.
         declared = (self._container.duration or 0) * self.rate // 1_000_000
-        return declared and declared - self._samples(max(self._stream.start_time or 0, 0))
+        return declared and declared - self._samples(max(self._start, 0))
 
     def _find_length(self) -> int:
         """Samples per channel: as the container declares, else counted packet by packet."""
@@ -111,9 +103,9 @@ class AvSource(BlockSource):
         skipped = self._stream.codec_context.delay if self._format in ("ogg", MATROSKA) else 0
         declared = self._declared()
         declared = max(0, declared - skipped) if declared else 0
-        if declared and self._format in (MATROSKA, MP4):
+        if declared and self._format in (MATROSKA, MP4) and not self._is_fragmented:
             return self._compare_with_packets(declared)
-        if declared and not (self._format in COUNTED or self._structure.fault):
+        if declared and not (self._format in COUNTED | {MP4} or self._structure.fault):
             return declared
         counted = self._count_all()  # what is skipped at the start has negative time stamps
         self._reopen()
@@ -122,16 +114,18 @@ class AvSource(BlockSource):
         return declared if self.is_stated else counted
 
     @cached_property
+    def _is_fragmented(self) -> bool:
+        """Whether it is an MP4 in fragments: its stated length may be that of another stream."""
+        return self._format == MP4 and is_fragmented(self._path)
+
+    @cached_property
     def _structure(self) -> Structure:
         """That of the file; a part of it is counted."""
         return Structure("a part") if self._span else examine(self._path, self._format)
 
     def _compare_with_packets(self, declared: int) -> int:
-        """The stated length, or where the last packet ends if that is elsewhere.
-
-        The length may be that of another stream, or of one of the fragments.
-        """
-        if self._format == MP4 and not is_fragmented(self._path) and self._index_agrees(declared):
+        """The stated length, or where the last packet ends: it may be that of another stream."""
+        if self._format == MP4 and self._index_agrees(declared):
             return declared
         self.length, back, counted = declared, self.rate, 0
         while not counted:
@@ -163,25 +157,25 @@ class AvSource(BlockSource):
     def _length_if_cut(self, declared: int) -> int:
         """How long the audio of a file was that lacks its end; 0 if it does not say so."""
         if self._format == MP4:
-            return 0 if is_fragmented(self._path) else declared
+            return declared
         _, end = next(segments(self._path), (0, 0))
         if self._span or end <= self._path.stat().st_size:
             return 0
         # Its duration may be that of another stream; many programs state that of each in a tag.
         if stated := seconds(self._stream.metadata.get("DURATION", "")):
-            stated -= float((self._stream.start_time or 0) * (self._stream.time_base or 0))
+            stated -= float(self._start * (self._stream.time_base or 0))
             return round(stated * self.rate)
         return declared if len(self._container.streams) == 1 else 0
 
     def _count_all(self) -> int:
         """Samples to the end of the last packet; whether the stream turns out irregular."""
         last, heads = None, set()
+        gaps: list[int] = []
         for packet in self._packets:
             if self._format not in BARE and packet.pts is not None:
                 place = self._place(packet.pts)
-                # Time stamps that begin anew, or that leave out what FFmpeg does not fill.
-                if last is not None and not last <= place + self.rate // 20 <= last + self.rate:
-                    self.is_irregular = True
+                if last is not None:
+                    gaps.append(place - last)
                 last = place
             elif self._format == "aac" and packet.size:
                 # FFmpeg gives all packets the duration of the first.
@@ -189,20 +183,28 @@ class AvSource(BlockSource):
                 heads.add((head[0] & 0xFD, head[1] & 0xC0))
             if not packet.is_corrupt:  # only a part of it is there
                 self._count(packet)
-        self.is_irregular = self.is_irregular or len(heads) > 1
+        # Time stamps may begin anew, or leave out what FFmpeg does not fill.
+        slack, most = self.rate // 20, self.rate
+        if gaps and self._format in (MATROSKA, MP4):
+            most = 2 * sorted(gaps)[len(gaps) // 2] + 2 * slack
+        has_jumps = gaps and (min(gaps) < -slack or max(gaps) > most - slack)
+        self.is_irregular = bool(self.is_irregular or has_jumps or len(heads) > 1)
         return self._counted
 
     def _count(self, packet: Any) -> None:
         """Note where a packet ends."""
         if packet.pts is not None:
-            self._counted = self._place(packet.pts + (packet.duration or 0))
+            duration = self._longest = max(self._longest, packet.duration or 0)
+            if "speex" not in self._stream.codec_context.name:  # which decodes all of the last one
+                duration = packet.duration or 0
+            self._counted = self._place(packet.pts + duration)
 
     def _samples(self, ticks: int) -> int:
         return round(ticks * self._samples_in / self._ticks)
 
     def _place(self, ticks: int) -> int:
         """The sample at a time stamp of the stream."""
-        return self._samples(ticks - (self._stream.start_time or 0))
+        return self._samples(ticks - self._start)
 
     def _begin(self, start: int) -> None:
         self._held, self._held_from = self._held[:, :0], start
@@ -231,7 +233,7 @@ class AvSource(BlockSource):
         at_start = not target and (not self._counted or self._format == MATROSKA)
         if not (self._bare or at_start or self._format in MUSEPACK):
             ticks = int(target / self.rate / (self._stream.time_base or 1))
-            ticks += self._stream.start_time or 0
+            ticks += self._start
             try:
                 self._container.seek(ticks, stream=self._stream, backward=True)
             except av.error.PermissionError:  # FFmpeg's -1: an error without a reason

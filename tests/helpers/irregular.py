@@ -71,6 +71,10 @@ KINDS = {
     "wavpack": ("wv", "wv", "-c:a wavpack"),
     "tta": ("tta", "tta", "-c:a tta"),
     "musepack": ("mpc", "", ""),
+    "adpcm yamaha in wav": ("wav", "wav", "-c:a adpcm_yamaha"),
+    "adpcm swf in wav": ("wav", "wav", "-c:a adpcm_swf"),
+    "flac in caf": ("caf", "caf", "-c:a flac"),
+    "wavpack in mka": ("mka", "matroska", "-c:a wavpack"),
 }  # fmt: skip
 
 
@@ -449,7 +453,7 @@ STREAMS = (
 )  # fmt: skip
 JOINED = (
     *STREAMS, "wav", "aiff", "au", "caf", "w64", "m4a", "opus in mka", "webm",
-    "flac in mka", "wma", "tta", "musepack",
+    "flac in mka", "wma", "tta", "musepack", "mp4, fragmented",
 )  # fmt: skip
 OTHER = {"opus": 48_000, "speex": 8_000}
 CUT = {
@@ -511,6 +515,8 @@ def _joins() -> Iterator[tuple[str, str, Parts]]:
         yield kind, "joined: alternating", alternating(kind)
 
 
+# In these, a seek finds wrong samples, or a length is wrong.
+SELDOM = ("adpcm yamaha in wav", "adpcm swf in wav", "flac in caf", "wavpack in mka")
 LATE = (
     "opus in mka", "aac in mka", "vorbis in mka", "flac in mka", "mp3 in mka", "webm",
     "aac in mpegts", "mp2 in mpegts", "wma", "mp4, fragmented", "mov", "alac",
@@ -529,18 +535,26 @@ def _cases() -> Iterator[tuple[str, str, Callable[[], bytes], bool, Parts]]:
         yield kind, fault, lambda whole=whole, edit=edit: edit(whole()), is_cut, parts
     for kind, fault, parts in _joins():
         # Where players stop after the first part, only that may be read.
-        apart = parts if kind in STREAMS or "mka" in kind or kind == "webm" else parts[:1]
+        plays_on = kind in (*STREAMS, "webm", "mp4, fragmented") or "mka" in kind
+        apart = parts if plays_on else parts[:1]
         yield kind, fault, lambda parts=parts: b"".join(part() for part in parts), False, apart
     for kind in KINDS:
-        if kind.startswith(("m4a", "m4b")) and "index" not in kind:
+        if kind in SELDOM or (kind.startswith(("m4a", "m4b")) and "index" not in kind):
             continue  # the index would be lost
         cut = lambda kind=kind: encoded(kind)[: len(encoded(kind)) * 6 // 10]  # noqa: E731
         yield kind, "cut at 60 %", cut, kind in CUT, []
     for kind in VIDEO:
         yield kind, "other stream longer", partial(with_video, kind), False, []
-        if kind not in ("vorbis", "mp4, fragmented"):
+        if kind != "vorbis":
             late = partial(with_video, kind, "-itsoffset 2")
             yield kind, "other stream longer, late start", late, False, []
+            late = partial(with_video, kind, "-itsoffset 30")
+            yield kind, "other stream longer, very late start", late, False, []
+    for kind in SELDOM:
+        yield kind, "nothing wrong", partial(encoded, kind), False, []
+    page = b"<html>" + 200 * b"<p>Not found</p>\n"
+    for kind in ("aac in mpegts", "mp2 in mpegts"):
+        yield kind, "a page behind", lambda kind=kind: encoded(kind) + page, False, []
     for kind in LATE:
         yield kind, "late start", partial(encoded, kind, more="-output_ts_offset 2"), False, []
     for kind, samples in LATE_OGG:
