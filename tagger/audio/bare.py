@@ -115,3 +115,8 @@ STREAMS: dict[str, tuple[re.Pattern[bytes], Parse]] = {
     "eac3": (re.compile(rb"\x0b\x77"), ac3),
     "dts": (re.compile(rb"\x7f\xfe\x80\x01|\x64\x58\x20\x25"), dts),
 }
+
+
+def has_own_channels(frame: bytes) -> bool:
+    """Whether ADTS has no usual channels; often only the first frame states their places."""
+    return len(frame) > 3 and not (frame[2] & 1 or frame[3] >> 6)

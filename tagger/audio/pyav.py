@@ -9,6 +9,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tagger.audio.bare import has_own_channels
 from tagger.audio.ebml import seconds, segments
 from tagger.audio.examine import examine
 from tagger.audio.formats import BARE, COUNTED, FORMATS, GUESSED, MATROSKA, MP4, MUSEPACK, is_lost
@@ -251,9 +252,12 @@ class AvSource(BlockSource):
         """The packet that holds sample `target`, and all packets after it."""
         is_whole = self._format in MUSEPACK
         for packet in self._packets:
+            is_first = not self._counted
             self._count(packet)
             if packet.pts is None or self._counted >= target or is_whole:
                 yield packet
+            elif is_first and self._format == "aac" and has_own_channels(bytes(packet)):
+                self._stream.codec_context.decode(packet)
 
     def close(self) -> None:
         """Close the file."""

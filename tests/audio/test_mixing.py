@@ -108,3 +108,15 @@ def test_six_channels_of_a_container_are_read(tmp_path):
     (window,) = read_windows(path, WindowPlan(16_000, 16_000, 1)).windows
     late, likeness, _ = sounds.compare(window, 16_000)
     assert abs(late) < 0.001 and likeness > 0.98
+
+
+def test_adts_whose_first_frame_alone_places_the_channels_is_read_from_any_place(tmp_path):
+    if not shutil.which("ffmpeg"):
+        pytest.skip("no ffmpeg to encode with")
+    path = tmp_path / "x.aac"
+    command = ["ffmpeg", "-v", "error", "-i", sounds.make("wav", tmp_path, 6)]
+    quad = ["-af", "pan=quad|FL=c0|FR=c1|BL=c0|BR=c1", "-c:a", "aac", "-b:a", "384k"]
+    subprocess.run([*command, *quad, path], check=True)
+    read = read_windows(path, WindowPlan(16_000, 16_000, 4))
+    assert len(read.windows) == 4 and abs(read.seconds - 6) < 0.1
+    assert all(np.std(window) > 0.01 for window in read.windows)
