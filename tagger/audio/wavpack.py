@@ -26,6 +26,7 @@ class Block(NamedTuple):
     end: int  # in the file
     first: int  # its first sample in the track
     samples: int
+    is_whole: bool  # holds all channels; of more than two, each block holds one or two
 
 
 def wavpack_structure(path: Path) -> Structure:
@@ -43,7 +44,7 @@ def wavpack_structure(path: Path) -> Structure:
     if [block.first for block in blocks] != sorted(block.first for block in blocks):
         return Structure("it consists of several files")
     density = sum(b.end - b.start for b in blocks) / sum(b.samples for b in blocks)
-    if end - start > MORE * density * stated:
+    if all(b.is_whole for b in blocks) and end - start > MORE * density * stated:
         return Structure("it has more blocks than its header states")
     if last.first + last.samples != stated:
         return Structure("its header states another number of samples")
@@ -71,6 +72,7 @@ def _in(file: IO[bytes], start: int, end: int) -> list[Block]:
         first, samples = (int.from_bytes(data[at + p : at + p + 4], "little") for p in (16, 20))
         is_header = 0x402 <= version <= 0x410 and HEADER <= length <= LARGEST
         if is_header and samples:
-            found.append(Block(start + at, start + at + length, first, samples))
+            is_whole = data[at + 25] & 0x18 == 0x18  # the first and the last of these samples
+            found.append(Block(start + at, start + at + length, first, samples, is_whole))
         at += length if is_header else 4
     return found
