@@ -63,7 +63,11 @@ def ogg_structure(path: Path) -> Structure:
         if end - start > MOST_SEARCHED:
             return Structure("an Ogg that is too large to be searched")
         with mmap(file.fileno(), 0, access=ACCESS_READ) as data:
-            fault = stream.fault([*all_pages(data, start, end)], are_all=True)
+            pages = [*all_pages(data, start, end)]
+            fault = stream.fault(pages, are_all=True)
+            # FFmpeg looks no further back for the last page, and guesses the length then.
+            if not fault and end - pages[-1].end > LARGEST:
+                fault = "an Ogg with other data behind it"
         return Structure(fault, is_irregular=bool(fault))
 
 

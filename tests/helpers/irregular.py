@@ -439,10 +439,11 @@ def _edits() -> Iterator[tuple[str, str, Edit, bool]]:
     yield "wma", "header too small", asf_times(half), False
     yield "wma", "header too large", asf_times(double), False
     yield "tta", "header too small", after(b"TTA1", 14, "<I", half), False
-    yield "tta", "header too large", after(b"TTA1", 14, "<I", double), True
+    yield "tta", "header too large", after(b"TTA1", 14, "<I", double), False
     yield "wavpack", "length unknown", after(b"wvpk", 12, "<I", full), False
     yield "wavpack", "header too small", after(b"wvpk", 12, "<I", half), False
-    yield "wavpack", "header too large", after(b"wvpk", 12, "<I", double), True
+    # Its last block is whole, so nothing is missing.
+    yield "wavpack", "header too large", after(b"wvpk", 12, "<I", double), False
 
 
 # Files that play on where two of them are joined. In others, players stop after the first.
@@ -553,6 +554,9 @@ def _cases() -> Iterator[tuple[str, str, Callable[[], bytes], bool, Parts]]:
     for kind in SELDOM:
         yield kind, "nothing wrong", partial(encoded, kind), False, []
     page = b"<html>" + 200 * b"<p>Not found</p>\n"
+    junk = np.random.default_rng(1).bytes(200_000)
+    for kind in ("speex", "vorbis", "opus", "ogg-flac"):
+        yield kind, "other data behind", lambda kind=kind: encoded(kind) + junk, False, []
     for kind in ("aac in mpegts", "mp2 in mpegts"):
         yield kind, "a page behind", lambda kind=kind: encoded(kind) + page, False, []
     for kind in LATE:
