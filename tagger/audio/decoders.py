@@ -96,6 +96,8 @@ class SoundfileSource:
         # libsndfile believes every header: it returns a wrong length and no error, or stops early.
         if self.is_stated and (fault := examine(path, kind.lower()).fault):
             return fault
+        if (kind, self._file.subtype) == ("W64", "PCM_32"):
+            return "a W64 of 32 bits, whose floats libsndfile takes for integers"
         if kind == "MP3" and lacks_footer(path):
             return "an MP3 whose ID3 tag states a footer that it lacks"
         # At 48 kHz libsndfile takes three times as long as FFmpeg; at 16 kHz, for example, not.

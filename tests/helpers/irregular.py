@@ -73,6 +73,7 @@ KINDS = {
     "musepack": ("mpc", "", ""),
     "adpcm yamaha in wav": ("wav", "wav", "-c:a adpcm_yamaha"),
     "adpcm swf in wav": ("wav", "wav", "-c:a adpcm_swf"),
+    "floats in w64": ("w64", "w64", "-c:a pcm_f32le"),
     "flac in caf": ("caf", "caf", "-c:a flac"),
     "wavpack in mka": ("mka", "matroska", "-c:a wavpack"),
 }  # fmt: skip
@@ -516,8 +517,14 @@ def _joins() -> Iterator[tuple[str, str, Parts]]:
         yield kind, "joined: alternating", alternating(kind)
 
 
-# In these, a seek finds wrong samples, or a length is wrong.
-SELDOM = ("adpcm yamaha in wav", "adpcm swf in wav", "flac in caf", "wavpack in mka")
+# In these, a seek finds wrong samples, a length is wrong, or libsndfile misreads the header.
+SELDOM = (
+    "floats in w64",
+    "adpcm yamaha in wav",
+    "adpcm swf in wav",
+    "flac in caf",
+    "wavpack in mka",
+)
 LATE = (
     "opus in mka", "aac in mka", "vorbis in mka", "flac in mka", "mp3 in mka", "webm",
     "aac in mpegts", "mp2 in mpegts", "wma", "mp4, fragmented", "mov", "alac",
