@@ -333,7 +333,8 @@ def test_a_label_that_is_unsafe_in_a_tag_is_refused_harmlessly(
     model = with_labels(tiny_model, tmp_path / "model", label, "b", "c", "d")
     code, output = harmless(LIBRARY, "--model", model, home=tmp_path)
     assert code == 1
-    assert "cannot be a label" in output
+    # White space around a label is no part of it.
+    assert ("cannot be a label" if label == label.strip() else "names no genre") in output
 
 
 def test_names_of_weights_are_harmless(tiny_model: Path, tmp_path: Path) -> None:

@@ -134,6 +134,7 @@ def test_an_interrupt_before_an_unfinished_run_is_replaced_does_not_offer_that_r
     assert Job(again, log, early).run() == 130
     assert log.read_text().splitlines()[-1].startswith("interrupted: nothing was saved yet")
     resume = ("--out", str(out), "--resume")
+    early = Moment("training.app.finetune:load_data", 1, signal.SIGINT)
     assert Job(resume, log, early).run() == 130
     assert "--resume" in log.read_text().splitlines()[-1]
     assert Job(resume, log).run() == 0, log.read_text()
