@@ -181,7 +181,7 @@ WHAT = "; ".join(f"{name}: {method.what}" for name, method in METHODS.items())
     default=DEFAULTS.accumulate,
     metavar="N",
     help="Add up the gradients of N batches per step. Half the batch size and twice the N need "
-    "less memory, with the same result; a run that lacks memory does so by itself.",
+    "less memory, with the same result; where memory runs out, a run does this automatically.",
 )
 @click.option(
     "--learning-rate",

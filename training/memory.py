@@ -61,7 +61,7 @@ class Memory:
         """`work(windows)`, repeated with half as many windows until memory suffices.
 
         `again` is what is repeated, for a line about it. Raises `OutOfMemory` with one window, or
-        if the process is not `alone`: the others have begun to share the results of this attempt.
+        if the process is not `alone`: the others already share the results of this attempt.
         """
         while True:
             try:

@@ -89,7 +89,7 @@ class _Scan:
         self._seen: set[bytes] = set()  # keys
         self._suffixes = suffixes
         self._left_out = LeftOut() if left_out is None else left_out
-        self._roots = None if roots is None else {_identity(root) for root in roots} - {None}
+        self._roots = None if roots is None else {identity(root) for root in roots} - {None}
 
     def visit(self, given: str, rules: Rules = ALL) -> Iterator[Track | Failure]:
         """Depth first, with an explicit stack: folders may lie deeper than Python recurses."""
@@ -176,7 +176,7 @@ class _Scan:
         if self._roots is None:
             return True
         folders = [Path(real), *Path(real).parents]
-        return any(_identity(folder) in self._roots for folder in folders)
+        return any(identity(folder) in self._roots for folder in folders)
 
 
 def _is_real(item: str | os.DirEntry[str]) -> bool:
@@ -191,7 +191,8 @@ def _suffix(path: str) -> str:
     return os.path.splitext(path)[1].lower()
 
 
-def _identity(path: str | Path) -> tuple[int, int] | None:
+def identity(path: str | Path) -> tuple[int, int] | None:
+    """Equal for two names of one file or folder; None for what cannot be read."""
     try:
         status = os.stat(path)
     except OSError:
@@ -216,8 +217,8 @@ def _key(real: str, status: os.stat_result) -> bytes:
     """
     folded = unicodedata.normalize("NFC", real.casefold())
     linked = status.st_nlink > 1 and not stat.S_ISDIR(status.st_mode)
-    identity = f"{status.st_dev} {status.st_ino} {folded}\0{real if linked else ''}"
-    return blake2b(identity.encode(errors="surrogatepass"), digest_size=16).digest()
+    name = f"{status.st_dev} {status.st_ino} {folded}\0{real if linked else ''}"
+    return blake2b(name.encode(errors="surrogatepass"), digest_size=16).digest()
 
 
 def _list_folder(folder: str, suffixes: Collection[str] = SUFFIXES) -> tuple[Entries, set[str]]:

@@ -131,7 +131,7 @@ def test_what_no_decoder_understands_is_named(tmp_path):
     assert str(caught.value) == "its samples are Dolby E, although it says that they are PCM"
 
 
-# --- what is heard of them ------------------------------------------------------------------------
+# --- what the model gets of them ------------------------------------------------------------------
 
 CARRIERS = {
     "wav": "-c:a pcm_s16le",

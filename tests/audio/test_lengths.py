@@ -190,7 +190,7 @@ def test_joined_files_are_decoded_one_after_the_other(suffix, change, tmp_path):
     ffmpeg("-t", 5, "-i", sound, *encoder, *first, parts[0])
     ffmpeg("-ss", 5, "-i", sound, *encoder, parts[1])
     path.write_bytes(b"".join(part.read_bytes() for part in parts))
-    # What LAME puts around the second of joined MP3s cannot be told from sound.
+    # What LAME puts around the second of joined MP3s looks like sound.
     assert_same(path, reference(path) if suffix == "mp3" else reference(*parts))
 
 

@@ -109,8 +109,8 @@ def run_training(
             describe_checkpoint(staged, learned, options, initial, metrics)
             write_stored(staged, split, learned, start)
     if is_first():
-        told = tuple(dict.fromkeys(warnings.values()))
-        outcome = Outcome(command, learned, told, metrics, training, found)
+        said = tuple(dict.fromkeys(warnings.values()))
+        outcome = Outcome(command, learned, said, metrics, training, found)
         write_outcome(staged, options, split, initial, outcome)
         publish(staged, options.out)
         summarise(options, metrics, kept_words(options, training))

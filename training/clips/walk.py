@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tagger.files.ignore import is_system_folder
-from tagger.files.scan import SUFFIXES
+from tagger.files.scan import SUFFIXES, identity
 from training.errors import TrainingError
 
 
@@ -25,7 +25,7 @@ def audio_files(folder: Path) -> list[Path]:
 
 class _Walk:
     def __init__(self, folder: Path) -> None:
-        self._above = {_identity(parent) for parent in folder.resolve().parents}
+        self._above = {identity(parent) for parent in folder.resolve().parents}
         self._folders: deque[str] = deque([str(folder)])  # to walk: links come after real folders
         self._seen: set[tuple[int, int] | None] = set()  # folders
         self._links: list[str] = []  # to files
@@ -45,11 +45,11 @@ class _Walk:
     def _in(self, top: str) -> Iterator[str]:
         """The files of a folder that are no links; links are remembered."""
         for parent, folders, names in os.walk(top):
-            identity = _identity(parent)
-            if identity in self._seen or identity in self._above:
+            place = identity(parent)
+            if place in self._seen or place in self._above:
                 folders.clear()
                 continue
-            self._seen.add(identity)
+            self._seen.add(place)
             shown = sorted(name for name in folders if not _is_hidden(name))
             links = [name for name in shown if os.path.islink(os.path.join(parent, name))]
             self._folders += [os.path.join(parent, name) for name in links]
@@ -66,11 +66,3 @@ class _Walk:
 
 def _is_hidden(name: str) -> bool:
     return name.startswith(".") or is_system_folder(name)
-
-
-def _identity(path: str | Path) -> tuple[int, int] | None:
-    try:
-        status = os.stat(path)
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino
