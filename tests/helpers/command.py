@@ -10,7 +10,8 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
@@ -54,13 +55,31 @@ def run_command(
 
     Its standard input is empty; with `merge`, its standard error goes where its output goes.
     """
-    server = _server()
+    server = _idle_server()
     try:
         return server.run(words(arguments), cwd, env, merge, timeout)
     except BaseException:
         server.close()  # it may be waiting still
         _server.cache_clear()
         raise
+
+
+@contextmanager
+def fork_in_terminal(
+    words: list[str], cwd: Path, env: Mapping[str, str], terminal: int, prepare: bytes
+) -> Iterator[Callable[[float], int]]:
+    """As `run_command`, with this terminal as its own; for `helpers/terminal.py`.
+
+    Yields what waits for its exit code. At the end of the block it is killed.
+    """
+    server = _idle_server()
+    try:
+        with server.started(words, cwd, env, [terminal] * 3, prepare) as status:
+            yield status
+    finally:
+        if server.is_busy:
+            server.close()
+            _server.cache_clear()
 
 
 def words(arguments: tuple[object, ...]) -> list[str]:
@@ -71,6 +90,7 @@ class _Server:
     """Our end of `server.py`, which ends once this is closed."""
 
     def __init__(self) -> None:
+        self.is_busy = False
         self._requests, theirs = socket.socketpair()
         program = [sys.executable, str(Path(__file__).with_name("server.py"))]
         with theirs:
@@ -91,19 +111,42 @@ class _Server:
             open(os.devnull, "rb") as nothing,
         ):
             streams = [nothing.fileno(), output.fileno(), (output if merge else error).fileno()]
-            request = pickle.dumps((words, str(cwd), dict(env)))
-            socket.send_fds(self._requests, [request], streams)
-            pid = self._receive(START)
-            try:
-                status = self._receive(timeout)
-            except BaseException:
-                os.kill(pid, signal.SIGKILL)
-                raise
+            with self.started(words, cwd, env, streams) as status:
+                code = status(timeout)
             texts = []
             for stream in (output, error):
                 stream.seek(0)
                 texts.append(stream.read().decode())
-            return subprocess.CompletedProcess(words, status, *texts)
+            return subprocess.CompletedProcess(words, code, *texts)
+
+    @contextmanager
+    def started(
+        self, words: list[str], cwd: Path, env: Mapping[str, str], streams: list[int],
+        prepare: bytes = b"",
+    ) -> Iterator[Callable[[float], int]]:  # fmt: skip
+        """Run it until the end of the block; `prepare`: in a terminal, after this function."""
+        self.is_busy = True
+        socket.send_fds(
+            self._requests, [pickle.dumps((words, str(cwd), dict(env), prepare))], streams
+        )
+        pid, codes = self._receive(START), list[int]()
+
+        def status(timeout: float) -> int:
+            if not codes:
+                codes.append(self._receive(timeout))
+                self.is_busy = False
+            return codes[0]
+
+        try:
+            yield status
+        finally:
+            if not codes:
+                if prepare:  # in a terminal it has its own group, with its children
+                    with suppress(ProcessLookupError):
+                        os.killpg(pid, signal.SIGKILL)
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+                status(60)
 
     def _receive(self, timeout: float) -> int:
         self._requests.settimeout(timeout)
@@ -114,6 +157,13 @@ class _Server:
         self._requests.close()
         self._process.kill()
         self._process.wait()
+
+
+def _idle_server() -> _Server:
+    server = _server()
+    if server.is_busy:
+        raise RuntimeError("a session in a terminal is open: only one command runs at a time")
+    return server
 
 
 @cache

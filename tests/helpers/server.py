@@ -10,6 +10,7 @@ the real script. Tests that run a function, and not the command, use `helpers/fo
 from __future__ import annotations
 
 import atexit
+import fcntl
 import gc
 import importlib
 import os
@@ -18,7 +19,9 @@ import pkgutil
 import signal
 import socket
 import sys
+import termios
 import traceback
+from pathlib import Path
 
 # What the package imports inside functions, in a run.
 LAZY = ("pandas", "transformers.models.audio_spectrogram_transformer", "huggingface_hub.utils")
@@ -36,23 +39,29 @@ def preload() -> None:
     gc.freeze()  # a collection in a fork would copy every page
 
 
-def serve(requests: socket.socket) -> list[str]:
-    """Answer each request with a process id and its status; returns a command's words in a fork."""
+def serve(requests: socket.socket) -> tuple[list[str], bytes]:
+    """Answer each request with a process id and its status; returns in a fork.
+
+    There it returns the words of the command, and for a terminal a pickled function to call first.
+    """
     while True:
         data, streams, _, _ = socket.recv_fds(requests, 1 << 20, 3)
         if not data:
             os._exit(0)  # the tests are over
-        words, folder, environment = pickle.loads(data)
+        words, folder, environment, prepare = pickle.loads(data)
         if not (pid := os.fork()):
             requests.close()
             for number, stream in enumerate(streams):
                 os.dup2(stream, number)
                 os.close(stream)
+            if prepare:
+                os.setsid()
+                fcntl.ioctl(0, termios.TIOCSCTTY, 0)
             os.chdir(folder)
             os.environ.clear()
             os.environ.update(environment)
             signal.signal(signal.SIGINT, signal.default_int_handler)
-            return words
+            return words, prepare
         for stream in streams:
             os.close(stream)
         requests.send(pickle.dumps(pid))
@@ -65,12 +74,17 @@ def main() -> None:
     sys.path[0] = os.path.dirname(script)  # as where that is run
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the tests
     preload()
-    sys.argv = [script, *serve(socket.socket(fileno=int(sys.argv[1])))]
+    words, prepare = serve(socket.socket(fileno=int(sys.argv[1])))
+    sys.argv = [script, *words]
     # It reads the environment as it is imported.
     importlib.reload(importlib.import_module("huggingface_hub.constants"))
     from tagger.cli import main as command
 
     try:
+        if prepare:
+            sys.path.append(str(Path(__file__).parents[1]))
+            if (function := pickle.loads(prepare)) is not None:
+                function()
         command()
     except SystemExit as end:
         status = end.code
