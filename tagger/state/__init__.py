@@ -2,7 +2,7 @@
 
 `database.py` opens the file, `migrations.py` has its tables; `journal.py` keeps the journal of
 tag changes, which makes undo possible, with the fields as `stored_fields.py` writes them;
-`recognition.py` finds what is known about a file that changed its path, size or time; `store.py`
-keeps predictions, failures and tags as they were read. May use `files`, `types` and `errors`.
-Start reading in `store.py`.
+`decisions.py` keeps what a person decided; `recognition.py` finds what is known about a file that
+changed its path, size or time; `store.py` keeps predictions, failures and tags as they were read.
+May use `files`, `types` and `errors`. Start reading in `store.py`.
 """

@@ -102,9 +102,10 @@ class Journal(Database):
         return entry or 0
 
     def forget(self, entry: int, old: Track, new: Track) -> None:
-        """Delete an entry whose change was not made after all."""
+        """Delete an entry whose change was not made after all, and the decision behind it."""
         with self.transaction():
             self.do("DELETE FROM journal WHERE id = ?", (entry,))
+            self.do("DELETE FROM decisions WHERE entry = ?", (entry,))
             self._move(PREDICTED, os.fsencode(old.path), identity_of(new), identity_of(old))
 
     def _move(self, columns: tuple[str, str], path: bytes, old: Identity, new: Identity) -> None:

@@ -75,4 +75,17 @@ NOTES = """
 ALTER TABLE predictions ADD COLUMN note TEXT NOT NULL DEFAULT '';
 DELETE FROM predictions WHERE probabilities = zeroblob(length(probabilities))
 """
-MIGRATIONS = (TABLES, TAGS_AND_REVERTS, AUDIO, NOTES)  # the script from each version to the next
+# What a person decided, as long as the change that wrote it is not undone; see `decisions.py`. One
+# that left the file as it was has no entry in the journal.
+DECISIONS = """
+CREATE TABLE decisions (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, path BLOB NOT NULL, audio BLOB, genres TEXT NOT NULL,
+    kind TEXT NOT NULL, decided TEXT NOT NULL, run INTEGER NOT NULL REFERENCES runs,
+    entry INTEGER REFERENCES journal, undone_by INTEGER REFERENCES runs
+);
+CREATE INDEX decisions_by_path ON decisions (path);
+CREATE INDEX decisions_by_audio ON decisions (audio);
+CREATE INDEX decisions_by_entry ON decisions (entry)
+"""
+# The script from each version to the next.
+MIGRATIONS = (TABLES, TAGS_AND_REVERTS, AUDIO, NOTES, DECISIONS)

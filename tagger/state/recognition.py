@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tagger.files.mounts import mount_of
-from tagger.state.journal import Change, Journal, identity_of
+from tagger.state.decisions import Decisions
+from tagger.state.journal import Change, identity_of
 from tagger.types import Track
 
 MOST_PATHS = 10  # of copies with the same audio, such as silence, that are looked at
@@ -18,13 +19,13 @@ TABLES = tuple(KEYS)
 ODD_CTIME = frozenset(["vfat", "msdos", "exfat", "fuse.sshfs", "cifs", "smb3"])
 
 
-class Recognition(Journal):
+class Recognition(Decisions):
     """What is known about a file follows its audio to other paths."""
 
     def knows_audio(self) -> bool:
         """Whether any track can be recognised by its audio."""
         found = "SELECT EXISTS (SELECT 1 FROM {0} WHERE audio > x'')"
-        return any(self.rows(found.format(table))[0][0] for table in TABLES)
+        return any(self.rows(found.format(table))[0][0] for table in (*TABLES, "decisions"))
 
     def save_audio(self, track: Track) -> None:
         """Store the fingerprint of a track where the same version of its file is known without."""

@@ -22,7 +22,8 @@ from helpers.tagged import tag_with_mutagen
 
 from tagger.app.tag import TagRequest, tag_library
 from tagger.app.undo import UndoRequest, undo_tags
-from tagger.state.database import VERSION
+from tagger.state.database import APPLICATION, VERSION
+from tagger.state.migrations import MIGRATIONS
 from tagger.state.store import State
 from tagger.tags.fingerprint import fingerprint
 from tagger.tags.genre_tag import read_genres, write_genres
@@ -176,3 +177,49 @@ def test_a_genre_that_was_set_since_is_kept(library, file):
     actions = {each.path.name: each.action for each in taken_back(file, paths=[library / M4A])}
     assert actions == {M4A: Action.FAILED}
     assert read_genres(library / M4A) == ("By hand",)
+
+
+# --- version 4, of which there is no dump --------------------------------------------------------
+
+ROWS = {
+    "predictions": (b"/m/a.flac", "f", "p", 1, 2, b"\0\0\x80?", 0.5, 8, 30.0, b"au", "note"),
+    "failures": (b"/m/b.flac", "f", 3, 4, "decoders", "broken", b"au2"),
+    "runs": (1, "tag", "2026-01-01T00:00:00+00:00", "gtzan-small", '["/m"]'),
+    "journal": (
+        1, 1, b"/m/a.flac", '{"values": {}, "has_tags": false}', '["Rock"]', 1, 1, 1, 2, None, None,
+        b"au",
+    ),
+    "tags": (b"/m/a.flac", 1, 2, 3, '{"genres": ["Rock"]}'),
+    "reported": (b"/m/b.flac", "failed", "broken", b"au2"),
+}  # fmt: skip
+
+
+@pytest.fixture
+def version_4(tmp_path: Path) -> Path:
+    """A state file of version 4, with a row in each table."""
+    path = tmp_path / "version-4.sqlite3"
+    with closing(sqlite3.connect(path)) as db:
+        for script in MIGRATIONS[:4]:
+            db.executescript(script)
+        db.execute(f"PRAGMA application_id = {APPLICATION}")
+        db.execute("PRAGMA user_version = 4")
+        for table, row in ROWS.items():
+            db.execute(f"INSERT INTO {table} VALUES ({', '.join('?' * len(row))})", row)
+        db.commit()
+    return path
+
+
+@pytest.mark.parametrize("table", ROWS)
+def test_a_state_of_version_4_keeps_the_rows_of_each_table(version_4, table):
+    with closing(sqlite3.connect(version_4)) as db:
+        names = [row[1] for row in db.execute(f"PRAGMA table_info({table})")]
+    with State(version_4) as state:
+        assert state.rows(f"SELECT {', '.join(names)} FROM {table}") == [ROWS[table]]
+
+
+def test_a_state_of_version_4_takes_decisions(version_4):
+    song = Track(Path("/m/a.flac"), 1, 2, audio=b"au")
+    with State(version_4) as state:
+        assert state.decided(song) == []
+        state.decide(1, song, ["Soul"], "confirm", entry=1)
+        assert [each.genres for each in state.decided(song)] == [("Soul",)]

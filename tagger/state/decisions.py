@@ -1,0 +1,97 @@
+"""What a person decided about the genres of a file, which later runs leave as it is."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from tagger.state.journal import Journal
+from tagger.types import Track
+
+COLUMNS = "decisions.id, decisions.path, decisions.audio, genres, kind, decided, decisions.run"
+# A decision is in effect as long as the change that it made. One that left the file as it was has
+# no entry in the journal; the undo of its run marks it.
+IN_EFFECT = (
+    "FROM decisions LEFT JOIN journal ON journal.id = decisions.entry "
+    "WHERE coalesce(journal.undone_by, decisions.undone_by) IS NULL"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """The genres that a person chose for one file."""
+
+    id: int
+    path: Path
+    audio: bytes | None  # the fingerprint of its audio, as in `Track`
+    genres: tuple[str, ...]  # of the whole tag; another program may have changed them since
+    kind: str  # how they were chosen: "confirm"
+    when: str  # ISO 8601, UTC
+    run: int
+
+
+class Decisions(Journal):
+    """A decision holds as long as the change that it made; undoing an undo brings it back too.
+
+    `Journal.record` and `decide` come before the file is replaced, and `Journal.forget` deletes
+    what both have stored: a kill leaves no decision without its genres, nor the opposite.
+    """
+
+    def decide(
+        self, run: int, track: Track, genres: Sequence[str], kind: str, entry: int | None = None
+    ) -> None:
+        """Store what a person chose for a file, as `entry` of the journal is about to write it.
+
+        Without an entry, the file has these genres already.
+        """
+        now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        row = (os.fsencode(track.path), track.audio, json.dumps(list(genres)), kind, now, run)
+        with self.transaction():
+            self.do(
+                "INSERT INTO decisions (path, audio, genres, kind, decided, run, entry) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (*row, entry),
+            )
+
+    def decided(self, track: Track) -> list[Decided]:
+        """The decisions in effect about files at its path, or with its audio; latest first."""
+        rows = self.rows(
+            f"SELECT {COLUMNS} {IN_EFFECT} AND (decisions.path = ?1 "
+            "OR (decisions.audio = ?2 AND decisions.audio > x'')) ORDER BY decisions.id DESC",
+            (os.fsencode(track.path), track.audio),
+        )
+        return list(map(_decided, rows))
+
+    def follow(self, decided: Decided, path: Path) -> None:
+        """Note that the file of a decision is at another path now."""
+        self.do("UPDATE decisions SET path = ? WHERE id = ?", (os.fsencode(path), decided.id))
+
+    def unwritten_decisions(self, *runs: int) -> list[Decided]:
+        """The decisions in effect that left their files as they were; by these runs, or by any."""
+        marks = ", ".join("?" * len(runs))
+        of_runs = f" AND decisions.run IN ({marks})" if runs else ""
+        rows = self.rows(f"SELECT {COLUMNS} {IN_EFFECT} AND entry IS NULL{of_runs}", runs)
+        return list(map(_decided, rows))
+
+    def take_back(self, decided: Sequence[Decided], by: int) -> None:
+        """Note that the run `by` undid decisions that left their files as they were."""
+        self.do_many(
+            "UPDATE decisions SET undone_by = ? WHERE id = ?", ((by, each.id) for each in decided)
+        )
+
+    def bring_back(self, *undos: int) -> None:
+        """Put the decisions into effect again that these undos took back."""
+        marks = ", ".join("?" * len(undos))
+        self.do(f"UPDATE decisions SET undone_by = NULL WHERE undone_by IN ({marks})", undos)
+
+
+def _decided(row: Sequence[Any]) -> Decided:
+    number, path, audio, genres, kind, when, run = row
+    return Decided(
+        number, Path(os.fsdecode(path)), audio, tuple(json.loads(genres)), kind, when, run
+    )
