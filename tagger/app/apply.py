@@ -32,7 +32,7 @@ def apply_csv(request: ApplyRequest, progress: Progress) -> Summary:
     edits = read_edits(request.file, request.encoding)
     with open_state(request.state, progress.say) as state, state.locked(progress.say):
         forget_unfinished(state)
-        summary = Summary(state=request.state)
+        summary = Summary(state=request.state, dry_run=request.dry_run, policy=request.policy)
         if not request.dry_run:
             summary.run = state.begin_run("apply", request.file.name)
             clear_folders(edit.path.parent for edit in edits)

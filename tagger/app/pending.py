@@ -104,8 +104,8 @@ def predict_unknown(tracks: RunTracks, policy: Policy, progress: Progress) -> No
 def _counted(tracks: RunTracks) -> str:
     counts = tracks.count_tracks()
     counted = f"{counts.tracks:,} track{'s' * (counts.tracks != 1)}"
-    if earlier := counts.tracks - counts.unknown - counts.left_out:
-        counted += f", {earlier:,} known from earlier runs"
+    if known := tracks.count_known():
+        counted += f", {known:,} known from earlier runs"
     if counts.left_out:
         counted += f", {counts.left_out:,} left out"
     return counted

@@ -10,32 +10,55 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tagger.app.doubts import LOW, Ranked, Ranking, disagrees, predicted_genres, why_unsure
+from tagger.app.failures import Failures
 from tagger.app.news import News
 from tagger.app.progress import Progress
 from tagger.files.atomic import clear_scratch
+from tagger.genres.policy import Policy
 from tagger.models.checkpoint import ModelInfo
 from tagger.state.store import State
-from tagger.types import Action, Outcome
+from tagger.types import Action, Outcome, Prediction
 
 LOG = logging.getLogger("tagger")
+FIRST_FAILURES = 5
 
 
 @dataclass(slots=True)
 class Summary:
-    """The results of a run, in numbers, and the first failures."""
+    """The results of a run, in numbers, and what a person should look at.
+
+    `doubts` defines the words. Memory does not grow with the number of tracks.
+    """
 
     run: int | None = None  # its number in the journal; None if it writes no tags
     state: Path | None = None  # as the user gave it
     actions: Counter[Action] = field(default_factory=Counter)
-    genres: Counter[str] = field(default_factory=Counter)  # best genre of each predicted track
-    untaggable: int = 0
+    genres: Counter[str] = field(default_factory=Counter)  # predicted genre of each track
+    confidence: dict[str, float] = field(default_factory=dict)  # their sum, for each genre
+    spread: Counter[int] = field(default_factory=Counter)  # tracks by hundredths of confidence
+    written: Counter[str] = field(default_factory=Counter)  # files that get a genre, or would
+    unsure: Counter[str] = field(default_factory=Counter)  # tracks by `doubts.why_unsure`
+    failed: Failures = field(default_factory=Failures)
+    failures: list[Outcome] = field(default_factory=list)  # the first few
+    untaggable: int = 0  # would have been written, but hold no tags
     new_failures: int = 0  # those that the last run did not have
-    failures: list[Outcome] = field(default_factory=list)  # the first few, to be printed
     noted: list[Outcome] = field(default_factory=list)  # written, with a remark
     models: Sequence[ModelInfo] = ()
-    skipped: str = ""  # files that were not listed for their suffixes, in words
+    other_media: str = ""  # files that were not listed for their suffixes, in words
     news: News | None = None  # what is new, for a command that may run every night
     agreed: Counter[bool] = field(default_factory=Counter)  # whether all models agree
+    write_tags: bool = True  # asked for, even if only by a dry run
+    dry_run: bool = False
+    by: str = "track"  # one of albums.BY
+    policy: Policy = field(default_factory=Policy)
+    doubtful: Ranking = field(default_factory=Ranking)
+    disagreeing: Ranking = field(default_factory=Ranking)
+    disagreed: int = 0
+    put_back: int = 0  # files, for which an undo may have undone several changes
+
+    def __post_init__(self) -> None:
+        self.doubtful.grouped = self.disagreeing.grouped = self.by != "track"
 
     @property
     def stronger_exist(self) -> bool:
@@ -50,18 +73,42 @@ class Summary:
         named = f" --state {shlex.quote(str(self.state))}" if self.state else ""
         return f"undo with: tag-genres undo --run {self.run}{named}"
 
+    def mean_confidence(self, *genres: str) -> float | None:
+        """Of the tracks with these predicted genres, or of all; None if there are none."""
+        chosen = genres or tuple(self.genres)
+        tracks = sum(self.genres[genre] for genre in chosen)
+        return sum(self.confidence[genre] for genre in chosen) / tracks if tracks else None
+
     def add(self, outcome: Outcome) -> None:
         """Count one outcome."""
         self.actions[outcome.action] += 1
-        if outcome.ranked and outcome.prediction and not outcome.prediction.is_silent:
-            self.genres[outcome.ranked[0][0]] += 1
-            self.agreed[outcome.prediction.agreement == 1] += 1
+        predicted = predicted_genres(outcome, self.policy)
+        if predicted and outcome.prediction:
+            self._add_predicted(outcome, predicted, outcome.prediction)
+        if why := why_unsure(outcome, self.policy):
+            self.unsure[why] += 1
+        if why == LOW:
+            self.doubtful.add(outcome.ranked[0][1], outcome, outcome.ranked)
+        if outcome.action in (Action.WRITTEN, Action.WOULD_WRITE):
+            new = [genre for genre in outcome.genres if genre not in outcome.existing]
+            self.written.update(new or outcome.genres)
         if outcome.prediction is None and outcome.action is Action.WRITTEN and outcome.reason:
             self.noted.append(outcome)
-        note = outcome.prediction.note if outcome.prediction else ""
-        self.untaggable += outcome.action is Action.PREDICTED and outcome.reason != note
-        if outcome.action is Action.FAILED and len(self.failures) < 5:
-            self.failures.append(outcome)
+        decides = self.write_tags or self.dry_run
+        self.untaggable += decides and outcome.action is Action.PREDICTED
+        if outcome.action is Action.FAILED:
+            self.failed.add(outcome)
+            self.failures += [outcome] * (len(self.failures) < FIRST_FAILURES)
+
+    def _add_predicted(self, outcome: Outcome, ranked: Ranked, prediction: Prediction) -> None:
+        genre, share = ranked[0]
+        self.genres[genre] += 1
+        self.confidence[genre] = self.confidence.get(genre, 0.0) + share
+        self.spread[min(int(share * 100), 99)] += 1
+        self.agreed[prediction.agreement == 1] += 1
+        if disagrees(outcome, ranked, self.policy):
+            self.disagreed += 1
+            self.disagreeing.add(-share, outcome, ranked)
 
 
 def clear_folders(folders: Iterable[Path]) -> None:

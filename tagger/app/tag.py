@@ -111,8 +111,10 @@ def tag_library(request: TagRequest, progress: Progress) -> Summary:
             check_rows(request.xlsx, tracks[0].count())
         predict_all(tracks, request, progress)
         summary = Summary(
-            state=request.state, models=models, skipped=skipped_line(left_out.suffixes)
-        )
+            state=request.state, models=models, other_media=skipped_line(left_out.suffixes),
+            write_tags=request.write_tags, dry_run=request.dry_run, by=request.by,
+            policy=request.policy,
+        )  # fmt: skip
         summary.news = news = News(state, remembers=not request.dry_run)
         writing = request.write_tags and not request.dry_run
         if writing:
@@ -205,8 +207,8 @@ def _scan(
     if first.failed_only_by(NO_SUCH_PATH) and not (scan.from_file and first.count()):
         names = ", ".join([str(path) for path in paths[:3]] + ["…"] * (len(paths) > 3))
         reason = NO_SUCH_PATH if first.count() else "no audio file in it"
-        if (skipped := skipped_line(left_out.suffixes)) and not first.count():
-            reason += f" ({skipped})"
+        if (others := skipped_line(left_out.suffixes)) and not first.count():
+            reason += f" ({others})"
         raise LibraryError(f"{names}: {reason}; name a folder that holds music, or a file")
     return for_models(first, request, models, progress)
 

@@ -48,11 +48,11 @@ LEFT JOIN tags ON tags.path = run.path AND tags.size = run.size
     AND tags.mtime_ns = run.mtime_ns AND tags.ctime_ns = run.ctime_ns
 """
 IS_UNKNOWN = "coalesce(failure, predicted.path, failed.path) IS NULL AND NOT is_left_out"
-# Known only by path, size and time.
-LACKS_AUDIO = (
-    "coalesce(predicted.path, failed.path) IS NOT NULL AND failure IS NULL AND NOT is_left_out "
-    "AND coalesce(predicted.audio, failed.audio) IS NULL"
+IS_KNOWN = (
+    "coalesce(predicted.path, failed.path) IS NOT NULL AND failure IS NULL AND NOT is_left_out"
 )
+# Known only by path, size and time.
+LACKS_AUDIO = f"{IS_KNOWN} AND coalesce(predicted.audio, failed.audio) IS NULL"
 
 TrackResult = Prediction | Failure | Track  # a `Track` was left out
 
@@ -118,6 +118,10 @@ class RunTracks:
         """How many tracks there are in all, unknown, and left out."""
         query = f"SELECT count(run.size), total({IS_UNKNOWN}), total(is_left_out) {KNOWN}"
         return TrackCounts(*map(int, self.state.rows(query, self._keys)[0]))
+
+    def count_known(self) -> int:
+        """How many tracks are known from earlier runs, before any of them is predicted."""
+        return int(self.state.rows(f"SELECT total({IS_KNOWN}) {KNOWN}", self._keys)[0][0])
 
     def failed_only_by(self, reason: str) -> bool:
         """Whether there are only failures for this reason, or nothing at all."""

@@ -11,7 +11,7 @@ from tagger.app.summary import Summary, clear_folders, shown, undoable
 from tagger.errors import StateError
 from tagger.state.journal import Change, Run
 from tagger.state.store import State, default_state
-from tagger.types import WriteOptions
+from tagger.types import Action, WriteOptions
 from tagger.writing.moved import Moves, Search, folders_of, is_missing
 from tagger.writing.undo import undo_changes
 from tagger.writing.writer import Writer
@@ -44,15 +44,16 @@ def undo_tags(request: UndoRequest, progress: Progress) -> tuple[str, Summary]:
         if request.dry_run:
             state.rehearse()
         what, changes = _changes(request, state, progress)
-        summary = Summary(state=request.state)
+        summary = Summary(state=request.state, dry_run=request.dry_run)
         if not request.dry_run:
             summary.run = state.begin_run("undo")
             clear_folders(change.old.path.parent for change in changes)
         writer = Writer(state, summary.run, request.writing)
         outcomes = undo_changes(changes, writer, force=request.force)
         with undoable(summary, state, progress):
-            for _ in shown(outcomes, len(changes), "undoing", summary, progress):
-                pass
+            rows = shown(outcomes, len(changes), "undoing", summary, progress)
+            done = (row.path for row in rows if row.action in (Action.WRITTEN, Action.WOULD_WRITE))
+            summary.put_back = len(set(done))
     return what, summary
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from tagger.app.tag import Explanation
     from tagger.state.journal import Run
 
-SHOWN_NOTES = 5
+SHOWN_NOTES, SHOWN_GENRES = 5, 3
 SHOWN_SCORES, LEAST_SCORE = 10, 0.005  # in an explanation
 LONG = 1000  # characters of genres and reasons, in a line for one track
 SHORT = 40  # characters behind a progress bar
@@ -95,56 +96,95 @@ def _scores(ranked: Iterable[tuple[str, float]]) -> str:
 
 def summary_lines(summary: Summary, *reports: Path) -> Iterator[str]:
     """The closing lines of a run that wrote these reports."""
-    actions = summary.actions
-    counts = [f"{a.value.replace('-', ' ')} {actions[a]:,}" for a in Action if actions[a]]
-    yield " · ".join(counts) or "nothing to do"
-    genres = [f"{genre} {count:,}" for genre, count in summary.genres.most_common(3)]
-    if len(summary.genres) > 3:
-        genres.append(f"{len(summary.genres) - 3} more")
-    if genres:
-        yield f"predicted genres: {' · '.join(genres)}"
-    if len(summary.models) > 1 and (predicted := summary.agreed.total()):
-        yield f"the models agree on {summary.agreed[True]:,} of {predicted:,} tracks"
-    if summary.skipped:
-        yield summary.skipped
-    if summary.untaggable:
-        yield f"cannot be tagged: {_files(summary.untaggable)} (predicted only)"
+    yield count_line(summary)
+    yield from genre_lines(summary)
+    yield from model_lines(summary)
     files = [str(report) for report in reports if str(report) != "-"]
     where = f"see `reason` in {files[0] if files else 'the report'}"
     yield from failure_lines(summary, where if reports else "--verbose shows them")
-    if files:
-        yield f"report: {', '.join(files)}"
-    if actions[Action.WOULD_WRITE]:
-        yield "no file was changed; run without --dry-run to write the tags"
+    yield from last_lines(summary, files)
+
+
+def count_line(summary: Summary) -> str:
+    """How many outcomes there are of each kind, in the words of the report."""
+    actions = summary.actions
+    counts = [f"{a.value.replace('-', ' ')} {actions[a]:,}" for a in Action if actions[a]]
+    return " · ".join(counts) or "nothing to do"
+
+
+def genre_lines(summary: Summary) -> Iterator[str]:
+    """Which genres were predicted, and which a run wrote or would write."""
+    if summary.genres:
+        yield f"predicted genres: {_most_common(summary.genres)}"
+    if summary.genres and summary.written:
+        verb = "to be written" if summary.dry_run else "written"
+        yield f"genres {verb}: {_most_common(summary.written)}"
+
+
+def model_lines(summary: Summary) -> Iterator[str]:
+    """How far several models agree, and which files they were not used for or cannot be tagged."""
+    if len(summary.models) > 1 and (predicted := summary.agreed.total()):
+        yield f"the models agree on {summary.agreed[True]:,} of {predicted:,} tracks"
+    if summary.other_media:
+        yield summary.other_media
+    if summary.untaggable:
+        yield f"cannot be tagged: {_files(summary.untaggable)} (predicted only)"
+
+
+def last_lines(summary: Summary, reports: Sequence[str]) -> Iterator[str]:
+    """Where the results are, and what to do next."""
+    if reports:
+        yield f"report: {', '.join(reports)}"
+    if summary.actions[Action.WOULD_WRITE]:
+        how = "without --dry-run" if summary.write_tags else "with --write-tags, without --dry-run,"
+        yield f"no file was changed; run {how} to write the tags"
     if summary.how_to_undo:
         yield summary.how_to_undo
-    if summary.stronger_exist:
-        yield "there are stronger models than the bundled one, see: tag-genres models"
+    if hint := stronger_hint(summary):
+        yield hint
+
+
+def stronger_hint(summary: Summary) -> str:
+    """Which model to try next; "" if the run used another than the bundled one."""
+    if not summary.stronger_exist:
+        return ""
+    return "there are stronger models than the bundled one, see: tag-genres models"
 
 
 def undo_lines(what: str, summary: Summary) -> Iterator[str]:
     """The closing lines of an undo."""
     actions = summary.actions
-    planned = actions[Action.WOULD_WRITE]
-    verb = "would put back" if planned else "put back"
-    yield f"{what}: {verb} the genre of {_files(planned or actions[Action.WRITTEN])}"
+    verb = "would put back" if summary.dry_run else "put back"
+    yield f"{what}: {verb} the genre of {_files(summary.put_back)}"
     yield from failure_lines(summary, "--verbose shows them")
     if actions[Action.WRITTEN]:
         yield f"this undo is run {summary.run} and can be undone too"
-    elif actions[Action.FAILED]:
+    elif actions[Action.FAILED] and not summary.put_back:
         yield "to undo another run, find its number with: tag-genres undo --list"
 
 
 def failure_lines(summary: Summary, where: str) -> Iterator[str]:
     """The first notes and failures, and where to find the others."""
-    for outcome in summary.noted[:SHOWN_NOTES]:
-        yield f"written: {outcome.path}: {outcome.reason}"
-    if len(summary.noted) > SHOWN_NOTES:
-        yield f"written: {len(summary.noted) - SHOWN_NOTES:,} more like this (--verbose shows them)"
+    yield from note_lines(summary)
     for outcome in summary.failures:
         yield f"failed: {outcome.path}: {outcome.reason}"
     if hidden := summary.actions[Action.FAILED] - len(summary.failures):
         yield f"failed: {hidden:,} more ({where})"
+
+
+def note_lines(summary: Summary) -> Iterator[str]:
+    """The first files that were written although something about them had changed."""
+    for outcome in summary.noted[:SHOWN_NOTES]:
+        yield f"written: {outcome.path}: {outcome.reason}"
+    if len(summary.noted) > SHOWN_NOTES:
+        yield f"written: {len(summary.noted) - SHOWN_NOTES:,} more like this (--verbose shows them)"
+
+
+def _most_common(genres: Counter[str]) -> str:
+    shown = [f"{genre} {count:,}" for genre, count in genres.most_common(SHOWN_GENRES)]
+    if len(genres) > SHOWN_GENRES:
+        shown.append(f"{len(genres) - SHOWN_GENRES} more")
+    return " · ".join(shown)
 
 
 def _files(count: int) -> str:

@@ -29,4 +29,4 @@ def skipped_line(suffixes: Counter[str]) -> str:
     others = f" and {more:,} others" if more else ""
     most = next((suffix for suffix, _ in ranked if suffix not in UNREADABLE), "")
     way = f" (--suffix {most} predicts these too)" if most else ""
-    return f"skipped by suffix: {counted}{others}{way}" if counted else ""
+    return f"left out by suffix: {counted}{others}{way}" if counted else ""

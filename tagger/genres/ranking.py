@@ -56,6 +56,17 @@ def likeliest_parent(genre: str, prediction: Prediction, vocabulary: Vocabulary)
     return vocabulary.admitted(vocabulary.spelled(parent_of(labels[best])))
 
 
+@lru_cache(maxsize=1024)
+def names_in_labels(
+    genre: str, labels: tuple[str, ...], vocabulary: Vocabulary, style: str
+) -> frozenset[str]:
+    """The parents and styles of the Discogs labels that are this ranked genre."""
+    own = {place for name, places in _spelled(labels, vocabulary, style) if name == genre
+           for place in places}  # fmt: skip
+    named = (*genres_of(labels, "style"), *genres_of(labels, "parent"))
+    return frozenset(name for name, places in named if not own.isdisjoint(places))
+
+
 def why_nothing(prediction: Prediction) -> str:
     """Why no genre was predicted at all, whatever confidence is asked for; "" if one was."""
     if not prediction.labels:

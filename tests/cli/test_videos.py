@@ -89,13 +89,13 @@ def test_other_suffixes_are_counted_in_the_summary_and_predicted_on_request(
     make(videos / "clip.m4v", sound=True)
     (videos / "cover.jpg").touch()
     done = run(videos, "--csv", tmp_path / "genres.csv")
-    assert "skipped by suffix: 1 .m4v, 1 .mkv (--suffix .m4v predicts these too)" in done.stderr
+    assert "left out by suffix: 1 .m4v, 1 .mkv (--suffix .m4v predicts these too)" in done.stderr
     done = run(videos, "--csv", tmp_path / "genres.csv", "--suffix", "mkv", "--suffix", ".M4V")
-    assert "skipped" not in done.stderr and len(actions(tmp_path)) == 3
+    assert "by suffix" not in done.stderr and len(actions(tmp_path)) == 3
     config = tmp_path / "config.toml"
     config.write_text('suffix = [".mkv"]\n')
     done = run(videos, "--csv", tmp_path / "genres.csv", "--config", config)
-    assert "skipped by suffix: 1 .m4v" in done.stderr and len(actions(tmp_path)) == 2
+    assert "left out by suffix: 1 .m4v" in done.stderr and len(actions(tmp_path)) == 2
     for wrong in ("a/b", "mkv,avi", ".mkv;.avi", "*"):
         assert run(videos, "--suffix", wrong).returncode == 2
 
@@ -104,4 +104,4 @@ def test_a_folder_with_nothing_but_other_media_says_so(run: Run, videos: Path) -
     make(videos / "film.mkv", sound=True)
     done = run(videos)
     assert done.returncode == 1
-    assert "no audio file in it (skipped by suffix: 1 .mkv (--suffix .mkv" in done.stderr
+    assert "no audio file in it (left out by suffix: 1 .mkv (--suffix .mkv" in done.stderr

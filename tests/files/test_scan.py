@@ -103,7 +103,7 @@ def test_other_media_are_counted_by_suffix_where_nothing_leaves_them_out(root):
     found = list(find_tracks([root], left_out=left_out, exclude=["n.*"]))
     assert [item.path.name for item in found] == ["i.mp3"]
     assert left_out.suffixes == {".mkv": 2, ".mid": 1, ".avi": 1}
-    line = "skipped by suffix: 2 .mkv, 1 .avi, 1 .mid (--suffix .mkv predicts these too)"
+    line = "left out by suffix: 2 .mkv, 1 .avi, 1 .mid (--suffix .mkv predicts these too)"
     assert skipped_line(left_out.suffixes) == line
 
 
@@ -111,10 +111,10 @@ def test_other_media_are_counted_by_suffix_where_nothing_leaves_them_out(root):
     ("counts", "line"),
     [
         ({}, ""),
-        ({".mid": 1200}, "skipped by suffix: 1,200 .mid"),
+        ({".mid": 1200}, "left out by suffix: 1,200 .mid"),
         (
             {".mid": 9, ".kar": 5, ".avi": 4, ".ts": 3, ".vob": 2, ".mkv": 1},
-            "skipped by suffix: 9 .mid, 5 .kar, 4 .avi, 3 .ts and 3 others "
+            "left out by suffix: 9 .mid, 5 .kar, 4 .avi, 3 .ts and 3 others "
             "(--suffix .avi predicts these too)",
         ),
     ],
