@@ -16,6 +16,11 @@ from hypothesis import settings
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
+# What says whether there are colours, and how wide a terminal is: the same wherever tests run.
+for _name in ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "LINES", "COLORTERM"):
+    os.environ.pop(_name, None)
+os.environ["TERM"] = "xterm-256color"
+
 # Without a deadline for one example, which a busy machine misses; tests have one of their own.
 settings.register_profile("tests", deadline=None)
 settings.load_profile("tests")

@@ -21,6 +21,7 @@ from tqdm import tqdm
 from tagger.cli.console import EXIT_INTERRUPTED, handled
 from tagger.errors import TaggerError
 from tagger.report.escape import printable
+from tagger.report.streams import can_redraw
 
 LINE_SECONDS = 15.0  # between two lines of progress without a terminal
 # What SQLite and torch say in errors of their own when a disk is full.
@@ -109,7 +110,7 @@ class Progress:
     def __init__(self, total: int, what: str, unit: str, done: int = 0) -> None:
         """`what` is done to `total` of `unit`, of which an earlier run has `done` some."""
         self.what, self.unit = what, unit
-        self.as_lines = is_first() and not sys.stderr.isatty()
+        self.as_lines = is_first() and not can_redraw(sys.stderr)
         self.bar = tqdm(
             total=total,
             initial=done,

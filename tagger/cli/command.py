@@ -11,6 +11,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 import click
 
 from tagger.cli.sections import in_sections
+from tagger.cli.terminal import color_option, default_color, prepare
 from tagger.report.escape import printable
 
 P = ParamSpec("P")
@@ -22,8 +23,12 @@ Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 class Command(click.Command):
     """A command whose usage errors contain no control codes, and whose help has sections.
 
-    Click's own errors repeat what was typed, or the content of a config file.
+    Click's own errors repeat what was typed, or the content of a config file. It has `--color`.
     """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.params.append(color_option())
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the options by section; in a narrow terminal, each text below its option."""
@@ -40,6 +45,9 @@ class Command(click.Command):
         **extra: Any,
     ) -> click.Context:
         """Parse the arguments."""
+        prepare()
+        if parent is None:
+            extra.setdefault("color", default_color())
         with _plain_errors():
             return super().make_context(info_name, args, parent, **extra)
 
@@ -85,10 +93,17 @@ class MainCommand(Command):
         parent: click.Context | None = None,
         **extra: Any,
     ) -> click.Context:
-        """Parse the arguments, with the other command if the first one names it."""
-        other = self.others.get(args[0]) if args else None
+        """Parse the arguments, with the other command if the first one names it.
+
+        `--color`, as the one option of all commands, may come before that name.
+        """
+        at = 0
+        while at < len(args) and args[at].partition("=")[0] == "--color":
+            at += 1 if "=" in args[at] else 2
+        other = self.others.get(args[at]) if at < len(args) else None
         if other is not None:
-            return other.make_context(f"{info_name} {args[0]}", args[1:], parent, **extra)
+            rest = [*args[:at], *args[at + 1 :]]
+            return other.make_context(f"{info_name} {args[at]}", rest, parent, **extra)
         return super().make_context(info_name, args, parent, **extra)
 
     def invoke(self, ctx: click.Context) -> Any:

@@ -26,7 +26,7 @@ SECTIONS = {
     "Model and speed": (
         "--model --labels --windows --device --precision --batch-size --workers --decode-timeout"
     ),
-    "General": "--state --log --quiet --strict --verbose --config --version --help",
+    "General": "--state --log --quiet --strict --verbose --color --config --version --help",
 }
 
 

@@ -3,31 +3,76 @@
 from __future__ import annotations
 
 import os
-from typing import IO, TYPE_CHECKING
+import shutil
+import sys
+from typing import IO, TYPE_CHECKING, Literal
 
 import click
+
+from tagger.report.streams import DUMB, accept_any_text, can_redraw
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+__all__ = ["can_redraw", "color_option", "default_color", "has_colors", "prepare", "rich_console",
+           "width"]  # fmt: skip
 
-def can_redraw(stream: IO[str] | None) -> bool:
-    """Whether the stream is a terminal on which a line can be drawn over, as a progress bar is."""
-    return bool(stream and stream.isatty() and os.environ.get("TERM") != "dumb")
+
+def prepare() -> None:
+    """Make the standard streams take any text, and a Windows console understand colours."""
+    for stream in (sys.stdout, sys.stderr):
+        accept_any_text(stream)
+    if sys.platform == "win32":
+        from colorama import just_fix_windows_console  # tqdm requires it there
+
+        just_fix_windows_console()
+
+
+def default_color() -> bool | None:
+    """What the environment says about colours, as `color` of a context of click.
+
+    NO_COLOR and FORCE_COLOR count unless they are empty, whatever they contain (no-color.org,
+    force-color.org); the first goes before the second, as in Python and pytest. Then TERM decides.
+    None: each stream has colours if it is a terminal.
+    """
+    if os.environ.get("NO_COLOR"):
+        return False
+    if os.environ.get("FORCE_COLOR"):
+        return True
+    return False if os.environ.get("TERM") in DUMB else None
+
+
+def color_option() -> click.Option:
+    """`--color`, which goes before the environment; every command has it."""
+    return click.Option(
+        ["--color"],
+        type=click.Choice(["auto", "always", "never"]),
+        expose_value=False,
+        callback=_set_color,
+        help="Whether to use colours; auto does on a terminal, if NO_COLOR is not set.  "
+        "[default: auto]",
+    )
+
+
+def _set_color(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+    if value is not None:  # else it may be known from the command above
+        ctx.color = default_color() if value == "auto" else value == "always"
 
 
 def has_colors(stream: IO[str] | None) -> bool:
-    """Whether colours are wanted on the stream.
-
-    `--color` decides; without it the variables NO_COLOR and FORCE_COLOR, if they are not empty (see
-    no-color.org and force-color.org); else whether the stream is a terminal that has colours.
-    """
+    """Whether colours are wanted on the stream; `click.echo` decides in the same way."""
     context = click.get_current_context(silent=True)
-    if context is not None and context.color is not None:
-        return context.color
-    if os.environ.get("NO_COLOR"):
-        return False
-    return bool(os.environ.get("FORCE_COLOR")) or can_redraw(stream)
+    wanted = default_color() if context is None else context.color
+    return bool(stream and stream.isatty()) if wanted is None else wanted
+
+
+def width(stream: IO[str]) -> int:
+    """Columns of the terminal that shows the stream; where none does, COLUMNS or 80."""
+    try:
+        found = 0 if os.environ.get("COLUMNS") else os.get_terminal_size(stream.fileno()).columns
+    except (OSError, ValueError):  # no terminal, or no file at all
+        found = 0
+    return found or shutil.get_terminal_size().columns
 
 
 def rich_console(stream: IO[str]) -> Console:
@@ -38,7 +83,10 @@ def rich_console(stream: IO[str]) -> Console:
     from rich.console import Console
 
     colors = has_colors(stream)
+    # What rich would read from the environment is decided here: it takes no colour for a dumb
+    # terminal, for one, even if --color asks for them.
+    system: Literal["auto", "standard"] = "auto" if can_redraw(stream) else "standard"
     return Console(
-        file=stream, color_system="auto" if colors else None, force_terminal=colors or None,
-        markup=False, highlight=False, emoji=False,
+        file=stream, color_system=system if colors else None, force_terminal=colors,
+        no_color=not colors, width=width(stream), markup=False, highlight=False, emoji=False,
     )  # fmt: skip

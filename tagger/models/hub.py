@@ -28,6 +28,7 @@ from tagger.models.download import (
 )
 from tagger.models.folders import ADAPTER
 from tagger.models.presets import find_preset, is_non_commercial
+from tagger.report.streams import can_redraw
 
 REPO = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*", re.ASCII)
 REVISION = re.compile(r"\w[\w.-]*(/\w[\w.-]*)*", re.ASCII)
@@ -172,7 +173,7 @@ def _bar(size: int, quiet: bool) -> Iterator[Any]:
     """A progress bar in bytes, on a terminal only."""
     from tqdm import tqdm
 
-    hidden = quiet or not (sys.stderr and sys.stderr.isatty())
+    hidden = quiet or not can_redraw(sys.stderr)
     with tqdm(
         total=size, desc="downloading", unit="B", unit_scale=True, leave=False, disable=hidden
     ) as bar:

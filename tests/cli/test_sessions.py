@@ -33,9 +33,8 @@ def test_the_terminal_has_its_size_and_is_the_commands_own(session: Open) -> Non
     code = (
         "import os, signal\n"
         "size = lambda *_: print(*os.get_terminal_size(), flush=True)\n"
-        "signal.signal(signal.SIGWINCH, size)\n"
-        "size()\n"
-        "try:\n  input('name: ')\n"
+        "try:\n  signal.signal(signal.SIGWINCH, size)\n  size()\n"
+        "  input('name: ')\n"
         "except KeyboardInterrupt:\n  print('\\x1b[31mstopped\\x1b[0m'); raise SystemExit(7)\n"
     )
     with session(program=[sys.executable, "-c", code], rows=9, columns=33) as terminal:

@@ -378,7 +378,7 @@ def test_undo_takes_no_option_of_a_single_run_from_a_config(invoke: Run, home: P
         ("dry-run = true\n", "dry-run cannot be set in a config file"),
         ("version = true\n", "there is no option version"),
         ('paths = "/music"\n', "there is no option paths"),
-        ("colour = true\n", "known: on-existing, only-missing, skip, protect, min-confidence,"),
+        ("speed = true\n", "known: on-existing, only-missing, skip, protect, min-confidence,"),
         ('min-confidence = "high"\n', "'high' is not a valid float"),
         ("min-confidence = nan\n", "--min-confidence': not a number"),
         ("min-confidence = [0.5]\n", "min-confidence must be a string or a number, not [0.5]"),

@@ -13,6 +13,7 @@ import atexit
 import fcntl
 import gc
 import importlib
+import io
 import os
 import pickle
 import pkgutil
@@ -22,6 +23,7 @@ import sys
 import termios
 import traceback
 from pathlib import Path
+from typing import TextIO
 
 # What the package imports inside functions, in a run.
 LAZY = ("pandas", "transformers.models.audio_spectrogram_transformer", "huggingface_hub.utils")
@@ -69,6 +71,19 @@ def serve(requests: socket.socket) -> tuple[list[str], bytes]:
         requests.send(pickle.dumps(os.waitstatus_to_exitcode(status)))
 
 
+def _own_streams() -> tuple[TextIO, TextIO]:
+    """Open the standard streams anew, as Python does where it starts; returns those before."""
+    before = sys.stdout, sys.stderr
+    encoding, _, errors = os.environ.get("PYTHONIOENCODING", "utf-8").partition(":")
+    for name, number, lines, how in (
+        ("stdout", 1, os.isatty(1), errors or "strict"),
+        ("stderr", 2, True, "backslashreplace"),
+    ):
+        stream = os.fdopen(number, "wb", closefd=False)
+        setattr(sys, name, io.TextIOWrapper(stream, encoding, how, line_buffering=lines))
+    return before
+
+
 def main() -> None:
     script = sys.argv[2]
     sys.path[0] = os.path.dirname(script)  # as where that is run
@@ -80,6 +95,7 @@ def main() -> None:
     importlib.reload(importlib.import_module("huggingface_hub.constants"))
     from tagger.cli import main as command
 
+    replaced = _own_streams()  # kept: their ends would close what they have in common
     try:
         if prepare:
             sys.path.append(str(Path(__file__).parents[1]))
@@ -95,6 +111,7 @@ def main() -> None:
     atexit._run_exitfuncs()
     sys.stdout.flush()
     sys.stderr.flush()
+    del replaced
     os._exit(status if isinstance(status, int) else bool(status))
 
 

@@ -104,7 +104,7 @@ def ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ask:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_option_has_a_case(command: str) -> None:
     names = {param.name for param in COMMANDS[command].params}
-    assert names - {"resume", "overwrite"} == CASES[command].keys()
+    assert names - {"resume", "overwrite", "color"} == CASES[command].keys()
 
 
 @pytest.mark.parametrize(
