@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -76,6 +76,8 @@ class Prediction:
     no_music: str = ""
     floor: float | None = None
     note: str = ""  # what a person should know about how the track was decoded
+    precision: str = ""  # that it was computed in; "" if an earlier version stored it
+    stored: bool = field(default=False, compare=False)  # by an earlier run
 
     @property
     def is_silent(self) -> bool:
@@ -87,6 +89,12 @@ class Prediction:
         """`(label, probability)`, best first; ties keep the order of the labels."""
         pairs = zip(self.labels, self.probabilities, strict=True)
         return sorted(pairs, key=lambda pair: -pair[1])
+
+
+def common_precision(precisions: Iterable[str]) -> str:
+    """That of a mean of predictions: each once; "" if that of one is not known."""
+    each = sorted({*precisions})
+    return "" if "" in each else " + ".join(each)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,9 @@ from tagger.errors import ConfigError
 from tagger.genres.vocabulary import read_toml
 
 # The command must show what a run does to files, and where its options come from.
-COMMAND_LINE_ONLY = ("write-tags", "dry-run", "explain", "config", "from-file", "null", "force")
+COMMAND_LINE_ONLY = (
+    "write-tags", "dry-run", "explain", "predict-again", "config", "from-file", "null", "force",
+)  # fmt: skip
 # These options name a file; the first three may contain the rules instead.
 MAY_BE_FILES = ("aliases", "whitelist", "tree", "labels", "state", "log")
 

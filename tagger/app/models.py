@@ -81,7 +81,7 @@ def get_model(
     load_network(info)  # raises for weights that are damaged or do not fit
     yield f"model:   {info.name}, {len(info.labels)} labels"
     if info.is_bundled:
-        yield f"licence: {PRESETS['bundled'].licence}"
+        yield f"licence: {PRESETS[DEFAULT_MODEL].licence}"
     if want:
         page = hub.page(want.repo)
         yield f"licence: {want.licence or f'see {page}'}"

@@ -70,6 +70,21 @@ def recognise(tracks: RunTracks, progress: Progress) -> None:
     tracks.state.settle_recognised()
 
 
+def predict_again(tracks: Sequence[RunTracks], progress: Progress) -> None:
+    """Let every track be predicted again; `tracks` has them for each model.
+
+    If an earlier run that was to do so has ended early, only those that it had left are.
+    """
+    if left := sum(by_model.count_again() for by_model in tracks):
+        progress.say(
+            f"an earlier --predict-again ended early; {left:,} track{'s' * (left != 1)} left"
+        )
+    for by_model in tracks:
+        if not left:
+            by_model.mark_again()
+        by_model.again = True
+
+
 def predict_unknown(tracks: RunTracks, policy: Policy, progress: Progress) -> None:
     """Predict the unknown tracks; each prediction is stored and shown as soon as it is known."""
     info, options = tracks.info, tracks.options
@@ -77,6 +92,8 @@ def predict_unknown(tracks: RunTracks, policy: Policy, progress: Progress) -> No
     unknown = tracks.count_tracks().unknown
     if not unknown:
         progress.say(f"{what} · {_counted(tracks)}")
+        for line in _precisions(tracks):
+            progress.say(line)
         return
     from tagger.audio.pool import DecoderPool
     from tagger.inference.predict import Pace, choose_workers, predict_tracks
@@ -85,6 +102,8 @@ def predict_unknown(tracks: RunTracks, policy: Policy, progress: Progress) -> No
     with DecoderPool(workers, options.decode_timeout) as pool:  # it starts while the model loads
         model = load_model(info, options, progress.say)
         progress.say(f"{what} on {model.device}, {model.precision} · {_counted(tracks)}")
+        for line in _precisions(tracks, model.precision):
+            progress.say(line)
         started: dict[int, tuple[int, Track]] = {}  # row and track by index, until predicted
         pace = Pace()
         results = predict_tracks(_started(tracks, started), model, tracks.plan, pool, pace)
@@ -109,6 +128,25 @@ def _counted(tracks: RunTracks) -> str:
     if counts.left_out:
         counted += f", {counts.left_out:,} left out"
     return counted
+
+
+def _precisions(tracks: RunTracks, own: str = "") -> Iterator[str]:
+    """What is to be said about the precision of earlier predictions; `own` is that of this run."""
+    known = tracks.precisions()
+    asked = tracks.options.precision
+    others = {name: count for name, count in known.items() if name != (own or asked)}
+    if not others or (not own and len(others) == 1):
+        return
+    listed = ", ".join(
+        f"{count:,} {f'in {name}' if name else 'of unknown precision'}"
+        for name, count in others.items()
+    )
+    if asked == "auto":
+        yield f"of the earlier predictions are {listed}"
+        return
+    yield f"predicted again in {asked}: {listed}"
+    if "" in others:
+        yield "earlier versions did not store the precision; without --precision these count"
 
 
 def _started(tracks: RunTracks, started: dict[int, tuple[int, Track]]) -> Iterator[Track]:

@@ -13,6 +13,7 @@ from tagger.app.pending import (
     leave_out_skipped,
     leave_out_tagged,
     of_failure,
+    predict_again,
     predict_unknown,
     reason_to_skip,
     recognise,
@@ -63,6 +64,7 @@ class TagRequest:
     write_tags: bool = False
     dry_run: bool = False
     by: str = "track"  # one of albums.BY
+    predict_again: bool = False  # also what earlier runs predicted
     only_missing: bool = False  # do not predict a track that has a genre
     skip: Sequence[str] = ()  # genres and suffixes; a track that has one is not predicted
     csv: Path | None = Path("genres.csv")
@@ -222,6 +224,8 @@ def for_models(
     tracks = [first, *map(first.with_model, models[1:])]
     for by_model in tracks:
         recognise(by_model, progress)
+    if request.predict_again:
+        predict_again(tracks, progress)
     for by_model in tracks if request.only_missing else ():
         leave_out_tagged(by_model, request.policy, progress)
     return tracks

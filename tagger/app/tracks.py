@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 from tagger.audio.decoders import decoder_versions
 from tagger.audio.windows import WindowPlan
 from tagger.models.checkpoint import ModelInfo
+from tagger.state.recognition import KnownBy
 from tagger.state.store import State, tag_info
 from tagger.types import Failure, Prediction, PredictOptions, TagInfo, Track
 
@@ -28,29 +29,31 @@ CHANGED = "another program changed it meanwhile; run again"
 TABLE = """
 CREATE TEMP TABLE run_tracks (
     id INTEGER PRIMARY KEY, path BLOB NOT NULL, size INTEGER, mtime_ns INTEGER, ctime_ns INTEGER,
-    audio BLOB, failure TEXT, is_left_out INTEGER NOT NULL DEFAULT 0
+    audio BLOB, failure TEXT, is_left_out INTEGER NOT NULL DEFAULT 0,
+    is_new INTEGER NOT NULL DEFAULT 0
 )
 """
 INSERT = "INSERT INTO run_tracks (path, size, mtime_ns, ctime_ns, failure) VALUES (?, ?, ?, ?, ?)"
 COLUMNS = (
     "id, run.path, run.size, run.mtime_ns, run.ctime_ns, run.audio, "
     "coalesce(failure, CASE WHEN predicted.path IS NULL THEN reason END), is_left_out, "
-    "probabilities, agreement, windows, seconds, predicted.note, info"
+    "probabilities, agreement, windows, seconds, predicted.note, predicted.precision, is_new, info"
 )
 # What is known about each track in its present state; `RunTracks._keys` fills the placeholders.
 KNOWN = """
 FROM run_tracks AS run
 LEFT JOIN predictions AS predicted ON predicted.path = run.path AND predicted.fingerprint = ?
-    AND predicted.plan = ? AND predicted.size = run.size AND predicted.mtime_ns = run.mtime_ns
+    AND predicted.plan = ? AND ? IN ('auto', predicted.precision)
+    AND predicted.size = run.size AND predicted.mtime_ns = run.mtime_ns
 LEFT JOIN failures AS failed ON failed.path = run.path AND failed.fingerprint = ?
     AND failed.decoders = ? AND failed.size = run.size AND failed.mtime_ns = run.mtime_ns
 LEFT JOIN tags ON tags.path = run.path AND tags.size = run.size
     AND tags.mtime_ns = run.mtime_ns AND tags.ctime_ns = run.ctime_ns
+LEFT JOIN again ON ? AND again.path = run.path AND again.fingerprint = ? AND again.plan = ?
 """
-IS_UNKNOWN = "coalesce(failure, predicted.path, failed.path) IS NULL AND NOT is_left_out"
-IS_KNOWN = (
-    "coalesce(predicted.path, failed.path) IS NOT NULL AND failure IS NULL AND NOT is_left_out"
-)
+HAS_RESULT = "coalesce(predicted.path, failed.path) IS NOT NULL"
+IS_UNKNOWN = f"failure IS NULL AND NOT is_left_out AND (again.path IS NOT NULL OR NOT {HAS_RESULT})"
+IS_KNOWN = f"failure IS NULL AND NOT is_left_out AND again.path IS NULL AND {HAS_RESULT}"
 # Known only by path, size and time.
 LACKS_AUDIO = f"{IS_KNOWN} AND coalesce(predicted.audio, failed.audio) IS NULL"
 
@@ -79,6 +82,7 @@ class RunTracks:
         options: PredictOptions,
     ) -> None:
         self.state, self.info, self.options = state, info, options
+        self.again = False  # whether known tracks are predicted too, see `predict_again`
         try:
             tempfile.gettempdir()
         except OSError:  # no folder for temporary files, as in a read-only container
@@ -107,8 +111,14 @@ class RunTracks:
         return f"{decoder_versions()}, {self.options.decode_timeout:g} s"
 
     @property
-    def _keys(self) -> tuple[str, ...]:
-        return self.info.fingerprint, self.plan.key, self.info.fingerprint, self.decoders
+    def _known_by(self) -> KnownBy:
+        model, plan = self.info.fingerprint, self.plan.key
+        return KnownBy(model, plan, self.options.precision, self.decoders)
+
+    @property
+    def _keys(self) -> tuple[str | bool, ...]:
+        model, plan, precision, decoders = self._known_by
+        return model, plan, precision, model, decoders, self.again, model, plan
 
     def count(self) -> int:
         """The number of tracks and failures."""
@@ -152,6 +162,7 @@ class RunTracks:
         info = self.info
         for row in self._rows("true"):
             failure, is_left_out, shares, agreement, windows, seconds, note = row[6:13]
+            precision, is_new = row[13:15]
             item: TrackResult
             if is_left_out:
                 item = _track(row)
@@ -161,7 +172,7 @@ class RunTracks:
                 values, labels = tuple(array("f", shares)), info.labels
                 item = Prediction(
                     _track(row), labels, values, agreement, windows, seconds, info.multi_label,
-                    note=note,
+                    note=note, precision=precision, stored=not is_new,
                 )  # fmt: skip
             else:
                 item = Failure(Path(os.fsdecode(row[1])), CHANGED)
@@ -188,17 +199,56 @@ class RunTracks:
         """Whether a track with a fingerprint is known by it; the fingerprint is stored."""
         self.state.do("UPDATE run_tracks SET audio = ? WHERE id = ?", (track.audio, row))
         self.state.save_audio(track)
-        return self.state.recognise(track, self.info.fingerprint, self.plan.key, self.decoders)
+        return self.state.recognise(track, self._known_by)
 
     def leave_out(self, row: int) -> None:
         """Do not predict the track of a row, and ignore any stored prediction of it."""
         self.state.do("UPDATE run_tracks SET is_left_out = 1 WHERE id = ?", (row,))
+        its_path = "path = (SELECT path FROM run_tracks WHERE id = ?)"
+        self.state.do(f"DELETE FROM again WHERE {its_path}", (row,))
+
+    def count_again(self) -> int:
+        """How many tracks an earlier run was to predict again, and did not."""
+        query = (
+            "SELECT count(*) FROM run_tracks AS run JOIN again ON again.path = run.path "
+            "WHERE again.fingerprint = ? AND again.plan = ? AND failure IS NULL AND NOT is_left_out"
+        )
+        return int(self.state.rows(query, self._known_by[:2])[0][0])
+
+    def mark_again(self) -> None:
+        """Note that each known track is to be predicted again; what is known stays until then."""
+        self.state.do(
+            f"INSERT OR IGNORE INTO again SELECT run.path, ?, ? {KNOWN} WHERE {IS_KNOWN}",
+            (*self._known_by[:2], *self._keys),
+        )
+
+    def precisions(self) -> dict[str, int]:
+        """How many tracks have an earlier prediction in each precision, whether it counts or not.
+
+        Those of earlier versions have the precision "".
+        """
+        model, plan, _, *others = self._keys
+        query = (
+            f"SELECT predicted.precision, count(*) {KNOWN} "
+            f"WHERE {IS_KNOWN} AND predicted.path IS NOT NULL AND NOT is_new GROUP BY 1"
+        )
+        return dict(self.state.rows(query, (model, plan, "auto", *others)))
 
     def save(self, row: int, track: Track, result: Prediction | Failure) -> None:
         """Store the result for an unknown track; a failure only if the next run would fail too."""
+        model, plan, *_ = self._known_by
         if isinstance(result, Prediction):
-            self.state.save_prediction(result, self.info.fingerprint, self.plan.key)
-            return
+            self.state.save_prediction(result, model, plan)
+            self.state.do("UPDATE run_tracks SET is_new = 1 WHERE id = ?", (row,))
+        else:
+            self._save_failure(row, track, result)
+        if self.again:  # no other model is given a track that failed
+            self.state.do(
+                "DELETE FROM again WHERE path = ? AND (? OR fingerprint = ? AND plan = ?)",
+                (os.fsencode(track.path), isinstance(result, Failure), model, plan),
+            )
+
+    def _save_failure(self, row: int, track: Track, result: Failure) -> None:
         self.state.do("UPDATE run_tracks SET failure = ? WHERE id = ?", (result.reason, row))
         if result.lasting:
             self.state.save_failure(track, result.reason, self.info.fingerprint, self.decoders)

@@ -9,7 +9,7 @@ import click
 OTHERS = "Options"
 SHORT = 6  # options
 SECTIONS = {
-    "What a run does": "--write-tags --dry-run --explain",
+    "What a run does": "--write-tags --dry-run --explain --predict-again",
     "Which files are predicted": (
         "--from-file --null --exclude --suffix --follow-links --only-missing --skip"
     ),

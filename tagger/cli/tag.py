@@ -57,6 +57,11 @@ EXIT_CODES = (
 )
 @click.argument("paths", nargs=-1, metavar="PATH...", type=click.Path(path_type=Path))
 @click.option("--write-tags", is_flag=True, help="Write the genre into each file's own tag.")
+@click.option(
+    "--predict-again",
+    is_flag=True,
+    help="Also predict the tracks that earlier runs have predicted.",
+)
 @click.option("--explain", is_flag=True, help="Show how each track gets its genre; write nothing.")
 @rules_options
 @report_options
@@ -79,6 +84,7 @@ def main(
     *,
     paths: tuple[Path, ...],
     write_tags: bool,
+    predict_again: bool,
     explain: bool,
 ) -> None:
     """Predict the genre of every track under each PATH, and write it if asked.
@@ -98,10 +104,10 @@ def main(
 
         request = TagRequest(
             paths=paths, model=model.models, labels=model.labels, write_tags=write_tags,
-            dry_run=change.dry_run, scan=scan, by=rules.by, only_missing=rules.only_missing,
-            skip=rules.skip, csv=reports.csv, xlsx=reports.xlsx, playlists=reports.playlists,
-            all_probabilities=reports.all_probabilities, state=change.state, policy=rules.policy,
-            options=options,
+            dry_run=change.dry_run, scan=scan, by=rules.by, predict_again=predict_again,
+            only_missing=rules.only_missing, skip=rules.skip, csv=reports.csv, xlsx=reports.xlsx,
+            playlists=reports.playlists, all_probabilities=reports.all_probabilities,
+            state=change.state, policy=rules.policy, options=options,
             writing=replace(change.writing, tags=tags, provenance=rules.provenance),
         )  # fmt: skip
         if explain:

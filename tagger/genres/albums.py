@@ -13,7 +13,7 @@ from operator import add
 from pathlib import Path
 
 from tagger.genres.labels import LONGEST, genre_columns
-from tagger.types import Prediction, TagInfo
+from tagger.types import Prediction, TagInfo, common_precision
 
 BY = ("track", "album", "folder")
 # The album artist that taggers and shops write for a compilation.
@@ -133,12 +133,14 @@ class _Group:
     sums: array[float]  # of the probabilities, one per label
     tracks: int = 0
     best: Counter[int] = field(default_factory=Counter)  # label -> tracks whose best genre it is
+    precisions: set[str] = field(default_factory=set)
     artist: str = ""
     mixed: bool = False  # its tracks have different artists
 
     def add(self, prediction: Prediction, artist: str) -> None:
         self.sums = array("d", map(add, self.sums, prediction.probabilities))
         self.tracks += 1
+        self.precisions.add(prediction.precision)
         self.best[_best(prediction.labels, prediction.probabilities)] += 1
         self.mixed = self.mixed or bool(artist and self.artist and artist != self.artist)
         self.artist = self.artist or artist
@@ -181,7 +183,9 @@ class Albums:
         agreement = group.best[_best(prediction.labels, mean)] / group.tracks
         whole = "folder" if key[0] == "folder" else "album"
         text = f"mean of {group.tracks} tracks of its {whole}"
-        return replace(prediction, probabilities=mean, agreement=agreement), text
+        precision = common_precision(group.precisions)
+        mean_of = replace(prediction, probabilities=mean, agreement=agreement, precision=precision)
+        return mean_of, text
 
 
 def _best(labels: tuple[str, ...], probabilities: tuple[float, ...]) -> int:

@@ -10,7 +10,7 @@ from pathlib import Path
 from tagger.genres.labels import name_key
 from tagger.genres.policy import Policy, rank_genres, why_no_music
 from tagger.models.checkpoint import ModelInfo
-from tagger.types import Prediction, Track
+from tagger.types import Prediction, Track, common_precision
 
 
 def combine(
@@ -48,6 +48,8 @@ def combine(
         no_music=next(filter(None, (why_no_music(each, policy) for each in predictions)), ""),
         floor=sum(map(policy.floor, predictions)) / count,
         note=next((each.note for each in predictions if each.note), ""),
+        precision=common_precision(each.precision for each in predictions),
+        stored=all(each.stored for each in predictions),
     )
     if agreeing == count:
         return combined, ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -58,7 +58,10 @@ def predict_tracks(
     """
     labels, multi_label = model.info.labels, model.info.multi_label
     for scored in score_tracks(tracks, model, plan, pool, pace):
-        yield scored.index, average_windows(scored, labels, multi_label=multi_label)
+        result = average_windows(scored, labels, multi_label=multi_label)
+        if isinstance(result, Prediction):
+            result = replace(result, precision=model.precision)
+        yield scored.index, result
 
 
 def score_tracks(
@@ -112,7 +115,8 @@ def average_windows(
     # In float64, so that the order of the windows makes no difference.
     mean = scores.mean(axis=0, dtype=np.float64).astype(np.float32)  # (labels,)
     if not np.isfinite(mean).all():
-        return Failure(track.path, "the model gave no finite probability for it")
+        # It may give one in another precision, or on another device.
+        return Failure(track.path, "the model gave no finite probability for it", lasting=False)
     columns = genre_columns(labels) or range(len(labels))
     best = scores[:, columns].argmax(axis=1)  # (windows,)
     agreement = float((best == mean[np.array(columns)].argmax()).mean())

@@ -21,8 +21,8 @@ from tagger.models.folders import (
     read_json,
     weight_files,
 )
-from tagger.models.presets import PRESETS
-from tagger.types import DEFAULT_MODEL, FrontEnd
+from tagger.models.presets import ALIASES, PRESETS, is_short_name
+from tagger.types import FrontEnd
 
 if TYPE_CHECKING:
     from tagger.models.hub import Wanted
@@ -95,7 +95,9 @@ def from_hub(name: str) -> Wanted | None:
 
 def _is_folder(name: str) -> bool:
     # A preset comes first: the meaning of a name must not depend on the current folder.
-    return name not in PRESETS and os.path.isdir(name)  # no error for a name too long for a path
+    if is_short_name(name):
+        return False
+    return os.path.isdir(name)  # no error for a name too long for a path
 
 
 def _front_end(
@@ -192,8 +194,7 @@ def _find_base(adapter: Adapter, name: str, say: Say, quiet: bool) -> Path:
 def _find_folder(name: str, say: Say, quiet: bool) -> tuple[str, Path]:
     """The name of a model, with the commit of one from the hub, and its folder."""
     bundled = sorted(path.parent.name for path in BUNDLED.glob("*/config.json"))
-    if name == "bundled" or name in bundled:
-        name = DEFAULT_MODEL if name == "bundled" else name
+    if (name := ALIASES.get(name, name)) in bundled:
         return name, BUNDLED / name
     if _is_folder(name):
         folder = find_checkpoint(Path(name), say)

@@ -9,6 +9,9 @@ from pathlib import Path
 from types import MappingProxyType
 
 from tagger.genres.vocabulary import read_toml
+from tagger.types import DEFAULT_MODEL
+
+ALIASES = {"bundled": DEFAULT_MODEL}  # names that earlier versions gave
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +45,12 @@ def is_non_commercial(licence: str) -> bool:
 def find_preset(name: str) -> Preset | None:
     """The preset for a short name, or for a hub id, whose case is ignored as on the hub."""
     by_repo = (preset for preset in PRESETS.values() if preset.repo.lower() == name.lower())
-    return PRESETS.get(name) or (next(by_repo, None) if name else None)
+    return PRESETS.get(ALIASES.get(name, name)) or (next(by_repo, None) if name else None)
+
+
+def is_short_name(name: str) -> bool:
+    """Whether it names a preset, so that no folder of the same name is meant."""
+    return name in PRESETS or name in ALIASES
 
 
 def _read() -> Mapping[str, Preset]:

@@ -87,5 +87,14 @@ CREATE INDEX decisions_by_path ON decisions (path);
 CREATE INDEX decisions_by_audio ON decisions (audio);
 CREATE INDEX decisions_by_entry ON decisions (entry)
 """
+# The precision that a prediction was computed in; that of earlier ones is not known.
+# The tracks that a run was asked to predict again, and has not yet ("again").
+PRECISION = """
+ALTER TABLE predictions ADD COLUMN precision TEXT NOT NULL DEFAULT '';
+CREATE TABLE again (
+    path BLOB NOT NULL, fingerprint TEXT NOT NULL, plan TEXT NOT NULL,
+    PRIMARY KEY (path, fingerprint, plan)
+) WITHOUT ROWID
+"""
 # The script from each version to the next.
-MIGRATIONS = (TABLES, TAGS_AND_REVERTS, AUDIO, NOTES, DECISIONS)
+MIGRATIONS = (TABLES, TAGS_AND_REVERTS, AUDIO, NOTES, f"{DECISIONS};{PRECISION}")

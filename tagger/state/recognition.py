@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from tagger.files.mounts import mount_of
 from tagger.state.decisions import Decisions
@@ -17,6 +18,19 @@ KEYS = {"predictions": ("fingerprint", "plan"), "failures": ("fingerprint",)}
 TABLES = tuple(KEYS)
 # Here the ctime is the mtime, which anybody may set, or of another clock than the mtime.
 ODD_CTIME = frozenset(["vfat", "msdos", "exfat", "fuse.sshfs", "cifs", "smb3"])
+
+
+# "auto" takes a prediction in any precision.
+RIGHT_PRECISION = "? IN ('auto', precision)"
+
+
+class KnownBy(NamedTuple):
+    """Which results of a track are looked for."""
+
+    fingerprint: str  # of the model
+    plan: str  # of the windows
+    precision: str  # one of types.PRECISIONS
+    decoders: str
 
 
 class Recognition(Decisions):
@@ -44,14 +58,19 @@ class Recognition(Decisions):
             (track.audio, path, *identity),
         )
 
-    def recognise(self, track: Track, fingerprint: str, plan: str, decoders: str) -> bool:
+    def recognise(self, track: Track, known_by: KnownBy) -> bool:
         """Whether there is a result for the same audio, at any path.
 
         Then `settle_recognised` will store it for this track. Until then nothing is overwritten:
         two tracks may have swapped their names.
         """
-        keys = {"predictions": ("plan", plan), "failures": ("decoders", decoders)}
-        for table, (column, value) in keys.items() if track.audio else ():
+        conditions: dict[str, tuple[str, tuple[str, ...]]] = {
+            "predictions": (
+                f"plan = ? AND {RIGHT_PRECISION}", (known_by.plan, known_by.precision)
+            ),
+            "failures": ("decoders = ?", (known_by.decoders,)),
+        }  # fmt: skip
+        for table, (condition, values) in conditions.items() if track.audio else ():
             self.do(
                 f"CREATE TEMP TABLE IF NOT EXISTS recognised_{table} AS "
                 f"SELECT *, path AS known_path FROM {table} WHERE false"
@@ -61,10 +80,10 @@ class Recognition(Decisions):
             found = self.do(
                 f"INSERT INTO recognised_{table} "
                 f"SELECT {', '.join(new.get(name, name) for name in columns)}, path FROM {table} "
-                f"WHERE audio = ? AND fingerprint = ? AND {column} = ? LIMIT 1",
+                f"WHERE audio = ? AND fingerprint = ? AND {condition} LIMIT 1",
                 (
-                    os.fsencode(track.path), track.size, track.mtime_ns, track.audio, fingerprint,
-                    value,
+                    os.fsencode(track.path), track.size, track.mtime_ns, track.audio,
+                    known_by.fingerprint, *values,
                 ),
             )  # fmt: skip
             if found.rowcount:

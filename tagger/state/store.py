@@ -1,7 +1,8 @@
 """What is stored between runs, in one SQLite file: predictions, failures, tags, the journal.
 
 A prediction belongs to (path, checkpoint fingerprint, plan) and is valid while the file keeps its
-size and mtime. A stored tag is valid while the file also keeps its ctime, which no editor restores.
+size and mtime; one in another precision takes its place. A stored tag is valid while the file also
+keeps its ctime, which no editor restores.
 """
 
 from __future__ import annotations
@@ -39,9 +40,10 @@ class State(Recognition):
             os.fsencode(track.path), fingerprint, plan, track.size, track.mtime_ns,
             array("f", prediction.probabilities).tobytes(), prediction.agreement,
             prediction.windows, prediction.seconds, track.audio,
-            prediction.note,
+            prediction.note, prediction.precision,
         )  # fmt: skip
-        self.do("INSERT OR REPLACE INTO predictions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+        marks = ", ".join("?" * len(row))
+        self.do(f"INSERT OR REPLACE INTO predictions VALUES ({marks})", row)
 
     def save_failure(self, track: Track, reason: str, fingerprint: str, decoders: str) -> None:
         """Store why a track could not be predicted with these decoders."""

@@ -19,6 +19,7 @@ from helpers.known import Recorder, song
 from helpers.tagged import tag_with_mutagen
 
 from tagger.app.undo import UndoRequest, undo_tags
+from tagger.state.recognition import KnownBy
 from tagger.state.store import State
 from tagger.tags.genre_tag import read_genres, write_genres
 from tagger.types import Action, Outcome, Track
@@ -410,7 +411,7 @@ def know(state: State, old: Path, new: Path) -> None:
     now = with_audio(Track.of(new, new.stat()))
     prediction = Prediction(replace(now, path=old), ("a", "b"), (0.5, 0.5), 1.0, 1, 1.0)
     state.save_prediction(prediction, "print", "plan")
-    assert state.recognise(now, "print", "plan", "decoders")
+    assert state.recognise(now, KnownBy("print", "plan", "auto", "decoders"))
     state.settle_recognised()
 
 

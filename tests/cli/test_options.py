@@ -33,6 +33,7 @@ CASES: dict[str, dict[str, tuple[list[str], dict[str, Any]]]] = {
         "paths": (["more"], {"paths": (Path("music"), Path("more"))}),
         "write_tags": (["--write-tags"], {"write_tags": True}),
         "explain": (["--explain"], {"command": "explain_library"}),
+        "predict_again": (["--predict-again"], {"predict_again": True}),
         "on_existing": (["--on-existing", "append"], {"policy.on_existing": "append"}),
         "only_missing": (["--only-missing"], {"only_missing": True}),
         "skip": (["--skip", "Polka", "--skip", ".m4b"], {"skip": ("Polka", ".m4b")}),

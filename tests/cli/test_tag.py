@@ -121,7 +121,7 @@ def test_what_cannot_be_done_is_one_line_and_exit_code_1(
         (empty,): "no audio file in it",
         (tmp_path / "typo",): "no such file or folder",
         (LIBRARY, "--csv", "song.mp3"): "--csv",
-        (LIBRARY, "--model", "no-such-model"): "`tag-genres models` lists (bundled,",
+        (LIBRARY, "--model", "no-such-model"): "`tag-genres models` lists (gtzan-small,",
         (LIBRARY, "--model", empty): "config.json is missing",
         (LIBRARY, "--model", bert): "not an AST audio classifier",
         (LIBRARY, "--model", "someone/some-model"): "give a folder",

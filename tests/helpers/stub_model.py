@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -10,7 +11,8 @@ import pytest
 from helpers.known import JAZZ, ROCK, bundled
 from tagger.app import pending
 from tagger.inference import predict as inference
-from tagger.types import Failure, Prediction, Track
+from tagger.models.checkpoint import ModelInfo
+from tagger.types import Failure, Prediction, PredictOptions, Track
 
 
 def predicted(one: Track, shares: tuple[float, ...] | None = None) -> Prediction:
@@ -25,8 +27,14 @@ class Model:
         import torch
 
         self.given: list[str] = []
-        stub = SimpleNamespace(device=torch.device("cpu"), precision="float32")
-        monkeypatch.setattr(pending, "load_model", lambda *arguments: stub)
+        self.precision = "float32"  # that "auto" chooses
+
+        def load(info: ModelInfo, options: PredictOptions, *_: object) -> SimpleNamespace:
+            if options.precision != "auto":
+                self.precision = options.precision
+            return SimpleNamespace(device=torch.device("cpu"), precision=self.precision)
+
+        monkeypatch.setattr(pending, "load_model", load)
         monkeypatch.setattr(inference, "predict_tracks", self.predict)
 
     def predict(
@@ -49,4 +57,5 @@ class Model:
         if "broken" in one.path.name:
             return Failure(one.path, "broken")
         shares = JAZZ if "jazz" in one.path.name else ROCK
-        return predicted(one, tuple(shares.get(label, 0.0) for label in bundled().labels))
+        made = predicted(one, tuple(shares.get(label, 0.0) for label in bundled().labels))
+        return replace(made, precision=self.precision)

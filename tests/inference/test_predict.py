@@ -46,6 +46,7 @@ class StubModel:
     """Has of a `GenreModel` what inference uses, and remembers the sizes of its batches."""
 
     info = SimpleNamespace(labels=LABELS, multi_label=False)
+    precision = "float32"
 
     def __init__(self, batch_size: int = 16, device: str = "cpu") -> None:
         self.batch_size = batch_size
@@ -307,7 +308,8 @@ def test_a_model_that_gives_no_number_is_a_failure(tmp_path):
 
     one, _ = sound(tmp_path, 1)
     assert predict([one], model=Broken()) == [
-        Failure(one.path, "the model gave no finite probability for it")
+        # In another precision it may give one.
+        Failure(one.path, "the model gave no finite probability for it", lasting=False)
     ]
 
 

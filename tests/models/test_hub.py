@@ -543,7 +543,7 @@ def test_the_list_shows_what_is_on_disk_and_sends_no_request(
     assert run.exit_code == 0, run.output
     lines = {line.split()[0]: line for line in run.stdout.splitlines()}
     on_disk = {name for name in presets.PRESETS if "  yes  " in lines[name]}
-    assert on_disk == {"bundled", "audioset"}
+    assert on_disk == {"gtzan-small", "audioset"}
     assert "not pinned" in lines["discogs-400"] and "CC-BY-NC-SA-4.0" in lines["discogs"]
     assert "not pinned" not in lines["audioset"]
     known = json.loads(CliRunner().invoke(main, ["models", "--json"]).stdout)

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from tagger.models.presets import PRESETS
+from tagger.models.presets import is_short_name
 from training.app.commands import script, shell_path
 from training.console import say, terminal_width
 from training.evaluation.metrics import Metrics
@@ -69,7 +69,7 @@ def _judged(options: FinetuneOptions) -> Path:
 
 def _next_commands(options: FinetuneOptions, known: dict[str, Metrics]) -> Iterator[str]:
     model = shell_path(options.out)
-    if model in PRESETS or model == "bundled":
+    if is_short_name(model):
         model = f"./{model}"  # else it is the model of that name
     if known:
         judged = shell_path(_judged(options)) if options.refit else model
