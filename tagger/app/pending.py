@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from tagger.app.progress import Progress
 from tagger.app.tracks import RunTracks
 from tagger.errors import TagError
 from tagger.genres.policy import Policy, rank_genres, why_no_music
+from tagger.models.checkpoint import ModelInfo
+from tagger.models.folders import weight_files
 from tagger.models.model import load_model
 from tagger.state.store import State
 from tagger.tags.isolated import with_audio
@@ -20,6 +23,7 @@ def leave_out_tagged(tracks: RunTracks, policy: Policy, progress: Progress) -> N
     """Leave out unknown tracks that have a genre; this reads the tag of each unknown track."""
     unknown = tracks.count_tracks().unknown
     for row, track, tag in progress.bar(tracks.unknown(), unknown, "reading tags"):
+        progress.now(track.path)
         if policy.without_placeholders(tag_if_any(track, tag, tracks.state).genres):
             tracks.leave_out(row)
 
@@ -31,6 +35,7 @@ def leave_out_skipped(
     total = tracks.count_tracks().tracks
     by_genre = not all(map(_is_suffix, skip))  # else no tag is read
     for row, track, tag in progress.bar(tracks.tracks(), total, "reading tags"):
+        progress.now(track.path)
         genres = tag_if_any(track, tag, tracks.state).genres if by_genre else ()
         if reason_to_skip(track.path, genres, skip, policy):
             tracks.leave_out(row)
@@ -66,6 +71,7 @@ def recognise(tracks: RunTracks, progress: Progress) -> None:
     """Find what is known about tracks whose path, size or time has changed, by their audio."""
     count = tracks.count_unrecognised()
     for row, track in progress.bar(tracks.unrecognised(), count, "recognising") if count else ():
+        progress.now(track.path)
         tracks.recognise(row, track if track.audio else with_audio(track))
     tracks.state.settle_recognised()
 
@@ -95,12 +101,15 @@ def predict_unknown(tracks: RunTracks, policy: Policy, progress: Progress) -> No
         for line in _precisions(tracks):
             progress.say(line)
         return
-    from tagger.audio.pool import DecoderPool
-    from tagger.inference.predict import Pace, choose_workers, predict_tracks
+    with ExitStack() as ends:
+        with progress.busy(f"loading {_sized(info)}"):
+            from tagger.audio.pool import DecoderPool
+            from tagger.inference.predict import Pace, choose_workers, predict_tracks
 
-    workers = choose_workers(options.workers, unknown)
-    with DecoderPool(workers, options.decode_timeout) as pool:  # it starts while the model loads
-        model = load_model(info, options, progress.say)
+            workers = choose_workers(options.workers, unknown)
+            # It starts while the model loads.
+            pool = ends.enter_context(DecoderPool(workers, options.decode_timeout))
+            model = load_model(info, options, progress.say)
         progress.say(f"{what} on {model.device}, {model.precision} · {_counted(tracks)}")
         for line in _precisions(tracks, model.precision):
             progress.say(line)
@@ -118,6 +127,12 @@ def predict_unknown(tracks: RunTracks, policy: Policy, progress: Progress) -> No
             f"decoding was the limit: {model.device} waited for it {pace.waited / pace.total:.0%} "
             "of the time; more cores would help"
         )
+
+
+def _sized(info: ModelInfo) -> str:
+    """The name of a model, and how much is read to load it."""
+    size = sum(file.stat().st_size for file in weight_files(info.folder, info.name))
+    return f"{info.short_name} ({size / 1e6:,.0f} MB)"
 
 
 def _counted(tracks: RunTracks) -> str:

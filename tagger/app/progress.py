@@ -3,11 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Protocol, TypeVar
 
 from tagger.types import Outcome
 
 T = TypeVar("T")
+
+
+class Work(Protocol):
+    """How much of the work behind a bar is done, in any unit, where tracks cost differently."""
+
+    @property
+    def done(self) -> float:
+        """What is done so far."""
+        ...
+
+    @property
+    def left(self) -> float:
+        """What is left to do, as far as is known."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """What is being worked on."""
+        ...
 
 
 class Progress(Protocol):
@@ -36,9 +57,23 @@ class Progress(Protocol):
         total: int,
         label: str,
         outcome: Callable[[T], Outcome] | None = None,
+        work: Work | None = None,
     ) -> Iterable[T]:
-        """Yield the items and show how many of `total` (0: unknown) are done.
+        """Yield the items and show how many of `total` (0: unknown) are done, and the time left.
 
-        `outcome` turns an item into the outcome that is shown.
+        `outcome` turns an item into the outcome that is shown. With `work`, the time left is that
+        of the work; otherwise each item counts the same.
         """
+        ...
+
+    def now(self, path: Path) -> None:
+        """Name the file that is being worked on, in the bar that is shown."""
+        ...
+
+    def busy(self, label: str) -> AbstractContextManager[object]:
+        """Show, within the block, that something is being done that cannot be counted."""
+        ...
+
+    def paused(self) -> AbstractContextManager[object]:
+        """Show no bar within the block, which asks the user something."""
         ...

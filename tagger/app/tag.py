@@ -202,7 +202,8 @@ def _scan(
         paths, follow_links=scan.follow_links, exclude=scan.exclude, suffixes=scan.suffixes,
         left_out=left_out,
     )  # fmt: skip
-    first = RunTracks(progress.bar(found, 0, "scanning"), state, models[0], request.options)
+    counted = _named(progress.bar(found, 0, "scanning"), progress)
+    first = RunTracks(counted, state, models[0], request.options)
     if left_out.line:
         progress.say(left_out.line)
     # In a list of many paths, a missing one is a row of the report, as are all of them.
@@ -213,6 +214,13 @@ def _scan(
             reason += f" ({others})"
         raise LibraryError(f"{names}: {reason}; name a folder that holds music, or a file")
     return for_models(first, request, models, progress)
+
+
+def _named(found: Iterable[Track | Failure], progress: Progress) -> Iterator[Track | Failure]:
+    """The tracks; the bar names the folder of each."""
+    for item in found:
+        progress.now(item.path.parent)
+        yield item
 
 
 def for_models(

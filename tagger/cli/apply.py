@@ -54,10 +54,9 @@ def apply(
     and listed. Exit codes are those of tag-genres.
     """
     console = Console(change.quiet, change.verbose, diff=change.dry_run)
-    from tagger.cli.logfile import logged
-
-    with exit_on_errors(), logged(change.state, change.log):
+    with exit_on_errors(), console.busy("working"):
         from tagger.app.apply import ApplyRequest, apply_csv
+        from tagger.cli.logfile import logged
         from tagger.genres.policy import Policy
 
         request = ApplyRequest(
@@ -69,5 +68,6 @@ def apply(
             dry_run=change.dry_run,
             writing=replace(change.writing, tags=tags),
         )
-        summary = apply_csv(request, console)
+        with logged(change.state, change.log):
+            summary = apply_csv(request, console)
     end(console, summary, summary_lines(summary))

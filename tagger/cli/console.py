@@ -6,21 +6,25 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from types import FrameType
 from typing import IO, TYPE_CHECKING, NoReturn, TypeVar
 
 import click
 
-from tagger.cli.messages import diff_lines, explanation_lines, outcome_line, postfix, predicted_line
+from tagger.cli.messages import diff_lines, explanation_lines, outcome_line, predicted_line
+from tagger.cli.terminal import can_redraw
 from tagger.errors import TaggerError
 from tagger.report.escape import printable
 from tagger.types import Action, Outcome
 
 if TYPE_CHECKING:
+    from tagger.app.progress import Work
     from tagger.app.summary import Summary
     from tagger.app.tag import Explanation
+    from tagger.cli.screen import Step
 
 T = TypeVar("T")
 EXIT_NOTHING_DONE, EXIT_SOME_FAILED, EXIT_INTERRUPTED = 1, 3, 130
@@ -41,13 +45,11 @@ class Console:
             click.echo(printable(message), err=True)
 
     def outcome(self, outcome: Outcome) -> None:
-        """Print the result for a track, without tearing a progress bar."""
+        """Print the result for a track, if the user wants to see it."""
         if self.verbose or (self.diff and outcome.action in (Action.WOULD_WRITE, Action.FAILED)):
-            from tqdm import tqdm
-
             stream = sys.stdout if self.diff else sys.stderr
             lines = diff_lines(outcome) if self.diff else [outcome_line(outcome)]
-            with tqdm.external_write_mode(file=stream), ignoring_closed_pipe(stream):
+            with ignoring_closed_pipe(stream):
                 print_lines(lines, stream)
 
     def news(self, outcome: Outcome) -> None:
@@ -62,23 +64,53 @@ class Console:
         total: int,
         label: str,
         outcome: Callable[[T], Outcome] | None = None,
+        work: Work | None = None,
     ) -> Iterator[T]:
         """Yield the items and show a progress bar, but none if quiet or not on a terminal.
 
-        The bar shows the outcome of the last item; if verbose, each outcome gets its own line.
+        If verbose, each outcome gets its own line.
         """
-        from tqdm import tqdm
+        with self._step(label, total or None, work) as shown:
+            for item in items:
+                if outcome and self.verbose:
+                    with ignoring_closed_pipe(sys.stderr):
+                        print_lines([predicted_line(outcome(item))], sys.stderr)
+                if shown is not None:
+                    shown.update()
+                yield item
 
-        hidden = self.quiet or not (sys.stderr and sys.stderr.isatty())
-        bar = tqdm(items, label, total or None, leave=False, unit=" tracks", disable=hidden)
-        for item in bar:
-            if outcome and self.verbose:
-                stream = sys.stderr
-                with tqdm.external_write_mode(file=stream), ignoring_closed_pipe(stream):
-                    print_lines([predicted_line(outcome(item))], stream)
-            elif outcome and not hidden:
-                bar.set_postfix_str(postfix(outcome(item)), refresh=False)
-            yield item
+    def now(self, path: Path) -> None:
+        """Name the file that is being worked on, if a bar is shown."""
+        if self.shows_steps:
+            from tagger.cli.screen import now
+
+            now(path.name)
+
+    def busy(self, label: str) -> AbstractContextManager[object]:
+        """Show that something is being done, and for how long, as a bar is shown."""
+        return self._step(label, counts=False)
+
+    def paused(self) -> AbstractContextManager[object]:
+        """Show no bar within the block."""
+        if not self.shows_steps:
+            return nullcontext()
+        from tagger.cli.screen import paused
+
+        return paused()
+
+    @property
+    def shows_steps(self) -> bool:
+        """Whether people see what is being done: on a terminal, unless quiet."""
+        return not self.quiet and bool(sys.stderr) and sys.stderr.isatty()
+
+    def _step(
+        self, label: str, total: int | None = None, work: Work | None = None, *, counts: bool = True
+    ) -> AbstractContextManager[Step | None]:
+        if not self.shows_steps:
+            return nullcontext()
+        from tagger.cli.screen import step
+
+        return step(label, total, work, counts=counts)
 
 
 def print_lines(lines: Iterable[str], stream: IO[str] | None = None) -> None:
@@ -123,12 +155,22 @@ def exit_on_errors() -> Iterator[None]:
         try:
             yield
         except TaggerError as error:
+            remove_bar()
             click.echo(printable(f"tag-genres: {error}"), err=True)
             sys.exit(EXIT_NOTHING_DONE)
         except KeyboardInterrupt:
+            remove_bar()
             message = "all finished work is kept; run the same command again to continue"
-            click.echo(f"\ninterrupted: {message}", err=True)
+            # On a terminal it takes the place of the "^C" that the terminal shows.
+            start = "\r" if can_redraw(sys.stderr) else "\n"
+            click.echo(f"{start}interrupted: {message}", err=True)
             sys.exit(EXIT_INTERRUPTED)
+
+
+def remove_bar() -> None:
+    """Remove the progress bar, if there is one."""
+    if screen := sys.modules.get("tagger.cli.screen"):
+        screen.close_all()
 
 
 @contextmanager

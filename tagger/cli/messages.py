@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 SHOWN_NOTES, SHOWN_GENRES = 5, 3
 SHOWN_SCORES, LEAST_SCORE = 10, 0.005  # in an explanation
 LONG = 1000  # characters of genres and reasons, in a line for one track
-SHORT = 40  # characters behind a progress bar
 
 
 def outcome_line(outcome: Outcome) -> str:
@@ -40,12 +39,6 @@ def predicted_line(outcome: Outcome) -> str:
     """A prediction that was made just now."""
     best = _scores(outcome.ranked[:1]) or outcome.reason or "no genre"
     return f"new prediction: {printable(str(outcome.path))}: {printable(best, LONG)}"
-
-
-def postfix(outcome: Outcome) -> str:
-    """The same, short enough to fit behind a progress bar."""
-    best = outcome.ranked[0][0] if outcome.ranked else outcome.reason or "no genre"
-    return printable(f"{printable(best, SHORT // 2)}: {outcome.path.name}", SHORT)
 
 
 def diff_lines(outcome: Outcome) -> Iterator[str]:

@@ -97,10 +97,9 @@ def main(
     """
     console = _console(change, reports)
     _check(paths, scan, rules)
-    from tagger.cli.logfile import logged
-
-    with exit_on_errors(), logged(change.state, change.log):
+    with exit_on_errors(), console.busy("working"):
         from tagger.app.tag import TagRequest, explain_library, tag_library
+        from tagger.cli.logfile import logged
 
         request = TagRequest(
             paths=paths, model=model.models, labels=model.labels, write_tags=write_tags,
@@ -110,9 +109,10 @@ def main(
             state=change.state, policy=rules.policy, options=options,
             writing=replace(change.writing, tags=tags, provenance=rules.provenance),
         )  # fmt: skip
-        if explain:
-            end_explained(explain_library(request, console))
-        summary = tag_library(request, console)
+        with logged(change.state, change.log):
+            if explain:
+                end_explained(explain_library(request, console))
+            summary = tag_library(request, console)
     end(console, summary, summary_lines(summary, *request.reports))
 
 

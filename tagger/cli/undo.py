@@ -75,10 +75,9 @@ def undo(
     if (old_place is None) != (new_place is None):
         raise click.UsageError("--from and --to go together")
     moved = (old_place, new_place) if old_place and new_place else None
-    from tagger.cli.logfile import logged
-
-    with exit_on_errors(), logged(change.state, change.log):
+    with exit_on_errors(), console.busy("working"):
         from tagger.app.undo import UndoRequest, list_runs, undo_tags
+        from tagger.cli.logfile import logged
 
         if listing:
             print_lines(run_lines(list_runs(change.state)))
@@ -92,5 +91,6 @@ def undo(
             force=force,
             writing=change.writing,
         )
-        what, summary = undo_tags(request, console)
+        with logged(change.state, change.log):
+            what, summary = undo_tags(request, console)
     end(console, summary, undo_lines(what, summary))

@@ -14,8 +14,6 @@ import subprocess
 import sys
 import termios
 from contextlib import suppress
-from functools import partial
-from io import StringIO
 from pathlib import Path
 
 import click
@@ -24,12 +22,11 @@ import pytest
 from click.testing import CliRunner
 from helpers.command import LIBRARY, SCRIPT, Run, environment
 from helpers.known import JAZZ, ROCK, know, rows_of, song, state_of
-from tqdm import tqdm
 
 from tagger.app import undo
 from tagger.app.summary import Summary
 from tagger.cli.console import Console
-from tagger.cli.messages import SHORT, summary_lines
+from tagger.cli.messages import summary_lines
 from tagger.cli.sections import SECTIONS, in_sections
 from tagger.cli.tag import main
 from tagger.errors import StateError
@@ -188,23 +185,6 @@ def test_verbose_prints_a_prediction_before_the_next_one_comes(
     for line, outcome in zip(lines, outcomes, strict=True):
         assert next(shown) == outcome
         assert capsys.readouterr() == ("", f"{line}\n")
-
-
-def test_a_bar_shows_the_best_genre_and_the_name_of_the_last_track(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    terminal = StringIO()
-    terminal.isatty = lambda: True  # type: ignore[method-assign]
-    monkeypatch.setattr(sys, "stderr", terminal)
-    # By default, a bar is drawn only a few times a second.
-    monkeypatch.setattr("tqdm.tqdm", partial(tqdm, mininterval=0))
-    items = ["/m/03 Song.mp3", f"/m/{'long ' * 20}\x1b[2J.mp3"]
-    for _ in Console().bar(items, 2, "predicting", lambda path: predicted(path, "Rock")):
-        terminal.flush()
-    shown = terminal.getvalue()
-    assert "Rock: 03 Song.mp3" in shown
-    assert r"\x1b[2J.mp3" in shown and "\x1b[2J" not in shown
-    assert max(map(len, re.findall("Rock: .*?(?=[]\r])", shown))) <= SHORT + 1
 
 
 def test_what_has_a_genre_is_left_out_with_only_missing(invoke: Run, home: Path) -> None:

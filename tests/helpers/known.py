@@ -6,6 +6,7 @@ import csv
 import io
 import os
 from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -45,10 +46,19 @@ class Recorder:
         self.new.append(outcome)
 
     def bar(
-        self, items: Iterable[Any], total: int, label: str, outcome: Any = None
+        self, items: Iterable[Any], total: int, label: str, outcome: Any = None, work: Any = None
     ) -> Iterable[Any]:
         self.bars.append((label, total))
         return items
+
+    def now(self, path: Path) -> None:
+        pass
+
+    def busy(self, label: str) -> AbstractContextManager[object]:
+        return nullcontext()
+
+    def paused(self) -> AbstractContextManager[object]:
+        return nullcontext()
 
 
 @cache

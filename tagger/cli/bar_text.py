@@ -1,0 +1,116 @@
+"""The one line that says what a command does now, fitted to the columns of the terminal. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from unicodedata import combining, east_asian_width
+
+from tagger.report.escape import printable
+
+LEAST_NAME = 8  # columns; with less, other parts make room for the name
+LONGEST_NAME = 500  # characters that are looked at
+BLOCKS = " ▏▎▍▌▋▊▉█"
+LEAST_BAR, MOST_BAR = 10, 30  # columns
+SHOWN_AFTER = 1.0  # s; before, a step without a count shows no time
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What is known of the step that is being done."""
+
+    label: str
+    done: int = 0
+    total: int | None = None  # None: nobody knows
+    seconds: float = 0  # since it began
+    left: float | None = None  # s until it ends; None: not known yet
+    share: float = 0  # of the work that is done
+    rate: float | None = None  # items/s
+    name: str = ""  # of what is being worked on
+    counts: bool = True  # whether it has items at all
+
+
+def status_line(status: Status, columns: int) -> str:
+    """The status in at most `columns` columns; where they are few, the name stays and others go."""
+    forms = [_long, _middle, _short, _shortest] if status.total is not None else [_open]
+    for form in forms:
+        fixed = form(status, columns)
+        room = columns - width(fixed)
+        if room >= LEAST_NAME or (room >= 0 and not status.name):
+            break
+    return fit(f"{fixed} {fit(printable(status.name, LONGEST_NAME), room - 1)}".rstrip(), columns)
+
+
+def _long(status: Status, columns: int) -> str:
+    numbers = f"{status.done:,}/{status.total:,} [{_clock(status.seconds)}<{_left(status)}"
+    head, tail = f"{status.label}: {status.share:4.0%}|", f"| {numbers}, {_rate(status)} tracks/s]"
+    room = columns - width(head) - width(tail) - LEAST_NAME - 6
+    if room < LEAST_BAR:
+        return " " * (columns + 1)  # does not fit
+    return head + _blocks(status.share, min(room, MOST_BAR)) + tail
+
+
+def _middle(status: Status, columns: int) -> str:
+    clock = f"[{_clock(status.seconds)}<{_left(status)}, {_rate(status)}/s]"
+    return f"{status.label} {status.done:,}/{status.total:,} {clock}"
+
+
+def _short(status: Status, columns: int) -> str:
+    clock = f"[{_clock(status.seconds)}<{_left(status)}]"
+    return f"{status.label} {status.done:,}/{status.total:,} {clock}"
+
+
+def _shortest(status: Status, columns: int) -> str:
+    return f"{status.label} {status.done:,}/{status.total:,} [<{_left(status)}]"
+
+
+def _open(status: Status, columns: int) -> str:
+    """Without a total; or without a count, where only the time passes."""
+    clock = f" [{_clock(status.seconds)}]" if status.seconds >= SHOWN_AFTER else ""
+    if status.counts:
+        return f"{status.label} {status.done:,}{clock}"
+    return f"{status.label} …{clock}"
+
+
+def _left(status: Status) -> str:
+    return "?" if status.left is None else _clock(status.left)
+
+
+def _rate(status: Status) -> str:
+    if status.rate is None:
+        return "?"
+    return f"{status.rate:.{0 if status.rate >= 100 else 1 if status.rate >= 10 else 2}f}"
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes:02}:{rest:02}"
+
+
+def _blocks(share: float, columns: int) -> str:
+    eighths = round(min(max(share, 0), 1) * columns * 8)
+    full, part = divmod(eighths, 8)
+    return (BLOCKS[-1] * full + BLOCKS[part]).ljust(columns)[:columns]
+
+
+def width(text: str) -> int:
+    """Columns that a terminal takes for a printable text, or fewer, but never more."""
+    return sum(map(_columns, text))
+
+
+def fit(text: str, columns: int) -> str:
+    """The beginning of a text, with "…" if it takes more than so many columns."""
+    if width(text) <= columns:
+        return text
+    taken, end = 1, 0  # the ellipsis
+    for end, character in enumerate(text):  # noqa: B007
+        taken += _columns(character)
+        if taken > columns:
+            break
+    return text[:end] + "…" if columns > 0 else ""
+
+
+def _columns(character: str) -> int:
+    if combining(character):
+        return 0
+    return 2 if east_asian_width(character) in "WF" else 1
