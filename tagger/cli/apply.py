@@ -24,14 +24,14 @@ from tagger.types import TagOptions
     "--all",
     "every",
     is_flag=True,
-    help="Also write rows that you did not edit, if the file has no genre.",
+    help="Also write rows that you did not edit. This fills in genres where a file has none.",
 )
 @click.option(
     "--encoding",
     callback=text_encoding,
     metavar="NAME",
-    help="Code page in which a spreadsheet saved the CSV, such as cp1251; only needed if the rows "
-    "do not show it.",
+    help="Code page in which a spreadsheet saved the CSV. An example is cp1251. It is only needed "
+    "if the rows do not show it.",
 )
 @placeholder_option
 @tag_options

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import wraps
@@ -10,7 +11,9 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import click
 
-from tagger.cli.sections import in_sections
+from tagger.cli.formatter import Context
+from tagger.cli.sections import first_sentence, write_brief, write_full
+from tagger.cli.spelling import nearest
 from tagger.cli.terminal import color_option, default_color, prepare
 from tagger.report.escape import printable
 
@@ -26,16 +29,18 @@ class Command(click.Command):
     Click's own errors repeat what was typed, or the content of a config file. It has `--color`.
     """
 
+    context_class = Context
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.params.append(color_option())
+        # Errors name the first one: "Try 'tag-genres --help' for help."
+        self.context_settings.setdefault("help_option_names", ["--help", "-h"])
+        self.context_settings.setdefault("max_content_width", 100)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List the options by section; in a narrow terminal, each text below its option."""
-        for heading, options in in_sections(self.get_params(ctx)).items():
-            records = [record for option in options if (record := option.get_help_record(ctx))]
-            with formatter.section(heading):
-                formatter.write_dl(records, col_max=formatter.width // 4)
+        """List the options by section."""
+        write_full(ctx, formatter)
 
     def make_context(
         self,
@@ -80,11 +85,27 @@ class MainCommand(Command):
         self.others = others
         self.examples = examples  # commands, and what each does
 
+    def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Show what the command does, at length if asked, and examples."""
+        formatter.write_usage(ctx.command_path, "COMMAND [OPTIONS]...", prefix=" " * len("Usage: "))
+        text = inspect.cleandoc(self.help or "")
+        formatter.write_paragraph()
+        with formatter.indentation():
+            formatter.write_text(text if is_full(ctx) else text.partition("\n\n")[0])
+            formatter.write_paragraph()
+            formatter.write_dl(self.examples, col_max=0)
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the options, briefly unless asked, and the other commands."""
+        (write_full if is_full(ctx) else write_brief)(ctx, formatter)
+        with formatter.section("Commands"):
+            rows = [(name, first_sentence(it.help or "")) for name, it in self.others.items()]
+            formatter.write_dl(rows, col_max=0)
+
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Show the examples before the epilog."""
-        with formatter.section("Examples"):
-            formatter.write_dl(self.examples, col_max=formatter.width // 2)
-        super().format_epilog(ctx, formatter)
+        """End the long help with the exit codes."""
+        if is_full(ctx):
+            super().format_epilog(ctx, formatter)
 
     def make_context(
         self,
@@ -97,18 +118,48 @@ class MainCommand(Command):
 
         `--color`, as the one option of all commands, may come before that name.
         """
+        extra["obj"] = self  # `help` shows it
         at = 0
         while at < len(args) and args[at].partition("=")[0] == "--color":
             at += 1 if "=" in args[at] else 2
-        other = self.others.get(args[at]) if at < len(args) else None
+        words = args[at:]
+        other = self.others.get(words[0]) if words else None
         if other is not None:
-            rest = [*args[:at], *args[at + 1 :]]
-            return other.make_context(f"{info_name} {args[at]}", rest, parent, **extra)
-        return super().make_context(info_name, args, parent, **extra)
+            rest = [*args[:at], *words[1:]]
+            return other.make_context(f"{info_name} {words[0]}", rest, parent, **extra)
+        if not extra.get("resilient_parsing"):
+            self._check_command(info_name, words)
+        try:
+            return super().make_context(info_name, args, parent, **extra)
+        except click.UsageError as error:
+            raise self._with_command(error, words) from error
+
+    def _check_command(self, info_name: str | None, words: list[str]) -> None:
+        """Raise `UsageError` if the first word is no path, but much like a command."""
+        word = words[0] if words else "-"
+        meant = None if word.startswith("-") else nearest(word, self.others)
+        if meant and not os.path.lexists(word):
+            ctx = self.context_class(self, info_name=info_name, **self.context_settings)
+            missing = f"there is no file or folder {printable(word)!r}"
+            raise click.UsageError(f"{missing}; did you mean the command {meant!r}?", ctx)
+
+    def _with_command(self, error: click.UsageError, words: list[str]) -> click.UsageError:
+        """The error with the command that the words were probably meant for."""
+        name = next((word for word in words if word in self.others), None)
+        if name is None or not isinstance(error.__cause__, click.NoSuchOption):
+            return error
+        program = error.ctx.command_path if error.ctx else ""
+        advice = f"A command comes first: '{program} {name}'."
+        return click.UsageError(f"{error.format_message()} {advice}", error.ctx)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command that the context belongs to."""
         return super().invoke(ctx) if ctx.command is self else ctx.command.invoke(ctx)
+
+
+def is_full(ctx: click.Context) -> bool:
+    """Whether the help is to explain all options."""
+    return isinstance(ctx, Context) and ctx.full
 
 
 @contextmanager

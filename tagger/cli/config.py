@@ -97,6 +97,6 @@ config_option = click.option(
     callback=_read_config,
     is_eager=True,
     expose_value=False,
-    help="TOML file with defaults for these options.  [default: tag-genres/config.toml in your "
+    help="File with defaults for these options, in TOML.  [default: tag-genres/config.toml in your "
     "config folder]",
 )

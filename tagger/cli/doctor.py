@@ -24,10 +24,11 @@ from tagger.report.escape import printable
     "folder]",
 )
 def doctor(as_json: bool, state: Path | None, config: Path | None) -> None:
-    """Report what a run would find here: device, decoders, models, state file, disk space.
+    """Check that a run would work on this machine.
 
-    Each decoder is tried on a short tone in each container, the device on a small matrix product.
-    Nothing is changed, and nothing goes over the network. Exit codes: 0 a run would work, 1 it
+    It reports device, decoders, models, state file and disk space. Each decoder is tried on a short
+    tone in each container, the device on a small matrix product. Nothing is changed, and nothing
+    goes over the network. Exit codes: 0 a run would work, 1 it
     would not; the last line says why.
     """
     with exit_on_errors():

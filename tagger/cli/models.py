@@ -14,10 +14,10 @@ from tagger.report.escape import printable
 
 @click.group(cls=CommandGroup, invoke_without_command=True, subcommand_metavar="[get NAME]")
 @click.option("--json", "as_json", is_flag=True, help="Print everything known about them as JSON.")
-@click.option("--verbose", is_flag=True, help="Also show labels, sources and folders.")
+@click.option("-v", "--verbose", is_flag=True, help="Also show labels, sources and folders.")
 @click.pass_context
 def models(ctx: click.Context, as_json: bool, verbose: bool) -> None:
-    """List the models that have a short name, and show which are on disk.
+    """List the models to choose from. The list shows which of them are on disk.
 
     `tag-genres models get NAME` downloads one; NAME may also be a Hugging Face hub id, with an
     optional @revision. Listing them needs no network.
@@ -33,7 +33,7 @@ def models(ctx: click.Context, as_json: bool, verbose: bool) -> None:
 @click.argument("name")
 @labels_option
 @click.option("--accept-licence", is_flag=True, help="Agree to a licence for non-commercial use.")
-@click.option("--quiet", is_flag=True, help="Print no progress and no result.")
+@click.option("-q", "--quiet", is_flag=True, help="Print no progress and no result.")
 def get(name: str, labels: Path | None, accept_licence: bool, quiet: bool) -> None:
     """Download the model NAME into the cache, and check it.
 

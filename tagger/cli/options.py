@@ -10,6 +10,7 @@ from click.core import ParameterSource
 
 from tagger.audio.windows import Count
 from tagger.cli.command import option_group
+from tagger.cli.spelling import Choice
 from tagger.cli.values import check_exclude, check_suffix, in_folder, not_nan, window_count
 from tagger.types import DEVICES, PRECISIONS, PredictOptions, ScanOptions, WriteOptions
 
@@ -18,7 +19,7 @@ PREDICT = PredictOptions()
 state_option = click.option(
     "--state",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="File that stores predictions and tag changes.  [default: in your state folder]",
+    help="File of predictions and tag changes.  [default: in your state folder]",
 )
 
 
@@ -36,36 +37,39 @@ class ChangeOptions:
 
 @option_group(
     click.option(
+        "-n",
         "--dry-run",
         is_flag=True,
-        help="Show what would change, and change no music file.",
+        help="Show what would change; change no music file.",
     ),
-    click.option("--keep-mtime", is_flag=True, help="Keep the files' modification times."),
+    click.option("--keep-mtime", is_flag=True, help="Keep the modification times of files."),
     click.option(
         "--break-hardlinks",
         is_flag=True,
-        help="Also write files with other hard links; the other names keep the old content.",
+        help="Also write files with other hard links. The other names keep the old content.",
     ),
     click.option(
         "--drop-attributes",
         is_flag=True,
-        help="Also write files whose extended attributes, access list or flags cannot be kept.",
+        help="Also write files that lose attributes by it. These are extended attributes, access "
+        "lists and flags that cannot be kept.",
     ),
     state_option,
     click.option(
         "--log",
         type=click.Path(path_type=Path, dir_okay=False),
         callback=in_folder,
-        help="Append a line for each write to this file, which may be rotated at any time.  "
-        "[default: a log next to the state file, at most 5 MB]",
+        help="Append a line for each write to this file. It may be rotated at any time.  [default: "
+        "a log next to the state file, at most 5 MB]",
     ),
     click.option(
+        "-q",
         "--quiet",
         is_flag=True,
         help="Print no progress and no summary. A run that predicts prints only the failures, "
         "writes and unsure tracks that the last run did not have.",
     ),
-    click.option("--verbose", is_flag=True, help="Print a line for every track."),
+    click.option("-v", "--verbose", is_flag=True, help="Print a line for every track."),
 )
 def change_options(
     *,
@@ -91,33 +95,34 @@ def change_options(
     click.option(
         "--from-file",
         type=click.Path(path_type=Path, exists=True, dir_okay=False, allow_dash=True),
-        help="Also take the paths that this file lists, one per line; - is standard input.",
+        help="Also take the paths that this file lists. There is one per line; - is standard "
+        "input.",
     ),
     click.option(
         "-0",
         "--null",
         is_flag=True,
-        help="Each path in --from-file ends with NUL, not with a line.",
+        help="Paths in --from-file end with NUL, not with a line.",
     ),
     click.option(
         "--exclude",
         multiple=True,
         metavar="GLOB",
         callback=check_exclude,
-        help="Leave out the files and folders that match this pattern, which is written as in a "
-        ".gitignore; may be repeated. A file .tag-genres-ignore in any folder does the same.",
+        help="Leave out files and folders of this pattern. It is written as in a .gitignore and "
+        "may be repeated. A file .tag-genres-ignore in any folder does the same.",
     ),
     click.option(
         "--suffix",
         multiple=True,
         metavar=".SUFFIX",
         callback=check_suffix,
-        help="Also predict files with this suffix, such as .mkv; may be repeated.",
+        help="Also predict files with this suffix, such as .mkv. May be repeated.",
     ),
     click.option(
         "--follow-links",
         is_flag=True,
-        help="Also follow symbolic links that lead out of the paths.",
+        help="Follow symbolic links that lead out of the paths.",
     ),
 )
 def scan_options(
@@ -141,31 +146,33 @@ def scan_options(
         metavar="N|auto|all",
         default=str(PREDICT.windows),
         show_default=True,
-        help="Windows predicted per track; auto adds windows until the genre is settled, all "
-        "covers every sample.",
+        help="How much of each track is predicted. A number is that many windows; auto adds "
+        "windows until the genre is settled; all covers every sample.",
     ),
     click.option(
         "--device",
-        type=click.Choice(DEVICES),
+        type=Choice(DEVICES),
         default=PREDICT.device,
         show_default=True,
-        help="Where the model runs; auto uses a GPU if there is one.",
+        help="Where the model runs. auto uses a GPU if there is one.",
     ),
     click.option(
         "--precision",
-        type=click.Choice(PRECISIONS),
+        type=Choice(PRECISIONS),
         default=PREDICT.precision,
         show_default=True,
-        help="Number format of the computation; auto uses bfloat16 where it is fast.",
+        help="Number format of the computation. auto uses bfloat16 where it is fast.",
     ),
     click.option(
         "--batch-size",
         type=click.IntRange(min=1),
+        metavar="N",
         help="Windows per batch.  [default: chosen for the device]",
     ),
     click.option(
         "--workers",
         type=click.IntRange(min=1),
+        metavar="N",
         help="Decoding processes.  [default: one per core]",
     ),
     click.option(
@@ -175,7 +182,7 @@ def scan_options(
         default=PREDICT.decode_timeout,
         show_default=True,
         metavar="SECONDS",
-        help="Give up on a track that takes longer to decode; with many windows, the limit is per "
+        help="Give up on a track that takes longer to decode. With many windows, the limit is per "
         "32 windows.",
     ),
 )
@@ -216,27 +223,28 @@ class ReportOptions:
         type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
         default=Path("genres.csv"),
         show_default=True,
-        help="Where the report goes; - is stdout.",
+        help="Where the report goes. - is stdout.",
     ),
     click.option(
         "--xlsx",
         type=click.Path(path_type=Path, dir_okay=False),
         metavar="FILE.xlsx",
-        help="Write the report as an Excel workbook; no CSV unless --csv is given too.",
+        help="Write the report as an Excel workbook. A CSV is written only if --csv is given too.",
     ),
     click.option(
         "--playlists",
         type=click.Path(path_type=Path, file_okay=False),
         metavar="FOLDER",
-        help="Write a playlist (M3U8) for each genre into this folder.",
+        help="Write a playlist of each genre into this folder. Its format is M3U8.",
     ),
     click.option(
-        "--all-probabilities", is_flag=True, help="Add a column to the report for each label."
+        "--all-probabilities", is_flag=True, help="Add a column for each label to the report."
     ),
     click.option(
         "--strict",
         is_flag=True,
-        help="With --quiet: exit with 3 also for failures that the last run already had.",
+        help="With --quiet, exit with 3 for old failures too. These are the ones that the last run "
+        "already had.",
     ),
 )
 def report_options(

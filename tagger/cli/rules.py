@@ -10,6 +10,7 @@ import click
 from click.core import ParameterSource
 
 from tagger.cli.command import option_group
+from tagger.cli.spelling import Choice
 from tagger.cli.values import (
     ModelName,
     RuleFile,
@@ -32,7 +33,7 @@ placeholder_option = click.option(
     default=PLACEHOLDERS,
     metavar="NAME",
     callback=without_empty,
-    help='A name that counts as no genre; may be repeated. It replaces the default list, and "" '
+    help='A name that counts as no genre. May be repeated. It replaces the default list, and "" '
     "empties it.  [default: Other, Unknown, Misc, Genre, None and the like, in many languages]",
 )
 
@@ -64,51 +65,53 @@ class Rules:
 @option_group(
     click.option(
         "--on-existing",
-        type=click.Choice(ON_EXISTING),
+        type=Choice(ON_EXISTING),
         default=POLICY.on_existing,
         show_default=True,
-        help="What to do with a track that already has a genre; replace-own replaces only what an "
+        help="Keep, append to or replace genres that are there. replace-own replaces only what an "
         "earlier run wrote with --provenance.",
     ),
     click.option(
         "--only-missing",
         is_flag=True,
-        help="Do not predict tracks that already have a genre; their tags are kept.",
+        help="Do not predict tracks that already have a genre. Their tags are kept.",
     ),
     click.option(
         "--skip",
         multiple=True,
         metavar="GENRE|.SUFFIX",
         callback=check_skip,
-        help="Do not predict tracks with this genre or suffix; their tags are kept. May be "
-        "repeated.",
+        help="Do not predict tracks of this genre or suffix. Their tags are kept. May be repeated.",
     ),
     click.option(
         "--protect",
         multiple=True,
         metavar="GENRE",
-        help="Never change the tags of tracks with this genre; may be repeated.",
+        help="Never change the tags of tracks of this genre. May be repeated.",
     ),
     click.option(
         "--min-confidence",
         type=click.FloatRange(0, 1),
+        metavar="0..1",
         callback=not_nan,
-        help="A track whose best genre is below this is unsure, and not written.  "
+        help="Write no genre that is less certain. Its track is listed as unsure.  "
         f"[default: {MIN_CONFIDENCE:g}; {MIN_CONFIDENCE_MULTI_LABEL:g} if the model gives each "
         "label an independent probability]",
     ),
     click.option(
         "--min-music",
         type=click.FloatRange(0, 1),
+        metavar="0..1",
         callback=not_nan,
         default=POLICY.min_music,
         show_default=True,
-        help="With AudioSet's labels: a track whose label Music is below this is not music, and "
-        "not written.",
+        help="Write no track that is less certainly music. This needs a model with AudioSet's "
+        "labels, one of which is Music.",
     ),
     click.option(
         "--top",
         type=click.IntRange(min=1),
+        metavar="N",
         default=POLICY.top,
         show_default=True,
         help="Write at most this many genres per track.",
@@ -116,10 +119,11 @@ class Rules:
     click.option(
         "--ratio",
         type=click.FloatRange(0, 1),
+        metavar="0..1",
         callback=not_nan,
         default=POLICY.ratio,
         show_default=True,
-        help="Each further genre needs at least this share of the best genre's confidence.",
+        help="How certain a further genre must be. 0.5 is half as certain as the best one.",
     ),
     click.option(
         "--separators",
@@ -127,49 +131,49 @@ class Rules:
         default=POLICY.separators,
         show_default=True,
         metavar="CHARACTERS",
-        help='Characters that separate several genres in one value of a tag, such as "Audiobook, '
-        'Fantasy". Names such as R&B/Soul are not split. "" splits no value.',
+        help='Characters that separate genres in one value. An example is "Audiobook, Fantasy"; '
+        'names such as R&B/Soul are not split. "" splits no value.',
     ),
     placeholder_option,
     click.option(
         "--aliases",
         type=RuleFile(load_aliases),
-        help="TOML file with the other spellings of each genre, plain or /regex/.",
+        help="TOML file with other spellings of each genre. A spelling may be a /regex/.",
     ),
     click.option(
         "--whitelist",
         type=RuleFile(load_whitelist),
-        help="Text file with one genre per line; no other genre is written.",
+        help="Text file of the only genres that may be written. It has one genre per line.",
     ),
     click.option(
         "--tree",
         type=RuleFile(load_tree),
-        help="TOML file with the subgenres of each genre, or beets' genres-tree.yaml. A genre that "
-        "is not on the whitelist becomes its nearest ancestor that is.",
+        help="TOML file with the subgenres of each genre. beets' genres-tree.yaml will do, too. A "
+        "genre that is not on the whitelist becomes its nearest ancestor that is.",
     ),
     click.option(
         "--with-parents", is_flag=True, help="Also write each genre's parent in the tree."
     ),
     click.option(
         "--style",
-        type=click.Choice(STYLES),
+        type=Choice(STYLES),
         default=POLICY.style,
         show_default=True,
-        help="With a model whose labels are Discogs styles: write the style, its parent genre, or "
-        "both.",
+        help="Write the style, its parent genre, or both. This needs a model whose labels are "
+        "Discogs styles.",
     ),
     click.option(
         "--by",
-        type=click.Choice(BY),
+        type=Choice(BY),
         default="track",
         show_default=True,
-        help="Give one genre to each track, each album (in compilations: each track), or each "
-        "folder.",
+        help="Give one genre to each track, album or folder. In a compilation, album stands for "
+        "each track.",
     ),
     click.option(
         "--provenance",
         is_flag=True,
-        help="Add a field TAG_GENRES to the tag, which names the model that predicted the genre.",
+        help="Also write a field TAG_GENRES. It names the model that predicted the genre.",
     ),
 )
 def rules_options(
@@ -229,10 +233,12 @@ labels_option = click.option(
     "--labels",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     metavar="FILE",
-    help="Names for the outputs of --model, if its labels are not genres (LABEL_0, 1): a text file "
-    "with one name per line in the order of the outputs, or JSON with id2label.",
+    help="File with names for the outputs of --model. A model whose labels are no genres, such as "
+    "LABEL_0, needs it. It has one name per line in the order of the outputs, or is JSON with "
+    "id2label.",
 )
 model_option = click.option(
+    "-m",
     "--model",
     type=ModelName(),
     multiple=True,
@@ -240,8 +246,9 @@ model_option = click.option(
     envvar="TAG_GENRES_MODEL",
     show_envvar=True,
     show_default=True,
-    help="A name that `tag-genres models` lists, a folder saved by save_pretrained, or a Hugging "
-    "Face hub id. If repeated, the predictions of the models are averaged.",
+    help="Model to predict with; `tag-genres models` lists some. A folder saved by "
+    "save_pretrained or a Hugging Face hub id will do, too. If repeated, the predictions of the "
+    "models are averaged.",
 )
 
 

@@ -12,6 +12,7 @@ from tagger.cli.command import MainCommand
 from tagger.cli.config import config_option, found_config
 from tagger.cli.console import Console, end, end_explained, exit_on_errors
 from tagger.cli.doctor import doctor
+from tagger.cli.help import help_command, version, version_option
 from tagger.cli.messages import summary_lines
 from tagger.cli.models import models
 from tagger.cli.options import (
@@ -26,41 +27,40 @@ from tagger.cli.rules import ModelChoice, Rules, model_options, rules_options
 from tagger.cli.tag_options import tag_options
 from tagger.cli.undo import undo
 from tagger.types import PredictOptions, ScanOptions, TagOptions
-from tagger.version import __version__
 
 OTHER_COMMANDS: dict[str, click.Command] = {
-    "apply": apply,
-    "doctor": doctor,
-    "models": models,
     "undo": undo,
+    "apply": apply,
+    "models": models,
+    "doctor": doctor,
+    "help": help_command,
+    "version": version,
 }
 EXAMPLES = (
-    ("tag-genres ~/Music", "predict, list in genres.csv, change no music file"),
-    ("tag-genres ~/Music --write-tags --dry-run", "show what would be written"),
-    ("tag-genres ~/Music --write-tags", "fill in genres where there are none"),
-    ("tag-genres undo", "undo the last run that wrote tags"),
-    ("tag-genres models", "list models by short name, and which are on disk"),
-    ("tag-genres song.mp3 --csv - --quiet", "one file, CSV on stdout"),
+    ("tag-genres ~/Music", "list genres in genres.csv, change no music"),
+    ("tag-genres ~/Music -w -n", "show which genres would be written"),
+    ("tag-genres ~/Music -w", "write genres where there are none"),
+    ("tag-genres undo", "put back what the last run replaced"),
 )
 EXIT_CODES = (
-    "Exit codes: 0 all done, 1 nothing could be done, 2 wrong usage, 3 finished but some tracks "
-    "failed, 130 interrupted (a second run continues)."
+    "Exit codes: 0 done, 1 nothing could be done, 2 wrong usage, 3 some tracks failed, "
+    "130 interrupted."
 )
 
 
 @click.command(
+    "tag-genres",
     cls=MainCommand,
     others=OTHER_COMMANDS,
     examples=EXAMPLES,
     epilog=EXIT_CODES,
-    context_settings={"max_content_width": 100},
 )
 @click.argument("paths", nargs=-1, metavar="PATH...", type=click.Path(path_type=Path))
-@click.option("--write-tags", is_flag=True, help="Write the genre into each file's own tag.")
+@click.option("-w", "--write-tags", is_flag=True, help="Write the genre into each file's own tag.")
 @click.option(
     "--predict-again",
     is_flag=True,
-    help="Also predict the tracks that earlier runs have predicted.",
+    help="Also predict tracks that earlier runs predicted.",
 )
 @click.option("--explain", is_flag=True, help="Show how each track gets its genre; write nothing.")
 @rules_options
@@ -71,7 +71,7 @@ EXIT_CODES = (
 @tag_options
 @change_options
 @config_option
-@click.version_option(__version__)
+@version_option
 def main(
     change: ChangeOptions,
     tags: TagOptions,
@@ -89,11 +89,13 @@ def main(
 ) -> None:
     """Predict the genre of every track under each PATH, and write it if asked.
 
-    A trained Audio Spectrogram Transformer predicts several windows of each track; the mean of its
+    A trained Audio Spectrogram Transformer predicts several windows of each track. The mean of its
     predictions goes into a CSV report and, with --write-tags, into the file's own tag. Nothing else
     in a file changes, and every write can be undone. Predictions are stored: a second run continues
-    where the first stopped. Other commands: `undo` restores what a run replaced, `apply` writes the
-    genres that you edit in a report, `models` lists stronger models, `doctor` checks this machine.
+    where the first stopped.
+
+    A first word that names a command is always the command: to tag a folder named undo, write
+    ./undo.
     """
     console = _console(change, reports)
     _check(paths, scan, rules)

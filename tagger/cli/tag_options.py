@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from tagger.cli.command import option_group
+from tagger.cli.spelling import Choice
 from tagger.cli.values import code_page, separator
 from tagger.types import ID3_VERSIONS, Id3Version, TagOptions
 
@@ -14,33 +15,33 @@ TAGS = TagOptions()
 @option_group(
     click.option(
         "--id3",
-        type=click.Choice(ID3_VERSIONS),
+        type=Choice(ID3_VERSIONS),
         default=TAGS.id3,
         show_default=True,
-        help="Version of the ID3v2 tags that are written. 2.4 or 2.3 converts an existing tag of "
-        "another version; keep converts none, and new tags are 2.4.",
+        help="Version of the ID3v2 tags that are written. 2.4 or 2.3 converts a tag of another "
+        "version. keep converts none, and new tags are 2.4.",
     ),
     click.option(
         "--id3v23-join",
         metavar="TEXT|nul",
         callback=separator,
         default=TAGS.id3v23_join,
-        help="Separator between several genres in an ID3v2.3 or 2.2 tag, for example / or nul (a "
-        f'NUL character).  [default: "{TAGS.id3v23_join}"]',
+        help="Separator of several genres in an ID3v2.3 tag. Also in ID3v2.2; for example / or nul "
+        f'(a NUL character).  [default: "{TAGS.id3v23_join}"]',
     ),
     click.option(
         "--no-wav-info",
         is_flag=True,
-        help="Do not add a RIFF INFO list to a WAV. If it has one already, the genre is still "
-        "written there too.",
+        help="Do not add a RIFF INFO list to a WAV. If it has one, the genre is still written "
+        "there too.",
     ),
     click.option(
         "--charset",
         metavar="NAME",
         callback=code_page,
-        help="Code page of the texts that are not in Unicode (ID3v1, RIFF INFO, ID3v2 that claims "
-        "Latin-1), such as cp1251, shift_jis or gbk.  [default: unknown; these texts keep their "
-        "bytes]",
+        help="Code page of tags that are not in Unicode. They are ID3v1, RIFF INFO and ID3v2 that "
+        "claims Latin-1; examples are cp1251, shift_jis and gbk.  [default: unknown, which keeps "
+        "their bytes]",
     ),
 )
 def tag_options(

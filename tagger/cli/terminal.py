@@ -9,6 +9,7 @@ from typing import IO, TYPE_CHECKING, Literal
 
 import click
 
+from tagger.cli.spelling import Choice
 from tagger.report.streams import DUMB, accept_any_text, can_redraw
 
 if TYPE_CHECKING:
@@ -46,10 +47,10 @@ def color_option() -> click.Option:
     """`--color`, which goes before the environment; every command has it."""
     return click.Option(
         ["--color"],
-        type=click.Choice(["auto", "always", "never"]),
+        type=Choice(["auto", "always", "never"]),
         expose_value=False,
         callback=_set_color,
-        help="Whether to use colours; auto does on a terminal, if NO_COLOR is not set.  "
+        help="Whether to use colours. auto does on a terminal, if NO_COLOR is not set.  "
         "[default: auto]",
     )
 

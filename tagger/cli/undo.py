@@ -21,7 +21,7 @@ from tagger.cli.values import absolute, all_absolute
     "runs",
     type=int,
     multiple=True,
-    help="Number of the run to undo (an undo is a run too); may be repeated.  [default: the last "
+    help="Number of the run to undo. An undo is a run too. May be repeated.  [default: the last "
     "run with changes left to undo]",
 )
 @click.option(
@@ -30,7 +30,8 @@ from tagger.cli.values import absolute, all_absolute
     type=click.Path(path_type=Path),
     multiple=True,
     callback=all_absolute,
-    help="Only undo changes to files under this path; without --run, the last change to each file.",
+    help="Undo changes to files under this path only. Without --run, it undoes the last change to "
+    "each file.",
 )
 @click.option(
     "--from",
@@ -51,7 +52,8 @@ from tagger.cli.values import absolute, all_absolute
 @click.option(
     "--force",
     is_flag=True,
-    help="Also replace a genre that was set since, and files whose audio has changed since.",
+    help="Also replace a genre that was set since. The same for files whose audio has changed "
+    "since.",
 )
 @change_options
 @config_option

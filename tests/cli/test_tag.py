@@ -16,7 +16,6 @@ import termios
 from contextlib import suppress
 from pathlib import Path
 
-import click
 import mutagen
 import pytest
 from click.testing import CliRunner
@@ -27,48 +26,10 @@ from tagger.app import undo
 from tagger.app.summary import Summary
 from tagger.cli.console import Console
 from tagger.cli.messages import summary_lines
-from tagger.cli.sections import SECTIONS, in_sections
 from tagger.cli.tag import main
 from tagger.errors import StateError
 from tagger.tags.genre_tag import read_genres
 from tagger.types import Action, Outcome
-
-
-def test_help_shows_examples_and_exit_codes() -> None:
-    shown = CliRunner().invoke(main, ["--help"])
-    assert shown.exit_code == 0
-    assert "tag-genres ~/Music --write-tags" in shown.output
-    assert "130 interrupted" in shown.output
-
-
-@pytest.mark.parametrize("option", [name for p in main.params for name in p.opts if name[0] == "-"])
-def test_every_option_says_what_it_does(option: str) -> None:
-    assert option in CliRunner().invoke(main, ["--help"]).output
-    parameter = next(p for p in main.params if option in p.opts)
-    assert getattr(parameter, "help", None)
-
-
-def test_every_option_of_a_run_is_under_a_heading_of_the_help() -> None:
-    assert "Options" not in in_sections(main.get_params(click.Context(main)))
-    shown = CliRunner().invoke(main, ["--help"]).output
-    headings = [line for line in shown.splitlines() if line.endswith(":") and line[0] != " "]
-    assert headings == [f"{heading}:" for heading in [*SECTIONS, "Examples"]]
-
-
-@pytest.mark.parametrize("arguments", [[], ["apply"], ["undo"], ["models"], ["doctor"]])
-def test_help_fits_a_narrow_terminal(arguments: list[str]) -> None:
-    shown = CliRunner().invoke(main, [*arguments, "--help"], terminal_width=50).output
-    names = r"  (-0, )?--[a-z0-9-]+ .*|  tag-genres .*"  # what a person types is not wrapped
-    assert [
-        line for line in shown.splitlines() if len(line) > 50 and not re.match(names, line)
-    ] == []
-    assert shown.count("--help") >= 1
-
-
-def test_undo_has_its_own_help() -> None:
-    shown = CliRunner().invoke(main, ["undo", "--help"])
-    assert shown.exit_code == 0
-    assert "--run" in shown.output and "PATH..." not in shown.output
 
 
 def test_help_imports_nothing_heavy() -> None:
