@@ -1,5 +1,5 @@
 """`python -m tagger` is `tag-genres`."""
 
-from tagger.cli.tag import main
+from tagger.cli import main
 
 main(prog_name="tag-genres")

@@ -103,6 +103,8 @@ def predict_unknown(tracks: RunTracks, policy: Policy, progress: Progress) -> No
         return
     with ExitStack() as ends:
         with progress.busy(f"loading {_sized(info)}"):
+            import pandas  # noqa: F401  # for the report: nobody waits for it after the last result
+
             from tagger.audio.pool import DecoderPool
             from tagger.inference.predict import Pace, choose_workers, predict_tracks
 

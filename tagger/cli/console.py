@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -151,7 +151,7 @@ def end_explained(tracks: Iterable[Explanation]) -> NoReturn:
 def exit_on_errors() -> Iterator[None]:
     """Turn errors that a user can fix, and Ctrl-C, into one line and an exit code."""
     # `docker stop` and a shutdown must end a run as cleanly as Ctrl-C does.
-    with handled(signal.SIGTERM, signal.default_int_handler):
+    with handled(signal.SIGTERM, signal.default_int_handler), _leaving_at_once():
         try:
             yield
         except TaggerError as error:
@@ -159,12 +159,40 @@ def exit_on_errors() -> Iterator[None]:
             click.echo(printable(f"tag-genres: {error}"), err=True)
             sys.exit(EXIT_NOTHING_DONE)
         except KeyboardInterrupt:
-            remove_bar()
-            message = "all finished work is kept; run the same command again to continue"
-            # On a terminal it takes the place of the "^C" that the terminal shows.
-            start = "\r" if can_redraw(sys.stderr) else "\n"
-            click.echo(f"{start}interrupted: {message}", err=True)
+            _say_interrupted()
             sys.exit(EXIT_INTERRUPTED)
+
+
+@contextmanager
+def _leaving_at_once() -> Iterator[None]:
+    """Let the first Ctrl-C end a run with all that is to be closed; a second one does not wait.
+
+    What a run leaves behind then, the next one cleans up as after a crash.
+    """
+    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:  # such as `nohup`
+        yield
+        return
+    pressed = False
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        nonlocal pressed
+        if pressed:
+            _say_interrupted()
+            os._exit(EXIT_INTERRUPTED)
+        pressed = True
+        raise KeyboardInterrupt
+
+    with handled(signal.SIGINT, interrupt):
+        yield
+
+
+def _say_interrupted() -> None:
+    remove_bar()
+    message = "all finished work is kept; run the same command again to continue"
+    # On a terminal it takes the place of the "^C" that the terminal shows.
+    start = "\r" if can_redraw(sys.stderr) else "\n"
+    with suppress(OSError, RuntimeError):  # a second Ctrl-C may come within a print
+        click.echo(f"{start}interrupted: {message}", err=True)
 
 
 def remove_bar() -> None:

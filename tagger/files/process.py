@@ -196,7 +196,7 @@ def run_isolated(seconds: float, function: Callable[..., T], path: Path, *others
 
 @cache
 def _shared_child() -> Child:
-    child = Child()
+    child = Child(("tagger.tags.genre_tag",))  # most calls read a tag
     atexit.register(child.close)
     return child
 
