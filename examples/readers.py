@@ -3,8 +3,9 @@
     python examples/readers.py [--store examples/readers.json]
 
 It makes a short file of every container with a title, an artist and an older genre, replaces the
-genre by two, and asks the programs that are installed. The table is in Markdown, as in the README;
-`--store` keeps it, with the versions of the programs, for the tests. Needs the extra `test`.
+genre by two, and asks the programs that are installed. The table is in Markdown, as in
+`tagger/tags/README.md`; `--store` keeps it, with the versions of the programs, for the tests. Needs
+the extra `test`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""What the README shows is what happens."""
+"""What the README and its pages show is what happens, and every link leads somewhere.
+
+Their command lines are run by `test_commands.py`.
+"""
 
 from __future__ import annotations
 
@@ -11,17 +14,23 @@ from pathlib import Path
 
 import pytest
 from helpers.command import LIBRARY, ROOT, environment, run_command
+from helpers.pages import PAGES, blocks
 from helpers.programs import need
 
 from tagger.cli.tag import OTHER_COMMANDS, main
 from tagger.report.target import COLUMNS
 from tagger.types import Action
 
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+README = PAGES["README.md"]
+LINKS = sorted(
+    (page, link)
+    for page, text in PAGES.items()
+    for link in re.findall(r"\]\((?!https?://)(.*?)\)", text)
+)
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+def test_the_readme_is_read_in_minutes() -> None:
+    assert len(README.splitlines()) <= 300
 
 
 @pytest.mark.parametrize("transcript", blocks("console"))
@@ -47,31 +56,34 @@ def test_a_config_that_is_shown_is_taken(tmp_path: Path, text: str) -> None:
     assert context.params["tree"] and context.params["aliases"] and context.params["whitelist"]
 
 
-def test_every_command_in_the_table_is_one_that_is_understood() -> None:
-    for command in re.findall(r"^\| `tag-genres (.*?)` \|", README, flags=re.MULTILINE):
-        words = shlex.split(command)
-        target = OTHER_COMMANDS.get(words[0], main)
-        arguments = words[1:] if words[0] in OTHER_COMMANDS else words
-        target.make_context("tag-genres", arguments)  # raises UsageError if it is not
+def test_the_bundled_models_figure_is_that_of_its_card() -> None:
+    card = PAGES["tagger/checkpoints/gtzan-small/README.md"]
+    (accuracy, clips) = re.findall(r"(0\.\d{3}) of (\d+) clips", README)[0]
+    assert f"right for {accuracy} of clips" in card and f"n = {clips}" in card
 
 
-@pytest.mark.parametrize("option", re.findall(r"--[a-z][a-z0-9-]+", README))
-def test_every_option_that_is_named_exists(option: str) -> None:
+def known_options() -> set[str]:
     commands = [main, *OTHER_COMMANDS.values()]
     for command in commands:  # and theirs, which are put behind them
         commands += getattr(command, "commands", {}).values()
     known = {name for command in commands for p in command.params for name in p.opts}
-    scripts = (ROOT / "training").rglob("*.py")
-    known |= {name for path in scripts for name in re.findall(r'"(--[a-z-]+)"', path.read_text())}
-    others = {"--help", "--index-url", "--nproc-per-node", "--dist", "--user", "--now"}  # pip ...
-    others |= {"--pretend"}  # of the plugin for beets
-    assert option in known | others
+    scripts = [*(ROOT / "training").rglob("*.py"), *(ROOT / "examples").glob("*.py")]
+    code = "\n".join(path.read_text("utf-8") for path in scripts)
+    return known | set(re.findall(r'"(--[a-z-]+)"', code))
 
 
-@pytest.mark.parametrize("words", re.findall(r"/bin/tag-genres (.*--quiet.*)", README))
-def test_the_commands_of_a_nightly_run_are_understood(tmp_path: Path, words: str) -> None:
-    arguments = shlex.split(words.replace("%h", str(tmp_path)).replace("~", str(tmp_path)))
-    assert main.make_context("tag-genres", arguments).params["write_tags"]
+OPTIONS = sorted(set(re.findall(r"--[a-z][a-z0-9-]+", "\n".join(PAGES.values()))))
+OTHERS = {  # of other programs
+    *("--help", "--index-url", "--extra-index-url", "--pip-args", "--torch-backend"),  # pip ...
+    *("--nproc-per-node", "--user", "--now", "--dist"),  # torchrun, systemctl, pytest
+    *("--rm", "--volume", "--network"),  # docker
+    "--pretend",  # of the plugin for beets
+}
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_every_option_that_is_named_exists(option: str) -> None:
+    assert option in known_options() | OTHERS
 
 
 def test_logrotate_takes_the_rule_for_the_log(tmp_path: Path) -> None:
@@ -92,11 +104,27 @@ def test_logrotate_takes_the_rule_for_the_log(tmp_path: Path) -> None:
 
 def test_columns_actions_and_exit_codes_are_all_explained() -> None:
     for name in (*COLUMNS, *(action.value for action in Action)):
-        assert f"`{name}`" in README
+        assert f"`{name}`" in PAGES["tagger/report/README.md"]
     for code in (0, 1, 2, 3, 130):
         assert f"| {code} |" in README
 
 
-def test_files_that_are_named_exist() -> None:
-    for target in re.findall(r"\]\((?!http|#)(.*?)\)", README):
-        assert (ROOT / target).exists(), target
+def anchors(text: str) -> set[str]:
+    """The anchors that GitHub gives to the headings of a page."""
+    prose = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
+    headings = re.findall(r"^#+ (.*)", prose, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize(("page", "link"), LINKS)
+def test_every_link_leads_somewhere(page: str, link: str) -> None:
+    path, _, anchor = link.partition("#")
+    target = (ROOT / page).parent / path if path else ROOT / page
+    assert target.exists(), f"{page} links to {link}"
+    if anchor:
+        assert anchor in anchors(target.read_text("utf-8")), f"{page} links to {link}"
+
+
+def test_the_readme_links_to_every_page() -> None:
+    linked = {link.partition("#")[0] for page, link in LINKS if page == "README.md"}
+    assert {page for page in PAGES if page != "README.md"} <= linked

@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 
 from tagger.audio.windows import FIRST
 
-# Chosen on music that the model had not learned from, see README. Raise `windows.RULE` with any.
+# Chosen on music that the model had not learned from, see README.md in this folder. Raise
+# `windows.RULE` with any.
 SURE = 1.5  # standard errors by which the leading label must lead every other
 PRECISE = 0.1  # largest standard error allowed for the mean of any label
 PRIOR = 0.3  # weight, in windows, of scores that differ as much as they can

@@ -254,7 +254,7 @@ def test_an_album_follows_its_first_item_unless_it_has_genres_of_its_own(beet, t
 
 
 def test_the_config_in_the_readme_is_taken():
-    readme = (ROOT / "README.md").read_text("utf-8")
+    readme = (ROOT / "tagger/integrations/README.md").read_text("utf-8")
     (block,) = re.findall(r"```yaml\n(.*?)```", readme, flags=re.DOTALL)
     section = yaml.safe_load(block)["tag-genres"]
     assert section.pop("auto") is False  # which is of the plugin alone

@@ -1,7 +1,7 @@
 """What other programs show of every container before and after a write of ours.
 
 The programs are those of `helpers.programs`; what they show of two genres is stored beside
-`examples/readers.py`, which made it, and shown in the README.
+`examples/readers.py`, which made it, and shown in `tagger/tags/README.md`.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ def test_each_program_is_asked_rightly(tmp_path, name):
     assert PROGRAMS[name].version()[0].isdigit()
 
 
-def test_the_readme_shows_the_stored_table():
-    assert table(STORED_RESULT) in (ROOT / "README.md").read_text("utf-8")
+def test_the_page_about_tags_shows_the_stored_table():
+    assert table(STORED_RESULT) in (ROOT / "tagger/tags/README.md").read_text("utf-8")
     assert list(STORED_RESULT["rows"]) == list(ROWS)
     assert list(STORED_RESULT["versions"]) == list(PROGRAMS)
 
