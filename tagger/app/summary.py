@@ -104,7 +104,7 @@ class Summary:
         genre, share = ranked[0]
         self.genres[genre] += 1
         self.confidence[genre] = self.confidence.get(genre, 0.0) + share
-        self.spread[min(int(share * 100), 99)] += 1
+        self.spread[round(share * 100)] += 1
         self.agreed[prediction.agreement == 1] += 1
         if disagrees(outcome, ranked, self.policy):
             self.disagreed += 1

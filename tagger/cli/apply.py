@@ -10,8 +10,8 @@ import click
 from tagger.cli.command import Command
 from tagger.cli.config import config_option
 from tagger.cli.console import Console, end, exit_on_errors
-from tagger.cli.messages import summary_lines
 from tagger.cli.options import ChangeOptions, change_options
+from tagger.cli.results import print_results
 from tagger.cli.rules import placeholder_option
 from tagger.cli.tag_options import tag_options
 from tagger.cli.values import text_encoding
@@ -70,4 +70,5 @@ def apply(
         )
         with logged(change.state, change.log):
             summary = apply_csv(request, console)
-    end(console, summary, summary_lines(summary))
+    print_results(console, summary)
+    end(console, summary)

@@ -129,10 +129,8 @@ def ignoring_closed_pipe(stream: IO[str]) -> Iterator[None]:
             os.dup2(nowhere.fileno(), stream.fileno())
 
 
-def end(console: Console, summary: Summary, lines: Iterable[str]) -> NoReturn:
-    """Print the closing lines and exit with the code for the summary."""
-    for line in lines:
-        console.say(line)
+def end(console: Console, summary: Summary) -> NoReturn:
+    """Exit with the code for the summary."""
     only_new = console.quiet and not console.strict
     failed = summary.new_failures if only_new else summary.actions[Action.FAILED]
     sys.exit(EXIT_SOME_FAILED if failed else 0)

@@ -92,10 +92,15 @@ def summary_lines(summary: Summary, *reports: Path) -> Iterator[str]:
     yield count_line(summary)
     yield from genre_lines(summary)
     yield from model_lines(summary)
-    files = [str(report) for report in reports if str(report) != "-"]
-    where = f"see `reason` in {files[0] if files else 'the report'}"
-    yield from failure_lines(summary, where if reports else "--verbose shows them")
-    yield from last_lines(summary, files)
+    yield from failure_lines(summary, where_failures_are(reports))
+    yield from last_lines(summary, reports)
+
+
+def where_failures_are(reports: Sequence[Path]) -> str:
+    """Where to find the failures that are not shown."""
+    if not reports:
+        return "--verbose shows them"
+    return f"see `reason` in {next(iter(_files_of(reports)), 'the report')}"
 
 
 def count_line(summary: Summary) -> str:
@@ -114,6 +119,14 @@ def genre_lines(summary: Summary) -> Iterator[str]:
         yield f"genres {verb}: {_most_common(summary.written)}"
 
 
+def unsure_line(summary: Summary) -> str:
+    """How many tracks are unsure, and why; see `app.doubts`."""
+    why = [f"{count:,} {why}" for why, count in summary.unsure.most_common()]
+    why = list(summary.unsure) if len(why) == 1 else why
+    total = tracks(summary.unsure.total())
+    return f"unsure: {total} ({', '.join(why)})" if why else f"unsure: {total}"
+
+
 def model_lines(summary: Summary) -> Iterator[str]:
     """How far several models agree, and which files they were not used for or cannot be tagged."""
     if len(summary.models) > 1 and (predicted := summary.agreed.total()):
@@ -121,13 +134,13 @@ def model_lines(summary: Summary) -> Iterator[str]:
     if summary.other_media:
         yield summary.other_media
     if summary.untaggable:
-        yield f"cannot be tagged: {_files(summary.untaggable)} (predicted only)"
+        yield f"cannot be tagged: {files(summary.untaggable)} (predicted only)"
 
 
-def last_lines(summary: Summary, reports: Sequence[str]) -> Iterator[str]:
+def last_lines(summary: Summary, reports: Sequence[Path]) -> Iterator[str]:
     """Where the results are, and what to do next."""
-    if reports:
-        yield f"report: {', '.join(reports)}"
+    if written := _files_of(reports):
+        yield f"report: {', '.join(written)}"
     if summary.actions[Action.WOULD_WRITE]:
         how = "without --dry-run" if summary.write_tags else "with --write-tags, without --dry-run,"
         yield f"no file was changed; run {how} to write the tags"
@@ -146,10 +159,17 @@ def stronger_hint(summary: Summary) -> str:
 
 def undo_lines(what: str, summary: Summary) -> Iterator[str]:
     """The closing lines of an undo."""
+    first, *others = undone_lines(what, summary)
+    yield first
+    yield from failure_lines(summary, "--verbose shows them")
+    yield from others
+
+
+def undone_lines(what: str, summary: Summary) -> Iterator[str]:
+    """What was undone, and what to do next."""
     actions = summary.actions
     verb = "would put back" if summary.dry_run else "put back"
-    yield f"{what}: {verb} the genre of {_files(summary.put_back)}"
-    yield from failure_lines(summary, "--verbose shows them")
+    yield f"{what}: {verb} the genre of {files(summary.put_back)}"
     if actions[Action.WRITTEN]:
         yield f"this undo is run {summary.run} and can be undone too"
     elif actions[Action.FAILED] and not summary.put_back:
@@ -173,6 +193,10 @@ def note_lines(summary: Summary) -> Iterator[str]:
         yield f"written: {len(summary.noted) - SHOWN_NOTES:,} more like this (--verbose shows them)"
 
 
+def _files_of(reports: Iterable[Path]) -> list[str]:
+    return [str(report) for report in reports if str(report) != "-"]
+
+
 def _most_common(genres: Counter[str]) -> str:
     shown = [f"{genre} {count:,}" for genre, count in genres.most_common(SHOWN_GENRES)]
     if len(genres) > SHOWN_GENRES:
@@ -180,8 +204,14 @@ def _most_common(genres: Counter[str]) -> str:
     return " · ".join(shown)
 
 
-def _files(count: int) -> str:
+def files(count: int) -> str:
+    """The number of files, in words."""
     return f"{count:,} file{'s' * (count != 1)}"
+
+
+def tracks(count: int) -> str:
+    """The number of tracks, in words."""
+    return f"{count:,} track{'s' * (count != 1)}"
 
 
 def run_lines(runs: Iterable[Run]) -> Iterator[str]:

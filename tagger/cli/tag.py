@@ -13,7 +13,6 @@ from tagger.cli.config import config_option, found_config
 from tagger.cli.console import Console, end, end_explained, exit_on_errors
 from tagger.cli.doctor import doctor
 from tagger.cli.help import help_command, version, version_option
-from tagger.cli.messages import summary_lines
 from tagger.cli.models import models
 from tagger.cli.options import (
     ChangeOptions,
@@ -23,6 +22,7 @@ from tagger.cli.options import (
     report_options,
     scan_options,
 )
+from tagger.cli.results import print_results
 from tagger.cli.rules import ModelChoice, Rules, model_options, rules_options
 from tagger.cli.tag_options import tag_options
 from tagger.cli.undo import undo
@@ -115,7 +115,8 @@ def main(
             if explain:
                 end_explained(explain_library(request, console))
             summary = tag_library(request, console)
-    end(console, summary, summary_lines(summary, *request.reports))
+    print_results(console, summary, paths, request.reports)
+    end(console, summary)
 
 
 def _check(paths: tuple[Path, ...], scan: ScanOptions, rules: Rules) -> None:

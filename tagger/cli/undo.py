@@ -9,8 +9,9 @@ import click
 from tagger.cli.command import Command
 from tagger.cli.config import config_option
 from tagger.cli.console import Console, end, exit_on_errors, print_lines
-from tagger.cli.messages import run_lines, undo_lines
+from tagger.cli.messages import run_lines
 from tagger.cli.options import ChangeOptions, change_options
+from tagger.cli.results import print_undone
 from tagger.cli.values import absolute, all_absolute
 
 
@@ -95,4 +96,5 @@ def undo(
         )
         with logged(change.state, change.log):
             what, summary = undo_tags(request, console)
-    end(console, summary, undo_lines(what, summary))
+    print_undone(console, what, summary)
+    end(console, summary)
