@@ -10,6 +10,7 @@ import click
 from tagger.cli.command import Command
 from tagger.cli.config import config_option
 from tagger.cli.console import Console, end, exit_on_errors
+from tagger.cli.folder_diff import FolderDiff
 from tagger.cli.options import ChangeOptions, change_options
 from tagger.cli.results import print_results
 from tagger.cli.rules import placeholder_option
@@ -53,7 +54,8 @@ def apply(
     the file already has that genre. A file whose genre has changed since the report is left alone
     and listed. Exit codes are those of tag-genres.
     """
-    console = Console(change.quiet, change.verbose, diff=change.dry_run)
+    folders = FolderDiff.on_terminal((), verbose=change.verbose) if change.dry_run else None
+    console = Console(change.quiet, change.verbose, diff=change.dry_run, folders=folders)
     with exit_on_errors(), console.busy("working"):
         from tagger.app.apply import ApplyRequest, apply_csv
         from tagger.cli.logfile import logged

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from tagger.app.progress import Work
     from tagger.app.summary import Summary
     from tagger.app.tag import Explanation
+    from tagger.cli.folder_diff import FolderDiff
     from tagger.cli.screen import Step
 
 T = TypeVar("T")
@@ -38,6 +39,7 @@ class Console:
     verbose: bool = False
     diff: bool = False
     strict: bool = False  # a quiet run also fails by failures that earlier runs reported
+    folders: FolderDiff | None = None  # the diff for a terminal
 
     def say(self, message: str) -> None:
         """Print one line, unless quiet."""
@@ -46,7 +48,10 @@ class Console:
 
     def outcome(self, outcome: Outcome) -> None:
         """Print the result for a track, if the user wants to see it."""
-        if self.verbose or (self.diff and outcome.action in (Action.WOULD_WRITE, Action.FAILED)):
+        if self.folders is not None:
+            with ignoring_closed_pipe(sys.stdout):
+                print_lines(self.folders.lines(outcome), sys.stdout)
+        elif self.verbose or (self.diff and outcome.action in (Action.WOULD_WRITE, Action.FAILED)):
             stream = sys.stdout if self.diff else sys.stderr
             lines = diff_lines(outcome) if self.diff else [outcome_line(outcome)]
             with ignoring_closed_pipe(stream):
@@ -78,6 +83,12 @@ class Console:
                 if shown is not None:
                     shown.update()
                 yield item
+
+    def end_diff(self) -> None:
+        """Print what is left of the diff."""
+        if self.folders is not None:
+            with ignoring_closed_pipe(sys.stdout):
+                print_lines(self.folders.rest(), sys.stdout)
 
     def now(self, path: Path) -> None:
         """Name the file that is being worked on, if a bar is shown."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tagger.report.escape import printable
-from tagger.types import Action, Outcome
+from tagger.types import DEFAULT_MODEL, Action, Outcome
 
 if TYPE_CHECKING:
     from tagger.app.summary import Summary
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 SHOWN_NOTES, SHOWN_GENRES = 5, 3
 SHOWN_SCORES, LEAST_SCORE = 10, 0.005  # in an explanation
+STRONGER = "audioset"  # the preset to try next: its licence suits everybody, it has more genres
 LONG = 1000  # characters of genres and reasons, in a line for one track
 
 
@@ -154,7 +155,13 @@ def stronger_hint(summary: Summary) -> str:
     """Which model to try next; "" if the run used another than the bundled one."""
     if not summary.stronger_exist:
         return ""
-    return "there are stronger models than the bundled one, see: tag-genres models"
+    from tagger.models.presets import PRESETS  # reads a file
+
+    size = PRESETS[STRONGER].megabytes
+    return (
+        f"there are stronger models than {DEFAULT_MODEL}: try --model {STRONGER} ({size} MB), "
+        "or see: tag-genres models"
+    )
 
 
 def undo_lines(what: str, summary: Summary) -> Iterator[str]:

@@ -21,27 +21,28 @@ class Glyphs:
     arrow: str = "→"
     dot: str = "·"
     encoding: str = "utf-8"
+    errors: str = "backslashreplace"
 
     def plain(self, text: str, longest: int = LONGEST) -> str:
         """One line that the stream can show, with escapes for what it cannot."""
         shown = printable(text, longest).replace("·", self.dot).replace("…", self.gap)
-        return shown.encode(self.encoding, "backslashreplace").decode(self.encoding, "replace")
+        return shown.encode(self.encoding, self.errors).decode(self.encoding)
 
 
-ASCII = Glyphs(("", "#"), ".:-=+*#@", "...", "->", "|", "ascii")
+ASCII = Glyphs(("", "#"), ".:-=+*#@", "...", "->", "-", "ascii")
 
 
 def glyphs_for(stream: IO[str]) -> Glyphs:
     """Those of Unicode, unless the encoding of the stream lacks one of them."""
     encoding = getattr(stream, "encoding", None) or "ascii"
-    glyphs = Glyphs(encoding=encoding)
+    errors = getattr(stream, "errors", None) or "strict"
+    errors = "backslashreplace" if errors in ("strict", "surrogateescape") else errors
+    glyphs = Glyphs(encoding=encoding, errors=errors)
     every = "".join((*glyphs.bar, glyphs.levels, glyphs.gap, glyphs.arrow, glyphs.dot))
     try:
         every.encode(encoding)
     except UnicodeEncodeError:
-        return replace(ASCII, encoding=encoding)
-    except LookupError:  # a name that Python does not know
-        return ASCII
+        return replace(ASCII, encoding=encoding, errors=errors)
     return glyphs
 
 

@@ -31,6 +31,7 @@ def print_results(
     console: Console, summary: Summary, paths: Sequence[Path] = (), reports: Sequence[Path] = ()
 ) -> None:
     """Print the results of a run over these paths: tables on a terminal, otherwise lines."""
+    console.end_diff()
     if not console.shows_steps:
         for line in messages.summary_lines(summary, *reports):
             console.say(line)
@@ -41,6 +42,7 @@ def print_results(
 
 def print_undone(console: Console, what: str, summary: Summary) -> None:
     """Print the results of an undo."""
+    console.end_diff()
     if not console.shows_steps:
         for line in messages.undo_lines(what, summary):
             console.say(line)

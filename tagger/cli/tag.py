@@ -12,6 +12,7 @@ from tagger.cli.command import MainCommand
 from tagger.cli.config import config_option, found_config
 from tagger.cli.console import Console, end, end_explained, exit_on_errors
 from tagger.cli.doctor import doctor
+from tagger.cli.folder_diff import FolderDiff
 from tagger.cli.help import help_command, version, version_option
 from tagger.cli.models import models
 from tagger.cli.options import (
@@ -97,7 +98,7 @@ def main(
     A first word that names a command is always the command: to tag a folder named undo, write
     ./undo.
     """
-    console = _console(change, reports)
+    console = _console(change, reports, paths)
     _check(paths, scan, rules)
     with exit_on_errors(), console.busy("working"):
         from tagger.app.tag import TagRequest, explain_library, tag_library
@@ -127,9 +128,12 @@ def _check(paths: tuple[Path, ...], scan: ScanOptions, rules: Rules) -> None:
     rules.check()
 
 
-def _console(change: ChangeOptions, reports: ReportOptions) -> Console:
+def _console(change: ChangeOptions, reports: ReportOptions, paths: tuple[Path, ...]) -> Console:
     diff = change.dry_run and str(reports.csv) != "-"
-    console = Console(change.quiet, change.verbose, diff=diff, strict=reports.strict)
+    folders = FolderDiff.on_terminal(paths, verbose=change.verbose) if diff else None
+    console = Console(
+        change.quiet, change.verbose, diff=diff, strict=reports.strict, folders=folders
+    )
     if config := found_config():
         console.say(f"config: {config}")
     return console

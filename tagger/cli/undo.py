@@ -9,6 +9,7 @@ import click
 from tagger.cli.command import Command
 from tagger.cli.config import config_option
 from tagger.cli.console import Console, end, exit_on_errors, print_lines
+from tagger.cli.folder_diff import FolderDiff
 from tagger.cli.messages import run_lines
 from tagger.cli.options import ChangeOptions, change_options
 from tagger.cli.results import print_undone
@@ -74,7 +75,8 @@ def undo(
     genre was changed since is left alone and listed. An undo is a run too and can itself be undone.
     Exit codes are those of tag-genres.
     """
-    console = Console(change.quiet, change.verbose, diff=change.dry_run)
+    folders = FolderDiff.on_terminal((), verbose=change.verbose) if change.dry_run else None
+    console = Console(change.quiet, change.verbose, diff=change.dry_run, folders=folders)
     if (old_place is None) != (new_place is None):
         raise click.UsageError("--from and --to go together")
     moved = (old_place, new_place) if old_place and new_place else None

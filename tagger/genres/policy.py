@@ -14,6 +14,7 @@ from tagger.genres.vocabulary import Vocabulary
 from tagger.types import Action, Prediction, TagInfo
 
 ON_EXISTING = ("keep", "append", "replace", "replace-own")
+NO_GENRE = "it has no genre"
 INCOMPLETE = "it has this genre, but not in every place where programs look"
 MIN_CONFIDENCE = 0.5
 # If each label has an independent probability, those of genres are low: with YAMNet, which knows
@@ -169,7 +170,7 @@ def _within_reach(ranked: Sequence[tuple[str, float]], policy: Policy) -> list[s
 def _reason_to_keep(tag: TagInfo, policy: Policy, steps: list[str]) -> str:
     """Why the file keeps its genres, or ""."""
     if not tag.genres:
-        steps.append("on-existing: it has no genre")
+        steps.append(f"on-existing: {NO_GENRE}")
         return ""
     if policy.protect:
         found = next(filter(None, (policy.has(tag.genres, name) for name in policy.protect)), "")
@@ -271,7 +272,7 @@ def _append(
 
 def _reason_to_write(chosen: Sequence[str], existing: Sequence[str], policy: Policy) -> str:
     if not existing:
-        return "it has no genre"
+        return NO_GENRE
     if not policy.without_placeholders(existing):
         return f"{_joined(existing)} counts as no genre"
     if policy.on_existing == "replace-own":
