@@ -3,19 +3,66 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+import os
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tagger.app.statements import Statement, scan_toml
 from tagger.errors import ConfigError
-from tagger.genres.vocabulary import read_toml
+from tagger.genres.vocabulary import read_text
 
 # The command must show what a run does to files, and where its options come from.
 COMMAND_LINE_ONLY = (
-    "write-tags", "dry-run", "explain", "predict-again", "config", "from-file", "null", "force",
+    "write-tags", "dry-run", "explain", "config", "from-file", "null", "force", "confirm",
+    "predict-again", "json",
 )  # fmt: skip
 # These options name a file; the first three may contain the rules instead.
 MAY_BE_FILES = ("aliases", "whitelist", "tree", "labels", "state", "log")
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What is wrong with a config file, and where, as far as that is known."""
+
+    path: Path
+    message: str
+    line: int | None = None
+    column: int | None = None
+
+    def __str__(self) -> str:
+        places = [it for it in (self.line, self.column) if it is not None]
+        return f"{':'.join(map(str, (self.path, *places)))}: {self.message}"
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """The options of a config file, or of our section in the config of another program.
+
+    `table` is what it sets, `statements` says on which lines, and `faults` are those of its syntax.
+    """
+
+    path: Path
+    table: Mapping[str, Any]
+    statements: Sequence[Statement] = ()
+    faults: tuple[Fault, ...] = ()
+
+    def line(self, key: str) -> int | None:
+        """The line on which an option is set first; None if it is not known."""
+        return next((s.line for s in self.statements if key in s.content), None)
+
+    def fault(self, key: str, message: str) -> Fault:
+        """A fault of an option."""
+        return Fault(self.path, message, self.line(key))
+
+    def growing(self, key: str) -> Iterator[tuple[int, Any]]:
+        """The value of an option after each statement that adds to it, with that line."""
+        value: Any = None
+        for statement in self.statements:
+            if key in statement.content:
+                value = _merged(value, statement.content[key])
+                yield statement.line, value
 
 
 def default_config() -> Path:
@@ -25,47 +72,89 @@ def default_config() -> Path:
     return platformdirs.user_config_path("tag-genres") / "config.toml"
 
 
-def read_config(path: Path) -> dict[str, Any]:
-    """The options of a TOML file, see `as_options`.
+def is_there(path: Path) -> bool:
+    """Whether there is something at a path, even what cannot be read or a link that leads nowhere.
 
-    Raises `ConfigError`, also for a file that cannot be read or is not TOML.
+    A run must not pass over a config file without a word because of its permissions.
     """
-    return as_options(read_toml(path), path)
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except (OSError, ValueError):
+        pass
+    return True
 
 
-def as_options(table: Mapping[str, Any], path: Path) -> dict[str, Any]:
-    """Options as click's `default_map` takes them: "min-confidence" becomes "min_confidence".
+def read_config(path: Path) -> Config:
+    """A config file. Raises `ConfigError` if it cannot be read; other faults are in the result."""
+    text = read_text(path)
+    try:
+        table, statements, wrong = scan_toml(text)
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}", path) from error
+    faults = tuple(
+        Fault(path, f"not valid TOML: {fault.reason}", fault.line, fault.column) for fault in wrong
+    )
+    return Config(path, table, statements, faults)
 
-    A file named by one of `MAY_BE_FILES` becomes a `Path`, relative to the folder of the config
-    file, `path`. Raises `ConfigError` for options that belong on the command line.
+
+def write_new(path: Path, text: str) -> None:
+    """Write a file that is not there yet, at once, with its folder. Raises `ConfigError`."""
+    if is_there(path):
+        raise ConfigError(
+            f"{path} exists, and is left as it is; edit it, or name another file with --config",
+            path,
+        )
+    try:
+        path.absolute().parent.mkdir(parents=True, exist_ok=True)
+        scratch = path.with_name(f".{path.name}.{os.getpid()}")
+        try:
+            scratch.write_text(text, encoding="utf-8", newline="\n")
+            if hasattr(os, "link"):
+                os.link(scratch, path)  # unlike a renaming, it never replaces a file
+            else:
+                os.rename(scratch, path)
+        finally:
+            scratch.unlink(missing_ok=True)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigError(
+            f"{path} cannot be written ({reason}); name another file with --config", path
+        ) from error
+
+
+def key_fault(name: str, known: Collection[str], others: Collection[str] = ()) -> str:
+    """Why a key of a config file is not one of the known options; "" if it is one.
+
+    `others` are options that only the command line takes, besides `COMMAND_LINE_ONLY`.
     """
-    config = {}
-    for name, value in table.items():
-        if name in COMMAND_LINE_ONLY:
-            raise ConfigError(
-                f"{path}: {name} cannot be set in a config file; give it on the command line", path
-            )
-        if "_" in name:
-            raise ConfigError(f"{path}: write {name.replace('_', '-')}, not {name}", path)
-        if name in MAY_BE_FILES and isinstance(value, str):
-            value = _beside(path, value)
-        config[name.replace("-", "_")] = value
-    return config
+    dashed = name.replace("_", "-")
+    if name in known and dashed == name:
+        return ""
+    if dashed in (*COMMAND_LINE_ONLY, *others) and dashed not in known:
+        return f"{dashed} cannot be set in a config file; give it on the command line"
+    if dashed != name:
+        return f"write {dashed}, not {name}"
+    nearest = difflib.get_close_matches(name, known, n=1)
+    advice = f"did you mean {nearest[0]}?" if nearest else f"known: {', '.join(known)}"
+    return f"there is no option {name}; {advice}"
 
 
-def check_keys(config: Mapping[str, Any], known: Iterable[str], path: Path) -> None:
-    """Raise `ConfigError` for the first key of `read_config` that is not among the known ones."""
-    names = [key.replace("_", "-") for key in known]
-    for key in config:
-        name = key.replace("_", "-")
-        if name not in names:
-            nearest = difflib.get_close_matches(name, names, n=1)
-            advice = f"did you mean {nearest[0]}?" if nearest else f"known: {', '.join(names)}"
-            raise ConfigError(f"{path}: there is no option {name}; {advice}", path)
+def beside(config: Path, name: str) -> Path:
+    """The file that a config file names: relative to its folder, "~" is the home folder.
 
-
-def _beside(config: Path, name: str) -> Path:
+    Raises `ConfigError` for the home folder of a user who does not exist.
+    """
     try:
         return config.absolute().parent / Path(name).expanduser()
-    except RuntimeError as error:  # no user has the name behind "~"
-        raise ConfigError(f"{config}: {name!r} names an unknown home folder", config) from error
+    except RuntimeError as error:
+        raise ConfigError(f"{name!r} names an unknown home folder", config) from error
+
+
+def _merged(value: Any, more: Any) -> Any:
+    if isinstance(value, Mapping) and isinstance(more, Mapping):
+        return {**value, **{key: _merged(value.get(key), more[key]) for key in more}}
+    if isinstance(value, list) and isinstance(more, list):  # of an array of tables
+        return [*value, *more]
+    return more

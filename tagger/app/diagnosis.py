@@ -51,8 +51,9 @@ class Container:
     """Which decoders read a container."""
 
     used: str | None = None  # the decoder that a run uses
-    # Per decoder, why it cannot read the sample ("" if it can); None if there is no sample.
-    decoders: Mapping[str, str] | None = None
+    # Per decoder, why it cannot read the sample: "" if it can, None if a run would not try it; None
+    # for all if there is no sample.
+    decoders: Mapping[str, str | None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,7 @@ class ConfigFile:
 
     path: str
     exists: bool
-    error: str = ""
+    error: str = ""  # each fault on a line of its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +87,15 @@ class StateFile:
     fatal: bool = False  # a run refuses it; a file whose damage is not fatal is set aside
     predictions: int | None = None
     runs: int | None = None
+
+    @property
+    def fault(self) -> str:
+        """Why a run cannot use it; "" if it can."""
+        if self.fatal:
+            return f"the state file {self.path}: {self.check}; name another with --state"
+        if not self.writable:
+            return f"the state file {self.path} cannot be written; name another with --state"
+        return ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,14 +156,11 @@ def _broken(found: Diagnosis) -> Iterator[str]:
     if not any(container.used for container in found.containers.values()):
         yield "no decoder reads any container"
     if found.config.error:
-        yield f"the config file: {found.config.error}"
+        yield from (f"the config file: {fault}" for fault in found.config.error.splitlines())
     if found.default_model.error:
         yield f"the default model: {found.default_model.error}"
-    state = found.state
-    if state.fatal:
-        yield f"the state file {state.path}: {state.check}; name another with --state"
-    elif not state.writable:
-        yield f"the state file {state.path} cannot be written; name another with --state"
+    if found.state.fault:
+        yield found.state.fault
 
 
 def _warnings(found: Diagnosis) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Tests of the parts of this machine: packages, device, decoders, programs, state file.
+"""Tests of the parts of this machine: packages, device, decoders, programs.
 
 Whatever may crash or hang runs in a separate process. Nothing is changed or downloaded.
 """
@@ -9,29 +9,19 @@ import json
 import os
 import shutil
 import signal
-import sqlite3
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from importlib import import_module, metadata
 from pathlib import Path
-from urllib.parse import quote
 
-from tagger.app.diagnosis import Container, Device, Gpu, Package, StateFile
+from tagger.app.diagnosis import Container, Device, Gpu, Package
 from tagger.errors import TaggerError, library_message, one_line
 from tagger.files.process import Child
 from tagger.models.device import count_cores
-from tagger.state.database import (
-    APPLICATION,
-    APPLICATION_AT,
-    IDENTITY,
-    MAGIC,
-    VERSION,
-    is_foreign,
-)
 
 SAMPLES = Path(__file__).with_name("samples")  # examples/make_samples.py makes them
 TONE = 1000  # Hz, in each of them
@@ -41,6 +31,7 @@ DECODERS = ("soundfile", "PyAV", "pydub")  # `decoders.DECODERS`, whose module n
 NO_SAMPLE = ("ape", "musepack 7", "tak")  # readable containers for which we have no encoder
 PACKAGES = ("transformers", "numpy", "pandas", "mutagen", "soxr", "safetensors", "huggingface_hub",
             "soundfile", "av", "pydub")  # fmt: skip
+PROGRAMS = ("ffmpeg", "ffprobe")
 MAX_CHILDREN = 8
 DEVICE_SECONDS, PACKAGE_SECONDS, SAMPLE_SECONDS, PROGRAM_SECONDS = 120, 60, 20, 10
 # Prints the answer on the last line: libraries may print before it.
@@ -48,20 +39,18 @@ DEVICE_SCRIPT = """
 import dataclasses, json, sys
 sys.path[:] = {path}
 from tagger.app import probes
-print("\\n" + json.dumps(dataclasses.asdict(probes.look_at_device())))
+print("\\n" + json.dumps(dataclasses.asdict(probes.look_at_device({device!r}, {precision!r}))))
 """
 
 
-def try_packages() -> dict[str, Package]:
+def try_packages() -> Iterator[tuple[str, Package]]:
     """Each of `PACKAGES`, imported in a child process."""
-    packages = {}
     with closing(Child()) as child:
         for name in PACKAGES:
             try:
-                packages[name] = child.call(PACKAGE_SECONDS, import_package, name)
+                yield name, child.call(PACKAGE_SECONDS, import_package, name)
             except Exception as error:  # whatever a broken package raises
-                packages[name] = Package(error=describe(error))
-    return packages
+                yield name, Package(error=describe(error))
 
 
 def import_package(name: str) -> Package:
@@ -75,14 +64,17 @@ def import_package(name: str) -> Package:
     return Package(metadata.version(name), library)
 
 
-def try_device(seconds: float = DEVICE_SECONDS) -> Device:
+def try_device(
+    device: str = "auto", precision: str = "auto", *, seconds: float = DEVICE_SECONDS
+) -> Device:
     """What `look_at_device` finds in a separate process, or why that process gave no answer.
 
     Unlike a `Child`, the process has no memory limit, since CUDA needs a lot.
     """
     path = ascii([os.path.abspath(folder) for folder in sys.path])
+    script = DEVICE_SCRIPT.format(path=path, device=device, precision=precision)
     process = subprocess.Popen(
-        [sys.executable, "-I", "-c", DEVICE_SCRIPT.format(path=path)],
+        [sys.executable, "-I", "-c", script],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
@@ -104,8 +96,8 @@ def try_device(seconds: float = DEVICE_SECONDS) -> Device:
         return Device(error=f"the process that tried it ended ({how}) {last}".rstrip())
 
 
-def look_at_device() -> Device:
-    """Where a run would compute; runs in this process and imports torch."""
+def look_at_device(device: str = "auto", precision: str = "auto") -> Device:
+    """Where a run with these options would compute; runs in this process and imports torch."""
     try:
         import torch
 
@@ -114,15 +106,20 @@ def look_at_device() -> Device:
         return Device(error=f"torch cannot be imported: {describe(error)}")
     found = Device(torch=str(torch.__version__), cuda_build=torch.version.cuda)
     try:
+        found = replace(found, name=None if device == "auto" else device)
         works, trouble = devices.look_for_cuda()
         found = replace(found, trouble=trouble)
-        chosen = devices.choose_device("auto")
-        found = replace(found, name=str(chosen), reason=_why_device(chosen.type, trouble))
+        chosen = devices.choose_device(device)
+        reason = "set in the config file"
+        if device == "auto":
+            reason = _why_device(chosen.type, trouble)
+        found = replace(found, name=str(chosen), reason=reason)
         gpus = map(torch.cuda.get_device_properties, range(torch.cuda.device_count() * works))
         found = replace(found, gpus=tuple(Gpu(gpu.name, gpu.total_memory) for gpu in gpus))
-        precision = str(devices.choose_precision("auto", chosen)).removeprefix("torch.")
-        reason = _why_precision(chosen.type, devices.fast_bfloat16(chosen))
-        found = replace(found, precision=precision, precision_reason=reason)
+        number = str(devices.choose_precision(precision, chosen)).removeprefix("torch.")
+        if precision == "auto":
+            reason = _why_precision(chosen.type, devices.fast_bfloat16(chosen))
+        found = replace(found, precision=number, precision_reason=reason)
         devices.try_device(chosen)
     except Exception as error:  # whatever driver and libraries raise
         found = replace(found, error=describe(error))
@@ -156,24 +153,37 @@ class Attempt:
 
 
 def try_containers() -> dict[str, Container]:
-    """For each container, by name, which decoders can read its sample."""
+    """For each container, by name, which decoders can read its sample.
+
+    The last decoder starts a program several times for each sample; it is only tried on those that
+    no other reads, as in a run, and where it fails at once because there is no such program.
+    """
     samples = sorted(SAMPLES.glob("*"))
-    attempts = [Attempt(sample, decoder) for sample in samples for decoder in DECODERS]
-    parts = min(MAX_CHILDREN, count_cores() + 1)  # programs that pydub starts take longest
-    with ThreadPoolExecutor(parts) as threads:
-        answers = threads.map(try_samples, (attempts[part::parts] for part in range(parts)))
-        reasons = {attempt: reason for part in answers for attempt, reason in part.items()}
+    *quick, last = DECODERS
+    reasons = _attempted([Attempt(sample, decoder) for decoder in quick for sample in samples])
+    unread = [s for s in samples if all(reasons[Attempt(s, decoder)] for decoder in quick)]
+    missing = not all(map(shutil.which, PROGRAMS))
+    reasons |= _attempted([Attempt(sample, last) for sample in (samples if missing else unread)])
     containers = dict.fromkeys(NO_SAMPLE, Container())
     for sample in samples:
-        row = {decoder: reasons[Attempt(sample, decoder)] for decoder in DECODERS}
-        used = next((decoder for decoder, reason in row.items() if not reason), None)
+        row = {decoder: reasons.get(Attempt(sample, decoder)) for decoder in DECODERS}
+        used = next((decoder for decoder, reason in row.items() if reason == ""), None)
         containers[sample.stem] = Container(used, row)
     return dict(sorted(containers.items()))
 
 
+def _attempted(attempts: Sequence[Attempt]) -> dict[Attempt, str]:
+    parts = min(MAX_CHILDREN, count_cores())
+    with ThreadPoolExecutor(parts) as threads:
+        answers = threads.map(try_samples, (attempts[part::parts] for part in range(parts)))
+        return {attempt: reason for part in answers for attempt, reason in part.items()}
+
+
 def try_samples(attempts: Sequence[Attempt]) -> dict[Attempt, str]:
     """Make each attempt in a child process; the results are "", or why it failed."""
-    reasons = {}
+    reasons: dict[Attempt, str] = {}
+    if not attempts:
+        return reasons
     with closing(Child()) as child:
         for attempt in attempts:
             try:
@@ -227,69 +237,3 @@ def program_version(name: str) -> str | None:
         return f"broken: {describe(error)}"
     words = done.stdout.decode(errors="replace").split()
     return words[2] if words[1:2] == ["version"] and len(words) > 2 else "unknown"
-
-
-def nearest_folder(path: Path) -> Path:
-    """The nearest folder above a path that exists."""
-    return next(folder for folder in path.absolute().parents if folder.is_dir())
-
-
-def look_at_state(path: Path, *, is_default: bool) -> StateFile:
-    """A state file, opened without changing it.
-
-    `is_default`: it was not named by the user, so a run sets it aside if it is damaged, even if
-    its content is not recognisable as ours.
-    """
-    path = Path(os.path.realpath(path))
-    folder = nearest_folder(path)
-    exists = path.exists()
-    writable = all(os.access(place, os.W_OK) for place in [folder, *([path] if exists else [])])
-    # No folder can be created below a file.
-    blocked = not exists and any(p.exists() and not p.is_dir() for p in path.parents)
-    found = StateFile(str(path), exists, writable=writable and not blocked)
-    if not exists:
-        return found
-    try:
-        found = replace(found, bytes=path.stat().st_size)
-        with path.open("rb") as file:
-            header = file.read(100)
-    except OSError as error:
-        return replace(found, check=describe(error), fatal=True)
-    if not header:
-        return found
-    owner = header[APPLICATION_AT : APPLICATION_AT + 4]
-    is_ours = is_default or owner == APPLICATION.to_bytes(4, "big")
-    is_database = header.startswith(MAGIC)
-    found = _check(found) if is_database else replace(found, check="it is not a database")
-    return replace(found, fatal=found.fatal or (found.check != "ok" and not is_ours))
-
-
-def _check(found: StateFile) -> StateFile:
-    """Add `check`, `fatal` and the counts; a write-ahead log is read too."""
-    # If there is no log, SQLite would create one, and its index, even to read.
-    mode = "mode=ro" if Path(f"{found.path}-wal").exists() else "mode=ro&immutable=1"
-    address = f"file:{quote(os.fsencode(found.path))}?{mode}"
-    try:
-        with closing(sqlite3.connect(address, uri=True)) as database:
-            return _check_open(found, database)
-    except sqlite3.Error as error:
-        fatal = isinstance(error, sqlite3.OperationalError)
-        return replace(found, check=str(error), fatal=fatal)
-
-
-def _check_open(found: StateFile, database: sqlite3.Connection) -> StateFile:
-    check = database.execute("PRAGMA quick_check(1)").fetchone()[0].splitlines()[-1]
-    if check != "ok":
-        return replace(found, check=check)
-    owner, version, tables = database.execute(IDENTITY).fetchone()
-    if is_foreign(owner, tables):
-        return replace(found, check="it is the database of another program", fatal=True)
-    if version > VERSION:
-        return replace(found, check="a newer version of tag-genres made it", fatal=True)
-    if not version:
-        return replace(found, check="ok")
-    predictions, runs = (
-        database.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
-        for table in ("predictions", "runs")
-    )
-    return replace(found, check="ok", predictions=predictions, runs=runs)

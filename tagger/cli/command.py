@@ -20,7 +20,18 @@ from tagger.report.escape import printable
 P = ParamSpec("P")
 R = TypeVar("R")
 V = TypeVar("V")
+# In a context's meta: a function that gives the message of a usage error, with its place if the
+# options are from a config file.
+LOCATE = "tagger.cli.command.locate"
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+class Contradiction(click.UsageError):
+    """Options that contradict each other; `names` are the parameters'."""
+
+    def __init__(self, message: str, *names: str) -> None:
+        super().__init__(message)
+        self.names = names
 
 
 class Command(click.Command):
@@ -118,7 +129,7 @@ class MainCommand(Command):
 
         `--color`, as the one option of all commands, may come before that name.
         """
-        extra["obj"] = self  # `help` shows it
+        extra["obj"] = self  # `help` shows it; `doctor` and `config` examine its options
         at = 0
         while at < len(args) and args[at].partition("=")[0] == "--color":
             at += 1 if "=" in args[at] else 2
@@ -167,7 +178,9 @@ def _plain_errors() -> Iterator[None]:
     try:
         yield
     except click.UsageError as error:
-        raise click.UsageError(printable(error.format_message()), error.ctx) from error
+        locate = error.ctx.meta.get(LOCATE) if error.ctx else None
+        message = locate(error) if locate else error.format_message()
+        raise click.UsageError(printable(message), error.ctx) from error
     except click.ClickException as error:
         raise click.ClickException(printable(error.format_message())) from error
 

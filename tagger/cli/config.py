@@ -1,19 +1,36 @@
-"""`--config`: a TOML file supplies defaults for the options that are not on the command line."""
+"""`--config`: a TOML file supplies defaults for the options that are not on the command line.
+
+A run, `config check`, `config show` and `doctor` find its faults by the functions here.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeGuard
 
 import click
+from click.core import ParameterSource
 
-from tagger.app.config import COMMAND_LINE_ONLY, check_keys, default_config, read_config
-from tagger.cli.command import MainCommand
+from tagger.app.config import (
+    COMMAND_LINE_ONLY,
+    MAY_BE_FILES,
+    Config,
+    Fault,
+    beside,
+    default_config,
+    is_there,
+    key_fault,
+    read_config,
+)
+from tagger.cli.command import LOCATE, Contradiction, MainCommand
+from tagger.cli.rules import contradictions
 from tagger.cli.values import RuleFile
 from tagger.errors import ConfigError
 
 _FOUND = "tagger.cli.config"  # in the context's meta: the config file in the user's folder
+NOT_SET = ""  # what an option without a default may be in a config file; the same as no line
 
 
 def found_config() -> Path | None:
@@ -24,9 +41,11 @@ def found_config() -> Path | None:
 
 def _read_config(ctx: click.Context, param: click.Parameter, value: Path | None) -> None:
     """Give click the options of the config file as its defaults."""
+    if ctx.default_map is not None:  # `check` has read the file
+        return
     path = value or default_config()
     if value is None:
-        if not path.exists():
+        if not is_there(path):
             return
         # The run prints its path: rules that nobody typed must not come as a surprise.
         ctx.meta[_FOUND] = path
@@ -34,56 +53,224 @@ def _read_config(ctx: click.Context, param: click.Parameter, value: Path | None)
         config = read_config(path)
     except ConfigError as error:
         raise click.UsageError(str(error)) from error
-    # The other commands need only some of its keys.
-    is_complete = isinstance(ctx.command, MainCommand)
-    ctx.default_map = defaults_for(ctx.command, config, path, is_complete=is_complete)
+    command = ctx.command
+    # The other commands need only some of the keys.
+    is_complete = isinstance(command, MainCommand)
+    defaults, faults = defaults_for(command, config, is_complete=is_complete)
+    if isinstance(command, MainCommand):
+        faults += _check_others(command, config)[1]
+    for fault in sorted((*config.faults, *faults), key=lambda fault: fault.line or 0):
+        raise click.UsageError(str(fault))
+    ctx.default_map = defaults
+    ctx.meta[LOCATE] = _Located(config)
+
+
+@dataclass(frozen=True, slots=True)
+class _Located:
+    """Tells a usage error with the place in the config file that it comes from, if any."""
+
+    config: Config
+
+    def __call__(self, error: click.UsageError) -> str:
+        context, message = error.ctx, error.format_message()
+        names = list(error.names) if isinstance(error, Contradiction) else []
+        if isinstance(error, click.BadParameter) and error.param:
+            names = [error.param.name or ""]
+        for name in names:
+            if context and context.get_parameter_source(name) is ParameterSource.DEFAULT_MAP:
+                option = options_of(context.command)[name]
+                fault = None
+                if not isinstance(error, Contradiction):
+                    fault = value_fault(context.command, option, self.config)
+                return str(fault or self.config.fault(key_of(name), message))
+        return message
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A config file and its faults, as a run would find them.
+
+    `right` are the keys of the options whose values can be used, of all commands; `context` is that
+    of a run with them.
+    """
+
+    path: Path
+    exists: bool
+    config: Config | None  # None: there is no file, or it cannot be read
+    faults: tuple[Fault, ...]
+    right: frozenset[str]
+    context: click.Context
+
+
+def check(command: MainCommand, path: Path | None) -> Checked:
+    """Check the config file that a run of the main command would read, whatever is wrong with it.
+
+    What its options name outside of it, such as a model, is up to the caller.
+    """
+    chosen, config = path or default_config(), None
+    exists, faults = is_there(chosen), list[Fault]()
+    defaults, right = dict[str, Any](), set[str]()
+    if path is not None or exists:
+        try:
+            config = read_config(chosen)
+        except ConfigError as error:
+            faults.append(Fault(chosen, str(error)))
+    if config is not None:
+        defaults, key_faults = defaults_for(command, config, is_complete=True)
+        wrong = dict(_value_faults(command, config, defaults))
+        defaults = {name: value for name, value in defaults.items() if name not in wrong}
+        of_others, more = _check_others(command, config)
+        right = {*map(key_of, defaults), *of_others}
+        faults += [*config.faults, *key_faults, *wrong.values(), *more]
+    context = command.make_context("tag-genres", [], default_map=defaults)
+    if config is not None:
+        with context:
+            faults += [
+                config.fault(key_of(contradiction.names[0]), contradiction.message)
+                for contradiction in contradictions(context)
+                # With a value that cannot be used, nothing is known of what depends on it.
+                if all(key in right for it in contradiction.names
+                       if (key := key_of(it)) in config.table)
+            ]  # fmt: skip
+    faults.sort(key=lambda fault: fault.line or 0)
+    return Checked(chosen, exists, config, tuple(faults), frozenset(right), context)
 
 
 def defaults_for(
-    command: click.Command, config: Mapping[str, Any], path: Path, *, is_complete: bool
-) -> dict[str, Any]:
+    command: click.Command, config: Config, *, is_complete: bool
+) -> tuple[dict[str, Any], list[Fault]]:
     """Those of the options in a config file that a command takes, as its `default_map`.
 
-    `config` is what `read_config` returns. Raises `UsageError` for a value of the wrong type, and
-    if `is_complete` for an option that neither the command nor one of its others takes.
+    With the faults: values of the wrong type, and keys that are no option. For the main command,
+    the options of its others are known too; unless `is_complete`, an unknown key is passed over.
     """
-    options = _options(command)
-    if is_complete:
-        others = command.others.values() if isinstance(command, MainCommand) else ()
-        known = dict.fromkeys([*options, *(name for other in others for name in _options(other))])
+    options = {key_of(name): option for name, option in options_of(command).items()}
+    known, typed_only = _known(command)
+    defaults, faults = {}, []
+    for key, value in config.table.items():
+        passes = not is_complete and "_" not in key and key not in COMMAND_LINE_ONLY
+        fault = "" if passes else key_fault(key, known, typed_only)
+        if not fault and (option := options.get(key)) and not _is_unset(option, value):
+            try:
+                defaults[option.name or ""] = _as_typed(option, value, config.path)
+            except ConfigError as error:
+                fault = str(error)
+        if fault:
+            faults.append(config.fault(key, fault))
+    return defaults, faults
+
+
+def value_fault(command: click.Command, option: click.Option, config: Config) -> Fault | None:
+    """What is wrong with the value of an option in a config file, with its line; None if nothing.
+
+    The value has the right type, see `defaults_for`.
+    """
+    key = key_of(option.name or "")
+    values = [(config.line(key), config.table[key])]
+    if isinstance(option.type, RuleFile) and isinstance(config.table[key], Mapping):
+        values = [*config.growing(key)] or values
+    for line, value in values:
+        context = click.Context(command, info_name="tag-genres")
         try:
-            check_keys(config, known, path)
-        except ConfigError as error:
-            raise click.UsageError(str(error)) from error
-    return {
-        name: _as_typed(options[name], value, path)
-        for name, value in config.items()
-        if name in options
-    }
+            with context:
+                option.process_value(context, _as_typed(option, value, config.path))
+        except click.UsageError as error:
+            if isinstance(error, click.BadParameter):
+                error.param = error.param or option
+            return Fault(config.path, error.format_message(), line)
+    return None
 
 
-def _options(command: click.Command) -> dict[str, click.Option]:
+def _value_faults(
+    command: click.Command, config: Config, defaults: Mapping[str, Any]
+) -> Iterator[tuple[str, Fault]]:
+    for name, option in options_of(command).items():
+        if name in defaults and (fault := value_fault(command, option, config)):
+            yield name, fault
+
+
+def _check_others(command: MainCommand, config: Config) -> tuple[set[str], list[Fault]]:
+    """The options that only other commands take, such as `encoding`: those that can be used, and
+    the faults of the rest.
+    """
+    seen = {*map(key_of, options_of(command))}
+    right, faults = set[str](), list[Fault]()
+    for other in command.others.values():
+        keys = {*map(key_of, options_of(other))} - seen
+        table = {key: value for key, value in config.table.items() if key in keys}
+        only = Config(config.path, table, config.statements)
+        defaults, wrong_types = defaults_for(other, only, is_complete=False)
+        wrong = dict(_value_faults(other, only, defaults))
+        right |= {key_of(name) for name in defaults if name not in wrong}
+        faults += [*wrong_types, *wrong.values()]
+        seen |= keys
+    return right, faults
+
+
+def options_of(command: click.Command) -> dict[str, click.Option]:
+    """The options of a command that a config file may set, by their parameter's name."""
     return {param.name or "": param for param in command.params if _may_be_configured(param)}
+
+
+def all_options(command: MainCommand) -> dict[str, click.Option]:
+    """The options that a config file may set, of all commands, by their keys in it."""
+    found: dict[str, click.Option] = {}
+    for one in (command, *command.others.values()):
+        for name, option in options_of(one).items():
+            found.setdefault(key_of(name), option)
+    return found
+
+
+def key_of(name: str) -> str:
+    """The key of an option in a config file, from its parameter's name."""
+    return name.replace("_", "-")
+
+
+def _known(command: click.Command) -> tuple[list[str], set[str]]:
+    """All keys that a config file may have, and long options that only the command line takes."""
+    others = command.others.values() if isinstance(command, MainCommand) else ()
+    commands = (command, *others)
+    known = dict.fromkeys(key_of(name) for one in commands for name in options_of(one))
+    params = (param for one in commands for param in one.params if not param.is_eager)
+    names = (name for it in params if isinstance(it, click.Option) for name in it.opts)
+    long = {name.removeprefix("--") for name in names if name.startswith("--")}
+    return [*known], long - {*known}
 
 
 def _may_be_configured(param: click.Parameter) -> TypeGuard[click.Option]:
     """Whether it is an option that makes sense as a default and is named after its long form."""
-    name = (param.name or "").replace("_", "-")
+    name = key_of(param.name or "")
     is_allowed = not param.is_eager and name not in COMMAND_LINE_ONLY
     return isinstance(param, click.Option) and is_allowed and f"--{name}" in param.opts
 
 
+def default_of(option: click.Option) -> Any:
+    """The default of an option; None if it has none."""
+    return False if option.is_flag else option.to_info_dict()["default"]
+
+
+def _is_unset(option: click.Option, value: Any) -> bool:
+    return bool(value == NOT_SET and not option.multiple and default_of(option) is None)
+
+
 def _as_typed(option: click.Option, value: Any, path: Path) -> Any:
-    """A value of a config file as it would be typed on the command line, for click to check."""
+    """A value of a config file as it would be typed on the command line, for click to check.
+
+    Raises `ConfigError` for one of the wrong type.
+    """
+    name = key_of(option.name or "")
+    if name in MAY_BE_FILES and isinstance(value, str):
+        value = beside(path, value)
     if isinstance(option.type, RuleFile):
         return value
     items = value if option.multiple and isinstance(value, list) else [value]
     kinds: tuple[type, ...] = (bool,) if option.is_flag else (str, int, float, Path)
     # In Python, true and false are integers as well.
     if any(not isinstance(it, kinds) or isinstance(it, bool) != option.is_flag for it in items):
-        name = (option.name or "").replace("_", "-")
         wanted = "true or false" if option.is_flag else "a string or a number"
-        raise click.UsageError(f"{path}: {name} must be {wanted}, not {value!r}")
+        raise ConfigError(f"{name} must be {wanted}, not {value!r}", path)
+    if isinstance(option.type, click.Path) and any(isinstance(it, int | float) for it in items):
+        raise ConfigError(f"{name} must be a string, the path of a file, not {value!r}", path)
     if option.is_flag:
         return value
     # click takes 1.5 for an integer, but not "1.5".

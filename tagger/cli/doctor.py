@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import json
+import platform
 import sys
 from pathlib import Path
 
 import click
 
-from tagger.cli.command import Command
-from tagger.cli.console import EXIT_NOTHING_DONE, exit_on_errors, print_lines
+from tagger.cli.command import Command, MainCommand
+from tagger.cli.config import check
+from tagger.cli.console import EXIT_NOTHING_DONE, exit_on_errors
+from tagger.cli.in_force import asked_of
 from tagger.cli.options import state_option
-from tagger.report.escape import printable
+from tagger.cli.rows import lay_out, terminal_width
+from tagger.cli.terminal import has_colors
+from tagger.version import __version__
+
+COLORS = {"warning": "yellow", "broken": "red"}
 
 
 @click.command(cls=Command)
@@ -19,23 +26,39 @@ from tagger.report.escape import printable
 @state_option
 @click.option(
     "--config",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=click.Path(path_type=Path),
     help="TOML file with the defaults of a run.  [default: tag-genres/config.toml in your config "
     "folder]",
 )
-def doctor(as_json: bool, state: Path | None, config: Path | None) -> None:
+@click.pass_obj
+def doctor(main: MainCommand, as_json: bool, state: Path | None, config: Path | None) -> None:
     """Check that a run would work on this machine.
 
-    It reports device, decoders, models, state file and disk space. Each decoder is tried on a short
-    tone in each container, the device on a small matrix product. Nothing is changed, and nothing
-    goes over the network. Exit codes: 0 a run would work, 1 it
-    would not; the last line says why.
+    It reports config file, device, decoders, models, state file and disk space. Each decoder is
+    tried on a short tone in each container that a run may read with it, the device on a small
+    matrix product. Nothing is changed, and nothing goes over the network. Exit codes: 0 a run would
+    work, 1 it would not; the last line says why.
     """
-    with exit_on_errors():
-        from tagger.app.doctor import examine, text_lines
+    width = terminal_width()
 
-        found = examine(state, config)
-        as_text = map(printable, text_lines(found))
-        print_lines([json.dumps(found.as_json(), indent=2)] if as_json else as_text)
+    def show(row: tuple[str, str], color: str | None = None) -> None:
+        if not as_json:
+            for line in lay_out(*row, width):
+                styled = click.style(line, fg=color) if color and has_colors(sys.stdout) else line
+                click.echo(styled, color=has_colors(sys.stdout))
+
+    with exit_on_errors():
+        # Before the imports below, which take a while.
+        show(("", f"tag-genres {__version__}, Python {platform.python_version()}, "
+                  f"{platform.platform()}"))  # fmt: skip
+        asked = asked_of(check(main, config), state)
+        from tagger.app.diagnosis_lines import conclusions
+        from tagger.app.doctor import examine
+
+        found = examine(asked, show)
+        for sentence in conclusions(found):
+            show(("", sentence), COLORS.get(sentence.partition(":")[0], "green"))
+        if as_json:
+            click.echo(json.dumps(found.as_json(), indent=2))
         if not found.works:
             sys.exit(EXIT_NOTHING_DONE)

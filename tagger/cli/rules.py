@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import click
 from click.core import ParameterSource
 
-from tagger.cli.command import option_group
+from tagger.cli.command import Contradiction, option_group
 from tagger.cli.spelling import Choice
 from tagger.cli.values import (
     ModelName,
     RuleFile,
+    at_least_one,
     check_skip,
     not_nan,
     separators,
@@ -47,19 +48,6 @@ class Rules:
     skip: tuple[str, ...]
     by: str  # one of albums.BY
     provenance: bool
-    has_tree: bool  # whether --tree was given, even an empty one
-
-    def check(self) -> None:
-        """Raise click's `UsageError` for options that contradict each other."""
-        vocabulary, with_parents = self.policy.vocabulary, self.policy.with_parents
-        source = click.get_current_context().get_parameter_source("tree")
-        is_typed = source is ParameterSource.COMMANDLINE  # in a config file it may stay unused
-        if is_typed and not (vocabulary.whitelist or with_parents):
-            raise click.UsageError("--tree does nothing without --whitelist or --with-parents")
-        if with_parents and not self.has_tree:
-            raise click.UsageError("--with-parents needs --tree, which defines the parents")
-        if self.only_missing and self.policy.on_existing != POLICY.on_existing:
-            raise click.UsageError("--only-missing works only with --on-existing keep")
 
 
 @option_group(
@@ -217,7 +205,6 @@ def rules_options(
         skip=skip,
         by=by,
         provenance=provenance,
-        has_tree=tree is not None,
     )
 
 
@@ -242,6 +229,7 @@ model_option = click.option(
     "--model",
     type=ModelName(),
     multiple=True,
+    callback=at_least_one,
     default=(DEFAULT_MODEL,),
     envvar="TAG_GENRES_MODEL",
     show_envvar=True,
@@ -256,16 +244,41 @@ model_option = click.option(
 def model_options(*, model: tuple[str, ...], labels: Path | None) -> ModelChoice:
     """For a command that predicts with models: it takes `ModelChoice`.
 
-    Raises click's `UsageError` for labels that belong to no one model. Those of a config file
-    belong to the model of that file, and to no other.
+    The labels of a config file belong to the model of that file, and to no other.
     """
-    context = click.get_current_context()
-    of_labels, of_model = map(context.get_parameter_source, ("labels", "model"))
-    is_of_other = of_labels is ParameterSource.DEFAULT_MAP and of_model in (
-        ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT,
-    )  # fmt: skip
-    if labels is None or is_of_other:
-        return ModelChoice(model, None)
-    if of_model is ParameterSource.DEFAULT or len(model) != 1:
-        raise click.UsageError("--labels needs one --model, whose outputs it names")
-    return ModelChoice(model, labels)
+    return ModelChoice(model, labels if _are_of_model(click.get_current_context()) else None)
+
+
+def _are_of_model(ctx: click.Context) -> bool:
+    """Whether the labels are for the model that is used."""
+    sources = tuple(map(ctx.get_parameter_source, ("labels", "model")))
+    of_other = (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
+    return not (sources[0] is ParameterSource.DEFAULT_MAP and sources[1] in of_other)
+
+
+def contradictions(ctx: click.Context) -> Iterator[Contradiction]:
+    """The options of a run that contradict each other, whether typed or from a config file."""
+    given, source = ctx.params, ctx.get_parameter_source
+    has_tree = given["tree"] is not None
+    # In a config file, a tree may stay unused.
+    is_typed = source("tree") is ParameterSource.COMMANDLINE
+    if is_typed and not (given["whitelist"] or given["with_parents"]):
+        yield Contradiction("--tree does nothing without --whitelist or --with-parents", "tree")
+    if given["with_parents"] and not has_tree:
+        yield Contradiction(
+            "--with-parents needs --tree, which defines the parents", "with_parents", "tree"
+        )
+    if given["only_missing"] and given["on_existing"] != POLICY.on_existing:
+        yield Contradiction(
+            "--only-missing works only with --on-existing keep", "only_missing", "on_existing"
+        )
+    if given["labels"] is None or not _are_of_model(ctx):
+        return
+    if source("model") is ParameterSource.DEFAULT or len(given["model"]) != 1:
+        yield Contradiction("--labels needs one --model, whose outputs it names", "labels", "model")
+
+
+def refuse_contradictions() -> None:
+    """Raise the first of the `contradictions` of the command that runs, if there is one."""
+    for contradiction in contradictions(click.get_current_context()):
+        raise contradiction

@@ -10,6 +10,7 @@ import click
 from tagger.cli.apply import apply
 from tagger.cli.command import MainCommand
 from tagger.cli.config import config_option, found_config
+from tagger.cli.config_command import config
 from tagger.cli.console import Console, end, end_explained, exit_on_errors
 from tagger.cli.doctor import doctor
 from tagger.cli.folder_diff import FolderDiff
@@ -24,7 +25,13 @@ from tagger.cli.options import (
     scan_options,
 )
 from tagger.cli.results import print_results
-from tagger.cli.rules import ModelChoice, Rules, model_options, rules_options
+from tagger.cli.rules import (
+    ModelChoice,
+    Rules,
+    model_options,
+    refuse_contradictions,
+    rules_options,
+)
 from tagger.cli.tag_options import tag_options
 from tagger.cli.undo import undo
 from tagger.types import PredictOptions, ScanOptions, TagOptions
@@ -34,6 +41,7 @@ OTHER_COMMANDS: dict[str, click.Command] = {
     "apply": apply,
     "models": models,
     "doctor": doctor,
+    "config": config,
     "help": help_command,
     "version": version,
 }
@@ -99,7 +107,7 @@ def main(
     ./undo.
     """
     console = _console(change, reports, paths)
-    _check(paths, scan, rules)
+    _check(paths, scan)
     with exit_on_errors(), console.busy("working"):
         from tagger.app.tag import TagRequest, explain_library, tag_library
         from tagger.cli.logfile import logged
@@ -120,12 +128,12 @@ def main(
     end(console, summary)
 
 
-def _check(paths: tuple[Path, ...], scan: ScanOptions, rules: Rules) -> None:
+def _check(paths: tuple[Path, ...], scan: ScanOptions) -> None:
     if not (paths or scan.from_file):
         raise click.UsageError("name a PATH, or a list of them with --from-file")
     if scan.null and not scan.from_file:
         raise click.UsageError("-0 needs --from-file, which names the list of paths")
-    rules.check()
+    refuse_contradictions()
 
 
 def _console(change: ChangeOptions, reports: ReportOptions, paths: tuple[Path, ...]) -> Console:

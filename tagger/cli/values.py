@@ -46,6 +46,15 @@ class ModelName(click.ParamType[str]):
         return [rv] if rv else []
 
 
+def at_least_one(
+    ctx: click.Context, param: click.Parameter, value: tuple[str, ...]
+) -> tuple[str, ...]:
+    """Refuse an empty list, which only a config file can hold."""
+    if not value:
+        raise click.BadParameter("the list is empty; name at least one, or leave the line out")
+    return value
+
+
 def check_skip(
     ctx: click.Context, param: click.Parameter, value: tuple[str, ...]
 ) -> tuple[str, ...]:

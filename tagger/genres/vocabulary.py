@@ -123,7 +123,7 @@ def load_whitelist(source: object) -> tuple[str, ...]:
     if not isinstance(source, str | Path):
         return _names(source, "whitelist")
     path = Path(source)
-    lines = [line.strip() for line in _read_text(path).splitlines()]
+    lines = [line.strip() for line in read_text(path).splitlines()]
     genres = tuple(line for line in lines if line and not line.startswith("#"))
     if not genres:
         raise ConfigError(f"{path} names no genre; write one on each line", path)
@@ -179,12 +179,13 @@ def load_tree(source: object) -> dict[str, str]:
 def read_toml(path: Path) -> dict[str, Any]:
     """The content of a TOML file. Raises `ConfigError` if it cannot be read or is not TOML."""
     try:
-        return tomllib.loads(_read_text(path))
+        return tomllib.loads(read_text(path))
     except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path} is not valid TOML: {error}; fix that line", path) from error
 
 
-def _read_text(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """The text of a file. Raises `ConfigError` if it cannot be read or is not UTF-8."""
     try:
         return path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -198,7 +199,7 @@ def _read_text(path: Path) -> str:
 def _read_beets_tree(path: Path) -> dict[str, str]:
     import yaml  # needed only for this kind of file
 
-    text = _read_text(path)
+    text = read_text(path)
     try:
         # A few lines of lists that refer to one another can expand until they fill the memory.
         if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.SafeLoader)):

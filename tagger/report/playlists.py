@@ -8,6 +8,7 @@ import tempfile
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from errno import ENOTDIR
 from pathlib import Path
 from typing import IO
 
@@ -32,12 +33,25 @@ UNDECIDED = (Action.UNSURE, Action.NO_MUSIC)
 Entry = tuple[str, str]  # the line with length and title, and that with the path
 
 
-def check_folder(folder: Path) -> None:
-    """Make the folder for playlists; raise `ReportError` now, rather than after hours, if not."""
+def check_folder(folder: Path, *, make: bool = True) -> None:
+    """Make the folder for playlists; raise `ReportError` now, rather than after hours, if not.
+
+    With `make` false, only say whether it can be made.
+    """
+    nearest = folder
     with written_or_refused(folder, OPTION):
-        folder.mkdir(parents=True, exist_ok=True)
-    if not os.access(folder, os.W_OK):
+        if make:
+            folder.mkdir(parents=True, exist_ok=True)
+        else:
+            nearest = next(place for place in _up(folder) if os.path.lexists(place))
+            if not nearest.is_dir():
+                raise NotADirectoryError(ENOTDIR, os.strerror(ENOTDIR))
+    if not os.access(nearest, os.W_OK):
         raise ReportError(f"{folder} is read-only; name another with {OPTION}")
+
+
+def _up(folder: Path) -> tuple[Path, ...]:
+    return (folder.absolute(), *folder.absolute().parents)
 
 
 def in_playlists(

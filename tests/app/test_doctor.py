@@ -20,9 +20,10 @@ from helpers.cards import TOO_OLD, break_cuda
 from helpers.command import LIBRARY, ROOT, environment, run_command, run_script
 
 from tagger.app import diagnosis, doctor, probes
-from tagger.app.diagnosis import Container, Device, Package
+from tagger.app.diagnosis import Container, Device, Diagnosis, Package
+from tagger.app.state_file import look_at_state
 from tagger.audio import decoders
-from tagger.cli.doctor import doctor as command
+from tagger.cli.tag import main
 from tagger.models import device
 from tagger.state.database import VERSION
 from tagger.state.store import State
@@ -40,14 +41,15 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     package = Package(version="1.0")
     cpu = Device(name="cpu", torch="2.13.0", precision="float32")
     mp3 = Container("PyAV", {"soundfile": "no", "PyAV": "", "pydub": "no"})
-    monkeypatch.setattr(probes, "try_packages", lambda: dict.fromkeys(probes.PACKAGES, package))
-    monkeypatch.setattr(probes, "try_device", lambda: cpu)
+    packages = dict.fromkeys(probes.PACKAGES, package)
+    monkeypatch.setattr(probes, "try_packages", lambda: iter(packages.items()))
+    monkeypatch.setattr(probes, "try_device", lambda device, precision: cpu)
     monkeypatch.setattr(probes, "try_containers", lambda: {"mp3": mp3})
     return folder
 
 
 def examined(*arguments: object) -> Result:
-    return CliRunner().invoke(command, list(map(str, arguments)))
+    return CliRunner().invoke(main, ["doctor", *map(str, arguments)])
 
 
 def reported(*arguments: object) -> dict[str, Any]:
@@ -66,9 +68,13 @@ def test_everything_is_found_here_and_text_and_json_agree(
     for name, value in environment(tmp_path).items():
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("TAG_GENRES_MODEL", raising=False)
-    found = doctor.examine()
+    examine, found = doctor.examine, list[Diagnosis]()
+    monkeypatch.setattr(
+        doctor, "examine", lambda asked, show: found.append(examine(asked, show)) or found[0]
+    )
+    text = examined().stdout.removesuffix("\n")
     assert {path.name for path in tmp_path.iterdir()} == set()  # nothing was made
-    monkeypatch.setattr(doctor, "examine", lambda state, config: found)
+    monkeypatch.setattr(doctor, "examine", lambda asked, show: found[0])
     report = reported()
     assert report["works"] and not report["broken"]
     assert report["device"]["torch"] == torch.__version__
@@ -82,7 +88,6 @@ def test_everything_is_found_here_and_text_and_json_agree(
     assert all(row["used"] for row in readable.values())
     assert readable["flac"]["used"] == "soundfile" and readable["m4a"]["used"] == "PyAV"
 
-    text = examined().stdout.removesuffix("\n")
     facts = [report["tag_genres"], report["python"], report["platform"], report["state"]["path"]]
     facts += [report["device"]["name"], report["device"]["precision_reason"]]
     facts += [package["version"] for package in report["packages"].values()]
@@ -224,7 +229,7 @@ def test_a_broken_cuda_is_named(home: Path, monkeypatch: pytest.MonkeyPatch) -> 
     found = probes.look_at_device()
     assert found.name in ("cpu", "mps") and found.trouble is not None
     assert card in found.trouble and TOO_OLD in found.trouble
-    monkeypatch.setattr(probes, "try_device", lambda: found)
+    monkeypatch.setattr(probes, "try_device", lambda device, precision: found)
     result = examined()
     assert result.exit_code == 0  # it works, but slowly
     assert f"warning: the NVIDIA GPU cannot be used: {found.trouble}" in result.stdout
@@ -242,14 +247,14 @@ def test_a_device_that_computes_nothing_is_broken(
     monkeypatch.setattr("torch.ones", fail)
     found = probes.look_at_device()
     assert "cannot compute (CUDA error: no kernel image is available)" in found.error
-    monkeypatch.setattr(probes, "try_device", lambda: found)
+    monkeypatch.setattr(probes, "try_device", lambda device, precision: found)
     result = examined()
     assert result.exit_code == 1
     assert "no kernel image" in result.stdout.splitlines()[-1]
 
 
 def test_a_device_that_does_not_answer_is_broken() -> None:
-    assert probes.try_device(0.001) == Device(error="no answer after 0.001 s")
+    assert probes.try_device(seconds=0.001) == Device(error="no answer after 0.001 s")
 
 
 def test_a_run_names_a_gpu_that_it_does_not_use(
@@ -309,9 +314,9 @@ def test_what_a_state_file_holds_is_reported_and_left_as_it_is(state: Path, home
 def test_what_another_run_has_written_just_now_is_counted(state: Path) -> None:
     with State(state) as open_state:
         open_state.begin_run("tag", "small")
-        assert probes.look_at_state(state, is_default=False).runs == 3
+        assert look_at_state(state, is_default=False).runs == 3
         open_state.begin_run("tag", "small")
-        assert probes.look_at_state(state, is_default=False).runs == 4
+        assert look_at_state(state, is_default=False).runs == 4
 
 
 def test_what_a_killed_run_left_is_counted_and_left(tmp_path: Path) -> None:
@@ -323,7 +328,7 @@ def test_what_a_killed_run_left_is_counted_and_left(tmp_path: Path) -> None:
             shutil.copy(f"{tmp_path / 'state'}{end}", left / f"state{end}")
     before = contents(left)
     assert before["state-wal"]
-    assert probes.look_at_state(left / "state", is_default=False).runs == 2
+    assert look_at_state(left / "state", is_default=False).runs == 2
     after = contents(left)
     assert {name: after[name] for name in before} == before
 

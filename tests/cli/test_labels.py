@@ -12,6 +12,9 @@ from helpers.models import edit
 
 from tagger import Prediction, predict
 from tagger.app.doctor import look_at_default_model
+from tagger.cli.config import check
+from tagger.cli.in_force import asked_of
+from tagger.cli.tag import main
 
 NAMES = "Polka\nSka\nTango\nWaltz\n"
 
@@ -89,15 +92,24 @@ def test_labels_in_the_config_belong_to_the_model_there(
 
 
 def test_doctor_checks_the_labels_of_the_config(
-    unnamed: Path, labels: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, unnamed: Path, labels: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def error(text: str) -> str:
+        (tmp_path / "config.toml").write_text(f"model = '{unnamed}'\n{text}")
+        asked = asked_of(check(main, tmp_path / "config.toml"), None)
+        return f"{asked.config.error}{look_at_default_model(asked).error}"
+
     monkeypatch.delenv("TAG_GENRES_MODEL", raising=False)
-    assert "LABEL_0" in look_at_default_model(str(unnamed)).error
-    assert look_at_default_model(str(unnamed), labels).error == ""
+    of_labels = f"labels = '{labels}'"
+    assert "LABEL_0" in error("")
+    assert error(of_labels) == ""
+    labels.write_text("Rock\nPop\n")
+    assert f"--labels {labels} has 2 names" in error(of_labels)
     labels.unlink()
-    assert str(labels) in look_at_default_model(str(unnamed), labels).error
+    assert str(labels) in error(of_labels)
+    labels.write_text(NAMES)
     monkeypatch.setenv("TAG_GENRES_MODEL", "bundled")  # to which they do not belong
-    assert look_at_default_model(str(unnamed), labels).error == ""
+    assert error(of_labels) == ""
 
 
 def test_a_model_without_names_can_be_checked_by_models_get(

@@ -12,12 +12,17 @@ import pytest
 from click.testing import CliRunner
 
 from tagger.app import apply, doctor, models, tag, undo
+from tagger.app import config as app_config
+from tagger.cli import config_command, config_show
+from tagger.cli.config import Checked, check
+from tagger.cli.config_command import config
 from tagger.cli.console import Console
 from tagger.cli.models import get
 from tagger.cli.tag import OTHER_COMMANDS, main
 
 ROOT = Path("/").resolve()
 COMMANDS = {"tag-genres": main, "get": get, **OTHER_COMMANDS}
+COMMANDS |= {f"config {name}": command for name, command in config.commands.items()}
 # Arguments without which a command does not run; an option is given in addition to them.
 NEEDED = {
     "tag-genres": ["music"],
@@ -26,6 +31,9 @@ NEEDED = {
     "models": ["models"],
     "get": ["models", "get", "maest"],
     "doctor": ["doctor"],
+    "config init": ["config", "init"],
+    "config check": ["config", "check"],
+    "config show": ["config", "show"],
 }
 # What each option is given, and what that changes in the request: its field, and the field's value.
 CASES: dict[str, dict[str, tuple[list[str], dict[str, Any]]]] = {
@@ -128,9 +136,25 @@ CASES: dict[str, dict[str, tuple[list[str], dict[str, Any]]]] = {
         "quiet": (["--quiet"], {"quiet": True, "console.quiet": True}),
     },
     "doctor": {
-        "state": (["--state", "own.db"], {"state": Path("own.db")}),
-        "config": (["--config", "config.toml"], {"config": Path("config.toml")}),
+        "state": (["--state", "own.db"], {"named.state": Path("own.db")}),
+        "config": (
+            ["--config", "config.toml"],
+            {
+                "config.path": "config.toml",
+                "config.exists": True,
+                "lines": {"top": 1, "state": 2},
+                "named.state": ROOT / "config.db",
+            },
+        ),
     },
+    "config init": {"path": (["--config", "new.toml"], {"path": Path("new.toml")})},
+    "config check": {"path": (["--config", "config.toml"], {"path": Path("config.toml")})},
+    "config show": {
+        "every": (["--all"], {"every": True}),
+        "as_json": (["--json"], {"as_json": True}),
+        "path": (["--config", "config.toml"], {"path": Path("config.toml"), "is_named": True}),
+    },
+    "config": {},
 }
 SHARED = {
     "keep_mtime": (["--keep-mtime"], {"writing.keep_mtime": True}),
@@ -201,6 +225,13 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
         return call
 
+    def checked_at(path: Path | None) -> Checked:
+        is_shown = click.get_current_context().command.name == "show"
+        return check(main, path) if is_shown else named("check", "path")(path)
+
+    def shown(main: object, checked: Checked, **more: object) -> None:
+        named("shown", "path")(checked.path, **more)
+
     def get_model(name: str, say: Any, **more: object) -> None:
         raise Called("get_model", {"name": name, **dict(flat(say.__self__, "console")), **more})
 
@@ -212,7 +243,10 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(models, "model_lines", named("model_lines", "verbose"))
     monkeypatch.setattr(models, "models_json", named("models_json"))
     monkeypatch.setattr(models, "get_model", get_model)
-    monkeypatch.setattr(doctor, "examine", named("examine", "state", "config"))
+    monkeypatch.setattr(doctor, "examine", lambda asked, show: requested("examine")(asked, None))
+    monkeypatch.setattr(app_config, "write_new", lambda path, text: named("write", "path")(path))
+    monkeypatch.setattr(config_command, "check", lambda main, path: checked_at(path))
+    monkeypatch.setattr(config_show, "shown", shown)
 
 
 def asked(arguments: list[str]) -> dict[str, Any]:

@@ -312,7 +312,7 @@ def test_undo_takes_no_option_of_a_single_run_from_a_config(invoke: Run, home: P
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("top = \n", "config.toml is not valid TOML"),
+        ("top = \n", "config.toml:1:7: not valid TOML"),
         ("minconfidence = 1\n", "there is no option minconfidence; did you mean min-confidence?"),
         ("min_confidence = 1\n", "write min-confidence, not min_confidence"),
         ("write-tags = true\n", "write-tags cannot be set in a config file"),
@@ -342,6 +342,7 @@ def test_a_wrong_config_is_one_line_and_exit_code_2(
     assert done.returncode == 2, done.stderr
     last = done.stderr.splitlines()[-1]
     assert last.startswith("Error: ") and message in last
+    assert re.match(r"Error: .*/config\.toml:[12]:", last)
     assert "Traceback" not in done.stderr and done.stdout == ""
 
 

@@ -8,12 +8,18 @@ from typing import Any
 
 import click
 
-from tagger.app.config import as_options
+from tagger.app.config import Config
 from tagger.app.tag import TagRequest
 from tagger.cli.command import Command
 from tagger.cli.config import defaults_for
 from tagger.cli.options import predict_options, state_option
-from tagger.cli.rules import ModelChoice, Rules, model_options, rules_options
+from tagger.cli.rules import (
+    ModelChoice,
+    Rules,
+    model_options,
+    refuse_contradictions,
+    rules_options,
+)
 from tagger.errors import ConfigError
 from tagger.types import PredictOptions, WriteOptions
 
@@ -27,7 +33,7 @@ def settings(
     options: PredictOptions, model: ModelChoice, rules: Rules, /, *, state: Path | None
 ) -> TagRequest:
     """The request that these options describe; nothing is done."""
-    rules.check()
+    refuse_contradictions()
     return TagRequest(
         paths=(),
         model=model.models,
@@ -53,8 +59,9 @@ def read_settings(section: Mapping[str, Any], source: Path) -> TagRequest:
     Raises `ConfigError` for an option that does not exist, or a value that it cannot have.
     """
     try:
-        config = as_options(section, source)
-        defaults = defaults_for(settings, config, source, is_complete=True)
+        defaults, faults = defaults_for(settings, Config(source, section), is_complete=True)
+        for fault in faults:
+            raise click.UsageError(str(fault))
         with settings.make_context("tag-genres", [], default_map=defaults) as context:
             request: TagRequest = settings.invoke(context)
     except click.UsageError as error:

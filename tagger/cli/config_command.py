@@ -1,0 +1,132 @@
+"""`tag-genres config`: write a config file, show what is in force, check a config file."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tagger.app.config import Fault, default_config
+from tagger.cli.command import Command, CommandGroup, MainCommand
+from tagger.cli.config import Checked, check
+from tagger.cli.console import EXIT_NOTHING_DONE, exit_on_errors, print_lines
+from tagger.report.escape import printable
+
+
+def _file_option(text: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    return click.option(
+        "--config",
+        "path",
+        metavar="FILE",
+        type=click.Path(path_type=Path),
+        help=f"{text}  [default: tag-genres/config.toml in your config folder]",
+    )
+
+
+@click.group(cls=CommandGroup, subcommand_metavar="init|show|check")
+def config() -> None:
+    """Write a config file, show what is in force, or check a config file.
+
+    A config file holds defaults for the options of a run, by their long names. It is TOML.
+    """
+
+
+@config.command(cls=Command)
+@_file_option("Where to write it.")
+@click.pass_obj
+def init(main: MainCommand, path: Path | None) -> None:
+    """Write a config file with every option, commented out.
+
+    A file that is there already is left as it is. Exit codes: 0 written, 1 not, 2 wrong usage.
+    """
+    with exit_on_errors():
+        from tagger.app.config import write_new
+        from tagger.cli.config_template import template
+
+        chosen = path or default_config()
+        write_new(chosen, template(main))
+        named = f" --config {chosen}" if path else ""
+        lines = (
+            f"{chosen}: written; each option is commented out, with its default",
+            f"edit it, then check it: tag-genres config check{named}",
+        )
+        print_lines(map(printable, lines))
+
+
+@config.command("check", cls=Command)
+@_file_option("The file to check.")
+@click.pass_obj
+def check_command(main: MainCommand, path: Path | None) -> None:
+    """Check a config file as a run does, and list every fault with its line.
+
+    Nothing is downloaded. Exit codes: 0 no fault, or no file; 1 faults; 2 wrong usage.
+    """
+    with exit_on_errors():
+        checked = check(main, path)
+        faults = [*checked.faults]
+        # What options name is looked at even if others are wrong.
+        notes: list[str] = []
+        if checked.config is not None:
+            more, notes = _faults_of_named(checked)
+            faults = sorted([*faults, *more], key=lambda fault: fault.line or 0)
+        print_lines(map(printable, map(str, faults)))
+        print_lines(map(printable, notes))
+        print_lines([printable(_verdict(checked, len(faults)))])
+        if faults:
+            sys.exit(EXIT_NOTHING_DONE)
+
+
+def _faults_of_named(checked: Checked) -> tuple[list[Fault], list[str]]:
+    """What a run could not use, such as a model; and notes on what it would download."""
+    from tagger.app.usable import faults, try_models
+    from tagger.cli.in_force import MODEL, lines_of, named_by
+
+    named, lines = named_by(checked), lines_of(checked)
+    found = [Fault(checked.path, why, lines.get(key)) for key, why in faults(named, lines)]
+    notes = []
+    if "model" in lines:
+        _, missing = try_models(named.model, named.labels)
+        notes = [f"model {name} is not on disk; a run would download it" for name in missing]
+    elif checked.config and "model" in checked.right:
+        notes = [f"{MODEL} is set: the model in the file is neither used nor checked"]
+    return found, notes
+
+
+def _verdict(checked: Checked, faults: int) -> str:
+    if faults:
+        return f"{checked.path}: {faults} fault{'s' * (faults > 1)}"
+    if checked.exists:
+        return f"{checked.path}: no fault"
+    return f"{checked.path}: there is no such file; tag-genres config init writes one"
+
+
+@config.command(cls=Command)
+@click.option("--all", "every", is_flag=True, help="Also show what is as it is by default.")
+@click.option("--json", "as_json", is_flag=True, help="Print it as one JSON object.")
+@_file_option("The file to read.")
+@click.pass_obj
+def show(main: MainCommand, every: bool, as_json: bool, path: Path | None) -> None:
+    """Show what a run without options would do, and where each value is set.
+
+    Only what differs from the defaults is shown. Exit codes: 0 shown; 1 shown, but the config file
+    has faults, so a run would refuse it; 2 wrong usage.
+    """
+    with exit_on_errors():
+        from tagger.cli.config_show import shown
+
+        checked = check(main, path)
+        shown(main, checked, is_named=path is not None, every=every, as_json=as_json)
+        click.echo(
+            "".join(f"{printable(line)}\n" for line in _refused(checked)), err=True, nl=False
+        )
+        if checked.faults:
+            sys.exit(EXIT_NOTHING_DONE)
+
+
+def _refused(checked: Checked) -> Iterator[str]:
+    yield from map(str, checked.faults)
+    if checked.faults:
+        yield "a run would refuse this file; what is wrong is shown as if it were not there"

@@ -1,0 +1,152 @@
+"""What `config show` shows: each option that is in force, with where it is set."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+from tagger.app.config import default_config, is_there
+from tagger.cli.command import MainCommand
+from tagger.cli.config import Checked, all_options, default_of
+from tagger.cli.config_template import toml
+from tagger.cli.in_force import MODEL
+from tagger.cli.rows import lay_out, terminal_width
+from tagger.cli.terminal import rich_console
+from tagger.report.escape import printable
+
+DEFAULT, FILE, ENVIRONMENT = "default", "config file", "environment"
+# Variables that change what a run does, or how it is shown.
+VARIABLES = (
+    "NO_COLOR", "FORCE_COLOR", "HF_HUB_OFFLINE", "HF_HOME", "HF_HUB_CACHE", "HF_ENDPOINT",
+    "CUDA_VISIBLE_DEVICES",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class InForce:
+    """The value of an option, or of a variable, and where it is set."""
+
+    value: Any
+    source: str  # DEFAULT, FILE, ENVIRONMENT, or a variable
+    line: int | None = None  # in the config file
+    differs: bool = True  # from the default
+
+    @property
+    def place(self) -> str:
+        """Where it is set, in short."""
+        return f"line {self.line}" if self.source == FILE and self.line else self.source
+
+
+def shown(
+    main: MainCommand, checked: Checked, *, is_named: bool, every: bool, as_json: bool
+) -> None:
+    """Print it to stdout: JSON, a table on a terminal, or plain columns."""
+    options = {key: it for key, it in in_force(main, checked).items() if every or it.differs}
+    variables = {
+        name: InForce(os.environ[name], ENVIRONMENT) for name in VARIABLES if os.environ.get(name)
+    }
+    if os.environ.get("TERM") == "dumb":
+        variables["TERM"] = InForce("dumb", ENVIRONMENT)
+    files = [*_files(checked, is_named)]
+    if as_json:
+        click.echo(json.dumps(_as_object(checked, is_named, options, variables), indent=2))
+        return
+    width = terminal_width()
+    for row in files:
+        for line in lay_out(*row, width):
+            click.echo(line)
+    rows = {**options, **variables}
+    if not rows:
+        click.echo("every option is as it is by default; --all shows them")
+    elif width is None:
+        _print_columns(rows)
+    else:
+        _print_table(rows)
+
+
+def in_force(main: MainCommand, checked: Checked) -> dict[str, InForce]:
+    """Each option that may be configured, by its key."""
+    found = {}
+    for key, option in all_options(main).items():
+        default = _plain(default_of(option))
+        found[key] = InForce(default, DEFAULT, differs=False)
+        if key == "model" and _source(checked) is ParameterSource.ENVIRONMENT:
+            found[key] = InForce([os.environ[MODEL]], MODEL)
+        elif checked.config and key in checked.right:
+            value = _plain(checked.config.table[key])
+            same = value == default or [value] == default or (default is None and not value)
+            found[key] = InForce(value, FILE, checked.config.line(key), not same)
+    return found
+
+
+def _source(checked: Checked) -> ParameterSource | None:
+    return checked.context.get_parameter_source("model")
+
+
+def _plain(value: Any) -> Any:
+    """A default as a config file would hold it."""
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return os.fspath(value) if isinstance(value, os.PathLike) else value
+
+
+def _files(checked: Checked, is_named: bool) -> Iterator[tuple[str, str]]:
+    """Which config file is read, and which is not in its place."""
+    usual = default_config()
+    if not checked.exists and not is_named:
+        yield "config file", f"{checked.path}: there is none"
+        return
+    yield "config file", f"{checked.path} ({'--config' if is_named else 'in your config folder'})"
+    if is_named and usual != checked.path and is_there(usual):
+        yield "not read", f"{usual}, because --config names another"
+
+
+def _as_object(
+    checked: Checked, is_named: bool, options: dict[str, InForce], variables: dict[str, InForce]
+) -> dict[str, Any]:
+    usual = default_config()
+    passed_over = is_named and usual != checked.path and is_there(usual)
+    return {
+        "config": {
+            "path": str(checked.path),
+            "exists": checked.exists,
+            "named": is_named,
+            "not_read": str(usual) if passed_over else None,
+            "faults": [str(fault) for fault in checked.faults],
+        },
+        "options": {key: asdict(it) for key, it in options.items()},
+        "environment": {name: it.value for name, it in variables.items()},
+    }
+
+
+def _print_columns(rows: dict[str, InForce]) -> None:
+    """Name, place and value, one a line: for `grep` and `cut`."""
+    for name, it in rows.items():
+        click.echo(f"{name:<20} {it.place:<16} {printable(_text(it))}")
+
+
+def _print_table(rows: dict[str, InForce]) -> None:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("option", no_wrap=True, style="bold")
+    table.add_column("value", overflow="fold")
+    table.add_column("set in", overflow="fold", style="dim")
+    for name, it in rows.items():
+        table.add_row(name, Text(printable(_text(it))), it.place)
+    rich_console(sys.stdout).print(table)
+
+
+def _text(it: InForce) -> str:
+    if it.value is None or (it.value == "" and it.source == DEFAULT):
+        return "-"
+    return toml(it.value)
