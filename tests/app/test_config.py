@@ -131,6 +131,12 @@ def test_a_key_is_an_option_or_the_message_says_what_to_do(key, message):
     assert shown.startswith(message) and bool(shown) == bool(message)
 
 
+@pytest.mark.parametrize("option", COMMAND_LINE_ONLY)
+def test_what_a_run_does_to_files_is_set_only_on_the_command_line(option):
+    message = f"{option} cannot be set in a config file; give it on the command line"
+    assert key_fault(option, KNOWN) == message
+
+
 def test_the_default_is_in_the_users_config_folder(tmp_path, monkeypatch):
     monkeypatch.setattr(platformdirs, "user_config_path", lambda name: tmp_path / name)
     assert default_config() == tmp_path / "tag-genres" / "config.toml"
