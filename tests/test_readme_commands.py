@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache, partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -106,22 +106,35 @@ def run_ours(command: str, home: Path, hub: Hub) -> None:
         command = command.replace("~/Music", "~/Moved").replace("/old/Music", "~/Music")
     program, *words = shlex.split(re.sub("~|%h", str(home), command))
     assert Path(program).name == "tag-genres"
-    env = {**environment(home), "HF_ENDPOINT": hub.address, "HF_HUB_OFFLINE": "0"}
-    done = run_command(*words, cwd=home, env=env)
+    run_words(words, home, {"HOME": str(home), "HF_ENDPOINT": hub.address, "HF_HUB_OFFLINE": "0"})
+
+
+def run_words(words: list[str], folder: Path, variables: Mapping[str, str]) -> None:
+    """Run the command in a folder, which must succeed."""
+    env = {**environment(Path(variables["HOME"])), **variables}
+    done = run_command(*words, cwd=folder, env=env)
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
 
 
 def run_in_container(command: str, home: Path, hub: Hub) -> None:
-    """The entry point of the image, with the folders that the command mounts."""
+    """What the image runs, with its variables and in its folder, where the folders are mounted."""
     (image,) = blocks("dockerfile")
-    (entry,) = re.findall(r"ENTRYPOINT \[(.*)\]", image)
+    assert 'ENTRYPOINT ["tag-genres"]' in image
     options, _, words = command.partition(" tag-genres ")
-    ours = f"{entry.replace(',', ' ')} {words}"
-    for folder, name in re.findall(r"--volume (\S+?):(/\w+)", options):
-        ours = re.sub(rf"(?<![\w/]){name}\b", folder, ours.replace('"', ""))
-    run_ours(ours, home, hub)
+    places = {name: folder for folder, name in re.findall(r"--volume ~(\S+?):(/\w+)", options)}
+
+    def outside(path: str) -> str:
+        return f"{home}{places[path]}" if path in places else path
+
+    variables = dict(re.findall(r"^ENV (\w+)=(\S+)", image, re.MULTILINE))
+    (folder,) = re.findall(r"^WORKDIR (\S+)", image, re.MULTILINE)
+    env = {"HOME": str(home / "none"), **{name: outside(variables[name]) for name in variables}}
+    if "undo" in words:
+        run_words([outside("/music"), "-w", "--on-existing", "replace"], Path(outside(folder)), env)
+    run_words([outside(word) for word in shlex.split(words)], Path(outside(folder)), env)
     assert (home / "tag-genres" / REPORT).exists()
+    assert (home / "tag-genres" / "tag-genres" / "state.sqlite3").exists()
 
 
 def run_evaluation(command: str, home: Path, hub: Hub) -> None:
