@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import warnings
 from pathlib import Path
 from typing import Any, Protocol
@@ -72,7 +73,7 @@ class SoundfileSource:
 
         file: Any = corrected(path)
         if file is None:
-            file = os.fsencode(path) if os.name != "nt" else str(path)
+            file = os.fsencode(path) if sys.platform != "win32" else str(path)
         try:
             self._file = soundfile.SoundFile(file)
         except soundfile.LibsndfileError as error:

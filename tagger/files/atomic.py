@@ -138,9 +138,9 @@ def clear_scratch(folder: Path) -> int:
 
 def sync(path: Path) -> None:
     """Flush a file or a folder to the disk."""
-    if os.name == "nt" and path.is_dir():
+    if sys.platform == "win32" and path.is_dir():
         return  # Windows cannot open folders
-    handle = os.open(path, os.O_RDONLY if path.is_dir() or os.name != "nt" else os.O_RDWR)
+    handle = os.open(path, os.O_RDONLY if path.is_dir() or sys.platform != "win32" else os.O_RDWR)
     try:
         os.fsync(handle)
     finally:

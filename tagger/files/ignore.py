@@ -293,8 +293,8 @@ def _anchored(pattern: str, given: str) -> str:
     if not (os.path.isabs(wanted) or os.path.lexists(path)):
         return pattern
     # Either may lead through links to the other.
-    for root in (given, os.path.realpath(given)):
+    for root in (os.path.join(place, "") for place in (given, os.path.realpath(given))):
         for found in (path, os.path.realpath(path)):
-            if found.startswith(below := f"{root.rstrip(os.sep)}{os.sep}"):
-                return f"{sign}/{found[len(below) :].replace(os.sep, '/')}{end}"
+            if os.path.normcase(found).startswith(os.path.normcase(root)):
+                return f"{sign}/{found[len(root) :].replace(os.sep, '/')}{end}"
     return pattern

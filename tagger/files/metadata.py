@@ -5,6 +5,7 @@ Owner, group, mode, times, extended attributes, access lists and, on Linux, the 
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
 import shutil
@@ -36,6 +37,7 @@ LOCAL = frozenset(["ext2", "ext3", "ext4", "xfs", "btrfs", "f2fs", "tmpfs", "zfs
 SIZE_OF_LONG = struct.calcsize("l")
 GET_FLAGS, SET_FLAGS = 0x80006601 | SIZE_OF_LONG << 16, 0x40006602 | SIZE_OF_LONG << 16
 APPEND_ONLY = 0x20
+COPYFILE_ACL, COPYFILE_XATTR = 1, 4  # of macOS' copyfile(3); without COPYFILE_DATA
 # Those of `chattr` that a person sets; others say how the file system stores the file.
 FLAGS = {
     0x1: "s", 0x2: "u", 0x4: "c", 0x8: "S", 0x40: "d", 0x80: "A", 0x4000: "j", 0x100000: "V",
@@ -74,7 +76,7 @@ def take_flags(path: Path, scratch: Path, options: WriteOptions) -> None:
 def take_owner(path: Path, scratch: Path, wanted: os.stat_result) -> None:
     """Give a copy the owner and group of the file. Raises `TagError` if that is not allowed."""
     status = scratch.stat()
-    if os.name == "nt" or (status.st_uid, status.st_gid) == (wanted.st_uid, wanted.st_gid):
+    if sys.platform == "win32" or (status.st_uid, status.st_gid) == (wanted.st_uid, wanted.st_gid):
         return
     try:
         os.chown(scratch, wanted.st_uid, wanted.st_gid)
@@ -96,8 +98,17 @@ def take_attributes(path: Path, scratch: Path, options: WriteOptions) -> None:
         for name in _attributes(scratch).keys() - wanted.keys():
             if name.startswith(("user.", ACCESS_LISTS)):
                 os.removexattr(scratch, name)
+    elif sys.platform == "darwin" and not _copy_of_macos(path, scratch):
+        _refuse_loss(path, ["Finder tags and other attributes"], options)
     shutil.copystat(path, scratch)  # skips attributes that it may not set
     keep_attributes(path, scratch, options)
+
+
+def _copy_of_macos(path: Path, scratch: Path) -> bool:
+    """Copy extended attributes and the access list, for which Python has nothing on macOS."""
+    library = ctypes.CDLL(None)
+    names = os.fsencode(path), os.fsencode(scratch)
+    return bool(library.copyfile(*names, None, COPYFILE_ACL | COPYFILE_XATTR) == 0)
 
 
 def keep_attributes(path: Path, scratch: Path, options: WriteOptions) -> None:

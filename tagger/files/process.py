@@ -143,6 +143,7 @@ class Child:
                 env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
                 # Ctrl-C reaches all processes of a terminal; only the parent handles it.
                 start_new_session=True,
+                creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),  # on Windows
             )
         except OSError as error:
             raise Crashed(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import sys
 import unicodedata
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -184,7 +185,7 @@ def _is_real(item: str | os.DirEntry[str]) -> bool:
 
     False for every entry on Windows, where a junction does not look like a link.
     """
-    return not isinstance(item, str) and not item.is_symlink() and os.name != "nt"
+    return not isinstance(item, str) and not item.is_symlink() and sys.platform != "win32"
 
 
 def _suffix(path: str) -> str:

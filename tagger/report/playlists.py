@@ -76,7 +76,7 @@ def in_playlists(
         clear_scratch(folder)
         old = [path for path in sorted(folder.glob(f"*{SUFFIX}")) if _is_ours(path)]
         for path in old:
-            _keep_others(path, lists, {os.fspath(given) for given in about})
+            _keep_others(path, lists, {os.path.normcase(given) for given in about})
         for outcome in outcomes:
             for genre in genres_of(outcome, policy):
                 lists.add(genre, _entry(outcome, folder))
@@ -107,7 +107,10 @@ def file_name(genre: str) -> str:
     text = "".join(char for char in text if unicodedata.category(char) not in ("Cc", "Cf", "Cs"))
     text = " ".join(text.split()).encode()[:LONGEST].decode(errors="ignore").rstrip(". ")
     text = f"_{text[1:]}" if text.startswith((".", "~")) else text
-    return f"{text}_" if RESERVED.match(text) or not text else text
+    if not text or RESERVED.match(text):  # with any suffix
+        stem, dot, suffix = text.partition(".")
+        return f"{stem}_{dot}{suffix}"
+    return text
 
 
 @dataclass(slots=True)
@@ -185,7 +188,7 @@ def _keep_others(playlist: Path, lists: _Lists, about: set[str]) -> None:
     genre = head.removeprefix(TITLE).strip() if head.startswith(TITLE) else playlist.stem
     for entry in _entries(playlist):
         path = Path(os.path.normpath(playlist.parent / entry[1]))
-        is_other = about.isdisjoint(map(os.fspath, (path, *path.parents)))
+        is_other = about.isdisjoint(map(os.path.normcase, (path, *path.parents)))
         if is_other and path.exists():
             lists.add(genre, entry)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -172,7 +173,7 @@ def is_from_before(change: Change, path: Path) -> bool:
     No program can set back the ctime. False where it says nothing, or there is no file.
     """
     new = change.new
-    if os.name == "nt" or new.mtime_ns == change.old.mtime_ns:  # the time of the change is unknown
+    if sys.platform == "win32" or new.mtime_ns == change.old.mtime_ns:  # it has no time
         return False
     try:
         status = path.stat()

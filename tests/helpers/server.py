@@ -93,14 +93,14 @@ def main() -> None:
     sys.argv = [script, *words]
     # It reads the environment as it is imported.
     importlib.reload(importlib.import_module("huggingface_hub.constants"))
-    from tagger.cli import main as command
-
     replaced = _own_streams()  # kept: their ends would close what they have in common
     try:
         if prepare:
             sys.path.append(str(Path(__file__).parents[1]))
             if (function := pickle.loads(prepare)) is not None:
                 function()
+        from tagger.cli import main as command
+
         command()
     except SystemExit as end:
         status = end.code

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -152,6 +153,9 @@ def test_equal_numbers_and_seeds_give_equal_crops_in_any_order() -> None:
         dataset = CropDataset(source, 0.7, seed, len(numbers))
         return {number: dataset[number]["inputs"].numpy().tobytes() for number in numbers}
 
+    restored: CropDataset = pickle.loads(pickle.dumps(CropDataset(source, 0.7, 1, 25)))
+    # As a DataLoader sends it to its workers where they do not fork.
+    assert restored[3]["inputs"].numpy().tobytes() == crops(1, range(25))[3]
     assert crops(1, range(25)) == crops(1, range(24, -1, -1))
     assert not set(crops(1, range(25)).values()) & set(crops(2, range(25)).values())
 
