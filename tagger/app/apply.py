@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tagger.app.json_lines import JsonLines
 from tagger.app.progress import Progress
 from tagger.app.summary import Summary, clear_folders, shown, undoable
 from tagger.genres.policy import Policy
@@ -24,6 +25,7 @@ class ApplyRequest:
     policy: Policy = field(default_factory=Policy)  # which names count as no genre
     state: Path | None = None
     dry_run: bool = False
+    lines: JsonLines | None = None
     writing: WriteOptions = field(default_factory=WriteOptions)
 
 
@@ -32,7 +34,9 @@ def apply_csv(request: ApplyRequest, progress: Progress) -> Summary:
     edits = read_edits(request.file, request.encoding)
     with open_state(request.state, progress.say) as state, state.locked(progress.say):
         forget_unfinished(state)
-        summary = Summary(state=request.state, dry_run=request.dry_run, policy=request.policy)
+        summary = Summary(
+            state=request.state, lines=request.lines, dry_run=request.dry_run, policy=request.policy
+        )
         if not request.dry_run:
             summary.run = state.begin_run("apply", request.file.name)
             clear_folders(edit.path.parent for edit in edits)

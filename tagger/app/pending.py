@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -17,6 +17,8 @@ from tagger.state.store import State
 from tagger.tags.isolated import with_audio
 from tagger.types import NO_SOUND, Action, Failure, Outcome, Prediction, TagInfo, Track
 from tagger.writing.writer import tag_of
+
+Finished = Callable[[Prediction | Failure], None] | None
 
 
 def leave_out_tagged(tracks: RunTracks, policy: Policy, progress: Progress) -> None:
@@ -91,8 +93,13 @@ def predict_again(tracks: Sequence[RunTracks], progress: Progress) -> None:
         by_model.again = True
 
 
-def predict_unknown(tracks: RunTracks, policy: Policy, progress: Progress) -> None:
-    """Predict the unknown tracks; each prediction is stored and shown as soon as it is known."""
+def predict_unknown(
+    tracks: RunTracks, policy: Policy, progress: Progress, finished: Finished = None
+) -> None:
+    """Predict the unknown tracks; each prediction is stored and shown as soon as it is known.
+
+    Then `finished` is called with it.
+    """
     info, options = tracks.info, tracks.options
     what = f"{info.name} ({'bundled, ' if info.is_bundled else ''}{len(info.labels)} labels)"
     unknown = tracks.count_tracks().unknown
@@ -123,6 +130,8 @@ def predict_unknown(tracks: RunTracks, policy: Policy, progress: Progress) -> No
         )
         for index, result in shown:
             tracks.save(*started.pop(index), result)
+            if finished is not None:
+                finished(result)
     # If the model runs on the CPU, the decoders share it, so neither waits for the other.
     if model.device.type != "cpu" and pace.waited > pace.total / 2:
         progress.say(

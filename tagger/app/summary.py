@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from tagger.app.doubts import LOW, Ranked, Ranking, disagrees, predicted_genres, why_unsure
 from tagger.app.failures import Failures
@@ -22,6 +23,16 @@ from tagger.types import Action, Outcome, Prediction
 
 LOG = logging.getLogger("tagger")
 FIRST_FAILURES = 5
+
+
+class Listener(Protocol):
+    """What takes the outcomes of a run one by one, and its summary as soon as it has one."""
+
+    summary: Summary | None
+
+    def track(self, outcome: Outcome) -> None:
+        """Take the final outcome of one track."""
+        ...
 
 
 @dataclass(slots=True)
@@ -56,8 +67,11 @@ class Summary:
     disagreeing: Ranking = field(default_factory=Ranking)
     disagreed: int = 0
     put_back: int = 0  # files, for which an undo may have undone several changes
+    lines: Listener | None = None
 
     def __post_init__(self) -> None:
+        if self.lines:
+            self.lines.summary = self
         self.doubtful.grouped = self.disagreeing.grouped = self.by != "track"
 
     @property
@@ -67,11 +81,16 @@ class Summary:
 
     @property
     def how_to_undo(self) -> str:
+        """The command that undoes the tags of the run, in words; "" if it wrote none."""
+        return f"undo with: {self.undo_command}" if self.undo_command else ""
+
+    @property
+    def undo_command(self) -> str:
         """The command that undoes the tags of the run; "" if it wrote none."""
         if not self.actions[Action.WRITTEN]:
             return ""
         named = f" --state {shlex.quote(str(self.state))}" if self.state else ""
-        return f"undo with: tag-genres undo --run {self.run}{named}"
+        return f"tag-genres undo --run {self.run}{named}"
 
     def mean_confidence(self, *genres: str) -> float | None:
         """Of the tracks with these predicted genres, or of all; None if there are none."""
@@ -138,6 +157,8 @@ def shown(
     for outcome in progress.bar(outcomes, total, label):
         summary.add(outcome)
         progress.outcome(outcome)
+        if summary.lines:
+            summary.lines.track(outcome)
         is_new = summary.news is None or summary.news.is_new(outcome)
         summary.new_failures += is_new and outcome.action is Action.FAILED
         if summary.news and is_new:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from tagger.app.json_lines import JsonLines
 from tagger.app.news import News
 from tagger.app.pending import (
     leave_out_skipped,
@@ -35,7 +35,7 @@ from tagger.models.checkpoint import ModelInfo
 from tagger.models.find import find_model
 from tagger.report.playlists import check_folder, in_playlists
 from tagger.report.table import write_csv
-from tagger.report.target import check_target
+from tagger.report.target import check_target, refuse_reports
 from tagger.report.workbook import check_rows, check_workbook, in_workbook
 from tagger.state.store import State, open_state
 from tagger.types import (
@@ -71,6 +71,7 @@ class TagRequest:
     xlsx: Path | None = None
     playlists: Path | None = None  # a folder
     all_probabilities: bool = False
+    lines: JsonLines | None = None
     state: Path | None = None
     policy: Policy = field(default_factory=Policy)
     options: PredictOptions = field(default_factory=PredictOptions)
@@ -105,6 +106,8 @@ def tag_library(request: TagRequest, progress: Progress) -> Summary:
         check_folder(request.playlists)
     models, left_out = find_models(request, progress), LeftOut()
     name = " + ".join(info.name for info in models)
+    if request.lines:
+        request.lines.models, request.lines.reports = models, request.reports
     with open_state(request.state, progress.say) as state, state.locked(progress.say):
         forget_unfinished(state)
         state.use_charset(request.writing.tags.charset)
@@ -115,7 +118,7 @@ def tag_library(request: TagRequest, progress: Progress) -> Summary:
         summary = Summary(
             state=request.state, models=models, other_media=skipped_line(left_out.suffixes),
             write_tags=request.write_tags, dry_run=request.dry_run, by=request.by,
-            policy=request.policy,
+            policy=request.policy, lines=request.lines,
         )  # fmt: skip
         summary.news = news = News(state, remembers=not request.dry_run)
         writing = request.write_tags and not request.dry_run
@@ -197,7 +200,7 @@ def _scan(
 ) -> list[RunTracks]:
     """The tracks under the paths, once for each model, without those that the request skips."""
     paths, scan = request.paths, request.scan
-    _refuse_reports(paths)
+    refuse_reports(paths)
     found = find_tracks(
         paths, follow_links=scan.follow_links, exclude=scan.exclude, suffixes=scan.suffixes,
         left_out=left_out,
@@ -253,19 +256,14 @@ def _with_listed(request: TagRequest) -> TagRequest:
     return replace(request, paths=[*request.paths, *listed])
 
 
-def _refuse_reports(paths: Sequence[Path]) -> None:
-    for path in paths:
-        if path.suffix.lower() in (".csv", ".xlsx") and path.is_file():
-            raise LibraryError(
-                f"{path} is a report, not music; to write the genres that you edited in it: "
-                f"tag-genres apply {shlex.quote(str(path))}"
-            )
-
-
 def predict_all(tracks: Sequence[RunTracks], request: TagRequest, progress: Progress) -> None:
     """Predict with each model what it does not know yet."""
+    lines, finished = request.lines, None
+    decides = request.write_tags or request.dry_run or request.by != "track" or len(tracks) > 1
+    if lines and not decides:
+        finished = lines.as_predicted(request.policy, tracks[0].state)
     for by_model in tracks:
-        predict_unknown(by_model, request.policy, progress)
+        predict_unknown(by_model, request.policy, progress, finished)
 
 
 def _outcomes(results: Iterable[Result], request: TagRequest, writer: Writer) -> Iterator[Outcome]:

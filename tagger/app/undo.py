@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tagger.app.json_lines import JsonLines
 from tagger.app.progress import Progress
 from tagger.app.summary import Summary, clear_folders, shown, undoable
 from tagger.errors import StateError
@@ -32,6 +33,7 @@ class UndoRequest:
     state: Path | None = None
     dry_run: bool = False
     force: bool = False
+    lines: JsonLines | None = None
     writing: WriteOptions = field(default_factory=WriteOptions)
 
 
@@ -44,7 +46,7 @@ def undo_tags(request: UndoRequest, progress: Progress) -> tuple[str, Summary]:
         if request.dry_run:
             state.rehearse()
         what, changes = _changes(request, state, progress)
-        summary = Summary(state=request.state, dry_run=request.dry_run)
+        summary = Summary(state=request.state, lines=request.lines, dry_run=request.dry_run)
         if not request.dry_run:
             summary.run = state.begin_run("undo")
             clear_folders(change.old.path.parent for change in changes)

@@ -33,6 +33,7 @@ class ChangeOptions:
     log: Path | None
     quiet: bool
     verbose: bool
+    json: bool
 
 
 @option_group(
@@ -70,6 +71,11 @@ class ChangeOptions:
         "writes and unsure tracks that the last run did not have.",
     ),
     click.option("-v", "--verbose", is_flag=True, help="Print a line for every track."),
+    click.option(
+        "--json",
+        is_flag=True,
+        help="Print a JSON object for each track and for the summary to stdout, one per line.",
+    ),
 )
 def change_options(
     *,
@@ -81,14 +87,16 @@ def change_options(
     log: Path | None,
     quiet: bool,
     verbose: bool,
+    json: bool,
 ) -> ChangeOptions:
     """For a command that changes files: it takes `ChangeOptions`."""
     writing = WriteOptions(
         keep_mtime=keep_mtime, break_hardlinks=break_hardlinks, drop_attributes=drop_attributes
     )
     return ChangeOptions(
-        dry_run=dry_run, writing=writing, state=state, log=log, quiet=quiet, verbose=verbose
-    )
+        dry_run=dry_run, writing=writing, state=state, log=log, quiet=quiet, verbose=verbose,
+        json=json,
+    )  # fmt: skip
 
 
 @option_group(

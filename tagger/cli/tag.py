@@ -15,6 +15,7 @@ from tagger.cli.console import Console, end, end_explained, exit_on_errors
 from tagger.cli.doctor import doctor
 from tagger.cli.folder_diff import FolderDiff
 from tagger.cli.help import help_command, version, version_option
+from tagger.cli.json_lines import ending, json_lines
 from tagger.cli.models import models
 from tagger.cli.options import (
     ChangeOptions,
@@ -106,21 +107,24 @@ def main(
     A first word that names a command is always the command: to tag a folder named undo, write
     ./undo.
     """
-    console = _console(change, reports, paths)
     _check(paths, scan)
+    if change.json and (explain or str(reports.csv) == "-"):
+        raise click.UsageError("--json cannot be used with --explain, or with --csv -")
+    console = _console(change, reports, paths)
     with exit_on_errors(), console.busy("working"):
         from tagger.app.tag import TagRequest, explain_library, tag_library
         from tagger.cli.logfile import logged
 
+        lines = json_lines(change, "tag", all_probabilities=reports.all_probabilities)
         request = TagRequest(
             paths=paths, model=model.models, labels=model.labels, write_tags=write_tags,
             dry_run=change.dry_run, scan=scan, by=rules.by, predict_again=predict_again,
             only_missing=rules.only_missing, skip=rules.skip, csv=reports.csv, xlsx=reports.xlsx,
             playlists=reports.playlists, all_probabilities=reports.all_probabilities,
-            state=change.state, policy=rules.policy, options=options,
+            lines=lines, state=change.state, policy=rules.policy, options=options,
             writing=replace(change.writing, tags=tags, provenance=rules.provenance),
         )  # fmt: skip
-        with logged(change.state, change.log):
+        with ending(lines), logged(change.state, change.log):
             if explain:
                 end_explained(explain_library(request, console))
             summary = tag_library(request, console)
@@ -137,7 +141,7 @@ def _check(paths: tuple[Path, ...], scan: ScanOptions) -> None:
 
 
 def _console(change: ChangeOptions, reports: ReportOptions, paths: tuple[Path, ...]) -> Console:
-    diff = change.dry_run and str(reports.csv) != "-"
+    diff = change.dry_run and str(reports.csv) != "-" and not change.json
     folders = FolderDiff.on_terminal(paths, verbose=change.verbose) if diff else None
     console = Console(
         change.quiet, change.verbose, diff=diff, strict=reports.strict, folders=folders

@@ -10,6 +10,7 @@ from tagger.cli.command import Command
 from tagger.cli.config import config_option
 from tagger.cli.console import Console, end, exit_on_errors, print_lines
 from tagger.cli.folder_diff import FolderDiff
+from tagger.cli.json_lines import ending, json_lines
 from tagger.cli.messages import run_lines
 from tagger.cli.options import ChangeOptions, change_options
 from tagger.cli.results import print_undone
@@ -75,8 +76,9 @@ def undo(
     genre was changed since is left alone and listed. An undo is a run too and can itself be undone.
     Exit codes are those of tag-genres.
     """
-    folders = FolderDiff.on_terminal((), verbose=change.verbose) if change.dry_run else None
-    console = Console(change.quiet, change.verbose, diff=change.dry_run, folders=folders)
+    diff = change.dry_run and not change.json
+    folders = FolderDiff.on_terminal((), verbose=change.verbose) if diff else None
+    console = Console(change.quiet, change.verbose, diff=diff, folders=folders)
     if (old_place is None) != (new_place is None):
         raise click.UsageError("--from and --to go together")
     moved = (old_place, new_place) if old_place and new_place else None
@@ -84,8 +86,14 @@ def undo(
         from tagger.app.undo import UndoRequest, list_runs, undo_tags
         from tagger.cli.logfile import logged
 
+        lines = json_lines(change, "undo")
         if listing:
-            print_lines(run_lines(list_runs(change.state)))
+            found = list_runs(change.state)
+            if lines is None:
+                print_lines(run_lines(found))
+                return
+            for run in found:
+                lines.run(run)
             return
         request = UndoRequest(
             runs=runs,
@@ -93,10 +101,11 @@ def undo(
             moved=moved,
             state=change.state,
             dry_run=change.dry_run,
+            lines=lines,
             force=force,
             writing=change.writing,
         )
-        with logged(change.state, change.log):
+        with ending(lines), logged(change.state, change.log):
             what, summary = undo_tags(request, console)
     print_undone(console, what, summary)
     end(console, summary)

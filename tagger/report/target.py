@@ -5,14 +5,15 @@ from __future__ import annotations
 import csv
 import logging
 import os
+import shlex
 from array import array
 from bisect import bisect_left
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
-from tagger.errors import ReportError
+from tagger.errors import LibraryError, ReportError
 from tagger.report.escape import plain_text
 from tagger.types import Action
 
@@ -152,3 +153,13 @@ def _paths(rows: Iterator[list[str]]) -> Iterator[str]:
         for share in filter(None, row[len(COLUMNS) :]):  # probabilities, if it is ours
             float(share)
         yield cells["path"]
+
+
+def refuse_reports(paths: Iterable[Path]) -> None:
+    """Raise `LibraryError` for a report among the paths where music is looked for."""
+    for path in paths:
+        if path.suffix.lower() in (".csv", ".xlsx") and path.is_file():
+            raise LibraryError(
+                f"{path} is a report, not music; to write the genres that you edited in it: "
+                f"tag-genres apply {shlex.quote(str(path))}"
+            )

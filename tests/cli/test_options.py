@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import ANY
 
 import click
 import pytest
@@ -163,6 +164,7 @@ SHARED = {
     "state": (["--state", "own.db"], {"state": Path("own.db")}),
     "quiet": (["--quiet"], {"console.quiet": True}),
     "verbose": (["--verbose"], {"console.verbose": True}),
+    "json": (["--json"], {"lines": ANY}),
 }
 for _command in ("tag-genres", "apply", "undo"):
     CASES[_command].update(SHARED)

@@ -1,0 +1,60 @@
+"""`--json`: a run as lines of JSON on standard output."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import click
+
+from tagger.cli.console import ignoring_closed_pipe
+from tagger.cli.options import ChangeOptions
+from tagger.errors import ReportError, TaggerError
+
+if TYPE_CHECKING:
+    from tagger.app.json_lines import JsonLines
+
+
+def write_line(line: str) -> None:
+    """Print a line at once. A reader may end early; raises `ReportError` for a full disk."""
+    try:
+        with ignoring_closed_pipe(sys.stdout):
+            click.echo(line)
+    except OSError as error:
+        with open(os.devnull, "wb") as nowhere:  # the rest must not fail again
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())
+        reason = (error.strerror or "unknown error").lower()
+        raise ReportError(f"standard output cannot be written: {reason}") from error
+
+
+def json_lines(
+    change: ChangeOptions, command: str, *, all_probabilities: bool = False
+) -> JsonLines | None:
+    """Where the outcomes of a command go, if `--json` was given."""
+    if not change.json:
+        return None
+    from tagger.app.json_lines import JsonLines
+
+    return JsonLines(write_line, command, all_probabilities=all_probabilities)
+
+
+@contextmanager
+def ending(lines: JsonLines | None) -> Iterator[None]:
+    """Print the summary at the end, however the run ends."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if lines:
+            lines.end(interrupted=True)
+        raise
+    except Exception as error:
+        if lines:
+            text = str(error) if isinstance(error, TaggerError) else repr(error)
+            lines.end(error=text)
+        raise
+    else:
+        if lines:
+            lines.end()
