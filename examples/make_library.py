@@ -3,8 +3,9 @@
     python examples/make_library.py [FOLDER]
 
 The music is synthesised from sines, plucked strings and noise, so that it can be kept in the
-repository and redistributed. The same seed gives the same music. The genres in the tags are what was
-meant; those that a model predicts for such sounds mean nothing (`examples/recordings` has real ones).
+repository and redistributed. The same seed gives the same music. The genres in the tags are what
+was meant; those that a model predicts for such sounds mean nothing. `examples/recordings` has real
+ones.
 """
 
 from __future__ import annotations
