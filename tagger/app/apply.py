@@ -11,8 +11,9 @@ from tagger.app.summary import Summary, clear_folders, shown, undoable
 from tagger.genres.policy import Policy
 from tagger.state.store import open_state
 from tagger.types import Action, Outcome, WriteOptions
+from tagger.writing.by_hand import write_edit
 from tagger.writing.edits import Edit, read_edits
-from tagger.writing.writer import Writer, forget_unfinished, write_edit
+from tagger.writing.writer import Writer, forget_unfinished
 
 
 @dataclass(frozen=True, slots=True)

@@ -136,7 +136,7 @@ def decide(prediction: Prediction, tag: TagInfo, policy: Policy) -> Decision:
         return Decision(Action.UNSURE, (), reason, tuple(steps))
     chosen = _add_parents(_choose(ranked, policy, steps), prediction, policy, steps)
     if policy.on_existing == "append":
-        chosen = _append(chosen, tag.genres, policy, steps)
+        chosen = append_to(chosen, tag.genres, policy, steps)
     is_equal = policy.parts(chosen) == policy.parts(tag.genres)
     if is_equal:
         steps.append(f"equal: it has exactly {_joined(chosen)}")
@@ -249,7 +249,7 @@ def _add_parents(
     return every
 
 
-def _append(
+def append_to(
     chosen: Sequence[str], existing: Sequence[str], policy: Policy, steps: list[str]
 ) -> tuple[str, ...]:
     """The existing values, with the user's aliases resolved, followed by the new genres.

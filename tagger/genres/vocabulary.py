@@ -27,6 +27,7 @@ class _Tables:
     listed: dict[str, str] = field(default_factory=dict)  # in whitelist or tree
     allowed: dict[str, str] = field(default_factory=dict)
     parents: dict[str, str] = field(default_factory=dict)
+    every: list[str] = field(default_factory=list)  # each name in the rules, genres and aliases
     punctuated: list[str] = field(default_factory=list)  # names with more than letters and digits
 
 
@@ -64,10 +65,16 @@ class Vocabulary:
         aliases = (
             name for names in self.aliases.values() for name in names if not _is_pattern(name)
         )
-        every = dict.fromkeys(
-            (*self.aliases, *aliases, *self.whitelist, *self.tree.values(), *self.tree)
+        listed = (*self.whitelist, *self.tree.values(), *self.tree)
+        tables.every.extend(dict.fromkeys((*self.aliases, *aliases, *listed)))
+        tables.punctuated.extend(
+            name for name in tables.every if not name.replace(" ", "").isalnum()
         )
-        tables.punctuated.extend(name for name in every if not name.replace(" ", "").isalnum())
+
+    @property
+    def every(self) -> tuple[str, ...]:
+        """All names in the rules, as they are spelled there; some may be aliases of others."""
+        return tuple(self._tables.every)
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Write genres into files, journalled and verified: the choice of the policy, or of a person."""
+"""Write genres into files, journalled and verified; the policy chooses them from a prediction."""
 
 from __future__ import annotations
 
@@ -29,22 +29,22 @@ from tagger.types import (
     Track,
     WriteOptions,
 )
-from tagger.writing.edits import Edit
-from tagger.writing.encodings import split_genres
 from tagger.writing.interrupts import uninterrupted
-from tagger.writing.lost_names import may_be_shown_as
-
-POLICY = Policy()
 
 
 @dataclass(frozen=True, slots=True)
 class Writer:
-    """How one run changes files. `models` gave the genres, unless a person did."""
+    """How one run changes files. `models` gave the genres, unless a person did.
+
+    `decides` is the kind of decision that each write is, if a person chose its genres and later
+    runs leave them; see `state.decisions`.
+    """
 
     state: State
     run: int | None = None  # its number in the journal; None in a dry run
     options: WriteOptions = field(default_factory=WriteOptions)
     models: Sequence[ModelInfo] = ()
+    decides: str = ""
 
     @property
     def dry_run(self) -> bool:
@@ -121,7 +121,8 @@ def write_prediction(
         if now != track:
             raise ChangedSince("it has changed since it was predicted; run again", track.path)
         own = _note(new_genres(decision.genres, tag, policy), tag, ranked, writer)
-        return _write(replace(outcome, genres=decision.genres), now, replace(tag, note=own), writer)
+        decided = replace(outcome, genres=decision.genres)
+        return write_outcome(decided, now, replace(tag, note=own), writer)
     except UnsupportedFormat as error:
         if reason := why_nothing(prediction):
             return replace(outcome, action=Action.UNSURE, reason=_joined(reason, source, note))
@@ -131,51 +132,23 @@ def write_prediction(
         return replace(outcome, action=Action.FAILED, reason=reason_of(error), genres=())
 
 
-def write_edit(edit: Edit, writer: Writer, policy: Policy = POLICY) -> Outcome:
-    """Write the genres that a person put into a report, if the file does not have them.
-
-    The policy says which names in a file count as no genre.
-    """
-    outcome = Outcome(edit.path, Action.FAILED)
-    if edit.problem:
-        return replace(outcome, reason=edit.problem)
-    try:
-        now = identify(edit.path)
-        tag = read_tag(edit.path, writer.options.tags)
-        outcome = replace(outcome, existing=tag.genres)
-        if tag.genres == edit.genres and not (edit.edited and tag.outdated):
-            return replace(outcome, action=Action.UNCHANGED, reason="it already has this genre")
-        if policy.without_placeholders(tag.genres) and not edit.edited:
-            return replace(outcome, action=Action.KEPT, reason="it already has a genre")
-        # A report cannot distinguish one genre that contains ";" from two.
-        as_reported = split_genres(";".join(tag.genres))
-        if edit.before is not None and not may_be_shown_as(as_reported, edit.before):
-            raise ChangedSince(
-                f"its genre has changed since the report, to {'; '.join(tag.genres) or 'none'}; "
-                "make a new report, or keep only the columns `path` and `genre` in this one",
-                edit.path,
-            )
-        changed = writer.state.has_changed(now) and writer.state.has_changed(with_audio(now))
-        reason = "the file has changed since it was predicted" if changed else ""
-        wanted = replace(outcome, genres=edit.genres, reason=reason)
-        return _write(wanted, now, replace(tag, note=""), writer)
-    except (TagError, OSError) as error:
-        return replace(outcome, reason=reason_of(error))
-
-
 def forget_unfinished(state: State) -> None:
     """Delete the last entry of the journal if its run was killed before it replaced the file.
 
     The entry had moved the predictions to the file's future size and time; they move back.
     """
     change = state.last_change()
-    if change is not None and change.old != change.new:
-        undone = state.reverted(change)
-        if undone is not None and undone.undone_by is not None:
-            return  # the undo was finished, and somebody has restored the file since
-        with suppress(OSError):
-            if identify(change.old.path) == change.old:
-                state.forget(change.id, change.old, change.new)
+    if change is None:
+        return
+    undone = state.reverted(change)
+    if undone is not None and undone.undone_by is not None:
+        return  # the undo was finished, and somebody has restored the file since
+    with suppress(OSError, TagError):
+        is_old = identify(change.old.path) == change.old
+        if is_old and change.old == change.new:  # the time was kept, and the size is the same
+            is_old = read_fields(change.old.path).values == change.before.values
+        if is_old:
+            state.forget(change.id, change.old, change.new)
 
 
 def reason_of(error: TagError | OSError) -> str:
@@ -208,7 +181,7 @@ def _note(
     )
 
 
-def _write(outcome: Outcome, old: Track, tag: TagInfo, writer: Writer) -> Outcome:
+def write_outcome(outcome: Outcome, old: Track, tag: TagInfo, writer: Writer) -> Outcome:
     """Write the genres of an outcome, and the note of `tag`, into the file that was `old`."""
     if writer.dry_run:
         check_replaceable(outcome.path, writer.options)
@@ -282,7 +255,10 @@ def replace_tag(
             )
             new = Track.of(path, settle(path, scratch, writer.options))
             _follow(old, writer.state)
-            entry = writer.state.record(run, fields, read_genres(scratch), (old, new), reverts)
+            genres = read_genres(scratch)
+            entry = writer.state.record(run, fields, genres, (old, new), reverts)
+            if writer.decides:
+                writer.state.decide(run, old, genres, writer.decides, entry)
     except BaseException:
         if entry is not None and not _was_replaced(path, new, old):
             writer.state.forget(entry, old, new)

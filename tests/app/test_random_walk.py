@@ -21,9 +21,10 @@ from tagger.app.undo import UndoRequest, undo_tags
 from tagger.state.store import State
 from tagger.tags.genre_tag import read_genres
 from tagger.types import Action
+from tagger.writing.by_hand import write_edit
 from tagger.writing.edits import Edit
 from tagger.writing.moved import same_genres
-from tagger.writing.writer import Writer, write_edit
+from tagger.writing.writer import Writer
 
 W, F, U, P = Action.WRITTEN, Action.FAILED, Action.UNCHANGED, Action.WOULD_WRITE
 KINDS = ["flac", "flac", "mp3", "mp3", "m4a", "vorbis", "wav", "wma", "wavpack", "dsf"]

@@ -23,9 +23,10 @@ from tagger.state.recognition import KnownBy
 from tagger.state.store import State
 from tagger.tags.genre_tag import read_genres, write_genres
 from tagger.types import Action, Outcome, Track
+from tagger.writing.by_hand import write_edit
 from tagger.writing.edits import Edit
 from tagger.writing.moved import same_genres
-from tagger.writing.writer import Writer, write_edit
+from tagger.writing.writer import Writer
 
 W, F, U, P = Action.WRITTEN, Action.FAILED, Action.UNCHANGED, Action.WOULD_WRITE
 AFTER = ("Drum & Bass", "Folk, World, & Country")

@@ -23,8 +23,9 @@ from tagger.errors import StateError
 from tagger.state.store import State
 from tagger.tags.genre_tag import read_fields, read_genres, write_genres
 from tagger.types import Action, GenreFields, Outcome, Track, WriteOptions
+from tagger.writing.by_hand import write_edit
 from tagger.writing.edits import Edit
-from tagger.writing.writer import Writer, replace_tag, write_edit
+from tagger.writing.writer import Writer, replace_tag
 
 OTHER = replace(INFO, fingerprint="other")
 PLAIN, KEEP = WriteOptions(), WriteOptions(keep_mtime=True)
