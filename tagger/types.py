@@ -46,6 +46,7 @@ def _to_64_bits(number: int) -> int:
 
 
 NO_SOUND = "a video without sound"  # the reason of a `Failure` that is nobody's fault
+BY_HAND = "decided by hand"  # the reason of an `Outcome` whose genres a person chose
 
 
 @dataclass(frozen=True, slots=True)

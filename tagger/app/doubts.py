@@ -10,7 +10,8 @@ doubtful   The unsure tracks that have a best genre; the one with the least conf
 disagrees  A track whose predicted genre reaches `--min-confidence`, while its file has genres and
            none of them is the same one: by spelling, as an alias, above or below it in the tree
            (or, of a Discogs style, its parent), or as a word in the other's name (Hard Rock and
-           Rock). Names that count as no genre do not count. The most confident first.
+           Rock). Names that count as no genre do not count, nor does what a person decided. The
+           most confident first.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from pathlib import Path
 from tagger.genres.labels import is_discogs
 from tagger.genres.policy import Policy
 from tagger.genres.ranking import names_in_labels, rank, why_nothing
-from tagger.types import Action, Outcome
+from tagger.types import BY_HAND, Action, Outcome
 
 LISTED = 10  # tracks in each list
 LOW, SILENT, NOTHING, OFF_LIST = (
@@ -69,7 +70,7 @@ def disagrees(outcome: Outcome, predicted: Ranked, policy: Policy) -> bool:
     """Whether the first of the predicted genres is none of those that the file has."""
     prediction = outcome.prediction
     existing = policy.without_placeholders(outcome.existing)
-    if prediction is None or not predicted or not existing:
+    if prediction is None or not predicted or not existing or outcome.reason == BY_HAND:
         return False
     genre, share = predicted[0]
     if share < policy.floor(prediction):

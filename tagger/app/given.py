@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from tagger.app.outcomes import not_predicted
 from tagger.app.progress import Progress
 from tagger.app.results import results
-from tagger.app.tag import TagRequest, find_models, for_models, not_predicted, predict_all
+from tagger.app.tag import TagRequest, find_models, for_models, predict_all
 from tagger.app.tracks import RunTracks
 from tagger.genres.policy import decide, rank_genres
 from tagger.models.checkpoint import ModelInfo

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tagger.app.pending import tag_if_any
 from tagger.app.tracks import RunTracks, TrackResult
-from tagger.genres.albums import Albums
+from tagger.genres.albums import Albums, Key, group_key
 from tagger.genres.policy import Policy
 from tagger.inference.ensemble import combine
 from tagger.types import Prediction, TagInfo
@@ -20,6 +20,7 @@ class Result:
     item: TrackResult
     tag: TagInfo | None  # None if it has not been read
     source: str = ""  # which predictions were averaged, if not just the track's own
+    group: Key | None = None  # the same for all tracks of an album whose mean it is
 
 
 def results(tracks: Sequence[RunTracks], by: str, policy: Policy) -> Iterator[Result]:
@@ -40,7 +41,8 @@ def results(tracks: Sequence[RunTracks], by: str, policy: Policy) -> Iterator[Re
             yield first
         else:
             mean, differing = combine(predictions, infos, policy)
-            yield Result(mean, first.tag, "; ".join(filter(None, (first.source, differing))))
+            source = "; ".join(filter(None, (first.source, differing)))
+            yield Result(mean, first.tag, source, first.group)
 
 
 def _of_one_model(tracks: RunTracks, by: str) -> Iterator[Result]:
@@ -50,7 +52,9 @@ def _of_one_model(tracks: RunTracks, by: str) -> Iterator[Result]:
             if isinstance(item, Prediction):
                 albums.add(item, tag_if_any(item.track, tag, tracks.state))
     for item, tag in tracks.items():
-        source = ""
+        source, group = "", None
         if by != "track" and isinstance(item, Prediction):
-            item, source = albums.mean_for(item, tag_if_any(item.track, tag, tracks.state))
-        yield Result(item, tag, source)
+            present = tag_if_any(item.track, tag, tracks.state)
+            item, source = albums.mean_for(item, present)
+            group = group_key(item.track.path, present, by) if source else None
+        yield Result(item, tag, source, group)

@@ -164,6 +164,11 @@ def shown(
         if summary.news and is_new:
             progress.news(outcome)
         if outcome.action is Action.WRITTEN:
-            before, after = ("; ".join(it) or "(none)" for it in (outcome.existing, outcome.genres))
-            LOG.info("written: %s: %s -> %s (run %s)", outcome.path, before, after, summary.run)
+            log_written(outcome, summary.run)
         yield outcome
+
+
+def log_written(outcome: Outcome, run: int | None) -> None:
+    """Log the genres before and after a write."""
+    before, after = ("; ".join(genres) or "(none)" for genres in (outcome.existing, outcome.genres))
+    LOG.info("written: %s: %s -> %s (run %s)", outcome.path, before, after, run)

@@ -8,19 +8,21 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tagger.app.json_lines import JsonLines
+from tagger.app.asking import Asking
+from tagger.app.confirm import Person
+from tagger.app.decided import if_decided
 from tagger.app.news import News
+from tagger.app.outcomes import decided_outcomes, not_predicted
 from tagger.app.pending import (
     leave_out_skipped,
     leave_out_tagged,
-    of_failure,
     predict_again,
     predict_unknown,
-    reason_to_skip,
     recognise,
     tag_if_any,
 )
 from tagger.app.progress import Progress
-from tagger.app.results import Result, results
+from tagger.app.results import results
 from tagger.app.summary import Summary, clear_folders, shown, undoable
 from tagger.app.tracks import RunTracks
 from tagger.errors import LibraryError
@@ -40,17 +42,15 @@ from tagger.report.workbook import check_rows, check_workbook, in_workbook
 from tagger.state.store import State, open_state
 from tagger.types import (
     DEFAULT_MODEL,
-    Action,
     Failure,
     Outcome,
     Prediction,
     PredictOptions,
     ScanOptions,
-    TagInfo,
     Track,
     WriteOptions,
 )
-from tagger.writing.writer import Writer, forget_unfinished, report_prediction, write_prediction
+from tagger.writing.writer import Writer, forget_unfinished, write_prediction
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +92,10 @@ class Explanation:
     steps: tuple[str, ...] = ()  # each rule that was applied
 
 
-def tag_library(request: TagRequest, progress: Progress) -> Summary:
+def tag_library(request: TagRequest, progress: Progress, person: Person | None = None) -> Summary:
     """Predict unknown tracks, write genres if asked, and report on every track.
 
+    If there is a `person`, what would be written is theirs to decide, track by track.
     Raises `LibraryError` if there is no track, and the errors of models and state.
     """
     request = _with_listed(request)
@@ -105,7 +106,6 @@ def tag_library(request: TagRequest, progress: Progress) -> Summary:
     if request.playlists and not request.dry_run:
         check_folder(request.playlists)
     models, left_out = find_models(request, progress), LeftOut()
-    name = " + ".join(info.name for info in models)
     if request.lines:
         request.lines.models, request.lines.reports = models, request.reports
     with open_state(request.state, progress.say) as state, state.locked(progress.say):
@@ -123,23 +123,20 @@ def tag_library(request: TagRequest, progress: Progress) -> Summary:
         summary.news = news = News(state, remembers=not request.dry_run)
         writing = request.write_tags and not request.dry_run
         if writing:
+            name = " + ".join(info.name for info in models)
             summary.run = state.begin_run("tag", name, _folders(request.paths))
             clear_folders(tracks[0].folders())
         for report in request.reports:
             clear_scratch(report.absolute().parent)
         writer = Writer(state, summary.run, request.writing, models)
-        outcomes = _outcomes(results(tracks, request.by, request.policy), request, writer)
-        label = "writing" if writing else "reporting"
-        rows = shown(outcomes, tracks[0].count(), label, summary, progress)
-        labels = combined_labels(models, request.policy) if request.all_probabilities else ()
+        label = "writing" if writing and not person else "reporting"
         with undoable(summary, state, progress):  # each tag is written just before its row
-            rows = _in_playlists(rows, request, progress)
-            if request.xlsx:
-                rows = in_workbook(rows, request.xlsx, progress.say, model=name, labels=labels)
-            if request.csv:
-                write_csv(rows, request.csv, progress.say, model=name, labels=labels)
-            else:
-                deque(rows, maxlen=0)
+            asking = Asking(tracks, request.by, request.policy, writer, progress)
+            answers = asking.ask(person) if person else None
+            found = results(tracks, request.by, request.policy)
+            outcomes = decided_outcomes(found, request, writer, answers)
+            rows = shown(outcomes, tracks[0].count(), label, summary, progress)
+            _report(_in_playlists(rows, request, progress), request, models, progress)
         news.forget_others(decides=request.write_tags)
     return summary
 
@@ -155,6 +152,9 @@ def explain_library(request: TagRequest, progress: Progress) -> Iterator[Explana
         dry_run = Writer(state, options=request.writing, models=models)
         for result in results(tracks, request.by, request.policy):
             item = result.item
+            if kept := if_decided(result, request.policy, state):
+                yield Explanation(kept.outcome, result.source, (kept.why,))
+                continue
             if not isinstance(item, Prediction):
                 yield Explanation(not_predicted(item, result.tag, request, state))
                 continue
@@ -164,6 +164,20 @@ def explain_library(request: TagRequest, progress: Progress) -> Iterator[Explana
             steps = decide(item, tag_if_any(item.track, result.tag, state), request.policy).steps
             outcome = write_prediction(item, request.policy, dry_run, result.tag)
             yield Explanation(outcome, source, steps)
+
+
+def _report(
+    rows: Iterator[Outcome], request: TagRequest, models: Sequence[ModelInfo], progress: Progress
+) -> None:
+    """Write the reports that the request asks for, which takes the rows."""
+    name = " + ".join(info.name for info in models)
+    labels = combined_labels(models, request.policy) if request.all_probabilities else ()
+    if request.xlsx:
+        rows = in_workbook(rows, request.xlsx, progress.say, model=name, labels=labels)
+    if request.csv:
+        write_csv(rows, request.csv, progress.say, model=name, labels=labels)
+    else:
+        deque(rows, maxlen=0)
 
 
 def _in_playlists(
@@ -264,29 +278,3 @@ def predict_all(tracks: Sequence[RunTracks], request: TagRequest, progress: Prog
         finished = lines.as_predicted(request.policy, tracks[0].state)
     for by_model in tracks:
         predict_unknown(by_model, request.policy, progress, finished)
-
-
-def _outcomes(results: Iterable[Result], request: TagRequest, writer: Writer) -> Iterator[Outcome]:
-    """One outcome per path, in order; each genre is written before its outcome is returned."""
-    for result in results:
-        item, tag = result.item, result.tag
-        if not isinstance(item, Prediction):
-            yield not_predicted(item, tag, request, writer.state)
-        elif request.write_tags or request.dry_run:
-            yield write_prediction(item, request.policy, writer, tag, source=result.source)
-        else:
-            yield report_prediction(item, request.policy, writer.state, tag)
-
-
-def not_predicted(
-    item: Failure | Track, tag: TagInfo | None, request: TagRequest, state: State
-) -> Outcome:
-    """The outcome of a track that failed or was left out."""
-    if isinstance(item, Failure):
-        return of_failure(item)
-    existing = tag_if_any(item, tag, state).genres
-    if reason := reason_to_skip(item.path, existing, request.skip, request.policy):
-        reason += "; not predicted (--skip)"
-    else:
-        reason = "it already has a genre; not predicted (--only-missing)"
-    return Outcome(item.path, Action.KEPT, reason, existing=existing)

@@ -35,7 +35,8 @@ CREATE TEMP TABLE run_tracks (
 """
 INSERT = "INSERT INTO run_tracks (path, size, mtime_ns, ctime_ns, failure) VALUES (?, ?, ?, ?, ?)"
 COLUMNS = (
-    "id, run.path, run.size, run.mtime_ns, run.ctime_ns, run.audio, "
+    "id, run.path, run.size, run.mtime_ns, run.ctime_ns, "
+    "coalesce(run.audio, predicted.audio, failed.audio), "
     "coalesce(failure, CASE WHEN predicted.path IS NULL THEN reason END), is_left_out, "
     "probabilities, agreement, windows, seconds, predicted.note, predicted.precision, is_new, info"
 )
@@ -200,6 +201,14 @@ class RunTracks:
         self.state.do("UPDATE run_tracks SET audio = ? WHERE id = ?", (track.audio, row))
         self.state.save_audio(track)
         return self.state.recognise(track, self._known_by)
+
+    def refresh(self, track: Track) -> None:
+        """Note that we have written the file of a track, which is now as given."""
+        self.state.do("CREATE INDEX IF NOT EXISTS temp.run_by_path ON run_tracks (path)")
+        self.state.do(
+            "UPDATE run_tracks SET size = ?, mtime_ns = ?, ctime_ns = ? WHERE path = ?",
+            (track.size, track.mtime_ns, track.ctime_ns, os.fsencode(track.path)),
+        )
 
     def leave_out(self, row: int) -> None:
         """Do not predict the track of a row, and ignore any stored prediction of it."""

@@ -10,6 +10,7 @@ from tagger.app.json_lines import JsonLines
 from tagger.app.progress import Progress
 from tagger.app.summary import Summary, clear_folders, shown, undoable
 from tagger.errors import StateError
+from tagger.state.decisions import Decided
 from tagger.state.journal import Change, Run
 from tagger.state.store import State, default_state
 from tagger.types import Action, WriteOptions
@@ -45,7 +46,8 @@ def undo_tags(request: UndoRequest, progress: Progress) -> tuple[str, Summary]:
     with _existing_state(request.state) as state, state.locked(progress.say):
         if request.dry_run:
             state.rehearse()
-        what, changes = _changes(request, state, progress)
+        runs = request.runs or ([] if request.paths else [_last_run(state)])
+        what, changes = _changes(request, runs, state, progress)
         summary = Summary(state=request.state, lines=request.lines, dry_run=request.dry_run)
         if not request.dry_run:
             summary.run = state.begin_run("undo")
@@ -56,6 +58,9 @@ def undo_tags(request: UndoRequest, progress: Progress) -> tuple[str, Summary]:
             rows = shown(outcomes, len(changes), "undoing", summary, progress)
             done = (row.path for row in rows if row.action in (Action.WRITTEN, Action.WOULD_WRITE))
             summary.put_back = len(set(done))
+            if summary.run is not None:
+                _take_back(_unwritten(request, runs, state), state, summary.run, progress)
+                state.bring_back(*runs)
     return what, summary
 
 
@@ -73,7 +78,21 @@ def _existing_state(path: Path | None) -> State:
     return State(chosen, ours=path is None)
 
 
-def _changes(request: UndoRequest, state: State, progress: Progress) -> tuple[str, list[Change]]:
+def _unwritten(request: UndoRequest, runs: Sequence[int], state: State) -> list[Decided]:
+    """The decisions to be undone that changed no file; others go with their changes."""
+    found = state.unwritten_decisions(*runs)
+    return [decided for decided in found if _is_under(decided.path, request.paths)]
+
+
+def _take_back(decided: Sequence[Decided], state: State, run: int, progress: Progress) -> None:
+    state.take_back(decided, run)
+    if count := len(decided):
+        progress.say(f"{count:,} track{'s' * (count != 1)} whose genre stayed: no longer decided")
+
+
+def _changes(
+    request: UndoRequest, runs: Sequence[int], state: State, progress: Progress
+) -> tuple[str, list[Change]]:
     """What is undone, in words, and its changes, latest first, at the present places of files."""
     for run in request.runs:
         if not state.has_run(run):
@@ -84,7 +103,6 @@ def _changes(request: UndoRequest, state: State, progress: Progress) -> tuple[st
     def find() -> list[Change]:
         return state.changes(*runs) if runs else state.last_changes()
 
-    runs = request.runs or ([] if request.paths else [_last_run(state)])
     what = f"run {', '.join(map(str, runs))}" if runs else ", ".join(map(str, request.paths))
     found = find()
     chosen = {change.id for change in found if _is_under(change.old.path, request.paths)}
@@ -101,7 +119,7 @@ def _changes(request: UndoRequest, state: State, progress: Progress) -> tuple[st
         found = find()
         chosen |= {change.id for change in found if _is_under(change.old.path, request.paths)}
     found = [change for change in found if change.id in chosen]
-    if not found:
+    if not found and not _unwritten(request, runs, state):
         raise StateError(f"nothing to undo: {what} has no changes left to undo")
     return what, found
 

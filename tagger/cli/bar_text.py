@@ -46,7 +46,7 @@ def _long(status: Status, columns: int) -> str:
     room = columns - width(head) - width(tail) - LEAST_NAME - 6
     if room < LEAST_BAR:
         return " " * (columns + 1)  # does not fit
-    return head + _blocks(status.share, min(room, MOST_BAR)) + tail
+    return head + blocks(status.share, min(room, MOST_BAR)) + tail
 
 
 def _middle(status: Status, columns: int) -> str:
@@ -87,7 +87,8 @@ def _clock(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes:02}:{rest:02}"
 
 
-def _blocks(share: float, columns: int) -> str:
+def blocks(share: float, columns: int) -> str:
+    """A bar of so many columns, of which a share is filled."""
     eighths = round(min(max(share, 0), 1) * columns * 8)
     full, part = divmod(eighths, 8)
     return (BLOCKS[-1] * full + BLOCKS[part]).ljust(columns)[:columns]

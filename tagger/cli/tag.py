@@ -11,6 +11,7 @@ from tagger.cli.apply import apply
 from tagger.cli.command import MainCommand
 from tagger.cli.config import config_option, found_config
 from tagger.cli.config_command import config
+from tagger.cli.confirm import TerminalPerson, check_confirm
 from tagger.cli.console import Console, end, end_explained, exit_on_errors
 from tagger.cli.doctor import doctor
 from tagger.cli.folder_diff import FolderDiff
@@ -68,6 +69,11 @@ EXIT_CODES = (
 @click.argument("paths", nargs=-1, metavar="PATH...", type=click.Path(path_type=Path))
 @click.option("-w", "--write-tags", is_flag=True, help="Write the genre into each file's own tag.")
 @click.option(
+    "--confirm",
+    is_flag=True,
+    help="Ask about each track, or album, that is unsure or would change; with --write-tags.",
+)
+@click.option(
     "--predict-again",
     is_flag=True,
     help="Also predict tracks that earlier runs predicted.",
@@ -94,6 +100,7 @@ def main(
     *,
     paths: tuple[Path, ...],
     write_tags: bool,
+    confirm: bool,
     predict_again: bool,
     explain: bool,
 ) -> None:
@@ -111,6 +118,9 @@ def main(
     if change.json and (explain or str(reports.csv) == "-"):
         raise click.UsageError("--json cannot be used with --explain, or with --csv -")
     console = _console(change, reports, paths)
+    person = TerminalPerson() if confirm else None
+    if person:
+        check_confirm(write_tags=write_tags, dry_run=change.dry_run, explain=explain)
     with exit_on_errors(), console.busy("working"):
         from tagger.app.tag import TagRequest, explain_library, tag_library
         from tagger.cli.logfile import logged
@@ -127,7 +137,7 @@ def main(
         with ending(lines), logged(change.state, change.log):
             if explain:
                 end_explained(explain_library(request, console))
-            summary = tag_library(request, console)
+            summary = tag_library(request, console, person)
     print_results(console, summary, paths, request.reports)
     end(console, summary)
 

@@ -81,6 +81,14 @@ class State(Recognition):
         ).fetchone()
         return None if row is None else tag_info(row[0])
 
+    def tagged_genres(self) -> list[str]:
+        """The values in the genre fields of all tags that are stored, the most frequent first."""
+        rows = self.rows(
+            "SELECT value FROM tags, json_each(tags.info, '$.genres') "
+            "GROUP BY value ORDER BY count(*) DESC"
+        )
+        return [value for (value,) in rows]
+
 
 def tag_info(stored: str) -> TagInfo:
     """What `save_tag` stored."""

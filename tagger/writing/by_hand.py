@@ -8,14 +8,13 @@ from dataclasses import replace
 from tagger.errors import ChangedSince, TagError
 from tagger.genres.policy import Policy
 from tagger.tags.isolated import read_tag, with_audio
-from tagger.types import Action, Outcome, Track
+from tagger.types import BY_HAND, Action, Outcome, Track
 from tagger.writing.edits import Edit
 from tagger.writing.encodings import split_genres
 from tagger.writing.lost_names import may_be_shown_as
 from tagger.writing.writer import Writer, identify, reason_of, write_outcome
 
 POLICY = Policy()
-BY_HAND = "decided by hand"
 
 
 def write_edit(edit: Edit, writer: Writer, policy: Policy = POLICY) -> Outcome:

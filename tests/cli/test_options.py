@@ -15,8 +15,10 @@ from click.testing import CliRunner
 from tagger.app import apply, doctor, models, tag, undo
 from tagger.app import config as app_config
 from tagger.cli import config_command, config_show
+from tagger.cli import tag as cli
 from tagger.cli.config import Checked, check
 from tagger.cli.config_command import config
+from tagger.cli.confirm import TerminalPerson
 from tagger.cli.console import Console
 from tagger.cli.models import get
 from tagger.cli.tag import OTHER_COMMANDS, main
@@ -41,6 +43,10 @@ CASES: dict[str, dict[str, tuple[list[str], dict[str, Any]]]] = {
     "tag-genres": {
         "paths": (["more"], {"paths": (Path("music"), Path("more"))}),
         "write_tags": (["--write-tags"], {"write_tags": True}),
+        "confirm": (
+            ["--write-tags", "--confirm"],
+            {"write_tags": True, "person": TerminalPerson()},
+        ),
         "explain": (["--explain"], {"command": "explain_library"}),
         "predict_again": (["--predict-again"], {"predict_again": True}),
         "on_existing": (["--on-existing", "append"], {"policy.on_existing": "append"}),
@@ -216,8 +222,9 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, str(tmp_path))
 
     def requested(function: str) -> Any:
-        def call(request: object, console: Console) -> None:
-            raise Called(function, {**dict(flat(request, "")), **dict(flat(console, "console"))})
+        def call(request: object, console: Console, person: object = None) -> None:
+            values = {**dict(flat(request, "")), **dict(flat(console, "console"))}
+            raise Called(function, {**values, "person": person})
 
         return call
 
@@ -237,6 +244,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def get_model(name: str, say: Any, **more: object) -> None:
         raise Called("get_model", {"name": name, **dict(flat(say.__self__, "console")), **more})
 
+    monkeypatch.setattr(cli, "check_confirm", lambda **_: None)  # there is no terminal here
     for function in ("tag_library", "explain_library"):
         monkeypatch.setattr(tag, function, requested(function))
     monkeypatch.setattr(apply, "apply_csv", requested("apply_csv"))

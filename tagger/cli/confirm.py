@@ -1,0 +1,131 @@
+"""`--confirm` in a terminal: shows the questions and reads the lines that answer them."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import click
+
+from tagger.cli.question import Style, help_lines, question_lines
+from tagger.cli.terminal import width
+from tagger.report.escape import printable
+
+if TYPE_CHECKING:
+    from tagger.app.answers import Names
+    from tagger.app.confirm import Place, Question
+
+PROMPT = "genre> "
+BETWEEN_GENRES = ";"
+
+
+def check_confirm(*, write_tags: bool, dry_run: bool, explain: bool) -> None:
+    """Raise a usage error where nothing would be written, or nobody can be asked."""
+    if dry_run or explain or not write_tags:
+        contrary = "--dry-run" if dry_run else "--explain" if explain else ""
+        raise click.UsageError(
+            f"--confirm and {contrary} contradict each other"
+            if contrary
+            else "--confirm writes what you confirm; give --write-tags too"
+        )
+    for stream, name in ((sys.stdin, "standard input"), (sys.stderr, "standard error")):
+        if not (stream and stream.isatty()):
+            raise click.UsageError(f"--confirm asks in a terminal, and {name} is none")
+
+
+@dataclass(slots=True)
+class TerminalPerson:
+    """Whoever sits at the terminal; see `app.confirm.Person`."""
+
+    knows_names: bool = False
+
+    def show(self, question: Question, place: Place, names: Names) -> None:
+        """Show a question."""
+        if not self.knows_names:
+            _complete_with(names.completions)
+            self.knows_names = True
+        # One column stays empty: a terminal may wrap a line that fills it.
+        for line in question_lines(question, place, width(sys.stderr) - 1):
+            click.echo("".join(_styled(text, style) for text, style in line), err=True)
+
+    def ask(self) -> str | None:
+        """Read a line; None at the end of the input."""
+        return _read(PROMPT)
+
+    def help(self) -> None:
+        """List what can be typed."""
+        for line in help_lines(width(sys.stderr) - 1):
+            click.echo(line, err=True)
+
+    def reply(self, line: str) -> None:
+        """Show what became of an answer."""
+        click.echo(printable(line), err=True)
+
+
+def _styled(text: str, style: Style) -> str:
+    if style == "cyan":
+        return click.style(text, fg="cyan")
+    return click.style(text, bold=style == "bold", dim=style == "dim") if style else text
+
+
+def _read(prompt: str) -> str | None:
+    """A line that is typed; None at the end of the input."""
+    while True:
+        try:
+            with _stdout_at_terminal():
+                return input(prompt)
+        except EOFError:
+            click.echo(err=True)
+            return None
+        except UnicodeDecodeError:
+            click.echo("that is no text in the encoding of this terminal; type it again", err=True)
+
+
+@contextmanager
+def _stdout_at_terminal() -> Iterator[None]:
+    """Let `input` use the terminal even if standard output, where it shows its prompt, is a file.
+
+    Only there it lets the line be edited and completed.
+    """
+    if sys.stdout is None or sys.stdout.isatty():
+        yield
+        return
+    sys.stdout.flush()
+    kept = os.dup(sys.stdout.fileno())
+    try:
+        os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+        yield
+        sys.stdout.flush()
+    finally:
+        os.dup2(kept, sys.stdout.fileno())
+        os.close(kept)
+
+
+def _complete_with(completions: Callable[[str], list[str]]) -> None:
+    """Complete genres with the Tab key, where Python has readline; Windows has none."""
+    try:
+        import readline
+    except ImportError:
+        return
+    found: list[str] = []
+
+    def complete(begun: str, number: int) -> str | None:
+        if number == 0:
+            start = begun.lstrip()
+            blanks = begun[: len(begun) - len(start)]
+            found[:] = [f"{blanks}{genre}" for genre in completions(start)]
+        return found[number] if number < len(found) else None
+
+    readline.set_completer(complete)
+    readline.set_completer_delims(BETWEEN_GENRES)  # a genre may have spaces, hyphens ...
+    readline.set_auto_history(False)
+    if "libedit" in (readline.__doc__ or ""):  # on macOS
+        readline.parse_and_bind("bind ^I rl_complete")
+    else:
+        readline.parse_and_bind("tab: complete")
+        readline.parse_and_bind("set completion-ignore-case on")
+        readline.parse_and_bind("set show-all-if-ambiguous on")

@@ -1,0 +1,142 @@
+"""A question of `--confirm` as lines of text, fitted to the columns of the terminal. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Literal
+
+from tagger.cli.bar_text import blocks, fit, width
+from tagger.report.escape import printable
+
+if TYPE_CHECKING:
+    from tagger.app.confirm import Place, Question
+
+NAMES_SHOWN = 3  # tracks of an album
+LONG = 1000  # characters of genres and reasons
+LEAST_BAR, MOST_BAR = 8, 40  # columns
+HELP = (
+    ("enter", "write what the question proposes"),
+    ("1 2 ...", "write this genre of the list"),
+    ("0", "keep the genre that the file has: it is decided, and nothing is written"),
+    ("letters", "write any genre; Tab completes it, and ; separates several"),
+    ("s", "skip: the file stays as it is, and later runs ask again"),
+    ("a", "enter, here and for all questions with the same predicted and the same existing genre"),
+    ("u", "undo the last answer: its files are restored, and it is asked again"),
+    ("q", "end: what was answered stays written, and no other file is changed"),
+)
+Style = Literal["", "bold", "dim", "cyan"]
+Line = tuple[tuple[str, Style], ...]  # texts, each with its style
+
+
+def question_lines(question: Question, place: Place, columns: int) -> Iterator[Line]:
+    """The lines of a question, each of one or more parts with a style; none is wider."""
+    head = f"── {place.number:,} of {place.total:,} "
+    yield ((fit(head + "─" * max(columns - width(head), 0), columns), "dim"),)
+    yield from _files(question, columns)
+    existing = "; ".join(
+        f"{printable('; '.join(genres) or 'no genre', LONG)}"
+        + (f" ({count:,} tracks)" if len(question.existing) > 1 else "")
+        for genres, count in question.existing.items()
+    )
+    yield from _wrapped(f"existing: {existing}", columns)
+    what = "unsure" if question.is_unsure else "why"
+    yield from _wrapped(f"{what}: {printable(question.reason, LONG)}", columns)
+    yield from _choices(question, columns)
+    for line in _joined(_keys(question, place), columns):
+        yield ((line, "dim"),)
+
+
+def help_lines(columns: int) -> Iterator[str]:
+    """What can be typed."""
+    for key, meaning in HELP:
+        for number, line in enumerate(_joined(meaning.split(), columns - 10, " ")):
+            yield f"{'' if number else key:<8}  {line}"
+
+
+def _files(question: Question, columns: int) -> Iterator[Line]:
+    paths = [asked.track.path for asked in question.tracks]
+    if len(paths) == 1:
+        yield ((fit(printable(paths[0].name), columns), "bold"),)
+    else:
+        yield ((fit(f"{len(paths):,} tracks of one {question.whole}", columns), "bold"),)
+        for path in paths[:NAMES_SHOWN]:
+            yield ((fit(f"  {printable(path.name)}", columns), ""),)
+        if len(paths) > NAMES_SHOWN:
+            yield ((f"  and {len(paths) - NAMES_SHOWN:,} more", ""),)
+    yield ((_end_of(printable(str(paths[0].parent)), columns), "dim"),)
+
+
+def _choices(question: Question, columns: int) -> Iterator[Line]:
+    names = [printable(genre, LONG) for genre, _ in question.ranked]
+    room = columns - len(" 1    0.00")
+    longest = max(map(width, names), default=0)
+    name_width = min(longest, max(room - LEAST_BAR, 1))
+    bar = max(min(room - name_width - 1, MOST_BAR), 0)
+    for number, (name, (_, share)) in enumerate(zip(names, question.ranked, strict=True), start=1):
+        shown = fit(name, name_width)
+        shown += " " * (name_width - width(shown))
+        yield (
+            (f" {number} ", "bold"), (f"{shown} ", ""), (blocks(share, bar), "cyan"),
+            (f" {share:.2f}", ""),
+        )  # fmt: skip
+
+
+def _keys(question: Question, place: Place) -> Iterator[str]:
+    """What can be typed, in short."""
+    if question.proposed:
+        yield f"enter: {printable('; '.join(question.proposed), LONG)}"
+    if len(question.ranked) > 1:
+        yield f"1-{len(question.ranked)}: another"
+    if all(question.existing):
+        yield "0: keep the existing"
+    yield "letters: any genre, Tab completes"
+    yield "s: skip, later runs ask again"
+    if question.proposed and place.alike:
+        yield f"a: enter, also for {_alike(question, place.alike)}"
+    if place.can_undo:
+        yield "u: undo the last"
+    yield "q: end"
+    yield "?: help"
+
+
+def _alike(question: Question, count: int) -> str:
+    """The other questions that are like this one."""
+    unsure = " unsure" if question.is_unsure else ""
+    predicted = printable(question.ranked[0][0], LONG) if question.ranked else ""
+    existing = " / ".join(printable("; ".join(genres), LONG) for genres in question.existing)
+    has = f"with {existing}" if any(question.existing) else "without a genre"
+    others = f"the {count:,} other{unsure} one{'s' * (count != 1)}"
+    return f"{others} predicted as {predicted} {has}"
+
+
+def _wrapped(text: str, columns: int) -> Iterator[Line]:
+    for line in _joined(text.split(" "), columns, " "):
+        yield ((line, ""),)
+
+
+def _joined(parts: Iterable[str], columns: int, separator: str = " · ") -> Iterator[str]:
+    """The parts on as few lines as hold them; a part that is wider than a line is cut or split."""
+    line = ""
+    for part in parts:
+        joined = f"{line}{separator}{part}" if line else part
+        if width(joined) <= columns:
+            line = joined
+            continue
+        if line:
+            yield line
+        if separator != " " and width(part) > columns:
+            *full, part = _joined(part.split(" "), columns, " ")
+            yield from full
+        line = fit(part, columns)
+    if line:
+        yield line
+
+
+def _end_of(text: str, columns: int) -> str:
+    """The end of a text, with "…" if it takes more than so many columns."""
+    if width(text) <= columns:
+        return text
+    start = len(text)
+    while start and 1 + width(text[start - 1 :]) <= columns:
+        start -= 1
+    return "…" + text[start:]
