@@ -7,6 +7,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,12 @@ class Decisions(Journal):
     what both have stored: a kill leaves no decision without its genres, nor the opposite.
     """
 
+    @cached_property
+    def _known(self) -> set[bytes]:
+        """Paths and fingerprints of all decisions: for any other file, none is looked for."""
+        rows = self.rows("SELECT path, audio FROM decisions")
+        return {value for row in rows for value in row if value}
+
     def decide(
         self, run: int, track: Track, genres: Sequence[str], kind: str, entry: int | None = None
     ) -> None:
@@ -57,9 +64,12 @@ class Decisions(Journal):
                 "VALUES (?, ?, ?, ?, ?, ?, ?)",
                 (*row, entry),
             )
+        self._known.update(filter(None, (os.fsencode(track.path), track.audio)))
 
     def decided(self, track: Track) -> list[Decided]:
         """The decisions in effect about files at its path, or with its audio; latest first."""
+        if self._known.isdisjoint((os.fsencode(track.path), track.audio or b"")):
+            return []
         rows = self.rows(
             f"SELECT {COLUMNS} {IN_EFFECT} AND (decisions.path = ?1 "
             "OR (decisions.audio = ?2 AND decisions.audio > x'')) ORDER BY decisions.id DESC",
@@ -69,6 +79,7 @@ class Decisions(Journal):
 
     def follow(self, decided: Decided, path: Path) -> None:
         """Note that the file of a decision is at another path now."""
+        self._known.add(os.fsencode(path))
         self.do("UPDATE decisions SET path = ? WHERE id = ?", (os.fsencode(path), decided.id))
 
     def unwritten_decisions(self, *runs: int) -> list[Decided]:

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 from helpers.known import Recorder
+from helpers.typist import Typist
 
 from tagger.app.answers import Names
-from tagger.app.confirm import Asked, Genres, Place, Question, Session
+from tagger.app.confirm import Asked, Genres, Question, Session
 from tagger.genres.policy import Policy
 from tagger.types import Action, Outcome, Track
 
@@ -25,30 +26,6 @@ def question(*names: str, has: Genres = (), ranked=ROCK, unsure: bool = False) -
     best = ranked[0][0] if ranked else ""
     tracks = tuple(asked(name, *has, proposed=best) for name in names)
     return Question(tracks, ranked, unsure, "why", "album" if len(names) > 1 else "")
-
-
-class Typist:
-    """A person who types these lines, and sees which question each answers."""
-
-    def __init__(self, *lines: str) -> None:
-        self.lines = list(lines)
-        self.seen: list[str] = []
-        self.places: list[Place] = []
-        self.replies: list[str] = []
-        self.helped = 0
-
-    def show(self, question: Question, place: Place, names: Names) -> None:
-        self.seen.append(question.tracks[0].track.path.name)
-        self.places.append(place)
-
-    def ask(self) -> str | None:
-        return self.lines.pop(0) if self.lines else None
-
-    def help(self) -> None:
-        self.helped += 1
-
-    def reply(self, line: str) -> None:
-        self.replies.append(line)
 
 
 class Files:
