@@ -15,7 +15,7 @@ import av  # noqa: F401 -- imported before forking, so that no child has to
 import pandas  # noqa: F401
 
 import tagger.app.undo  # noqa: F401
-from tagger.app.tag import TagRequest
+from tagger.app.request import TagRequest
 from tagger.cli.tag import main as tag_genres
 from tagger.errors import TagError
 from tagger.files.atomic import SCRATCH_PREFIX

@@ -9,8 +9,9 @@ from typing import Any
 
 from tagger.app.outcomes import not_predicted
 from tagger.app.progress import Progress
+from tagger.app.request import TagRequest
 from tagger.app.results import results
-from tagger.app.tag import TagRequest, find_models, for_models, predict_all
+from tagger.app.tag import find_models, for_models, predict_all
 from tagger.app.tracks import RunTracks
 from tagger.genres.policy import decide, rank_genres
 from tagger.models.checkpoint import ModelInfo

@@ -15,7 +15,9 @@ from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tagger.app.decided import if_decided
 from tagger.app.pending import Finished, of_failure
+from tagger.app.results import Result
 from tagger.app.summary import Summary
 from tagger.genres.policy import Policy
 from tagger.models.checkpoint import ModelInfo
@@ -61,6 +63,8 @@ class JsonLines:
         def finished(result: Prediction | Failure) -> None:
             if isinstance(result, Failure):
                 self.early(of_failure(result))
+            elif kept := if_decided(Result(result, None), policy, state):
+                self.early(kept.outcome)
             else:
                 self.early(report_prediction(result, policy, state))
 

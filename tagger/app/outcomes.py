@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from tagger.app.asking import NOT_ASKED, Answers
 from tagger.app.decided import if_decided
 from tagger.app.pending import of_failure, reason_to_skip, tag_if_any
+from tagger.app.request import TagRequest
 from tagger.app.results import Result
 from tagger.state.store import State
 from tagger.types import Action, Failure, Outcome, Prediction, TagInfo, Track
 from tagger.writing.writer import Writer, report_prediction, write_prediction
-
-if TYPE_CHECKING:
-    from tagger.app.tag import TagRequest
 
 
 def decided_outcomes(

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tagger.app.json_lines import JsonLines
 from tagger.app.asking import Asking
 from tagger.app.confirm import Person
 from tagger.app.decided import if_decided
@@ -22,6 +21,7 @@ from tagger.app.pending import (
     tag_if_any,
 )
 from tagger.app.progress import Progress
+from tagger.app.request import TagRequest
 from tagger.app.results import results
 from tagger.app.summary import Summary, clear_folders, shown, undoable
 from tagger.app.tracks import RunTracks
@@ -31,7 +31,7 @@ from tagger.files.ignore import LeftOut
 from tagger.files.listed import read_paths
 from tagger.files.media import skipped_line
 from tagger.files.scan import NO_SUCH_PATH, find_tracks
-from tagger.genres.policy import Policy, decide
+from tagger.genres.policy import decide
 from tagger.inference.ensemble import combined_labels
 from tagger.models.checkpoint import ModelInfo
 from tagger.models.find import find_model
@@ -41,46 +41,12 @@ from tagger.report.target import check_target, refuse_reports
 from tagger.report.workbook import check_rows, check_workbook, in_workbook
 from tagger.state.store import State, open_state
 from tagger.types import (
-    DEFAULT_MODEL,
     Failure,
     Outcome,
     Prediction,
-    PredictOptions,
-    ScanOptions,
     Track,
-    WriteOptions,
 )
 from tagger.writing.writer import Writer, forget_unfinished, write_prediction
-
-
-@dataclass(frozen=True, slots=True)
-class TagRequest:
-    """What `tag-genres PATH...` is asked to do."""
-
-    paths: Sequence[Path]
-    scan: ScanOptions = field(default_factory=ScanOptions)
-    model: Sequence[str] = (DEFAULT_MODEL,)
-    labels: Path | None = None  # a file with the names of its outputs, see `models.names`
-    write_tags: bool = False
-    dry_run: bool = False
-    by: str = "track"  # one of albums.BY
-    predict_again: bool = False  # also what earlier runs predicted
-    only_missing: bool = False  # do not predict a track that has a genre
-    skip: Sequence[str] = ()  # genres and suffixes; a track that has one is not predicted
-    csv: Path | None = Path("genres.csv")
-    xlsx: Path | None = None
-    playlists: Path | None = None  # a folder
-    all_probabilities: bool = False
-    lines: JsonLines | None = None
-    state: Path | None = None
-    policy: Policy = field(default_factory=Policy)
-    options: PredictOptions = field(default_factory=PredictOptions)
-    writing: WriteOptions = field(default_factory=WriteOptions)
-
-    @property
-    def reports(self) -> list[Path]:
-        """The files that list the results."""
-        return [report for report in (self.csv, self.xlsx) if report is not None]
 
 
 @dataclass(frozen=True, slots=True)

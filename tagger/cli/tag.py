@@ -122,7 +122,8 @@ def main(
     if person:
         check_confirm(write_tags=write_tags, dry_run=change.dry_run, explain=explain)
     with exit_on_errors(), console.busy("working"):
-        from tagger.app.tag import TagRequest, explain_library, tag_library
+        from tagger.app.request import TagRequest
+        from tagger.app.tag import explain_library, tag_library
         from tagger.cli.logfile import logged
 
         lines = json_lines(change, "tag", all_probabilities=reports.all_probabilities)

@@ -13,8 +13,9 @@ from helpers.known import JAZZ, ROCK, Recorder, know, rows_of, song, state_of
 from helpers.stub_model import Model
 from helpers.typist import Typist
 
+from tagger.app.request import TagRequest
 from tagger.app.summary import Summary
-from tagger.app.tag import Explanation, TagRequest, explain_library, tag_library
+from tagger.app.tag import Explanation, explain_library, tag_library
 from tagger.app.undo import UndoRequest, undo_tags
 from tagger.errors import StateError
 from tagger.genres.policy import Policy

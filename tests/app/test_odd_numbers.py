@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 
 from tagger.app.apply import ApplyRequest, apply_csv
 from tagger.app.probes import look_at_state
-from tagger.app.tag import TagRequest, explain_library, tag_library
+from tagger.app.request import TagRequest
+from tagger.app.tag import explain_library, tag_library
 from tagger.app.undo import UndoRequest, undo_tags
 from tagger.files.scan import find_tracks
 from tagger.state.store import State

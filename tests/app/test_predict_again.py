@@ -11,7 +11,8 @@ from helpers.known import JAZZ, Recorder, bundled, know, rows_of, song, state_of
 from helpers.stub_model import Model
 
 from tagger.app import tag
-from tagger.app.tag import TagRequest, explain_library, tag_library
+from tagger.app.request import TagRequest
+from tagger.app.tag import explain_library, tag_library
 from tagger.app.undo import UndoRequest, undo_tags
 from tagger.genres.policy import Policy
 from tagger.state.store import State

@@ -16,7 +16,8 @@ from helpers.known import Recorder, song
 from helpers.stub_model import Model
 from helpers.tagged import tag_with_mutagen
 
-from tagger.app.tag import TagRequest, tag_library
+from tagger.app.request import TagRequest
+from tagger.app.tag import tag_library
 from tagger.app.undo import UndoRequest, undo_tags
 from tagger.state.store import State
 from tagger.tags.genre_tag import read_genres

@@ -18,7 +18,8 @@ from helpers.models import save_ast
 from helpers.stub_model import Model
 
 from tagger.app.apply import ApplyRequest, apply_csv
-from tagger.app.tag import TagRequest, tag_library
+from tagger.app.request import TagRequest
+from tagger.app.tag import tag_library
 from tagger.app.tracks import RunTracks
 from tagger.genres.policy import Policy
 from tagger.state.store import State

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from helpers.known import ROCK, Recorder, know, song, state_of
 
+from tagger.app.request import TagRequest
 from tagger.app.summary import Summary
-from tagger.app.tag import TagRequest, tag_library
+from tagger.app.tag import tag_library
 from tagger.genres.policy import Policy
 from tagger.state.store import State
 from tagger.tags.genre_tag import read_genres, write_genres

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 
 from tagger.app import pending
 from tagger.app import tracks as found
+from tagger.app.request import TagRequest
 from tagger.app.summary import Summary
-from tagger.app.tag import TagRequest, explain_library, tag_library
+from tagger.app.tag import explain_library, tag_library
 from tagger.app.tracks import CHANGED, RunTracks
 from tagger.genres.policy import Policy
 from tagger.state.store import State

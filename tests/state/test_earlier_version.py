@@ -20,7 +20,8 @@ from helpers.known import Recorder, bundled, rows_of
 from helpers.recall import decoders, recall
 from helpers.tagged import tag_with_mutagen
 
-from tagger.app.tag import TagRequest, tag_library
+from tagger.app.request import TagRequest
+from tagger.app.tag import tag_library
 from tagger.app.undo import UndoRequest, undo_tags
 from tagger.state.database import APPLICATION, VERSION
 from tagger.state.migrations import MIGRATIONS

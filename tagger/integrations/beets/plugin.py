@@ -19,7 +19,7 @@ from confuse import ConfigError
 
 from tagger.app.config import MAY_BE_FILES
 from tagger.app.given import decide_given
-from tagger.app.tag import TagRequest
+from tagger.app.request import TagRequest
 from tagger.cli.console import Console
 from tagger.cli.logfile import logged
 from tagger.errors import TaggerError

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from tagger.app.config import Config
-from tagger.app.tag import TagRequest
+from tagger.app.request import TagRequest
 from tagger.cli.command import Command
 from tagger.cli.config import defaults_for
 from tagger.cli.options import predict_options, state_option
