@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -21,20 +21,6 @@ if TYPE_CHECKING:
 
 PROMPT = "genre> "
 BETWEEN_GENRES = ";"
-
-
-def check_confirm(*, write_tags: bool, dry_run: bool, explain: bool) -> None:
-    """Raise a usage error where nothing would be written, or nobody can be asked."""
-    if dry_run or explain or not write_tags:
-        contrary = "--dry-run" if dry_run else "--explain" if explain else ""
-        raise click.UsageError(
-            f"--confirm and {contrary} contradict each other"
-            if contrary
-            else "--confirm writes what you confirm; give --write-tags too"
-        )
-    for stream, name in ((sys.stdin, "standard input"), (sys.stderr, "standard error")):
-        if not (stream and stream.isatty()):
-            raise click.UsageError(f"--confirm asks in a terminal, and {name} is none")
 
 
 @dataclass(slots=True)
@@ -64,6 +50,27 @@ class TerminalPerson:
     def reply(self, line: str) -> None:
         """Show what became of an answer."""
         click.echo(printable(line), err=True)
+
+
+def person_at_terminal(
+    *, wanted: bool, writes: bool, contrary: Mapping[str, bool]
+) -> TerminalPerson | None:
+    """Whoever answers, if that is `wanted`.
+
+    Raises a usage error if the run does not write, for another option that is contrary to the
+    questions, and where there is no terminal.
+    """
+    if not wanted:
+        return None
+    for option, is_given in contrary.items():
+        if is_given:
+            raise click.UsageError(f"--confirm cannot be used with {option}")
+    if not writes:
+        raise click.UsageError("--confirm asks what to write, so it needs --write-tags")
+    for stream, name in ((sys.stdin, "standard input"), (sys.stderr, "standard error")):
+        if not (stream and stream.isatty()):
+            raise click.UsageError(f"--confirm asks in a terminal, but {name} is none")
+    return TerminalPerson()
 
 
 def _styled(text: str, style: Style) -> str:

@@ -11,7 +11,7 @@ from tagger.cli.apply import apply
 from tagger.cli.command import MainCommand
 from tagger.cli.config import config_option, found_config
 from tagger.cli.config_command import config
-from tagger.cli.confirm import TerminalPerson, check_confirm
+from tagger.cli.confirm import TerminalPerson, person_at_terminal
 from tagger.cli.console import Console, end, end_explained, exit_on_errors
 from tagger.cli.doctor import doctor
 from tagger.cli.folder_diff import FolderDiff
@@ -115,12 +115,9 @@ def main(
     ./undo.
     """
     _check(paths, scan)
-    if change.json and (explain or str(reports.csv) == "-"):
-        raise click.UsageError("--json cannot be used with --explain, or with --csv -")
+    _check_json(change, reports, explain=explain)
     console = _console(change, reports, paths)
-    person = TerminalPerson() if confirm else None
-    if person:
-        check_confirm(write_tags=write_tags, dry_run=change.dry_run, explain=explain)
+    person = _person(change, wanted=confirm, writes=write_tags, explain=explain)
     with exit_on_errors(), console.busy("working"):
         from tagger.app.request import TagRequest
         from tagger.app.tag import explain_library, tag_library
@@ -149,6 +146,18 @@ def _check(paths: tuple[Path, ...], scan: ScanOptions) -> None:
     if scan.null and not scan.from_file:
         raise click.UsageError("-0 needs --from-file, which names the list of paths")
     refuse_contradictions()
+
+
+def _check_json(change: ChangeOptions, reports: ReportOptions, *, explain: bool) -> None:
+    if change.json and (explain or str(reports.csv) == "-"):
+        raise click.UsageError("--json cannot be used with --explain, or with --csv -")
+
+
+def _person(
+    change: ChangeOptions, *, wanted: bool, writes: bool, explain: bool
+) -> TerminalPerson | None:
+    contrary = {"--dry-run": change.dry_run, "--explain": explain, "--json": change.json}
+    return person_at_terminal(wanted=wanted, writes=writes, contrary=contrary)
 
 
 def _console(change: ChangeOptions, reports: ReportOptions, paths: tuple[Path, ...]) -> Console:

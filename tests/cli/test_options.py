@@ -18,7 +18,6 @@ from tagger.cli import config_command, config_show
 from tagger.cli import tag as cli
 from tagger.cli.config import Checked, check
 from tagger.cli.config_command import config
-from tagger.cli.confirm import TerminalPerson
 from tagger.cli.console import Console
 from tagger.cli.models import get
 from tagger.cli.tag import OTHER_COMMANDS, main
@@ -45,7 +44,7 @@ CASES: dict[str, dict[str, tuple[list[str], dict[str, Any]]]] = {
         "write_tags": (["--write-tags"], {"write_tags": True}),
         "confirm": (
             ["--write-tags", "--confirm"],
-            {"write_tags": True, "person": TerminalPerson()},
+            {"write_tags": True, "person": "person"},
         ),
         "explain": (["--explain"], {"command": "explain_library"}),
         "predict_again": (["--predict-again"], {"predict_again": True}),
@@ -244,7 +243,8 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def get_model(name: str, say: Any, **more: object) -> None:
         raise Called("get_model", {"name": name, **dict(flat(say.__self__, "console")), **more})
 
-    monkeypatch.setattr(cli, "check_confirm", lambda **_: None)  # there is no terminal here
+    # There is no terminal here.
+    monkeypatch.setattr(cli, "person_at_terminal", lambda wanted, **_: "person" if wanted else None)
     for function in ("tag_library", "explain_library"):
         monkeypatch.setattr(tag, function, requested(function))
     monkeypatch.setattr(apply, "apply_csv", requested("apply_csv"))
