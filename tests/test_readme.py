@@ -13,7 +13,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from helpers.command import LIBRARY, ROOT, environment, run_command
+from helpers.command import ROOT, environment, run_command
 from helpers.pages import PAGES, blocks
 from helpers.programs import need
 
@@ -35,7 +35,8 @@ def test_the_readme_is_read_in_minutes() -> None:
 
 @pytest.mark.parametrize("transcript", blocks("console"))
 def test_the_transcript_is_what_a_person_would_see(tmp_path: Path, transcript: str) -> None:
-    shutil.copytree(LIBRARY, tmp_path / "examples" / "library")
+    for name in ("library", "recordings"):
+        shutil.copytree(ROOT / "examples" / name, tmp_path / "examples" / name)
     shutil.copy(ROOT / "examples" / "config.toml", tmp_path / "examples")
     for shown in re.split(r"^\$ ", transcript, flags=re.MULTILINE)[1:]:
         command, _, output = shown.partition("\n")
