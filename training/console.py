@@ -5,10 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import re
-import shutil
 import signal
 import sys
-import textwrap
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -19,9 +17,11 @@ import click
 from tqdm import tqdm
 
 from tagger.cli.console import EXIT_INTERRUPTED, handled
+from tagger.cli.terminal import width, wrapped
 from tagger.errors import TaggerError
 from tagger.report.escape import printable
 from tagger.report.streams import can_redraw
+from tagger.writing.interrupts import STOPS
 
 LINE_SECONDS = 15.0  # between two lines of progress without a terminal
 # What SQLite and torch say in errors of their own when a disk is full.
@@ -44,18 +44,7 @@ def say(message: str, *, unbroken: bool = False) -> None:
 
 def terminal_width(stream: IO[str]) -> int | None:
     """Characters in a line of the terminal that shows a stream; None if none does."""
-    return shutil.get_terminal_size().columns if stream.isatty() else None
-
-
-def wrapped(line: str, width: int | None) -> str:
-    """A line broken at spaces, the rest indented, so that it fits into a width."""
-    if width is None or len(line) <= width:
-        return line
-    indent = " " * (len(line) - len(line.lstrip(" ")) + 2)
-    fitting = textwrap.TextWrapper(
-        max(width, 20), subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
-    )
-    return fitting.fill(line)
+    return width(stream) if stream.isatty() else None
 
 
 @contextmanager
@@ -71,14 +60,14 @@ def ending(interrupted: Callable[[], str]) -> Iterator[None]:
         raise KeyboardInterrupt
 
     with ExitStack() as stack:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in STOPS:
             stack.enter_context(handled(number, interrupt))
         try:
             yield
         except BaseException as error:
             # An interrupted import may raise another error.
             if received or isinstance(error, KeyboardInterrupt):
-                for number in (signal.SIGINT, signal.SIGTERM):
+                for number in STOPS:
                     stack.enter_context(handled(number, signal.SIG_IGN))
                 say(f"interrupted: {interrupted()}", unbroken=True)
                 sys.exit(EXIT_INTERRUPTED)

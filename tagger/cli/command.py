@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import wraps
@@ -14,7 +15,7 @@ import click
 from tagger.cli.formatter import Context
 from tagger.cli.sections import first_sentence, write_brief, write_full
 from tagger.cli.spelling import nearest
-from tagger.cli.terminal import color_option, default_color, prepare
+from tagger.cli.terminal import color_option, default_color, fitted, prepare
 from tagger.report.escape import printable
 
 P = ParamSpec("P")
@@ -173,6 +174,11 @@ def is_full(ctx: click.Context) -> bool:
     return isinstance(ctx, Context) and ctx.full
 
 
+def _shown(message: str) -> str:
+    start = "Error: "  # what click prints before it
+    return fitted(f"{start}{printable(message)}", sys.stderr).removeprefix(start)
+
+
 @contextmanager
 def _plain_errors() -> Iterator[None]:
     try:
@@ -180,9 +186,9 @@ def _plain_errors() -> Iterator[None]:
     except click.UsageError as error:
         locate = error.ctx.meta.get(LOCATE) if error.ctx else None
         message = locate(error) if locate else error.format_message()
-        raise click.UsageError(printable(message), error.ctx) from error
+        raise click.UsageError(_shown(message), error.ctx) from error
     except click.ClickException as error:
-        raise click.ClickException(printable(error.format_message())) from error
+        raise click.ClickException(_shown(error.format_message())) from error
 
 
 def option_group(

@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -15,10 +15,11 @@ from typing import IO, TYPE_CHECKING, NoReturn, TypeVar
 import click
 
 from tagger.cli.messages import diff_lines, explanation_lines, outcome_line, predicted_line
-from tagger.cli.terminal import can_redraw
+from tagger.cli.terminal import can_redraw, fitted
 from tagger.errors import TaggerError
 from tagger.report.escape import printable
 from tagger.types import Action, Outcome
+from tagger.writing.interrupts import STOPS
 
 if TYPE_CHECKING:
     from tagger.app.progress import Work
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from tagger.cli.screen import Step
 
 T = TypeVar("T")
+OTHER_STOPS = STOPS[1:]  # beside Ctrl-C
 EXIT_NOTHING_DONE, EXIT_SOME_FAILED, EXIT_INTERRUPTED = 1, 3, 130
 
 
@@ -44,7 +46,7 @@ class Console:
     def say(self, message: str) -> None:
         """Print one line, unless quiet."""
         if not self.quiet:
-            click.echo(printable(message), err=True)
+            click.echo(fitted(printable(message), sys.stderr), err=True)
 
     def outcome(self, outcome: Outcome) -> None:
         """Print the result for a track, if the user wants to see it."""
@@ -160,12 +162,12 @@ def end_explained(tracks: Iterable[Explanation]) -> NoReturn:
 def exit_on_errors() -> Iterator[None]:
     """Turn errors that a user can fix, and Ctrl-C, into one line and an exit code."""
     # `docker stop` and a shutdown must end a run as cleanly as Ctrl-C does.
-    with handled(signal.SIGTERM, signal.default_int_handler), _leaving_at_once():
+    with handled_all(OTHER_STOPS, signal.default_int_handler), _leaving_at_once():
         try:
             yield
         except TaggerError as error:
             remove_bar()
-            click.echo(printable(f"tag-genres: {error}"), err=True)
+            click.echo(fitted(printable(f"tag-genres: {error}"), sys.stderr), err=True)
             sys.exit(EXIT_NOTHING_DONE)
         except KeyboardInterrupt:
             _say_interrupted()
@@ -197,17 +199,29 @@ def _leaving_at_once() -> Iterator[None]:
 
 def _say_interrupted() -> None:
     remove_bar()
-    message = "all finished work is kept; run the same command again to continue"
+    message = "interrupted: all finished work is kept; run the same command again to continue"
     # On a terminal it takes the place of the "^C" that the terminal shows.
     start = "\r" if can_redraw(sys.stderr) else "\n"
     with suppress(OSError, RuntimeError):  # a second Ctrl-C may come within a print
-        click.echo(f"{start}interrupted: {message}", err=True)
+        click.echo(f"{start}{fitted(message, sys.stderr)}", err=True)
 
 
 def remove_bar() -> None:
     """Remove the progress bar, if there is one."""
     if screen := sys.modules.get("tagger.cli.screen"):
         screen.close_all()
+
+
+@contextmanager
+def handled_all(
+    numbers: Iterable[signal.Signals],
+    handler: Callable[[int, FrameType | None], None] | signal.Handlers,
+) -> Iterator[None]:
+    """Handle several signals within the block."""
+    with ExitStack() as stack:
+        for number in numbers:
+            stack.enter_context(handled(number, handler))
+        yield
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import textwrap
 from typing import IO, TYPE_CHECKING, Literal
 
 import click
@@ -15,8 +16,10 @@ from tagger.report.streams import DUMB, accept_any_text, can_redraw
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["can_redraw", "color_option", "default_color", "has_colors", "prepare", "rich_console",
-           "width"]  # fmt: skip
+__all__ = [
+    "can_redraw", "color_option", "default_color", "fitted", "has_colors", "prepare",
+    "rich_console", "width", "wrapped",
+]  # fmt: skip
 
 
 def prepare() -> None:
@@ -74,6 +77,22 @@ def width(stream: IO[str]) -> int:
     except (OSError, ValueError):  # no terminal, or no file at all
         found = 0
     return found or shutil.get_terminal_size().columns
+
+
+def wrapped(line: str, width: int | None) -> str:
+    """A line broken at spaces, the rest indented, so that it fits into a width; None is any."""
+    if width is None or len(line) <= width:
+        return line
+    indent = " " * (len(line) - len(line.lstrip(" ")) + 2)
+    fitting = textwrap.TextWrapper(
+        max(width, 20), subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )
+    return fitting.fill(line)
+
+
+def fitted(line: str, stream: IO[str] | None) -> str:
+    """A line `wrapped` for the terminal that shows the stream, if one does."""
+    return wrapped(line, width(stream) if stream and stream.isatty() else None)
 
 
 def rich_console(stream: IO[str]) -> Console:

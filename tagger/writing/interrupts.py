@@ -8,10 +8,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+# What ends a run: Ctrl-C, `docker stop` and, on Windows, Ctrl-Break or a console that is closed.
+STOPS = tuple(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGBREAK") if hasattr(signal, name)
+)
+
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Defer Ctrl-C and SIGTERM to the end of the block, where they raise `KeyboardInterrupt`."""
+    """Defer `STOPS` to the end of the block, where they raise `KeyboardInterrupt`."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -20,7 +25,7 @@ def uninterrupted() -> Iterator[None]:
     def wait(number: int, frame: FrameType | None) -> None:
         waiting.append(number)
 
-    handlers = {number: signal.signal(number, wait) for number in (signal.SIGINT, signal.SIGTERM)}
+    handlers = {number: signal.signal(number, wait) for number in STOPS}
     try:
         yield
     finally:

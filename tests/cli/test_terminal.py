@@ -108,7 +108,7 @@ def test_every_command_takes_the_option_anywhere(
     monkeypatch.setattr(click.Command, "invoke", invoke)
     with pytest.raises(SystemExit):
         main(arguments, prog_name="tag-genres")
-    command = next((name for name in COMMANDS if name in arguments), "main")
+    command = next((name for name in COMMANDS if name in arguments), "tag-genres")
     assert seen[-1] == (command, True)
 
 
@@ -185,6 +185,8 @@ def test_a_session_has_colours_or_not(
     with session(*DRY_RUN, *option, **variables) as terminal:
         assert terminal.wait() == 0, terminal.text
     assert terminal.has_color is colored
+    if variables.get("TERM") == "dumb":  # nothing is drawn over
+        assert "\r" not in terminal.raw.replace("\r\n", "") and "\x1b[A" not in terminal.raw
 
 
 @pytest.mark.parametrize("force", [False, True])

@@ -13,11 +13,12 @@ import torch
 from helpers.clips import write_clips
 
 from tagger.audio.windows import WindowPlan
+from tagger.cli.terminal import wrapped
 from training import console
 from training.clips.clip import Clip
 from training.clips.decode import decode_clips
 from training.clips.find import find_clips
-from training.console import Progress, progress, say, wrapped
+from training.console import Progress, progress, say
 from training.loop.crops import CropSource
 from training.loop.features import compute_features
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 
+from tagger.cli.terminal import wrapped
 from tagger.models.checkpoint import ModelInfo
 from tagger.models.find import find_model
 from tagger.models.model import GenreModel, load_model
@@ -20,7 +21,7 @@ from training.clips.clip import Clip
 from training.clips.leakage import leakage_warning, split_as_trained
 from training.clips.split import PARTS
 from training.clips.splits import make_split
-from training.console import say, terminal_width, wrapped
+from training.console import say, terminal_width
 from training.errors import TrainingError
 from training.evaluation.measure import Evaluation, measure
 from training.evaluation.metrics import as_json
