@@ -114,6 +114,7 @@ def predict_unknown(
 
             from tagger.audio.pool import DecoderPool
             from tagger.inference.predict import Pace, choose_workers, predict_tracks
+            from tagger.inference.workload import Workload
 
             workers = choose_workers(options.workers, unknown)
             # It starts while the model loads.
@@ -123,10 +124,13 @@ def predict_unknown(
         for line in _precisions(tracks, model.precision):
             progress.say(line)
         started: dict[int, tuple[int, Track]] = {}  # row and track by index, until predicted
-        pace = Pace()
+        workload = Workload(tracks.plan)
+        for kind in tracks.unknown_sizes():
+            workload.expect(*kind)
+        pace = Pace(workload=workload)
         results = predict_tracks(_started(tracks, started), model, tracks.plan, pool, pace)
         shown = progress.bar(
-            results, unknown, "predicting", lambda result: _predicted(result[1], policy)
+            results, unknown, "predicting", lambda result: _predicted(result[1], policy), workload
         )
         for index, result in shown:
             tracks.save(*started.pop(index), result)

@@ -29,11 +29,14 @@ CHANGED = "another program changed it meanwhile; run again"
 TABLE = """
 CREATE TEMP TABLE run_tracks (
     id INTEGER PRIMARY KEY, path BLOB NOT NULL, size INTEGER, mtime_ns INTEGER, ctime_ns INTEGER,
-    audio BLOB, failure TEXT, is_left_out INTEGER NOT NULL DEFAULT 0,
+    suffix TEXT, audio BLOB, failure TEXT, is_left_out INTEGER NOT NULL DEFAULT 0,
     is_new INTEGER NOT NULL DEFAULT 0
 )
 """
-INSERT = "INSERT INTO run_tracks (path, size, mtime_ns, ctime_ns, failure) VALUES (?, ?, ?, ?, ?)"
+INSERT = (
+    "INSERT INTO run_tracks (path, size, mtime_ns, ctime_ns, suffix, failure) "
+    "VALUES (?, ?, ?, ?, ?, ?)"
+)
 COLUMNS = (
     "id, run.path, run.size, run.mtime_ns, run.ctime_ns, "
     "coalesce(run.audio, predicted.audio, failed.audio), "
@@ -133,6 +136,12 @@ class RunTracks:
     def count_known(self) -> int:
         """How many tracks are known from earlier runs, before any of them is predicted."""
         return int(self.state.rows(f"SELECT total({IS_KNOWN}) {KNOWN}", self._keys)[0][0])
+
+    def unknown_sizes(self) -> Iterator[tuple[str, int, int]]:
+        """For each suffix the number of unknown tracks, and the bytes of all their files."""
+        query = f"SELECT suffix, count(*), total(run.size) {KNOWN} WHERE {IS_UNKNOWN}"
+        for suffix, count, size in self.state.rows(f"{query} GROUP BY 1", self._keys):
+            yield suffix, count, int(size)
 
     def failed_only_by(self, reason: str) -> bool:
         """Whether there are only failures for this reason, or nothing at all."""
@@ -273,11 +282,13 @@ class RunTracks:
             last = rows[-1][0]
 
 
-def _row(item: Track | Failure) -> tuple[bytes, int | None, int | None, int | None, str | None]:
+def _row(item: Track | Failure) -> tuple[bytes | int | str | None, ...]:
     path = os.fsencode(item.path)
     if isinstance(item, Failure):
-        return path, None, None, None, item.reason
-    return path, item.size, item.mtime_ns, item.ctime_ns, None
+        return path, None, None, None, None, item.reason
+    suffix = item.path.suffix.lower()
+    text = suffix if suffix.isascii() else ""  # SQLite takes no half of a character
+    return path, item.size, item.mtime_ns, item.ctime_ns, text, None
 
 
 def _track(row: Any) -> Track:

@@ -22,7 +22,8 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from tagger.audio.pool import DecoderPool
 from tagger.audio.reader import Waveforms
-from tagger.inference.schedule import PendingTrack, Schedule
+from tagger.inference.pending import PendingTrack
+from tagger.inference.schedule import Schedule
 from tagger.types import Failure
 
 AHEAD = 2  # chunks for each decoding process that may wait until their windows are needed

@@ -13,7 +13,9 @@ from tagger.audio.pool import DecoderPool
 from tagger.audio.windows import WindowPlan
 from tagger.genres.labels import genre_columns
 from tagger.inference.batches import Batch, load_batches
-from tagger.inference.schedule import PendingTrack, Schedule
+from tagger.inference.pending import PendingTrack
+from tagger.inference.schedule import Schedule
+from tagger.inference.workload import Workload
 from tagger.models.device import PendingProbabilities, count_cores
 from tagger.models.model import GenreModel
 from tagger.types import Failure, Prediction, Track
@@ -25,10 +27,11 @@ UNFINISHED = 4
 
 @dataclass(slots=True)
 class Pace:
-    """Where the time of a run goes, in seconds."""
+    """Where the time of a run goes, in seconds, and how much of its work is done."""
 
     waited: float = 0  # for windows that were not decoded yet
     started: float = field(default_factory=time.perf_counter)
+    workload: Workload | None = None  # to be kept up to date
 
     @property
     def total(self) -> float:
@@ -79,7 +82,8 @@ def score_tracks(
     pace = pace or Pace()
     in_flight = 0 if model.device.type == "cpu" else 1  # a GPU computes while the next is decoded
     pinned = model.device.type == "cuda"
-    schedule = Schedule(tracks, plan, UNFINISHED * max(model.batch_size, pool.count))
+    limit = UNFINISHED * max(model.batch_size, pool.count)
+    schedule = Schedule(tracks, plan, limit, pool.count, pace.workload)
     batches = load_batches(schedule, pool, model.batch_size, pinned=pinned)
     computing: deque[tuple[Batch, PendingProbabilities]] = deque()
     while not schedule.is_done:

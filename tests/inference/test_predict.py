@@ -20,13 +20,13 @@ from tagger.audio.windows import (
     window_chunks,
 )
 from tagger.inference import predict as inference
+from tagger.inference.pending import PendingTrack
 from tagger.inference.predict import (
     Pace,
     average_windows,
     choose_workers,
     predict_tracks,
 )
-from tagger.inference.schedule import PendingTrack
 from tagger.inference.stopping import is_settled
 from tagger.models import device
 from tagger.types import Failure, Prediction, Track

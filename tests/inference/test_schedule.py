@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from tagger.audio.reader import Placement, Waveforms
 from tagger.audio.windows import AUTO, CHUNK_WINDOWS, FIRST, Count, WindowPlan, window_chunks
-from tagger.inference.schedule import AT_ONCE, PendingTrack, Schedule
+from tagger.inference.pending import PendingTrack
+from tagger.inference.schedule import AT_ONCE, Schedule
 from tagger.inference.stopping import is_settled
 from tagger.types import Failure, Track
 
