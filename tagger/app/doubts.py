@@ -31,9 +31,9 @@ from tagger.types import BY_HAND, Action, Outcome
 
 LISTED = 10  # tracks in each list
 LOW, SILENT, NOTHING, OFF_LIST = (
-    "below --min-confidence", "silent", "nothing was predicted", "not on the whitelist",
+    "below --min-confidence", "silent", "without any predicted genre",
+    "without a predicted genre on the whitelist",
 )  # fmt: skip
-
 WORD = re.compile(r"[^\W_]+")
 Ranked = Sequence[tuple[str, float]]  # (genre, confidence), best first
 
@@ -58,11 +58,9 @@ def why_unsure(outcome: Outcome, policy: Policy) -> str:
         return SILENT
     if why_nothing(prediction):
         return NOTHING
-    if not outcome.ranked:
-        return OFF_LIST
-    share = outcome.ranked[0][1]
+    share = outcome.ranked[0][1] if outcome.ranked else 0.0
     if not share > 0:
-        return NOTHING
+        return OFF_LIST if policy.vocabulary.whitelist else NOTHING
     return "" if share >= policy.floor(prediction) else LOW
 
 

@@ -16,7 +16,11 @@ NUMBER = re.compile(r"(?<!\w)\d+(?:[.,]\d+)*")
 # What to do, by what a reason contains; the first that fits. A reason that says it itself has none.
 ADVICE = (
     (r"decode-timeout", "run again with a higher --decode-timeout"),
-    (r"; |\(--|run again|ffmpeg -i|undo that first", ""),
+    (
+        r"run again|ffmpeg -i|undo that|\(--|; (if|fix|first|make|rewrite|remove|run|choose|allow"
+        r"|save|clear|correct|rename|it is left alone|--)\b",
+        "",
+    ),
     (
         r"truncated|cut off|is empty|no audio samples|nothing but zeros",
         "the file is incomplete: copy or download it again",

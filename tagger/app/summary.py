@@ -77,7 +77,7 @@ class Summary:
     @property
     def stronger_exist(self) -> bool:
         """Whether only the bundled model was used: others know more genres."""
-        return bool(self.agreed) and all(info.is_bundled for info in self.models)
+        return bool(self.models and self.agreed) and all(info.is_bundled for info in self.models)
 
     @property
     def how_to_undo(self) -> str:
@@ -104,7 +104,11 @@ class Summary:
         predicted = predicted_genres(outcome, self.policy)
         if predicted and outcome.prediction:
             self._add_predicted(outcome, predicted, outcome.prediction)
-        if why := why_unsure(outcome, self.policy):
+        # Where genres are decided on, a track is only predicted if its file cannot be tagged.
+        untaggable = outcome.action is Action.PREDICTED and (self.write_tags or self.dry_run)
+        self.untaggable += untaggable
+        why = "" if untaggable else why_unsure(outcome, self.policy)
+        if why:
             self.unsure[why] += 1
         if why == LOW:
             self.doubtful.add(outcome.ranked[0][1], outcome, outcome.ranked)
@@ -113,8 +117,6 @@ class Summary:
             self.written.update(new or outcome.genres)
         if outcome.prediction is None and outcome.action is Action.WRITTEN and outcome.reason:
             self.noted.append(outcome)
-        decides = self.write_tags or self.dry_run
-        self.untaggable += decides and outcome.action is Action.PREDICTED
         if outcome.action is Action.FAILED:
             self.failed.add(outcome)
             self.failures += [outcome] * (len(self.failures) < FIRST_FAILURES)

@@ -81,8 +81,9 @@ class Results:
             self.say(f"{lead}:", style)
             self.screen.print(Text(last), soft_wrap=True)
             return
-        text = Padding(Text(line, style), (0, 0, 0, indent), expand=False)
-        self.screen.print(text, width=self.width)
+        text = Text(line, style)
+        shown = Padding(text, (0, 0, 0, indent), expand=False) if indent else text
+        self.screen.print(shown, width=self.width)
 
     def show(self, reports: Sequence[Path]) -> None:
         """Print everything about a run that predicted or applied genres."""
@@ -106,11 +107,12 @@ class Results:
         if table is not None:
             self.screen.print()
             self.screen.print(table, width=self.width)
-            self.screen.print()
+        lines = list(confidence_line(summary, self.glyphs))
         if summary.genres and self.width < NARROW:  # where the table has no column for it
-            for line in [*messages.genre_lines(summary)][1:]:
-                self.say(line)
-        for line in confidence_line(summary, self.glyphs):
+            lines = [*messages.genre_lines(summary)][1:] + lines
+        if lines and table is not None:
+            self.screen.print()
+        for line in lines:
             self.say(line)
         if summary.unsure or summary.genres:
             self.say(messages.unsure_line(summary), "yellow" if summary.unsure else "")
