@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from unicodedata import combining, east_asian_width
+from unicodedata import category, combining, east_asian_width
 
 from tagger.report.escape import printable
 
 LEAST_NAME = 8  # columns; with less, other parts make room for the name
 LONGEST_NAME = 500  # characters that are looked at
+FIRST_EMOJI = "\u2600"
 BLOCKS = " ▏▎▍▌▋▊▉█"
 LEAST_BAR, MOST_BAR = 10, 30  # columns
 SHOWN_AFTER = 1.0  # s; before, a step without a count shows no time
@@ -114,4 +115,6 @@ def fit(text: str, columns: int) -> str:
 def _columns(character: str) -> int:
     if combining(character):
         return 0
-    return 2 if east_asian_width(character) in "WF" else 1
+    # Newer versions of Unicode make more symbols wide, and know more characters, than this Python.
+    may_be_wide = character >= FIRST_EMOJI and category(character) in ("So", "No", "Cn")
+    return 2 if may_be_wide or east_asian_width(character) in "WF" else 1

@@ -99,7 +99,7 @@ class Workload:
     def learn(self, pending: PendingTrack) -> None:
         """Take into account how long a track has turned out to be."""
         kind = self._kind(_suffix(pending.track))
-        if pending.track.size and pending.seconds:
+        if pending.track.size > 0 and pending.seconds > 0:
             kind.decoded += 1
             kind.logarithms += log(pending.track.size / pending.seconds)
 

@@ -17,8 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tagger.app.apply import ApplyRequest, apply_csv
-from tagger.app.probes import look_at_state
 from tagger.app.request import TagRequest
+from tagger.app.state_file import look_at_state
 from tagger.app.tag import explain_library, tag_library
 from tagger.app.undo import UndoRequest, undo_tags
 from tagger.files.scan import find_tracks

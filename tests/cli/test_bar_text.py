@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from wcwidth import wcswidth
+from wcwidth import wcswidth, wcwidth
 
 from tagger.cli.bar_text import Status, fit, status_line, width
 
@@ -72,6 +72,11 @@ def test_no_line_is_wider_than_the_terminal_whatever_is_in_a_name(
 @given(st.text(st.characters(exclude_categories=["Cc", "Cs", "Cf"])))
 def test_the_width_is_never_less_than_the_terminals(text: str) -> None:
     assert width(text) >= wcswidth(text)
+
+
+def test_the_width_of_no_character_is_less_than_the_terminals() -> None:
+    every = (chr(code) for code in range(0xA0, 0x20000) if not 0xD800 <= code < 0xE000)
+    assert not [hex(ord(c)) for c in every if width(c) < wcwidth(c)]
 
 
 @pytest.mark.parametrize(
