@@ -153,7 +153,7 @@ class MainCommand(Command):
         if meant and not os.path.lexists(word):
             ctx = self.context_class(self, info_name=info_name, **self.context_settings)
             missing = f"there is no file or folder {printable(word)!r}"
-            raise click.UsageError(f"{missing}; did you mean the command {meant!r}?", ctx)
+            raise UsageError(f"{missing}; did you mean the command {meant!r}?", ctx)
 
     def _with_command(self, error: click.UsageError, words: list[str]) -> click.UsageError:
         """The error with the command that the words were probably meant for."""
@@ -162,7 +162,7 @@ class MainCommand(Command):
             return error
         program = error.ctx.command_path if error.ctx else ""
         advice = f"A command comes first: '{program} {name}'."
-        return click.UsageError(f"{error.format_message()} {advice}", error.ctx)
+        return UsageError(f"{error.message} {advice}", error.ctx)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command that the context belongs to."""
@@ -174,9 +174,17 @@ def is_full(ctx: click.Context) -> bool:
     return isinstance(ctx, Context) and ctx.full
 
 
+class UsageError(click.UsageError):
+    """One whose message is broken at spaces on a terminal."""
+
+    def format_message(self) -> str:
+        """The message as it is shown."""
+        return _shown(super().format_message())
+
+
 def _shown(message: str) -> str:
     start = "Error: "  # what click prints before it
-    return fitted(f"{start}{printable(message)}", sys.stderr).removeprefix(start)
+    return fitted(f"{start}{message}", sys.stderr).removeprefix(start)
 
 
 @contextmanager
@@ -186,9 +194,9 @@ def _plain_errors() -> Iterator[None]:
     except click.UsageError as error:
         locate = error.ctx.meta.get(LOCATE) if error.ctx else None
         message = locate(error) if locate else error.format_message()
-        raise click.UsageError(_shown(message), error.ctx) from error
+        raise UsageError(printable(message), error.ctx) from error
     except click.ClickException as error:
-        raise click.ClickException(_shown(error.format_message())) from error
+        raise click.ClickException(_shown(printable(error.format_message()))) from error
 
 
 def option_group(
