@@ -11,6 +11,7 @@ from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
 from tagger.cli.formatter import Context
 from tagger.cli.sections import first_sentence, write_brief, write_full
@@ -53,6 +54,15 @@ class Command(click.Command):
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the options by section."""
         write_full(ctx, formatter)
+
+    def get_short_help_str(self, limit: int = 0) -> str:
+        """The first sentence of the help, at its full length."""
+        return first_sentence(self.help or "")
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """The options, and a group's commands, each with the first sentence of its help."""
+        found = super().shell_complete(ctx, incomplete)
+        return [CompletionItem(it.value, it.type, first_sentence(it.help or "")) for it in found]
 
     def make_context(
         self,
@@ -111,7 +121,7 @@ class MainCommand(Command):
         """List the options, briefly unless asked, and the other commands."""
         (write_full if is_full(ctx) else write_brief)(ctx, formatter)
         with formatter.section("Commands"):
-            rows = [(name, first_sentence(it.help or "")) for name, it in self.others.items()]
+            rows = [(name, it.get_short_help_str()) for name, it in self.others.items()]
             formatter.write_dl(rows, col_max=0)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -23,11 +23,11 @@ class Formatter(click.HelpFormatter):
         """Write paragraphs, which are separated by empty lines."""
         for number, paragraph in enumerate(text.strip("\n").split("\n\n")):
             self.write("\n" if number else "")
-            if paragraph.startswith(UNWRAPPED):
-                lines = paragraph.removeprefix(UNWRAPPED).splitlines()
-            else:
-                lines = _wrapped(paragraph, self.width - self.current_indent)
-            self._write_lines(lines, self.current_indent)
+            width = self.width - self.current_indent
+            whole = paragraph.removeprefix(UNWRAPPED)
+            for line in [whole] if whole == paragraph else whole.splitlines():
+                indent = len(line) - len(line.lstrip())
+                self._write_lines(_wrapped(line, width - indent), self.current_indent + indent)
 
     def write_dl(
         self, rows: Iterable[tuple[str, str]], col_max: int = 30, col_spacing: int = 2

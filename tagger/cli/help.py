@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 import click
 from click.shell_completion import CompletionItem
 
+from tagger.cli.candidates import matching
 from tagger.cli.command import Command, MainCommand
 from tagger.cli.formatter import Context
 from tagger.cli.spelling import nearest
@@ -70,7 +71,7 @@ def _complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> li
         known = subcommands(context_of(ctx.obj, ctx.params.get("words") or ()).command)
     except click.UsageError:
         return []
-    return [CompletionItem(name) for name in known if name.startswith(incomplete)]
+    return matching({name: it.get_short_help_str() for name, it in known.items()}, incomplete)
 
 
 @click.command("help", cls=Command)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from tagger.cli import candidates
 from tagger.cli.command import Command, CommandGroup
 from tagger.cli.console import Console, exit_on_errors, print_lines
 from tagger.cli.rules import labels_option
@@ -30,7 +31,7 @@ def models(ctx: click.Context, as_json: bool, verbose: bool) -> None:
 
 
 @models.command(cls=Command)
-@click.argument("name")
+@click.argument("name", shell_complete=candidates.models)
 @labels_option
 @click.option("--accept-licence", is_flag=True, help="Agree to a licence for non-commercial use.")
 @click.option("-q", "--quiet", is_flag=True, help="Print no progress and no result.")

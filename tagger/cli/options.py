@@ -9,6 +9,7 @@ import click
 from click.core import ParameterSource
 
 from tagger.audio.windows import Count
+from tagger.cli import candidates
 from tagger.cli.command import option_group
 from tagger.cli.spelling import Choice
 from tagger.cli.values import check_exclude, check_suffix, in_folder, not_nan, window_count
@@ -151,6 +152,7 @@ def scan_options(
     click.option(
         "--windows",
         callback=window_count,
+        shell_complete=candidates.one_of("auto", "all"),
         metavar="N|auto|all",
         default=str(PREDICT.windows),
         show_default=True,

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
+from tagger.cli import candidates
 from tagger.cli.command import Contradiction, option_group
 from tagger.cli.spelling import Choice
 from tagger.cli.values import (
@@ -69,11 +70,13 @@ class Rules:
         multiple=True,
         metavar="GENRE|.SUFFIX",
         callback=check_skip,
+        shell_complete=candidates.genres,
         help="Do not predict tracks of this genre or suffix. Their tags are kept. May be repeated.",
     ),
     click.option(
         "--protect",
         multiple=True,
+        shell_complete=candidates.genres,
         metavar="GENRE",
         help="Never change the tags of tracks of this genre. May be repeated.",
     ),
@@ -228,6 +231,7 @@ model_option = click.option(
     "-m",
     "--model",
     type=ModelName(),
+    shell_complete=candidates.models_and_folders,
     multiple=True,
     callback=at_least_one,
     default=(DEFAULT_MODEL,),

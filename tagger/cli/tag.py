@@ -7,8 +7,10 @@ from pathlib import Path
 
 import click
 
+from tagger.cli import candidates
 from tagger.cli.apply import apply
 from tagger.cli.command import MainCommand
+from tagger.cli.completion import completion
 from tagger.cli.config import config_option, found_config
 from tagger.cli.config_command import config
 from tagger.cli.confirm import TerminalPerson, person_at_terminal
@@ -42,8 +44,9 @@ OTHER_COMMANDS: dict[str, click.Command] = {
     "undo": undo,
     "apply": apply,
     "models": models,
-    "doctor": doctor,
     "config": config,
+    "doctor": doctor,
+    "completion": completion,
     "help": help_command,
     "version": version,
 }
@@ -66,12 +69,19 @@ EXIT_CODES = (
     examples=EXAMPLES,
     epilog=EXIT_CODES,
 )
-@click.argument("paths", nargs=-1, metavar="PATH...", type=click.Path(path_type=Path))
+@click.argument(
+    "paths",
+    nargs=-1,
+    metavar="PATH...",
+    type=click.Path(path_type=Path),
+    shell_complete=candidates.first_words,
+)
 @click.option("-w", "--write-tags", is_flag=True, help="Write the genre into each file's own tag.")
 @click.option(
     "--confirm",
     is_flag=True,
-    help="Ask about each track, or album, that is unsure or would change; with --write-tags.",
+    help="Ask about each track that is unsure or would change. With --by album, about each album. "
+    "Needs --write-tags.",
 )
 @click.option(
     "--predict-again",

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from tagger.cli import candidates
 from tagger.cli.command import Command
 from tagger.cli.config import config_option
 from tagger.cli.console import Console, end, exit_on_errors, print_lines
@@ -23,6 +24,7 @@ from tagger.cli.values import absolute, all_absolute
     "--run",
     "runs",
     type=int,
+    shell_complete=candidates.runs,
     multiple=True,
     help="Number of the run to undo. An undo is a run too. May be repeated.  [default: the last "
     "run with changes left to undo]",

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from tagger.audio.windows import AUTO, Count
 from tagger.errors import ConfigError
@@ -30,6 +31,12 @@ class RuleFile(click.ParamType[Any]):
             return self.load(Path(value).expanduser() if isinstance(value, str) else value)
         except ConfigError as error:
             self.fail(str(error), param, ctx)
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Let the shell complete the path of a file."""
+        return [CompletionItem(incomplete, type="file")]
 
 
 class ModelName(click.ParamType[str]):

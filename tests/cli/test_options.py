@@ -183,6 +183,7 @@ for _command in ("tag-genres", "apply"):
     CASES[_command].update(TAGS)
 # They change what is printed or logged, not what is asked for.
 PRINTED = {("tag-genres", "version"), ("doctor", "as_json"), ("help", "words"), ("help", "full")}
+PRINTED |= {("completion", "shell")}
 PRINTED |= {(command, "color") for command in COMMANDS}
 PRINTED |= {(command, "log") for command in ("tag-genres", "apply", "undo")}
 

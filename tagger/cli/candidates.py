@@ -1,0 +1,71 @@
+"""What may follow in a command line, for completion in a shell."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import click
+from click.core import ParameterSource
+from click.shell_completion import CompletionItem
+
+from tagger.cli.command import MainCommand
+
+
+def matching(help_of: Mapping[str, str], typed: str) -> list[CompletionItem]:
+    """Those of the names that go on from what is typed, whatever its case, with their help."""
+    start = typed.casefold()
+    return [
+        CompletionItem(name, help=text)
+        for name, text in help_of.items()
+        if name.casefold().startswith(start)
+    ]
+
+
+def first_words(ctx: click.Context, param: click.Parameter, typed: str) -> list[CompletionItem]:
+    """Paths; before anything else, commands too."""
+    commands = {}
+    if isinstance(ctx.command, MainCommand) and not _has_begun(ctx):
+        commands = {name: it.get_short_help_str() for name, it in ctx.command.others.items()}
+    return [*matching(commands, typed), CompletionItem(typed, type="file")]
+
+
+def models(ctx: click.Context, param: click.Parameter, typed: str) -> list[CompletionItem]:
+    """The short names of models."""
+    from tagger.models.presets import PRESETS
+
+    return matching(dict.fromkeys(PRESETS, ""), typed)
+
+
+def models_and_folders(
+    ctx: click.Context, param: click.Parameter, typed: str
+) -> list[CompletionItem]:
+    """The short names of models, and folders, which may hold one."""
+    return [*models(ctx, param, typed), CompletionItem(typed, type="dir")]
+
+
+def one_of(*words: str) -> Callable[..., list[CompletionItem]]:
+    """A function that completes these words."""
+    return lambda ctx, param, typed: matching(dict.fromkeys(words, ""), typed)
+
+
+def genres(ctx: click.Context, param: click.Parameter, typed: str) -> list[CompletionItem]:
+    """Genres that the models predict."""
+    from tagger.genres.labels import LABEL_NAMES
+
+    return matching(dict.fromkeys(sorted(set(LABEL_NAMES.values())), ""), typed)
+
+
+def runs(ctx: click.Context, param: click.Parameter, typed: str) -> list[CompletionItem]:
+    """The runs that can be undone, latest first."""
+    from tagger.state.journal import undoable_runs
+    from tagger.state.store import default_state
+
+    found = undoable_runs(ctx.params.get("state") or default_state())
+    given = ctx.params.get("runs") or ()
+    return matching({str(run): text for run, text in found.items() if run not in given}, typed)
+
+
+def _has_begun(ctx: click.Context) -> bool:
+    """Whether anything of the command has been typed already."""
+    sources = (ctx.get_parameter_source(param.name or "") for param in ctx.command.params)
+    return ParameterSource.COMMANDLINE in sources
