@@ -66,6 +66,6 @@ def runs(ctx: click.Context, param: click.Parameter, typed: str) -> list[Complet
 
 
 def _has_begun(ctx: click.Context) -> bool:
-    """Whether anything of the command has been typed already."""
-    sources = (ctx.get_parameter_source(param.name or "") for param in ctx.command.params)
-    return ParameterSource.COMMANDLINE in sources
+    """Whether anything has been typed that belongs to the main command alone."""
+    names = (param.name or "" for param in ctx.command.params if param.name != "color")
+    return any(ctx.get_parameter_source(it) is ParameterSource.COMMANDLINE for it in names)

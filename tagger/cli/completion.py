@@ -74,12 +74,12 @@ _tag_genres_completion() {
         ${~words[1]} 2>/dev/null)
     [[ $PREFIX == --*=* ]] && compset -P '*='
     (( $#described )) && _describe -V tag-genres described
-    (( $#plain )) && compadd -V tag-genres -a plain
+    (( $#plain )) && compadd -M 'm:{a-zA-Z}={A-Za-z}' -V tag-genres -a plain
     [[ -n $files ]] && _files ${files:#-f}
     return 0
 }
 
-if [[ $zsh_eval_context[-1] == loadautofunc ]]; then
+if [[ $funcstack[1] == _tag-genres ]]; then  # it is a file of $fpath
     _tag_genres_completion "$@"
 else
     (( $+functions[compdef] )) || { autoload -Uz compinit && compinit; }
@@ -93,7 +93,8 @@ function __tag_genres_completion
     set -l prefix (string match -r -- '^--[^=]+=' (commandline -ct))
     set -l typed (string replace -r -- '^--[^=]+=' '' (commandline -ct))
     set -l program (commandline -opc)[1]
-    COMP_WORDS=(commandline -cp | string collect -N) _TAG_GENRES_COMPLETE=fish_complete \\
+    command -q $program; or return
+    COMP_WORDS=(commandline -cp | string collect) _TAG_GENRES_COMPLETE=fish_complete \\
         $program 2>/dev/null | while read -d \\t -l kind value text
         switch $kind
             case plain

@@ -27,7 +27,9 @@ class Formatter(click.HelpFormatter):
             whole = paragraph.removeprefix(UNWRAPPED)
             for line in [whole] if whole == paragraph else whole.splitlines():
                 indent = len(line) - len(line.lstrip())
-                self._write_lines(_wrapped(line, width - indent), self.current_indent + indent)
+                self._write_lines(
+                    _wrapped(line.strip(), width - indent), self.current_indent + indent
+                )
 
     def write_dl(
         self, rows: Iterable[tuple[str, str]], col_max: int = 30, col_spacing: int = 2
