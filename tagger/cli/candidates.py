@@ -57,7 +57,7 @@ def genres(ctx: click.Context, param: click.Parameter, typed: str) -> list[Compl
 
 def runs(ctx: click.Context, param: click.Parameter, typed: str) -> list[CompletionItem]:
     """The runs that can be undone, latest first."""
-    from tagger.state.journal import undoable_runs
+    from tagger.state.glance import undoable_runs
     from tagger.state.store import default_state
 
     found = undoable_runs(ctx.params.get("state") or default_state())

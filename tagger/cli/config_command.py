@@ -28,7 +28,7 @@ def _file_option(text: str) -> Callable[[Callable[..., Any]], Callable[..., Any]
 
 @click.group(cls=CommandGroup, subcommand_metavar="init|show|check")
 def config() -> None:
-    """Write a config file, show what is in force, or check a config file.
+    """Write, show or check the config file.
 
     A config file holds defaults for the options of a run, by their long names. It is TOML.
     """
@@ -60,7 +60,7 @@ def init(main: MainCommand, path: Path | None) -> None:
 @_file_option("The file to check.")
 @click.pass_obj
 def check_command(main: MainCommand, path: Path | None) -> None:
-    """Check a config file as a run does, and list every fault with its line.
+    """Check a config file. Every fault is listed with its line, as a run would find it.
 
     Nothing is downloaded. Exit codes: 0 no fault, or no file; 1 faults; 2 wrong usage.
     """
@@ -109,7 +109,7 @@ def _verdict(checked: Checked, faults: int) -> str:
 @_file_option("The file to read.")
 @click.pass_obj
 def show(main: MainCommand, every: bool, as_json: bool, path: Path | None) -> None:
-    """Show what a run without options would do, and where each value is set.
+    """Show what a run without options would do. It says where each value is set.
 
     Only what differs from the defaults is shown. Exit codes: 0 shown; 1 shown, but the config file
     has faults, so a run would refuse it; 2 wrong usage.

@@ -75,7 +75,7 @@ class ChangeOptions:
     click.option(
         "--json",
         is_flag=True,
-        help="Print a JSON object for each track and for the summary to stdout, one per line.",
+        help="Print a line of JSON for each track to stdout. The last line is the summary.",
     ),
 )
 def change_options(

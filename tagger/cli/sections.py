@@ -13,17 +13,17 @@ SHORT = 6  # options
 # `tag-genres help --all` explains them too.
 SECTIONS = {
     "Everyday options": "--write-tags --dry-run --model --verbose --quiet",
-    "What to do": "--confirm --explain",
+    "What to do": "--confirm --explain --predict-again",
     "Which tracks": "--only-missing --skip | --exclude --suffix --from-file --null --follow-links",
     "Which genres": (
-        "--on-existing --min-confidence --top --by --whitelist | --aliases --tree --with-parents "
+        "--on-existing --min-confidence --top --by | --whitelist --aliases --tree --with-parents "
         "--style --ratio --min-music --protect --placeholder --separators"
     ),
     "How tags are written": (
         "| --provenance --id3 --id3v23-join --no-wav-info --charset "
         "--keep-mtime --break-hardlinks --drop-attributes"
     ),
-    "The model": "--predict-again | --labels --windows",
+    "The model": "| --labels --windows",
     "Speed": "| --device --precision --batch-size --workers --decode-timeout",
     "Output": (
         "--csv --json | --xlsx --playlists --all-probabilities --color --strict --log "

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-import sqlite3
 from collections.abc import Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -54,23 +52,6 @@ class Run:
     source: str  # the model, the edited report, or for an undo the runs that it reverted
     files: int  # how many it changed
     remaining: int  # how many of these changes are not undone
-
-
-def undoable_runs(path: Path) -> dict[int, str]:
-    """The runs with changes left to undo, latest first: kind, start and how many; for completion.
-
-    Empty if there is no such file, or it cannot be read. Nothing is written or waited for.
-    """
-    query = (
-        "SELECT runs.id, kind || ' ' || started || ', files: ' || count(DISTINCT path) FROM runs "
-        "JOIN journal ON run = runs.id WHERE undone_by IS NULL GROUP BY runs.id ORDER BY 1 DESC"
-    )
-    try:
-        uri = f"{path.absolute().as_uri()}?mode=ro"
-        with closing(sqlite3.connect(uri, uri=True, timeout=0)) as database:
-            return dict(database.execute(query).fetchall())
-    except sqlite3.Error:
-        return {}
 
 
 class Journal(Database):

@@ -21,7 +21,7 @@ from tagger.cli.completion import SCRIPTS, Bash
 from tagger.cli.spelling import Choice
 from tagger.cli.tag import OTHER_COMMANDS, main
 from tagger.models.presets import PRESETS
-from tagger.state.journal import undoable_runs
+from tagger.state.glance import undoable_runs
 from tagger.state.store import State
 
 HEAVY = {"torch", "transformers", "pandas", "numpy", "av", "soundfile", "mutagen", "rich"}
