@@ -52,6 +52,10 @@ class JsonLines:
         self._early: set[bytes] = set()
         self._started = time.monotonic()
 
+    def begin(self, models: Sequence[ModelInfo], reports: Sequence[Path], policy: Policy) -> None:
+        """Take what the tracks are predicted and judged by, before the first of them."""
+        self.models, self.reports, self._counted.policy = models, reports, policy
+
     def early(self, outcome: Outcome) -> None:
         """The line of a track before it is its turn; `track` then leaves it out."""
         self.track(outcome)

@@ -19,7 +19,7 @@ from tagger.files.atomic import clear_scratch
 from tagger.genres.policy import Policy
 from tagger.models.checkpoint import ModelInfo
 from tagger.state.store import State
-from tagger.types import Action, Outcome, Prediction
+from tagger.types import BY_HAND, Action, Outcome, Prediction
 
 LOG = logging.getLogger("tagger")
 FIRST_FAILURES = 5
@@ -52,6 +52,7 @@ class Summary:
     unsure: Counter[str] = field(default_factory=Counter)  # tracks by `doubts.why_unsure`
     failed: Failures = field(default_factory=Failures)
     failures: list[Outcome] = field(default_factory=list)  # the first few
+    by_hand: int = 0  # tracks that a person decided, in this run or before
     untaggable: int = 0  # would have been written, but hold no tags
     new_failures: int = 0  # those that the last run did not have
     noted: list[Outcome] = field(default_factory=list)  # written, with a remark
@@ -115,6 +116,7 @@ class Summary:
         if outcome.action in (Action.WRITTEN, Action.WOULD_WRITE):
             new = [genre for genre in outcome.genres if genre not in outcome.existing]
             self.written.update(new or outcome.genres)
+        self.by_hand += outcome.reason == BY_HAND
         if outcome.prediction is None and outcome.action is Action.WRITTEN and outcome.reason:
             self.noted.append(outcome)
         if outcome.action is Action.FAILED:

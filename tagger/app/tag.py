@@ -73,7 +73,7 @@ def tag_library(request: TagRequest, progress: Progress, person: Person | None =
         check_folder(request.playlists)
     models, left_out = find_models(request, progress), LeftOut()
     if request.lines:
-        request.lines.models, request.lines.reports = models, request.reports
+        request.lines.begin(models, request.reports, request.policy)
     with open_state(request.state, progress.say) as state, state.locked(progress.say):
         forget_unfinished(state)
         state.use_charset(request.writing.tags.charset)

@@ -134,6 +134,8 @@ def model_lines(summary: Summary) -> Iterator[str]:
         yield f"the models agree on {summary.agreed[True]:,} of {predicted:,} tracks"
     if summary.other_media:
         yield summary.other_media
+    if summary.by_hand:
+        yield f"decided by hand: {tracks(summary.by_hand)}"
     if summary.untaggable:
         yield f"cannot be tagged: {files(summary.untaggable)} (predicted only)"
 

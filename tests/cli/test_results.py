@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -116,6 +117,13 @@ def test_every_line_is_true_in_every_mode(
     fixed = (f"failed: {music / 'bad.mp3'}: ", "report: ", "gtzan-small ", "there are stronger")
     said = [line for line in done.stderr.splitlines() if not line.startswith(fixed)]
     assert said == list(lines)
+
+
+def test_json_counts_as_the_closing_lines_do(invoke: Run, music: Path) -> None:
+    options = ("--whitelist", "w.txt", "--min-confidence", "0.3", "--write-tags", "--json")
+    summary = json.loads(invoke(music, *options).stdout.splitlines()[-1])
+    assert summary["predicted_genres"] == {"Rock": 4, "Pop": 1}
+    assert summary["written_genres"] == {"Metal": 1, "Pop": 1}
 
 
 def test_no_line_about_writing_follows_a_run_that_would_write_nothing(
