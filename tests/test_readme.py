@@ -129,3 +129,17 @@ def test_every_link_leads_somewhere(page: str, link: str) -> None:
 def test_the_readme_links_to_every_page() -> None:
     linked = {link.partition("#")[0] for page, link in LINKS if page == "README.md"}
     assert {page for page in PAGES if page != "README.md"} <= linked
+
+
+@pytest.mark.parametrize("code", blocks("python"))
+def test_the_code_that_is_shown_works(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], code: str
+) -> None:
+    (tmp_path / "Kind of Blue").mkdir()
+    shutil.copy(ROOT / "examples" / "library" / "05 Block Party.opus", tmp_path / "Kind of Blue")
+    (tmp_path / "Kind of Blue" / "broken.mp3").write_bytes(b"no music")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    exec(code.replace("~/Music", str(tmp_path)), {})
+    failed, predicted = capsys.readouterr().out.splitlines()
+    assert "broken.mp3 failed:" in failed or "broken.mp3 failed:" in predicted
+    assert "Block Party.opus" in failed + predicted
