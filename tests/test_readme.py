@@ -17,6 +17,7 @@ from helpers.command import ROOT, environment, run_command
 from helpers.pages import PAGES, blocks
 from helpers.programs import need
 
+from tagger.app.config import COMMAND_LINE_ONLY
 from tagger.cli.tag import OTHER_COMMANDS, main
 from tagger.report.target import COLUMNS
 from tagger.types import Action
@@ -129,6 +130,12 @@ def test_every_link_leads_somewhere(page: str, link: str) -> None:
 def test_the_readme_links_to_every_page() -> None:
     linked = {link.partition("#")[0] for page, link in LINKS if page == "README.md"}
     assert {page for page in PAGES if page != "README.md"} <= linked
+
+
+def test_what_only_the_command_line_takes_is_named() -> None:
+    section = README.partition("\n## Your own rules\n")[2].partition("\n## ")[0]
+    for option in set(COMMAND_LINE_ONLY) - {"config", "null"}:
+        assert f"`--{option}`" in section
 
 
 @pytest.mark.parametrize("code", blocks("python"))

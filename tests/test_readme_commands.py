@@ -27,6 +27,7 @@ from helpers.hub import Hub, serving
 from helpers.pages import PAGES, blocks, command_lines
 from helpers.programs import need
 from helpers.runs import run_finetune
+from helpers.terminal import open_terminal
 
 from tagger.models.presets import PRESETS
 
@@ -107,6 +108,17 @@ def run_ours(command: str, home: Path, hub: Hub) -> None:
     program, *words = shlex.split(re.sub("~|%h", str(home), command))
     assert Path(program).name == "tag-genres"
     run_words(words, home, {"HOME": str(home), "HF_ENDPOINT": hub.address, "HF_HUB_OFFLINE": "0"})
+
+
+def answer_questions(command: str, home: Path, hub: Hub) -> None:
+    """On a terminal, where the first question is answered by its first genre."""
+    _, *words = shlex.split(command.replace("~", str(home)))
+    with open_terminal(*words, cwd=home, env=environment(home)) as terminal:
+        terminal.wait_for("genre>")
+        terminal.send("\r")
+        terminal.wait_for("decided:")
+        terminal.send("q\r")
+        assert terminal.wait() == 0
 
 
 def run_words(words: list[str], folder: Path, variables: Mapping[str, str]) -> None:
@@ -249,6 +261,7 @@ HANDLERS: list[tuple[str, Handler]] = [
     (r"python training/evaluate\.py --data .*", run_evaluation),
     (r"tag-genres apply", lambda *_: None),  # its name
     (r"tag-genres doctor", elsewhere("tests/app/test_doctor.py")),  # which takes seconds
+    (r"tag-genres .*--confirm", answer_questions),
     (r"(\S*/)?tag-genres .*|beet ls .* \| tag-genres .*", run_ours),
     (r"docker run .*", run_in_container),
     (r"ffmpeg .*", makes_an_excerpt),
