@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,11 @@ class Fault:
     def __str__(self) -> str:
         places = [it for it in (self.line, self.column) if it is not None]
         return f"{':'.join(map(str, (self.path, *places)))}: {self.message}"
+
+
+def by_line(faults: Iterable[Fault]) -> list[Fault]:
+    """The faults in the order of their lines; first those of the whole file."""
+    return sorted(faults, key=lambda fault: fault.line or 0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,12 +13,12 @@ import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from tagger.app import diagnosis_lines as lines
 from tagger.app import probes
-from tagger.app.config import Fault
+from tagger.app.config import Fault, by_line
 from tagger.app.diagnosis import (
     PLACES,
     ConfigFile,
@@ -44,7 +44,9 @@ BEETS_PLUGIN = Path(__file__).parents[1] / "integrations" / "beets" / "beetsplug
 class Asked:
     """What a run would do without options, as its config file and the environment say."""
 
-    config: ConfigFile  # with the faults of its options, but not of what they name
+    path: Path  # of the config file
+    exists: bool
+    faults: tuple[Fault, ...]  # of its options, but not of what they name
     named: Named
     lines: Mapping[str, int | None]  # of the options that the config file sets, by their keys
     model_source: str = "built in"  # where the model is set
@@ -97,9 +99,9 @@ def examine(asked: Asked, show: Callable[[Row], None] = lambda row: None) -> Dia
 def look_at_config(asked: Asked) -> ConfigFile:
     """The config file, also with what is wrong with the reports that it names."""
     wrong = faults(asked.named, {*asked.lines} & {"csv", "xlsx", "playlists"})
-    path = Path(asked.config.path)
-    more = [str(Fault(path, reason, asked.lines[key])) for key, reason in wrong]
-    return replace(asked.config, error="\n".join([*asked.config.error.splitlines(), *more]))
+    more = (Fault(asked.path, reason, asked.lines[key]) for key, reason in wrong)
+    error = "\n".join(map(str, by_line((*asked.faults, *more))))
+    return ConfigFile(str(asked.path), asked.exists, error)
 
 
 def look_at_models() -> dict[str, str | None]:

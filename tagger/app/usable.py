@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tagger.app.probes import describe
 from tagger.app.state_file import look_at_state
-from tagger.errors import StateError, TaggerError
+from tagger.errors import StateError, TaggerError, one_line
 from tagger.models import cache, hub
 from tagger.models.find import find_model, from_hub
 from tagger.models.names import read_names
@@ -21,6 +21,8 @@ from tagger.report.playlists import check_folder
 from tagger.report.target import check_target
 from tagger.report.workbook import check_workbook
 from tagger.types import DEFAULT_MODEL
+
+LONGEST = 500  # characters of a reason, as in `probes.describe`
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,7 @@ def faults(named: Named, keys: Collection[str]) -> Iterator[tuple[str, str]]:
             try:
                 check()
             except TaggerError as error:
-                yield key, str(error)
+                yield key, one_line(error, LONGEST)
     if "model" in keys:
         reasons, _ = try_models(named.model, named.labels)
         for reason in reasons.values():

@@ -19,6 +19,7 @@ from tagger.app.config import (
     Config,
     Fault,
     beside,
+    by_line,
     default_config,
     is_there,
     key_fault,
@@ -37,6 +38,12 @@ def found_config() -> Path | None:
     """The config file that was read from the user's folder without being named, if any."""
     found: Path | None = click.get_current_context().meta.get(_FOUND)
     return found
+
+
+def config_of(ctx: click.Context) -> Config | None:
+    """The config file from which a command took its defaults, if it read one."""
+    locate = ctx.meta.get(LOCATE)
+    return locate.config if isinstance(locate, _Located) else None
 
 
 def _read_config(ctx: click.Context, param: click.Parameter, value: Path | None) -> None:
@@ -59,7 +66,7 @@ def _read_config(ctx: click.Context, param: click.Parameter, value: Path | None)
     defaults, faults = defaults_for(command, config, is_complete=is_complete)
     if isinstance(command, MainCommand):
         faults += _check_others(command, config)[1]
-    for fault in sorted((*config.faults, *faults), key=lambda fault: fault.line or 0):
+    for fault in by_line((*config.faults, *faults)):
         raise click.UsageError(str(fault))
     ctx.default_map = defaults
     ctx.meta[LOCATE] = _Located(config)
@@ -132,8 +139,7 @@ def check(command: MainCommand, path: Path | None) -> Checked:
                 if all(key in right for it in contradiction.names
                        if (key := key_of(it)) in config.table)
             ]  # fmt: skip
-    faults.sort(key=lambda fault: fault.line or 0)
-    return Checked(chosen, exists, config, tuple(faults), frozenset(right), context)
+    return Checked(chosen, exists, config, tuple(by_line(faults)), frozenset(right), context)
 
 
 def defaults_for(

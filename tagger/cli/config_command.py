@@ -9,10 +9,10 @@ from typing import Any
 
 import click
 
-from tagger.app.config import Fault, default_config
+from tagger.app.config import Fault, by_line, default_config
 from tagger.cli.command import Command, CommandGroup, MainCommand
 from tagger.cli.config import Checked, check
-from tagger.cli.console import EXIT_NOTHING_DONE, exit_on_errors, print_lines
+from tagger.cli.console import EXIT_NOTHING_DONE, Console, exit_on_errors, print_lines
 from tagger.report.escape import printable
 
 
@@ -70,8 +70,9 @@ def check_command(main: MainCommand, path: Path | None) -> None:
         # What options name is looked at even if others are wrong.
         notes: list[str] = []
         if checked.config is not None:
-            more, notes = _faults_of_named(checked)
-            faults = sorted([*faults, *more], key=lambda fault: fault.line or 0)
+            with Console().busy("checking"):
+                more, notes = _faults_of_named(checked)
+            faults = by_line([*faults, *more])
         print_lines(map(printable, map(str, faults)))
         print_lines(map(printable, notes))
         print_lines([printable(_verdict(checked, len(faults)))])
@@ -84,7 +85,8 @@ def _faults_of_named(checked: Checked) -> tuple[list[Fault], list[str]]:
     from tagger.app.usable import faults, try_models
     from tagger.cli.in_force import MODEL, lines_of, named_by
 
-    named, lines = named_by(checked), lines_of(checked)
+    lines = lines_of(checked.context, checked.config)
+    named = named_by(checked.context, lines)
     found = [Fault(checked.path, why, lines.get(key)) for key, why in faults(named, lines)]
     notes = []
     if "model" in lines:

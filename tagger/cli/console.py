@@ -167,7 +167,10 @@ def exit_on_errors() -> Iterator[None]:
             yield
         except TaggerError as error:
             remove_bar()
-            click.echo(fitted(printable(f"tag-genres: {error}"), sys.stderr), err=True)
+            from tagger.cli.in_force import located
+
+            message = printable(f"tag-genres: {located(error)}")
+            click.echo(fitted(message, sys.stderr), err=True)
             sys.exit(EXIT_NOTHING_DONE)
         except KeyboardInterrupt:
             _say_interrupted()

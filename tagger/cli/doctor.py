@@ -11,7 +11,7 @@ import click
 
 from tagger.cli.command import Command, MainCommand
 from tagger.cli.config import check
-from tagger.cli.console import EXIT_NOTHING_DONE, exit_on_errors
+from tagger.cli.console import EXIT_NOTHING_DONE, Console, exit_on_errors
 from tagger.cli.in_force import asked_of
 from tagger.cli.options import state_option
 from tagger.cli.rows import lay_out, terminal_width
@@ -51,11 +51,12 @@ def doctor(main: MainCommand, as_json: bool, state: Path | None, config: Path | 
         # Before the imports below, which take a while.
         show(("", f"tag-genres {__version__}, Python {platform.python_version()}, "
                   f"{platform.platform()}"))  # fmt: skip
-        asked = asked_of(check(main, config), state)
-        from tagger.app.diagnosis_lines import conclusions
-        from tagger.app.doctor import examine
+        with Console().busy("trying packages, device and decoders"):
+            asked = asked_of(check(main, config), state)
+            from tagger.app.diagnosis_lines import conclusions
+            from tagger.app.doctor import examine
 
-        found = examine(asked, show)
+            found = examine(asked, show)
         for sentence in conclusions(found):
             show(("", sentence), COLORS.get(sentence.partition(":")[0], "green"))
         if as_json:

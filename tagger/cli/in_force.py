@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import click
 from click.core import ParameterSource
 
-from tagger.cli.config import Checked, key_of, options_of
+from tagger.app.config import Config
+from tagger.cli.config import Checked, config_of, key_of, options_of
+from tagger.errors import ReportError, StateError, TaggerError, one_line
 
 if TYPE_CHECKING:
     from tagger.app.doctor import Asked
@@ -16,47 +20,67 @@ if TYPE_CHECKING:
 MODEL = "TAG_GENRES_MODEL"
 
 
-def lines_of(checked: Checked) -> dict[str, int | None]:
+def lines_of(context: click.Context, config: Config | None) -> dict[str, int | None]:
     """The options that are in force as the config file sets them, by key, with their lines."""
-    config, source = checked.config, checked.context.get_parameter_source
     if config is None:
         return {}
-    names = options_of(checked.context.command)
-    keys = [key_of(name) for name in names if source(name) is ParameterSource.DEFAULT_MAP]
-    return {key: config.line(key) for key in keys}
+    source = context.get_parameter_source
+    names = [it for it in options_of(context.command) if source(it) is ParameterSource.DEFAULT_MAP]
+    return {key_of(name): config.line(key_of(name)) for name in names}
 
 
-def named_by(checked: Checked, state: Path | None = None) -> Named:
-    """What the options of a run name; `state` is that of the command line."""
+def named_by(context: click.Context, keys: Collection[str], state: Path | None = None) -> Named:
+    """What the options of a command name, where the config file sets these keys.
+
+    `state` goes before what the context says.
+    """
     from tagger.app.usable import Named
 
-    given, config = checked.context.params, lines_of(checked)
-    is_of_model = "labels" in config and "model" in config
+    given = context.params
     return Named(
-        model=given["model"],
-        labels=given["labels"] if is_of_model else None,
-        csv=given["csv"] if "csv" in config else None,
-        xlsx=given["xlsx"],
-        playlists=given["playlists"],
-        state=state or given["state"],
-        device=given["device"],
-        precision=given["precision"],
+        model=given.get("model", ()),
+        labels=given.get("labels") if {"labels", "model"} <= {*keys} else None,
+        csv=given.get("csv") if "csv" in keys else None,
+        xlsx=given.get("xlsx"),
+        playlists=given.get("playlists"),
+        state=state or given.get("state"),
+        device=given.get("device", "auto"),
+        precision=given.get("precision", "auto"),
     )
+
+
+def located(error: TaggerError) -> str:
+    """The message of an error, with the line of the config file that is the cause, if one is."""
+    context = click.get_current_context(silent=True)
+    config = config_of(context) if context else None
+    if context is None or config is None:
+        return str(error)
+    from tagger.app.usable import LONGEST, faults
+
+    lines, text = lines_of(context, config), one_line(error, LONGEST)
+    causes = [key for key, why in faults(named_by(context, lines), lines) if why == text]
+    if isinstance(error, StateError):
+        causes += {*lines} & {"state"}
+    if isinstance(error, ReportError):
+        causes += [key for key in lines if f"--{key}" in text]
+    return str(config.fault(causes[0], str(error))) if causes else str(error)
 
 
 def asked_of(checked: Checked, state: Path | None) -> Asked:
     """The question for `doctor`."""
-    from tagger.app.diagnosis import ConfigFile
     from tagger.app.doctor import Asked
 
     sources = {
         ParameterSource.ENVIRONMENT: MODEL,
         ParameterSource.DEFAULT_MAP: "config file",
     }
+    lines = lines_of(checked.context, checked.config)
     source = checked.context.get_parameter_source("model")
     return Asked(
-        config=ConfigFile(str(checked.path), checked.exists, "\n".join(map(str, checked.faults))),
-        named=named_by(checked, state),
-        lines=lines_of(checked),
+        path=checked.path,
+        exists=checked.exists,
+        faults=checked.faults,
+        named=named_by(checked.context, lines, state),
+        lines=lines,
         model_source=sources.get(source, "built in") if source else "built in",
     )

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-import shutil
 import sys
 import textwrap
 from collections.abc import Iterator
 
-from tagger.cli.terminal import can_redraw
+from tagger.cli.terminal import can_redraw, width
 from tagger.report.escape import printable
 
 NAME = 24  # columns
@@ -17,22 +16,24 @@ NARROW, NARROW_NAME = 70, 16  # below the first, names have the second
 
 def terminal_width() -> int | None:
     """The columns of the terminal that stdout is; None if it is none."""
-    return shutil.get_terminal_size().columns if can_redraw(sys.stdout) else None
+    return width(sys.stdout) if can_redraw(sys.stdout) else None
 
 
-def lay_out(name: str, text: str, width: int | None) -> Iterator[str]:
-    """The lines of a row: one for a pipe (`width` None), else wrapped beside the name.
+def lay_out(name: str, text: str, columns: int | None) -> Iterator[str]:
+    """The lines of a row: one for a pipe (`columns` None), else wrapped beside the name.
 
     Without a name, the text starts at the left.
     """
     name, text = printable(name), printable(text)
-    if width is None:
+    if columns is None:
         yield f"{name:<{NAME}}{text}" if name else text
         return
-    indent = (NARROW_NAME if width < NARROW else NAME) if name else 2
+    indent = (NARROW_NAME if columns < NARROW else NAME) if name else 2
     start = f"{name:<{indent}}" if len(name) < indent else f"{name}  "
     wrapper = _Wrapper(
-        width=max(width - 1, 20),  # a line that fills the last column is wrapped by some terminals
+        width=max(
+            columns - 1, 20
+        ),  # a line that fills the last column is wrapped by some terminals
         initial_indent=start if name else "",
         subsequent_indent=" " * indent,
         break_on_hyphens=False,
@@ -46,4 +47,4 @@ def lay_out(name: str, text: str, width: int | None) -> Iterator[str]:
 class _Wrapper(textwrap.TextWrapper):
     """Breaks lines at spaces and behind the slashes of paths."""
 
-    wordsep_simple_re = re.compile(r"(\s+|(?<=[/\\])(?=[^/\\]))")
+    wordsep_simple_re = re.compile(r"(\s+|(?<=\w[/\\])(?=[^/\\]))")

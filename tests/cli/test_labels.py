@@ -11,7 +11,7 @@ from helpers.command import LIBRARY, Run
 from helpers.models import edit
 
 from tagger import Prediction, predict
-from tagger.app.doctor import look_at_default_model
+from tagger.app.doctor import look_at_config, look_at_default_model
 from tagger.cli.config import check
 from tagger.cli.in_force import asked_of
 from tagger.cli.tag import main
@@ -97,7 +97,7 @@ def test_doctor_checks_the_labels_of_the_config(
     def error(text: str) -> str:
         (tmp_path / "config.toml").write_text(f"model = '{unnamed}'\n{text}")
         asked = asked_of(check(main, tmp_path / "config.toml"), None)
-        return f"{asked.config.error}{look_at_default_model(asked).error}"
+        return f"{look_at_config(asked).error}{look_at_default_model(asked).error}"
 
     monkeypatch.delenv("TAG_GENRES_MODEL", raising=False)
     of_labels = f"labels = '{labels}'"

@@ -146,8 +146,8 @@ CASES: dict[str, dict[str, tuple[list[str], dict[str, Any]]]] = {
         "config": (
             ["--config", "config.toml"],
             {
-                "config.path": "config.toml",
-                "config.exists": True,
+                "path": Path("config.toml"),
+                "exists": True,
                 "lines": {"top": 1, "state": 2},
                 "named.state": ROOT / "config.db",
             },
