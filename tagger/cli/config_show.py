@@ -21,6 +21,7 @@ from tagger.cli.rows import lay_out, terminal_width
 from tagger.cli.terminal import rich_console
 from tagger.report.escape import printable
 
+MOST = 5  # items of a default list that are shown as text
 DEFAULT, FILE, ENVIRONMENT = "default", "config file", "environment"
 # Variables that change what a run does, or how it is shown.
 VARIABLES = (
@@ -149,4 +150,6 @@ def _print_table(rows: dict[str, InForce]) -> None:
 def _text(it: InForce) -> str:
     if it.value is None or (it.value == "" and it.source == DEFAULT):
         return "-"
+    if it.source == DEFAULT and isinstance(it.value, list) and len(it.value) > MOST:
+        return f"{toml(it.value[:MOST])[:-1]}, ...] ({len(it.value)} in all)"
     return toml(it.value)

@@ -37,9 +37,10 @@ def named_by(context: click.Context, keys: Collection[str], state: Path | None =
     from tagger.app.usable import Named
 
     given = context.params
+    is_of_model = {"labels", "model"} <= {*keys} and len(given["model"]) == 1
     return Named(
         model=given.get("model", ()),
-        labels=given.get("labels") if {"labels", "model"} <= {*keys} else None,
+        labels=given["labels"] if is_of_model else None,
         csv=given.get("csv") if "csv" in keys else None,
         xlsx=given.get("xlsx"),
         playlists=given.get("playlists"),
