@@ -21,7 +21,7 @@ from tagger.models.folders import (
     read_json,
     weight_files,
 )
-from tagger.models.presets import ALIASES, PRESETS, is_short_name
+from tagger.models.presets import ALIASES, PRESETS, is_short_name, nearest_name
 from tagger.types import FrontEnd
 
 if TYPE_CHECKING:
@@ -204,8 +204,10 @@ def _find_folder(name: str, say: Say, quiet: bool) -> tuple[str, Path]:
     if want := hub.wanted(name):
         folder = hub.fetch(want, say, quiet=quiet)
         return f"{want.repo}@{folder.name}", folder
+    meant = nearest_name(name)
+    hint = f"did you mean {meant}? Else " if meant else ""
+    known = ", ".join(PRESETS)
     raise CheckpointError(
-        f"no model {name!r}: use one that `tag-genres models` lists ({', '.join(PRESETS)}), a "
-        "folder with config.json and model.safetensors, or a hub id such as "
-        f"{PRESETS['audioset'].repo}"
+        f"no model {name!r}: {hint}use one that `tag-genres models` lists ({known}), a folder with "
+        f"config.json and model.safetensors, or a hub id such as {PRESETS['audioset'].repo}"
     )

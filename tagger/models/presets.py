@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 
+from tagger.genres.labels import AUDIOSET_NAMES, GTZAN_NAMES, PARENT_SEPARATOR
 from tagger.genres.vocabulary import read_toml
 from tagger.types import DEFAULT_MODEL
 
+FOLDER = Path(__file__).parent
 ALIASES = {"bundled": DEFAULT_MODEL}  # names that earlier versions gave
 
 
@@ -19,17 +23,26 @@ class Preset:
     """What is known about a model before anything is downloaded."""
 
     name: str
+    suits: str  # for whom it is, in at most 60 characters
+    offers: str  # how many genres it tells apart, in words
     licence: str  # as SPDX writes it
     megabytes: int  # of its weights, in units of 10^6 bytes
     weights: str  # "safetensors" or "pickle"
     labels: int
     window: float  # seconds of audio in one window
+    cpu_seconds: float  # for a window on two cores
     front_end: str  # "ast" or "maest"
+    known_labels: str  # a key of `_genre_labels`
     vocabulary: str  # what its labels are, and which of them are genres
     accuracy: str  # as published
     source: str  # of the accuracy
     repo: str = ""  # its id on the Hugging Face hub; "" for the bundled model
     revision: str | None = None  # the commit to download; None: that of `main`
+
+    @property
+    def genre_labels(self) -> tuple[str, ...]:
+        """Those of its labels that are genres, and for Discogs the others too."""
+        return _genre_labels()[self.known_labels]
 
     @property
     def non_commercial(self) -> bool:
@@ -53,8 +66,31 @@ def is_short_name(name: str) -> bool:
     return name in PRESETS or name in ALIASES
 
 
+def nearest_name(name: str) -> str | None:
+    """The short name that is most like a name or hub id; None if none is."""
+    repos = {preset.repo.lower(): preset.name for preset in PRESETS.values() if preset.repo}
+    known = {short: short for short in PRESETS} | repos
+    found = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.65)
+    return known[found[0]] if found else None
+
+
+@cache
+def _genre_labels() -> Mapping[str, tuple[str, ...]]:
+    starred = [
+        f"{parent}{PARENT_SEPARATOR}{style.strip()}"
+        for parent, styles in read_toml(FOLDER / "discogs.toml").items()
+        for style in styles.replace("\n", " ").split(",")
+    ]
+    return {
+        "gtzan": tuple(GTZAN_NAMES),
+        "audioset": tuple(AUDIOSET_NAMES),
+        "discogs-519": tuple(label.replace("*", "") for label in starred),
+        "discogs-400": tuple(label for label in starred if "*" not in label),
+    }
+
+
 def _read() -> Mapping[str, Preset]:
-    tables = read_toml(Path(__file__).with_suffix(".toml"))
+    tables = read_toml(FOLDER / "presets.toml")
     return MappingProxyType({name: Preset(name, **table) for name, table in tables.items()})
 
 

@@ -19,11 +19,11 @@ from tagger.cli import tag as cli
 from tagger.cli.config import Checked, check
 from tagger.cli.config_command import config
 from tagger.cli.console import Console
-from tagger.cli.models import get
+from tagger.cli.models import get, show
 from tagger.cli.tag import OTHER_COMMANDS, main
 
 ROOT = Path("/").resolve()
-COMMANDS = {"tag-genres": main, "get": get, **OTHER_COMMANDS}
+COMMANDS = {"tag-genres": main, "get": get, "show": show, **OTHER_COMMANDS}
 COMMANDS |= {f"config {name}": command for name, command in config.commands.items()}
 # Arguments without which a command does not run; an option is given in addition to them.
 NEEDED = {
@@ -32,6 +32,7 @@ NEEDED = {
     "undo": ["undo"],
     "models": ["models"],
     "get": ["models", "get", "maest"],
+    "show": ["models", "show", "maest"],
     "doctor": ["doctor"],
     "config init": ["config", "init"],
     "config check": ["config", "check"],
@@ -133,8 +134,8 @@ CASES: dict[str, dict[str, tuple[list[str], dict[str, Any]]]] = {
     },
     "models": {
         "as_json": (["--json"], {"command": "models_json"}),
-        "verbose": (["--verbose"], {"verbose": True}),
     },
+    "show": {"name": (["ast"], {"name": "ast"})},
     "get": {
         "name": (["ast"], {"name": "ast"}),
         "labels": (["--labels", "list.txt"], {"labels": Path("list.txt")}),
@@ -183,7 +184,7 @@ for _command in ("tag-genres", "apply"):
     CASES[_command].update(TAGS)
 # They change what is printed or logged, not what is asked for.
 PRINTED = {("tag-genres", "version"), ("doctor", "as_json"), ("help", "words"), ("help", "full")}
-PRINTED |= {("completion", "shell")}
+PRINTED |= {("completion", "shell"), ("models", "verbose")}
 PRINTED |= {(command, "color") for command in COMMANDS}
 PRINTED |= {(command, "log") for command in ("tag-genres", "apply", "undo")}
 
@@ -251,7 +252,8 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(apply, "apply_csv", requested("apply_csv"))
     monkeypatch.setattr(undo, "undo_tags", requested("undo_tags"))
     monkeypatch.setattr(undo, "list_runs", named("list_runs", "state"))
-    monkeypatch.setattr(models, "model_lines", named("model_lines", "verbose"))
+    monkeypatch.setattr(models, "list_models", named("list_models"))
+    monkeypatch.setattr(models, "show_model", named("show_model", "name"))
     monkeypatch.setattr(models, "models_json", named("models_json"))
     monkeypatch.setattr(models, "get_model", get_model)
     monkeypatch.setattr(doctor, "examine", lambda asked, show: requested("examine")(asked, None))

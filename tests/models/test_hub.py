@@ -541,11 +541,12 @@ def test_the_list_shows_what_is_on_disk_and_sends_no_request(
     hub.asked.clear()
     run = CliRunner().invoke(main, ["models"])
     assert run.exit_code == 0, run.output
-    lines = {line.split()[0]: line for line in run.stdout.splitlines()}
-    on_disk = {name for name in presets.PRESETS if "  yes  " in lines[name]}
+    lines = run.stdout.splitlines()
+    facts = {name: lines[2 * number + 1] for number, name in enumerate(presets.PRESETS)}
+    on_disk = {name for name in presets.PRESETS if facts[name].endswith(" · on disk")}
     assert on_disk == {"gtzan-small", "audioset"}
-    assert "not pinned" in lines["discogs-400"] and "CC-BY-NC-SA-4.0" in lines["discogs"]
-    assert "not pinned" not in lines["audioset"]
+    assert "519 styles · 348 MB · CC-BY-NC-SA-4.0 · not on disk" in facts["discogs"]
+    assert all(len(line) <= 80 for line in lines)
     known = json.loads(CliRunner().invoke(main, ["models", "--json"]).stdout)
     assert [entry["name"] for entry in known] == list(presets.PRESETS)
     assert {entry["name"] for entry in known if entry["folder"]} == on_disk

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 
 import pytest
 
-from tagger.genres.labels import AUDIOSET_NAMES
+from tagger.genres.labels import AUDIOSET_NAMES, is_discogs, parent_and_style
 from tagger.models.find import find_model
-from tagger.models.presets import PRESETS, Preset, find_preset, is_non_commercial
+from tagger.models.presets import PRESETS, Preset, find_preset, is_non_commercial, nearest_name
 from tagger.types import DEFAULT_MODEL
 
 PUBLIC = [preset for preset in PRESETS.values() if preset.repo]
@@ -29,6 +30,35 @@ def test_a_preset_says_all_that_is_to_know_before_a_download(preset: Preset) -> 
     assert 100 < preset.megabytes < 400
     assert (preset.window == 30) == (preset.front_end == "maest") == preset.non_commercial
     assert preset.vocabulary and preset.accuracy and preset.labels in (10, 400, 519, 527)
+    assert ("not for commercial use" in preset.suits) == preset.non_commercial
+
+
+@pytest.mark.parametrize("preset", PRESETS.values(), ids=lambda preset: preset.name)
+def test_a_preset_knows_its_genres(preset: Preset) -> None:
+    labels = preset.genre_labels
+    assert len(set(labels)) == len(labels) == int(preset.offers.split()[0])
+    assert len(labels) == preset.labels or preset.labels == 527
+    assert len(preset.suits) <= 60
+
+
+def test_the_styles_of_discogs_are_those_of_its_labels() -> None:
+    many, few = (PRESETS[name].genre_labels for name in ("discogs", "discogs-400"))
+    assert is_discogs(many) and is_discogs(few) and {*few} < {*many}
+    twice = Counter(parent_and_style(label)[1] for label in many)
+    assert sum(count > 1 for count in twice.values()) == 16  # as counted in their configs
+    assert max(twice.values()) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("audioest", "audioset"), ("Audioset", "audioset"), ("discog", "discogs"),
+        ("gtzan_small", "gtzan-small"), ("MIT/ast-finetuned-audioset-10-10-0.4592", "audioset"),
+        ("mine", None), ("", None),
+    ],
+)  # fmt: skip
+def test_a_misspelt_name_is_recognised(name: str, meant: str | None) -> None:
+    assert nearest_name(name) == meant
 
 
 def test_what_is_not_pinned_is_known() -> None:
