@@ -39,6 +39,7 @@ import numpy as np
 import soundfile
 from benchmark_command import ROOT, finish, peak, python, tag_genres, timed
 from benchmark_page import AGREEMENT, agreement_row, page_of
+from benchmark_session import time_session
 from benchmark_sides import COUNT, Side, Subject
 from make_tracks import make_tracks
 
@@ -125,6 +126,7 @@ def time_start(place: Path, counts: Sequence[int]) -> Iterator[str]:
 
     yield from ("| | goal | measured |", "|---|---|---|")
     yield f"| `--help` | at most 0.25 s | {took('-m', 'tagger', '--help'):.2f} s |"
+    yield from time_session(place)
     folders, state = known_library(place / "known", counts)
     options = ("--windows", COUNT, "--csv", place / "known.csv")
     tag_genres(folders, "--windows", COUNT, state=state)  # once, to read the tags
