@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from tagger.cli.console import Console
 
 SHOWN_GROUPS = 8  # of failures
+LEAST_NAME = 28  # columns for the name of a file in front of its details
 LONGEST = 400  # characters of a reason or of genres
 
 
@@ -135,13 +136,13 @@ class Results:
         from rich.text import Text
 
         width, gap = self.width, self.glyphs.gap
-        if width < NARROW:
+        details = [cut_middle(detail, width // 2, gap) for _, detail in rows]
+        room = width - 4 - max(map(cell_len, details))
+        if width < NARROW or room < LEAST_NAME:
             for name, detail in rows:
                 self.say(cut_path(name, width - 2, gap), indent=2)
                 self.say(cut_middle(detail, width - 4, gap), "cyan", indent=4)
             return
-        details = [cut_middle(detail, width // 2, gap) for _, detail in rows]
-        room = width - 4 - max(map(cell_len, details))
         names = [cut_path(name, room, gap) for name, _ in rows]
         longest = max(map(cell_len, names))  # some columns may be too few for a wide character
         for name, detail in zip(names, details, strict=True):

@@ -10,8 +10,9 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from helpers.command import Run
+from helpers.command import Run, environment
 from helpers.known import ROCK, know, song
+from helpers.terminal import open_terminal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
@@ -382,6 +383,33 @@ def test_the_name_of_a_file_stays_longer_than_those_of_its_folders() -> None:
 def test_characters_are_those_of_the_encoding(encoding: str | None, expected: str) -> None:
     glyphs = glyphs_for(SimpleNamespace(encoding=encoding, errors="strict"))  # type: ignore[arg-type]
     assert glyphs.bar[1] + glyphs.gap + glyphs.arrow == expected
+
+
+@pytest.mark.parametrize("columns", [40, 50, 80])
+def test_a_terminal_shows_the_tables_and_a_pipe_the_lines(
+    tmp_path: Path, music: Path, columns: int
+) -> None:
+    home = tmp_path / "home"
+    with open_terminal(
+        music, "--dry-run", "--whitelist", "w.txt", "--min-confidence", "0.3",
+        cwd=home, env=environment(home), columns=columns,
+    ) as terminal:  # fmt: skip
+        assert terminal.wait() == 3
+        assert terminal.widest <= columns
+    lines = terminal.lines
+    for expected in (
+        r"  unsure\.flac  \+ Pop  0\.40.*",  # or its reason on the next line
+        r"  unsure:",
+        r"    silent\.flac.*",
+        r"would write 2 · kept 2 · unsure 1.*",
+        r"Rock +4 +80% +0\.60 .*█+",
+        r"unsure: 1 track \(silent\)",
+        r"prediction disagrees with the tag.*",
+        r"failed: 1 file",
+        r"report: genres\.csv",
+    ):
+        assert any(re.fullmatch(expected, line) for line in lines), (expected, lines)
+    assert not any("it has no genre" in line for line in lines)
 
 
 # --- the diff of a dry run ------------------------------------------------------------------------
