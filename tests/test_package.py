@@ -52,7 +52,10 @@ def test_a_wheel_holds_the_packages_with_their_data_and_no_tests(checkout: Path)
     with zipfile.ZipFile(built(checkout, "wheel")) as wheel:
         names = {name for name in wheel.namelist() if not name.endswith("/")}
     about = {name for name in names if ".dist-info/" in name}
-    assert names - about == package_files(checkout)
+    manual = {name for name in names if ".data/data/share/man/man1/" in name}
+    pages = {name for name in package_files(checkout) if name.endswith(".1")}
+    assert names - about - manual == package_files(checkout) - pages
+    assert {Path(name).name for name in manual} == {Path(name).name for name in pages} != set()
     assert any(name.endswith("/LICENSE") for name in about)
 
 
