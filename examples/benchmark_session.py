@@ -1,4 +1,4 @@
-"""What a person waits for in a terminal, for `benchmark.py`: the first line, a change, the prompt."""
+"""What a person waits for in a terminal: the first line, a change on the screen, the prompt."""
 
 from __future__ import annotations
 
