@@ -201,6 +201,8 @@ def _shown(message: str) -> str:
 def _plain_errors() -> Iterator[None]:
     try:
         yield
+    except click.exceptions.NoArgsIsHelpError:  # its message is the help
+        raise
     except click.UsageError as error:
         locate = error.ctx.meta.get(LOCATE) if error.ctx else None
         message = locate(error) if locate else error.format_message()

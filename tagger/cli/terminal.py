@@ -6,16 +6,19 @@ import os
 import shutil
 import sys
 import textwrap
+from contextlib import suppress
 from typing import IO, TYPE_CHECKING, Literal
 
 import click
 
 from tagger.cli.spelling import Choice
+from tagger.errors import ConfigError
 from tagger.report.streams import DUMB, accept_any_text, can_redraw
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+WHEN = ("auto", "always", "never")
 __all__ = [
     "can_redraw", "color_option", "default_color", "fitted", "has_colors", "prepare",
     "rich_console", "width", "wrapped",
@@ -50,7 +53,7 @@ def color_option() -> click.Option:
     """`--color`, which goes before the environment; every command has it."""
     return click.Option(
         ["--color"],
-        type=Choice(["auto", "always", "never"]),
+        type=Choice(WHEN),
         expose_value=False,
         callback=_set_color,
         help="Whether to use colours. auto does on a terminal, if NO_COLOR is not set.  "
@@ -59,8 +62,19 @@ def color_option() -> click.Option:
 
 
 def _set_color(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+    if value is None and ctx.parent is None and ctx.default_map is None:
+        value = _configured()  # by the file that the command itself does not read
     if value is not None:  # else it may be known from the command above
         ctx.color = default_color() if value == "auto" else value == "always"
+
+
+def _configured() -> str | None:
+    from tagger.app.config import default_config, read_config
+
+    with suppress(ConfigError):  # `config check` and `doctor` report it
+        value = read_config(default_config()).table.get("color")
+        return value if value in WHEN else None
+    return None
 
 
 def has_colors(stream: IO[str] | None) -> bool:

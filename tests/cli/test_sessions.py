@@ -142,6 +142,7 @@ def test_what_is_written_is_shown_before_and_after_and_undone(
         (("Music", "--no-such-option"), 2, "No such option '--no-such-option"),
         (("modles",), 2, "did you mean the command 'models'?"),
         (("undo",), 1, "nothing to undo"),
+        (("config",), 2, "Commands: check"),
     ],
 )
 def test_an_error_is_one_message_that_fits(

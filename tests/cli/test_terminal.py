@@ -124,6 +124,20 @@ def test_the_config_file_goes_before_the_variables(
         assert not has_colors(Stream(terminal=True))
 
 
+@pytest.mark.parametrize("command", ["models", "doctor", "undo", "apply"])
+def test_the_config_file_counts_for_every_command(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, command: str
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    (tmp_path / "tag-genres").mkdir()
+    (tmp_path / "tag-genres" / "config.toml").write_text('color = "always"\n')
+    arguments = [command, *([str(tmp_path)] if command == "apply" else [])]
+    with main.make_context("tag-genres", arguments):
+        assert has_colors(Stream(terminal=False))
+    with main.make_context("tag-genres", [*arguments, "--color", "never"]):
+        assert not has_colors(Stream(terminal=True))
+
+
 def test_tables_are_as_wide_as_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
