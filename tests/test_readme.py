@@ -106,10 +106,11 @@ def test_logrotate_takes_the_rule_for_the_log(tmp_path: Path) -> None:
 
 
 def test_columns_actions_and_exit_codes_are_all_explained() -> None:
+    page = PAGES["tagger/report/README.md"]
     for name in (*COLUMNS, *(action.value for action in Action)):
-        assert f"`{name}`" in PAGES["tagger/report/README.md"]
+        assert f"`{name}`" in page
     for code in (0, 1, 2, 3, 130):
-        assert f"| {code} |" in README
+        assert f"| {code} |" in page
 
 
 def test_the_fields_of_json_are_all_explained(tmp_path: Path) -> None:

@@ -110,6 +110,13 @@ def run_ours(command: str, home: Path, hub: Hub) -> None:
     run_words(words, home, {"HOME": str(home), "HF_ENDPOINT": hub.address, "HF_HUB_OFFLINE": "0"})
 
 
+def prints_completion(command: str, home: Path, hub: Hub) -> None:
+    """`tests/cli/test_completion.py` completes in the shells."""
+    (shell,) = re.findall(r"tag-genres completion (\w+)", command)
+    done = run_command("completion", shell, cwd=home, env=environment(home))
+    assert done.returncode == 0 and f"{shell} completion for tag-genres" in done.stdout
+
+
 def answer_questions(command: str, home: Path, hub: Hub) -> None:
     """On a terminal, where the first question is answered by its first genre."""
     _, *words = shlex.split(command.replace("~", str(home)))
@@ -261,6 +268,7 @@ HANDLERS: list[tuple[str, Handler]] = [
     (r"python training/evaluate\.py --data .*", run_evaluation),
     (r"tag-genres apply", lambda *_: None),  # its name
     (r"tag-genres doctor", elsewhere("tests/app/test_doctor.py")),  # which takes seconds
+    (r'eval "\$\(.*\)"|tag-genres completion .*', prints_completion),
     (r"tag-genres .*--confirm", answer_questions),
     (r"(\S*/)?tag-genres .*|beet ls .* \| tag-genres .*", run_ours),
     (r"docker run .*", run_in_container),
