@@ -27,7 +27,7 @@ def leave_out_tagged(tracks: RunTracks, policy: Policy, progress: Progress) -> N
     for row, track, tag in progress.bar(tracks.unknown(), unknown, "reading tags"):
         progress.now(track.path)
         if policy.without_placeholders(tag_if_any(track, tag, tracks.state).genres):
-            tracks.leave_out(row)
+            tracks.leave_out(row, "--only-missing")
 
 
 def leave_out_skipped(
@@ -40,7 +40,7 @@ def leave_out_skipped(
         progress.now(track.path)
         genres = tag_if_any(track, tag, tracks.state).genres if by_genre else ()
         if reason_to_skip(track.path, genres, skip, policy):
-            tracks.leave_out(row)
+            tracks.leave_out(row, "--skip")
 
 
 def reason_to_skip(path: Path, genres: Sequence[str], skip: Sequence[str], policy: Policy) -> str:
@@ -156,7 +156,8 @@ def _counted(tracks: RunTracks) -> str:
     if known := tracks.count_known():
         counted += f", {known:,} known from earlier runs"
     if counts.left_out:
-        counted += f", {counts.left_out:,} left out"
+        options = " and ".join(sorted(tracks.left_out_by, reverse=True))
+        counted += f", {counts.left_out:,} left out by {options}"
     return counted
 
 

@@ -86,6 +86,7 @@ class RunTracks:
         options: PredictOptions,
     ) -> None:
         self.state, self.info, self.options = state, info, options
+        self.left_out_by: set[str] = set()  # options, such as --skip
         self.again = False  # whether known tracks are predicted too, see `predict_again`
         try:
             tempfile.gettempdir()
@@ -219,8 +220,9 @@ class RunTracks:
             (track.size, track.mtime_ns, track.ctime_ns, os.fsencode(track.path)),
         )
 
-    def leave_out(self, row: int) -> None:
+    def leave_out(self, row: int, option: str) -> None:
         """Do not predict the track of a row, and ignore any stored prediction of it."""
+        self.left_out_by.add(option)
         self.state.do("UPDATE run_tracks SET is_left_out = 1 WHERE id = ?", (row,))
         its_path = "path = (SELECT path FROM run_tracks WHERE id = ?)"
         self.state.do(f"DELETE FROM again WHERE {its_path}", (row,))

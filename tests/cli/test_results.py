@@ -127,6 +127,14 @@ def test_json_counts_as_the_closing_lines_do(invoke: Run, music: Path) -> None:
     assert summary["written_genres"] == {"Metal": 1, "Pop": 1}
 
 
+def test_what_is_left_out_names_the_options_that_do_it(invoke: Run, music: Path) -> None:
+    (music / "silent.flac").write_bytes((music / "tagged.flac").read_bytes())  # with a genre
+    said = invoke(music, "--only-missing", "--skip", ".aac").stderr
+    assert "7 tracks, 4 known from earlier runs, 2 left out by --skip and --only-missing" in said
+    said = invoke(music, "--skip", ".aac").stderr  # the copy is known by its audio
+    assert "7 tracks, 6 known from earlier runs, 1 left out by --skip" in said
+
+
 def test_no_line_about_writing_follows_a_run_that_would_write_nothing(
     invoke: Run, tmp_path: Path
 ) -> None:
