@@ -22,6 +22,7 @@ from tagger.app.progress import Work
 from tagger.cli.bar_text import Status, status_line, width
 from tagger.cli.pace import Pace
 from tagger.cli.terminal import can_redraw
+from tagger.report.streams import NARROW
 
 EVERY = 0.2  # s between two drawings
 DEFAULT_COLUMNS = 80
@@ -72,7 +73,7 @@ class Step(tqdm):
         # One column stays empty: a terminal may wrap a line that fills it.
         line = status_line(self.status(), self._columns - 1)
         encoding: str = getattr(self._stream, "encoding", None) or "utf-8"
-        return line.encode(encoding, "replace").decode(encoding)
+        return line.encode(encoding, NARROW).decode(encoding)
 
     def display(self, msg: str | None = None, pos: int | None = None) -> bool:
         """Draw the line, or remove it if `msg` is empty."""

@@ -17,6 +17,7 @@ SPELLED = str.maketrans(
         **{chr(block): "#" for block in range(0x2580, 0x2596)},
     }
 )
+NARROW = "tagger_narrow"  # the name of an error handler: one character for each, for a bar
 _READABLE = "tagger_readable"  # the name of an error handler, and of ASCII under another name
 
 
@@ -43,6 +44,13 @@ def _readable(error: UnicodeError) -> tuple[str, int]:
     return text.encode("ascii", "backslashreplace").decode("ascii"), error.end
 
 
+def _narrow(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    lacking = error.object[error.start : error.end]
+    return "".join(SPELLED.get(ord(character), "?")[:1] for character in lacking), error.end
+
+
 def _own_codec(name: str) -> codecs.CodecInfo | None:
     if name != _READABLE:
         return None
@@ -54,4 +62,5 @@ def _own_codec(name: str) -> codecs.CodecInfo | None:
 
 
 codecs.register_error(_READABLE, _readable)
+codecs.register_error(NARROW, _narrow)
 codecs.register(_own_codec)

@@ -243,5 +243,6 @@ def test_no_text_ends_a_command_where_the_encoding_is_ascii(
         code = terminal.wait()
     assert code == (arguments in NOTHING_DONE), terminal.text
     assert "Traceback" not in terminal.text and "UnicodeEncodeError" not in terminal.text
+    assert "?????" not in terminal.raw  # a bar is made of "#"
     # A report is UTF-8 wherever it goes.
     assert "-" in arguments or terminal.raw.isascii()
