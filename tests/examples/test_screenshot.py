@@ -25,7 +25,8 @@ def lines(picture: str) -> list[str]:
 
 def words(picture: str) -> set[str]:
     """Its words; figures, genres and bars, which depend on the processor, are left out."""
-    return set(re.findall(r"[a-z][a-z-]+", " ".join(lines(picture)))) - {"bfloat", "float"}
+    text = " ".join(lines(picture))
+    return set(re.findall(r"\b[a-z][a-z-]+\b", text))
 
 
 def test_what_was_drawn_over_is_not_shown_and_colours_are() -> None:
