@@ -15,15 +15,10 @@ from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tagger.app.decided import if_decided
-from tagger.app.pending import Finished, of_failure
-from tagger.app.results import Result
 from tagger.app.summary import Summary
 from tagger.genres.policy import Policy
 from tagger.models.checkpoint import ModelInfo
-from tagger.state.store import State
-from tagger.types import Action, Failure, Outcome, Prediction
-from tagger.writing.writer import report_prediction
+from tagger.types import Action, Outcome
 
 if TYPE_CHECKING:
     from tagger.state.journal import Run
@@ -60,19 +55,6 @@ class JsonLines:
         """The line of a track before it is its turn; `track` then leaves it out."""
         self.track(outcome)
         self._early.add(os.fsencode(outcome.path))
-
-    def as_predicted(self, policy: Policy, state: State) -> Finished:
-        """What gives the line of a track as soon as it is predicted, if the run writes nothing."""
-
-        def finished(result: Prediction | Failure) -> None:
-            if isinstance(result, Failure):
-                self.early(of_failure(result))
-            elif kept := if_decided(Result(result, None), policy, state):
-                self.early(kept.outcome)
-            else:
-                self.early(report_prediction(result, policy, state))
-
-        return finished
 
     def track(self, outcome: Outcome) -> None:
         """The line of a track whose outcome is final."""

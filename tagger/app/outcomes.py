@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from tagger.app.asking import NOT_ASKED, Answers
 from tagger.app.decided import if_decided
-from tagger.app.pending import of_failure, reason_to_skip, tag_if_any
+from tagger.app.pending import Finished, of_failure, reason_to_skip, tag_if_any
 from tagger.app.request import TagRequest
 from tagger.app.results import Result
+from tagger.app.tracks import RunTracks
 from tagger.state.store import State
 from tagger.types import Action, Failure, Outcome, Prediction, TagInfo, Track
 from tagger.writing.writer import Writer, report_prediction, write_prediction
@@ -43,6 +44,20 @@ def _outcome(result: Result, request: TagRequest, writer: Writer) -> Outcome:
     if request.write_tags or request.dry_run:
         return write_prediction(item, request.policy, writer, tag, source=result.source)
     return report_prediction(item, request.policy, writer.state, tag)
+
+
+def as_predicted(tracks: Sequence[RunTracks], request: TagRequest) -> Finished:
+    """What gives the line of a track as soon as it is predicted, if no more decides about it."""
+    lines, writer = request.lines, Writer(tracks[0].state)
+    changes = request.write_tags or request.dry_run
+    if lines is None or changes or request.by != "track" or len(tracks) > 1:
+        return None
+
+    def finished(result: Prediction | Failure) -> None:
+        for outcome in decided_outcomes([Result(result, None)], request, writer):
+            lines.early(outcome)
+
+    return finished
 
 
 def not_predicted(

@@ -11,7 +11,7 @@ from tagger.app.asking import Asking
 from tagger.app.confirm import Person
 from tagger.app.decided import if_decided
 from tagger.app.news import News
-from tagger.app.outcomes import decided_outcomes, not_predicted
+from tagger.app.outcomes import as_predicted, decided_outcomes, not_predicted
 from tagger.app.pending import (
     leave_out_skipped,
     leave_out_tagged,
@@ -238,9 +238,6 @@ def _with_listed(request: TagRequest) -> TagRequest:
 
 def predict_all(tracks: Sequence[RunTracks], request: TagRequest, progress: Progress) -> None:
     """Predict with each model what it does not know yet."""
-    lines, finished = request.lines, None
-    decides = request.write_tags or request.dry_run or request.by != "track" or len(tracks) > 1
-    if lines and not decides:
-        finished = lines.as_predicted(request.policy, tracks[0].state)
+    finished = as_predicted(tracks, request)
     for by_model in tracks:
         predict_unknown(by_model, request.policy, progress, finished)

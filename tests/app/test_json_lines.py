@@ -6,6 +6,7 @@ import base64
 import csv
 import json
 import os
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers.command import ROOT
 from helpers.known import JAZZ, Recorder, know, song, state_of
 from helpers.stub_model import Model, predicted
 
@@ -23,7 +25,9 @@ from tagger.app.undo import UndoRequest, undo_tags
 from tagger.cli.json_lines import ending
 from tagger.errors import LibraryError
 from tagger.genres.policy import Policy
+from tagger.state.store import State
 from tagger.tags.genre_tag import read_genres
+from tagger.tags.isolated import with_audio
 from tagger.types import Action, Failure, Outcome, Prediction, Track
 
 NAMES = ["1 jazz.flac", "2 polka.flac", "3 polka.flac", "4 broken.mp3"]
@@ -171,6 +175,21 @@ def test_a_number_is_finite_or_null(value: float) -> None:
     assert line["seconds"] is line["agreement"] is None
 
 
+def test_the_page_describes_every_field(shelf: Path, model: Model) -> None:
+    page = (ROOT / "tagger/report/README.md").read_text("utf-8").partition("\n## Lines of JSON\n")[2]
+    described: dict[str, set[str]] = {}
+    for table in re.findall(r"\| field of (?:a|the) (\w+) .*?(?=\n\n)", page, re.DOTALL):
+        rows = page.partition(f" {table} | meaning |\n|---|---|\n")[2].partition("\n\n")[0]
+        cells = [row.split("|")[1] for row in rows.splitlines()]
+        described[table] = {name for cell in cells for name in re.findall(r"`(\w+)`", cell)}
+    lines = tagged(shelf, Lines(all_probabilities=True), write_tags=True)
+    with State(state_of(shelf.parent)) as state:
+        lines.lines.run(state.runs()[0])
+    found = {line["type"]: {*line} - described["line"] for line in lines.all()}
+    assert {kind: described[kind] for kind in found} == found
+    assert described["line"] == {"version", "type"}
+
+
 # --- when they come -------------------------------------------------------------------------------
 
 
@@ -185,6 +204,19 @@ def test_in_a_run_that_decides_nothing_a_track_comes_as_it_is_predicted(
     # The model takes two at a time, and finishes the second of them first.
     assert list(lines.tracks()) == [NAMES[2], NAMES[1], "5.flac", NAMES[3], NAMES[0]]
     assert given[:4] == [2, 2, 4, 4]
+
+
+def test_what_a_person_decided_is_final_as_soon_as_it_is_predicted(
+    shelf: Path, model: Model
+) -> None:
+    path = shelf / NAMES[1]
+    track = with_audio(Track.of(path, path.stat()))
+    with State(state_of(shelf.parent)) as state:
+        state.decide(state.begin_run("tag"), track, ("Polka",), "confirm", None)
+    lines = tagged(shelf)
+    assert list(lines.tracks())[0] == NAMES[1]
+    assert lines.tracks()[NAMES[1]]["action"] == "kept"
+    assert lines.tracks()[NAMES[1]]["new"] == ["Polka"]
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from tagger.app.undo import UndoRequest, undo_tags
 from tagger.genres.policy import Policy
 from tagger.state.store import State
 from tagger.tags.genre_tag import read_genres
+from tagger.tags.isolated import with_audio
 from tagger.types import Failure, Prediction, PredictOptions, Track
 
 NAMES = ["1 jazz.flac", "2 polka.flac", "3 polka.flac", "4 broken.mp3"]
@@ -224,6 +225,16 @@ def test_explaining_may_predict_again(shelf: Path, model: Model) -> None:
     model.given.clear()
     assert len(list(explain_library(request(shelf, predict_again=True), Recorder()))) == len(NAMES)
     assert model.given == NAMES
+
+
+def test_what_a_person_decided_is_left_alone(shelf: Path, model: Model) -> None:
+    path = shelf / NAMES[1]
+    with State(state_of(shelf.parent)) as state:
+        decided = with_audio(Track.of(path, path.stat()))
+        state.decide(state.begin_run("tag"), decided, ("Polka",), "confirm", None)
+    run(shelf, predict_again=True, write_tags=True, policy=Policy("replace"))
+    assert NAMES[1] in model.given
+    assert (read_genres(path), read_genres(shelf / NAMES[2])) == (("Polka",), ("Rock",))
 
 
 def test_what_was_written_can_still_be_undone(shelf: Path, model: Model) -> None:
