@@ -5,7 +5,6 @@ Their command lines are run by `test_commands.py`.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shlex
@@ -111,17 +110,6 @@ def test_columns_actions_and_exit_codes_are_all_explained() -> None:
         assert f"`{name}`" in page
     for code in (0, 1, 2, 3, 130):
         assert f"| {code} |" in page
-
-
-def test_the_fields_of_json_are_all_explained(tmp_path: Path) -> None:
-    song = ROOT / "examples" / "library" / "05 Block Party.opus"
-    words = [song, "--json", "--all-probabilities"]
-    done = run_command(*words, cwd=tmp_path, env=environment(tmp_path))
-    page = PAGES["tagger/report/README.md"].partition("\n## Lines of JSON\n")[2]
-    for line, table in zip(done.stdout.splitlines(), page.split('| `"type"')[1:], strict=True):
-        rows = re.findall(r"^\| (`.*?) \|", table.partition("\n\n")[0], re.MULTILINE)
-        explained = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
-        assert explained == json.loads(line).keys() - {"type"}
 
 
 def anchors(text: str) -> set[str]:

@@ -176,7 +176,9 @@ def test_a_number_is_finite_or_null(value: float) -> None:
 
 
 def test_the_page_describes_every_field(shelf: Path, model: Model) -> None:
-    page = (ROOT / "tagger/report/README.md").read_text("utf-8").partition("\n## Lines of JSON\n")[2]
+    page = (
+        (ROOT / "tagger/report/README.md").read_text("utf-8").partition("\n## Lines of JSON\n")[2]
+    )
     described: dict[str, set[str]] = {}
     for table in re.findall(r"\| field of (?:a|the) (\w+) .*?(?=\n\n)", page, re.DOTALL):
         rows = page.partition(f" {table} | meaning |\n|---|---|\n")[2].partition("\n\n")[0]
