@@ -61,8 +61,8 @@ class Asking:
                     log_written(outcome, self.writer.run)
             raise
         asked = {asked.track.path for question in questions for asked in question.tracks}
-        left = len(asked) - len(session.outcomes)
-        person.reply(f"{len(session.outcomes):,} answered; {left:,} others stay as they are")
+        done = len(session.outcomes)
+        person.reply(f"{done:,} of {len(asked):,} tracks answered; no other file is changed")
         return Answers(session, frozenset(asked), policy, state)
 
 

@@ -6,7 +6,7 @@ Pure: a `Person` is asked (by `cli/confirm.py`), and a `Hand` writes (`app/askin
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -16,6 +16,7 @@ from tagger.app.progress import Progress
 from tagger.genres.policy import append_to
 from tagger.types import Action, Outcome, Track
 
+FAULTS_SHOWN = 3  # files that cannot be written, before a question
 Genres = tuple[str, ...]
 Like = tuple[Genres, frozenset[Genres], bool]
 
@@ -114,6 +115,7 @@ class Session:
         self._alike = Counter(question.like for question in questions)  # of the open ones
         self._steps: list[list[int]] = []  # the questions that each answer was for
         self._next = 0
+        self._faults: list[str] = []  # of files that cannot be written; not yet said
         self.outcomes: dict[Path, Outcome] = {}  # of the tracks that were answered
         self.skipped: set[Path] = set()
         self.unwritable: set[Path] = set()
@@ -121,10 +123,11 @@ class Session:
     def run(self, person: Person) -> None:
         """Ask until the end; what was answered is written at once."""
         while (index := self._first_open()) is not None:
-            question = self._writable(self._questions[index], person.reply)
+            question = self._writable(self._questions[index])
             if question is None:
                 self._close(index)
                 continue
+            self._say_faults(person)
             alike = self._alike[self._questions[index].like] - 1
             place = Place(index + 1, len(self._questions), alike, bool(self._steps))
             answer = self._answer(question, place, person)
@@ -138,6 +141,7 @@ class Session:
                 self._steps.append([index])
                 self._close(index)
                 self._take(question, answer, person)
+        self._say_faults(person)
 
     def _first_open(self) -> int | None:
         while self._next < len(self._open) and not self._open[self._next]:
@@ -148,19 +152,26 @@ class Session:
         self._open[index] = False
         self._alike[self._questions[index].like] -= 1
 
-    def _writable(self, question: Question, reply: Callable[[str], None]) -> Question | None:
-        """The question about those of its tracks that can be written, or None; says why not."""
+    def _writable(self, question: Question) -> Question | None:
+        """The question about those of its tracks that can be written, or None; notes why not."""
         left = []
         for asked in question.tracks:
             if asked.track.path in self.outcomes:
                 continue  # an undo left it as it was
             if reason := self._hand.why_not(asked):
                 self.unwritable.add(asked.track.path)
-                reply(f"not asked: {asked.track.path}: {reason}")
+                self._faults.append(f"not asked: {asked.track.path}: {reason}")
             else:
                 self.unwritable.discard(asked.track.path)
                 left.append(asked)
         return replace(question, tracks=tuple(left)) if left else None
+
+    def _say_faults(self, person: Person) -> None:
+        for line in self._faults[:FAULTS_SHOWN]:
+            person.reply(line)
+        if (more := len(self._faults) - FAULTS_SHOWN) > 0:
+            person.reply(f"not asked: {more:,} more that cannot be written; see the report")
+        self._faults.clear()
 
     def _answer(self, question: Question, place: Place, person: Person) -> Command | Genres:
         keeps = all(map(self._names.policy.without_placeholders, question.existing))
@@ -225,19 +236,18 @@ class Session:
         step: list[int] = []
         self._steps.append(step)
         outcomes: list[Outcome] = []
-        lines: list[str] = []  # they wait for the end of the bar
         for number in self._progress.bar(indices, len(indices), "writing"):
-            question = self._writable(self._questions[number], lines.append)
+            question = self._writable(self._questions[number])
             step.append(number)
             self._close(number)
             if question is not None:
                 outcomes += self._write(question, Command.ACCEPT)
-        for line in lines:
-            person.reply(line)
+        self._say_faults(person)
         self._reply(outcomes, person)
 
     def _undo(self, person: Person) -> None:
         """Take the last answer back and open its questions again."""
+        restored = 0
         for index in self._steps.pop():
             question = self._questions[index]
             for asked in question.tracks:
@@ -247,6 +257,7 @@ class Session:
                 problem = ""
                 if outcome is not None and outcome.action is not Action.FAILED:
                     problem = self._hand.restore(asked)
+                    restored += not problem
                 if problem:
                     person.reply(f"not undone: {path}: {problem}")
                 else:
@@ -254,3 +265,4 @@ class Session:
             self._open[index] = True
             self._alike[question.like] += 1
             self._next = min(self._next, index)
+        person.reply(f"undone: {restored:,} track{'s' * (restored != 1)} as before")

@@ -156,6 +156,17 @@ def test_a_file_that_cannot_be_written_is_not_asked_about():
     assert any("/m/b: it is read-only" in reply for reply in typist.replies)
 
 
+def test_of_many_files_that_cannot_be_written_the_first_few_are_named():
+    names = [f"n{number}" for number in range(9)]
+    typist = Typist("")
+    run(typist, *map(question, names), files=Files(broken=names[:8]))
+    assert typist.seen == ["n8"]
+    assert [reply for reply in typist.replies if "not asked" in reply] == [
+        *(f"not asked: /m/n{number}: it is read-only" for number in range(3)),
+        "not asked: 5 more that cannot be written; see the report",
+    ]
+
+
 def test_a_leaves_out_files_that_cannot_be_written():
     typist = Typist("a", "q")
     files, session = run(typist, *LIBRARY, files=Files(broken=["d"]))
