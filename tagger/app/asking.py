@@ -55,11 +55,10 @@ class Asking:
         session = Session(questions, names, pen, self.progress)
         try:
             session.run(person)
-        except BaseException:  # else each is logged with its row in the report
+        finally:
             for outcome in session.outcomes.values():
                 if outcome.action is Action.WRITTEN:
                     log_written(outcome, self.writer.run)
-            raise
         asked = {asked.track.path for question in questions for asked in question.tracks}
         done = len(session.outcomes)
         person.reply(f"{done:,} of {len(asked):,} tracks answered; no other file is changed")

@@ -167,7 +167,7 @@ def shown(
         summary.new_failures += is_new and outcome.action is Action.FAILED
         if summary.news and is_new:
             progress.news(outcome)
-        if outcome.action is Action.WRITTEN:
+        if outcome.action is Action.WRITTEN and outcome.reason != BY_HAND:  # logged when decided
             log_written(outcome, summary.run)
         yield outcome
 
