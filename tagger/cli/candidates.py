@@ -49,10 +49,15 @@ def one_of(*words: str) -> Callable[..., list[CompletionItem]]:
 
 
 def genres(ctx: click.Context, param: click.Parameter, typed: str) -> list[CompletionItem]:
-    """Genres that the models predict."""
-    from tagger.genres.labels import LABEL_NAMES
+    """The genres of the models that have a short name."""
+    from tagger.genres.labels import genres_of
+    from tagger.models.presets import PRESETS
 
-    return matching(dict.fromkeys(sorted(set(LABEL_NAMES.values())), ""), typed)
+    labels = {preset.genre_labels for preset in PRESETS.values()}
+    parts = [part for each in labels for part in (genres_of(each), genres_of(each, "parent"))]
+    return matching(
+        dict.fromkeys(sorted({genre for part in parts for genre, _ in part}), ""), typed
+    )
 
 
 def runs(ctx: click.Context, param: click.Parameter, typed: str) -> list[CompletionItem]:

@@ -92,6 +92,18 @@ class CommandGroup(Command, click.Group):
         super().format_options(ctx, formatter)
         self.format_commands(ctx, formatter)
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command of the first word; an error names the commands if none is like it."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            if nearest(args[0], self.commands):
+                raise
+            names = ", ".join(self.commands)
+            raise click.UsageError(f"{error.format_message()} There are: {names}.", ctx) from error
+
 
 class MainCommand(Command):
     """The main command; if the first argument names another command, that one runs instead."""

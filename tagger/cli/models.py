@@ -53,9 +53,9 @@ def models(ctx: click.Context, as_json: bool, verbose: bool) -> None:
 
 
 @models.command(cls=Command)
-@click.argument("name")
+@click.argument("name", shell_complete=candidates.models_and_folders)
 def show(name: str) -> None:
-    """Show the genres of the model NAME, its licence, and its quality.
+    """Show the genres, the licence and the quality of a model.
 
     NAME may be a folder, or a hub id that is on disk. Nothing is downloaded.
     """

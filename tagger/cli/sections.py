@@ -42,6 +42,8 @@ def in_sections(params: Iterable[click.Parameter]) -> dict[str, list[click.Optio
         return {OTHERS: list(given.values())}
     listed = {heading: options.split() for heading, options in SECTIONS.items()}
     others = [name for name in given if not any(name in names for names in listed.values())]
+    if len(others) > len(given) // 2:  # of a script of training: the headings are not for it
+        return {OTHERS: list(given.values())}
     found = {
         heading: [given[name] for name in names if name in given]
         for heading, names in ({OTHERS: others} | listed).items()

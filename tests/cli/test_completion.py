@@ -69,8 +69,8 @@ def plain(line: str, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         ("tag-genres -m gtzan-", ["gtzan-small"]),
         ("tag-genres --model=gtzan-", ["gtzan-small"]),
         ("tag-genres\n--model\n=\ngtzan-", ["gtzan-small"]),  # as bash splits it
-        ("tag-genres --skip hip", ["Hip-Hop"]),
-        ('tag-genres --protect "Rock ', ["Rock & Roll"]),
+        ("tag-genres --skip hip-hop", ["Hip-Hop"]),
+        ('tag-genres --protect "Rock &', ["Rock & Roll"]),
         ("tag-genres --protect Rock\\ \\&", ["Rock & Roll"]),
         ("tag-genres --on-existing replace-", ["replace-own"]),
         ("tag-genres --windows a", ["auto", "all"]),
@@ -165,8 +165,8 @@ TYPED = {
     "tag-genres models g": "tag-genres models get",
     "tag-genres -m gtzan-": "tag-genres -m gtzan-small",
     "tag-genres --model=gtzan-": "tag-genres --model=gtzan-small",
-    "tag-genres --skip hip": "tag-genres --skip Hip-Hop",
-    'tag-genres --skip "Rock ': 'tag-genres --skip "Rock & Roll"',
+    "tag-genres --skip hip-hop": "tag-genres --skip Hip-Hop",
+    'tag-genres --skip "Rock &': 'tag-genres --skip "Rock & Roll"',
     "tag-genres --skip R\\&": "tag-genres --skip R\\&B",
     "tag-genres My": "tag-genres My\\ Music/",
     "tag-genres --csv so": "tag-genres --csv song.mp3",
@@ -183,7 +183,7 @@ def complete_in(program: list[str], env: Mapping[str, str], home: Path, start: s
         terminal.wait_until(lambda it: it.lines[-1] == ">")
         for typed, completed in TYPED.items():
             terminal.send(f"{typed}\t")
-            terminal.wait_until(lambda it, line=completed: f"> {line}" in it.lines[-1])
+            terminal.wait_until(lambda it, line=completed: f"> {line}" in it.lines[-1], 20)
             terminal.send("\x15")  # Ctrl-U: an empty line
             terminal.wait_until(lambda it: it.lines[-1] == ">")
         assert "rror" not in terminal.text and "not found" not in terminal.text

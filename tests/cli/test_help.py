@@ -121,6 +121,11 @@ def test_help_all_explains_every_option() -> None:
     assert "130 interrupted" in full
 
 
+@pytest.mark.parametrize("group", ["config"])
+def test_a_command_that_needs_another_word_shows_its_help(group: str) -> None:
+    assert refused(group).strip() == shown(group, "--help").strip()
+
+
 def test_version_is_what_the_option_prints() -> None:
     assert shown("version") == shown("--version")
     assert re.fullmatch(r"tag-genres, version \d+\.\d+\.\d+\S*\n", shown("version"))
@@ -137,6 +142,8 @@ def test_version_is_what_the_option_prints() -> None:
         (["hepl", "undo"], "the command 'help'"),
         (["-q", "undo", "--list"], "'tag-genres undo'"),
         (["models", "gte", "ast"], "'get'"),
+        (["config", "chek"], "'check'"),
+        (["--color", "never", "udno"], "the command 'undo'"),
         (["help", "modles"], "'models'"),
         (["help", "models", "gte"], "'get'"),
         (["--wirte-tags", "x"], "--write-tags"),
