@@ -33,6 +33,12 @@ def look_at_state(path: Path, *, is_default: bool) -> StateFile:
     its content is not recognisable as ours.
     """
     path = Path(os.path.realpath(path))
+    try:
+        is_odd = path.exists() and not path.is_file()
+    except OSError as error:  # a name that is too long
+        return StateFile(str(path), exists=False, check=describe(error), fatal=True)
+    if is_odd:
+        return StateFile(str(path), exists=True, check="it is not a regular file", fatal=True)
     folder = nearest_folder(path)
     exists = path.exists()
     writable = all(os.access(place, os.W_OK) for place in [folder, *([path] if exists else [])])

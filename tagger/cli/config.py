@@ -8,17 +8,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any
 
 import click
 from click.core import ParameterSource
 
 from tagger.app.config import (
     COMMAND_LINE_ONLY,
-    MAY_BE_FILES,
     Config,
     Fault,
-    beside,
     by_line,
     default_config,
     is_there,
@@ -26,12 +24,12 @@ from tagger.app.config import (
     read_config,
 )
 from tagger.cli.command import LOCATE, Contradiction, MainCommand
+from tagger.cli.configurable import as_typed, is_unset, key_of, options_of
 from tagger.cli.rules import contradictions
 from tagger.cli.values import RuleFile
 from tagger.errors import ConfigError
 
 _FOUND = "tagger.cli.config"  # in the context's meta: the config file in the user's folder
-NOT_SET = ""  # what an option without a default may be in a config file; the same as no line
 
 
 def found_config() -> Path | None:
@@ -156,9 +154,9 @@ def defaults_for(
     for key, value in config.table.items():
         passes = not is_complete and "_" not in key and key not in COMMAND_LINE_ONLY
         fault = "" if passes else key_fault(key, known, typed_only)
-        if not fault and (option := options.get(key)) and not _is_unset(option, value):
+        if not fault and (option := options.get(key)) and not is_unset(option, value):
             try:
-                defaults[option.name or ""] = _as_typed(option, value, config.path)
+                defaults[option.name or ""] = as_typed(option, value, config.path)
             except ConfigError as error:
                 fault = str(error)
         if fault:
@@ -179,7 +177,7 @@ def value_fault(command: click.Command, option: click.Option, config: Config) ->
         context = click.Context(command, info_name="tag-genres")
         try:
             with context:
-                option.process_value(context, _as_typed(option, value, config.path))
+                option.process_value(context, as_typed(option, value, config.path))
         except click.UsageError as error:
             if isinstance(error, click.BadParameter):
                 error.param = error.param or option
@@ -213,25 +211,6 @@ def _check_others(command: MainCommand, config: Config) -> tuple[set[str], list[
     return right, faults
 
 
-def options_of(command: click.Command) -> dict[str, click.Option]:
-    """The options of a command that a config file may set, by their parameter's name."""
-    return {param.name or "": param for param in command.params if _may_be_configured(param)}
-
-
-def all_options(command: MainCommand) -> dict[str, click.Option]:
-    """The options that a config file may set, of all commands, by their keys in it."""
-    found: dict[str, click.Option] = {}
-    for one in (command, *command.others.values()):
-        for name, option in options_of(one).items():
-            found.setdefault(key_of(name), option)
-    return found
-
-
-def key_of(name: str) -> str:
-    """The key of an option in a config file, from its parameter's name."""
-    return name.replace("_", "-")
-
-
 def _known(command: click.Command) -> tuple[list[str], set[str]]:
     """All keys that a config file may have, and long options that only the command line takes."""
     others = command.others.values() if isinstance(command, MainCommand) else ()
@@ -241,47 +220,6 @@ def _known(command: click.Command) -> tuple[list[str], set[str]]:
     names = (name for it in params if isinstance(it, click.Option) for name in it.opts)
     long = {name.removeprefix("--") for name in names if name.startswith("--")}
     return [*known], long - {*known}
-
-
-def _may_be_configured(param: click.Parameter) -> TypeGuard[click.Option]:
-    """Whether it is an option that makes sense as a default and is named after its long form."""
-    name = key_of(param.name or "")
-    is_allowed = not param.is_eager and name not in COMMAND_LINE_ONLY
-    return isinstance(param, click.Option) and is_allowed and f"--{name}" in param.opts
-
-
-def default_of(option: click.Option) -> Any:
-    """The default of an option; None if it has none."""
-    return False if option.is_flag else option.to_info_dict()["default"]
-
-
-def _is_unset(option: click.Option, value: Any) -> bool:
-    return bool(value == NOT_SET and not option.multiple and default_of(option) is None)
-
-
-def _as_typed(option: click.Option, value: Any, path: Path) -> Any:
-    """A value of a config file as it would be typed on the command line, for click to check.
-
-    Raises `ConfigError` for one of the wrong type.
-    """
-    name = key_of(option.name or "")
-    if name in MAY_BE_FILES and isinstance(value, str):
-        value = beside(path, value)
-    if isinstance(option.type, RuleFile):
-        return value
-    items = value if option.multiple and isinstance(value, list) else [value]
-    kinds: tuple[type, ...] = (bool,) if option.is_flag else (str, int, float, Path)
-    # In Python, true and false are integers as well.
-    if any(not isinstance(it, kinds) or isinstance(it, bool) != option.is_flag for it in items):
-        wanted = "true or false" if option.is_flag else "a string or a number"
-        raise ConfigError(f"{name} must be {wanted}, not {value!r}", path)
-    if isinstance(option.type, click.Path) and any(isinstance(it, int | float) for it in items):
-        raise ConfigError(f"{name} must be a string, the path of a file, not {value!r}", path)
-    if option.is_flag:
-        return value
-    # click takes 1.5 for an integer, but not "1.5".
-    typed = [str(item) for item in items]
-    return typed if option.multiple else typed[0]
 
 
 config_option = click.option(

@@ -14,8 +14,9 @@ from click.core import ParameterSource
 
 from tagger.app.config import default_config, is_there
 from tagger.cli.command import MainCommand
-from tagger.cli.config import Checked, all_options, default_of
+from tagger.cli.config import Checked
 from tagger.cli.config_template import toml
+from tagger.cli.configurable import all_options, default_of
 from tagger.cli.in_force import MODEL
 from tagger.cli.rows import lay_out, terminal_width
 from tagger.cli.terminal import rich_console

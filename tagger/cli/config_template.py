@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from tagger.cli.command import MainCommand
-from tagger.cli.config import all_options, default_of, key_of
+from tagger.cli.configurable import all_options, default_of, key_of
 from tagger.cli.sections import OTHERS, in_sections
 from tagger.cli.values import RuleFile
 from tagger.errors import ConfigError

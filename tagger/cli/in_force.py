@@ -10,7 +10,8 @@ import click
 from click.core import ParameterSource
 
 from tagger.app.config import Config
-from tagger.cli.config import Checked, config_of, key_of, options_of
+from tagger.cli.config import Checked, config_of
+from tagger.cli.configurable import key_of, options_of
 from tagger.errors import ReportError, StateError, TaggerError, one_line
 
 if TYPE_CHECKING:

@@ -43,6 +43,7 @@ def check_folder(folder: Path, *, make: bool = True) -> None:
         if make:
             folder.mkdir(parents=True, exist_ok=True)
         else:
+            folder.is_dir()  # an error if its name is too long
             nearest = next(place for place in _up(folder) if os.path.lexists(place))
             if not nearest.is_dir():
                 raise NotADirectoryError(ENOTDIR, os.strerror(ENOTDIR))

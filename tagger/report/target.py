@@ -11,6 +11,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from errno import EISDIR
 from pathlib import Path
 
 from tagger.errors import LibraryError, ReportError
@@ -40,6 +41,9 @@ def check_target(target: Path, option: str = "--csv") -> None:
         raise ReportError(f"{target} has the suffix of a music file; name another with {option}")
     if target.suffix.lower() in WORKBOOKS and option == "--csv":
         raise ReportError(f"{target} has the suffix of a workbook; use --xlsx, or name a file.csv")
+    with written_or_refused(target, option):
+        if target != STDOUT and target.is_dir():
+            raise IsADirectoryError(EISDIR, os.strerror(EISDIR))
     if target != STDOUT and not os.access(target.absolute().parent, os.W_OK):
         raise ReportError(
             f"{target} cannot be written (no such folder, or a read-only one); "

@@ -7,11 +7,17 @@ import os
 import shutil
 import socket
 import sqlite3
+import subprocess
+import sys
+import threading
+from collections import defaultdict
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import click
 import numpy as np
 import pytest
 import soundfile
@@ -28,6 +34,8 @@ from tagger.models import device
 from tagger.state.database import VERSION
 from tagger.state.store import State
 from tagger.types import DEFAULT_MODEL, Prediction, Track
+
+HEAVY = ("torch", "transformers", "pandas", "numpy", "av", "mutagen", "huggingface_hub", "sqlite3")
 
 
 @pytest.fixture
@@ -172,6 +180,48 @@ def test_nothing_goes_over_the_network(tmp_path: Path) -> None:
         assert "nothing was contacted" in done.stdout
         with pytest.raises(BlockingIOError):
             server.accept()
+
+
+def test_each_line_is_printed_as_soon_as_it_is_known(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A slow probe begins to answer only once the lines before it are there."""
+    shown: dict[str, threading.Event] = defaultdict(threading.Event)
+    lines: list[str] = []
+
+    def echo(line: str, **more: object) -> None:
+        lines.append(line)
+        shown[line.split()[0]].set()
+
+    def device(device: str, precision: str) -> Device:
+        assert shown["default"].wait(20)  # the line of the default model
+        return Device(name="cpu", torch="2.13.0", precision="float32")
+
+    def containers() -> dict[str, Container]:
+        assert shown["cores"].wait(20)
+        return {"mp3": Container("PyAV", {"soundfile": "no", "PyAV": "", "pydub": None})}
+
+    def packages() -> Iterator[tuple[str, Package]]:
+        for before, name in zip(["network", *probes.PACKAGES], probes.PACKAGES, strict=False):
+            assert shown[before].wait(20)
+            yield name, Package(version="1.0")
+
+    for name, probe in {"device": device, "containers": containers, "packages": packages}.items():
+        monkeypatch.setattr(probes, f"try_{name}", probe)
+    monkeypatch.setattr(click, "echo", echo)
+    assert examined().exit_code == 0
+    assert lines[0].startswith("tag-genres ") and lines[-1] == "a run would work"
+
+
+def test_the_first_line_needs_no_import_that_takes_long(home: Path) -> None:
+    code = (
+        "import sys, click; from tagger.cli.tag import main\n"
+        "def echo(*line, **more):\n"
+        f"    print(*sorted(set(sys.modules) & {{*{HEAVY!r}}})); sys.exit()\n"
+        "click.echo = echo; main(['doctor'])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0 and done.stdout == "\n", done.stderr
 
 
 # --- decoders ---------------------------------------------------------------------------------

@@ -15,8 +15,9 @@ from rich.cells import cell_len
 
 from tagger.app import probes
 from tagger.app.diagnosis import Container, Device, Package
-from tagger.cli.config import all_options, check
+from tagger.cli.config import check
 from tagger.cli.config_template import RULES, template
+from tagger.cli.configurable import all_options
 from tagger.cli.sections import SECTIONS
 from tagger.cli.tag import main
 
@@ -140,6 +141,25 @@ def test_a_run_the_check_and_doctor_find_the_same_faults(
     assert len(broken) == len(faults), broken
     for _, message in FAULTY[text]:
         assert any(message in line for line in broken)
+
+
+ODD = [
+    '"\\u0000"', '["\\u0000"]', "inf", "2020-01-01", "[[1]]", "{a = 1}", f'"{"y" * 5000}"',
+    '"new/x"', '""',
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("value", ODD, ids=lambda value: value[:12])
+def test_no_value_of_any_option_divides_them(invoke: Run, home: Path, value: str) -> None:
+    """The check and a run agree whatever an option is set to, and nothing is a traceback."""
+    for key in all_options(main):
+        path = configure(home, f"{key} = {value}\n")
+        checked = invoke("config", "check")
+        run = invoke(home.parent / "Music")
+        assert checked.returncode == (1 if run.returncode else 0), (key, run.stderr)
+        assert bool(checked.returncode) == (f"{path}:1: " in run.stderr), (key, run.stderr)
+        if checked.returncode:
+            assert checked.stdout.startswith(f"{path}:1: "), checked.stdout
 
 
 FINE = [
