@@ -173,7 +173,7 @@ def _precisions(tracks: RunTracks, own: str = "") -> Iterator[str]:
         for name, count in others.items()
     )
     if asked == "auto":
-        yield f"of the earlier predictions are {listed}"
+        yield f"earlier predictions: {listed}"
         return
     yield f"predicted again in {asked}: {listed}"
     if "" in others:

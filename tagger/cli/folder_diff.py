@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from tagger.types import Action, Outcome
 
 Parts = list[tuple[str, str | None]]  # texts and their colours
 LONGEST = 1000  # characters of genres and reasons
+LEAST_WIDTH = 20  # columns
 LEAST_NAME = 16  # columns that the name of a file keeps
 
 
@@ -26,7 +27,7 @@ class FolderDiff:
     The unsure tracks of a folder follow the others. Memory grows with those of one folder.
     """
 
-    width: int
+    columns: Callable[[], int]  # of the terminal, which may change
     glyphs: Glyphs
     roots: tuple[Path, ...] = ()
     verbose: bool = False
@@ -38,8 +39,13 @@ class FolderDiff:
         """The one for stdout; None if that is no terminal."""
         if not (sys.stdout and sys.stdout.isatty()):
             return None
-        columns = max(width(sys.stdout) - 1, 20)  # some terminals wrap a line that is full
-        return cls(columns, glyphs_for(sys.stdout), roots_of(paths), verbose)
+        stdout = sys.stdout
+        return cls(lambda: width(stdout), glyphs_for(stdout), roots_of(paths), verbose)
+
+    @property
+    def width(self) -> int:
+        """Columns of a line; the last one stays free, since some terminals wrap a full line."""
+        return max(self.columns() - 1, LEAST_WIDTH)
 
     def lines(self, outcome: Outcome) -> Iterator[str]:
         """The lines for the next outcome, after what is left of the folder before."""

@@ -97,7 +97,10 @@ class Results:
         self._list("prediction disagrees with the tag", summary.disagreeing, summary.disagreed)
         for line in messages.note_lines(summary):
             self.say(line)
-        self.show_failures(messages.where_failures_are(reports))
+        where = messages.where_failures_are(reports)
+        if reports and len(where) > self.width - LEAST_NAME:  # its path is named below, whole
+            where = messages.where_failures_are([Path("-")])
+        self.show_failures(where)
         if lines := list(messages.last_lines(summary, reports)):
             self.screen.print()
         for line in lines:

@@ -113,7 +113,7 @@ def test_a_prediction_of_unknown_precision_counts_only_if_none_is_asked_for(
     know(shelf.parent, [shelf / NAMES[1]], JAZZ)
     said = run(shelf)
     assert model.given == [NAMES[0], *NAMES[2:]]
-    assert "of the earlier predictions are 1 of unknown precision" in said
+    assert "earlier predictions: 1 of unknown precision" in said
     model.given.clear()
     said = run(shelf, "float32")
     assert model.given == [NAMES[1]]
@@ -129,8 +129,8 @@ def test_several_precisions_are_named(shelf: Path, model: Model) -> None:
     assert not any("float32" in line for line in said)
     song(shelf / "6.flac")
     model.precision = "float32"
-    assert "of the earlier predictions are 4 in bfloat16" in run(shelf)
-    assert "of the earlier predictions are 4 in bfloat16, 1 in float32" in run(shelf)
+    assert "earlier predictions: 4 in bfloat16" in run(shelf)
+    assert "earlier predictions: 4 in bfloat16, 1 in float32" in run(shelf)
 
 
 @pytest.mark.parametrize(("second", "anew"), [("bfloat16", 0), ("float32", 1), ("auto", 0)])

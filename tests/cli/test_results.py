@@ -424,7 +424,7 @@ def test_a_terminal_shows_the_tables_and_a_pipe_the_lines(
 
 
 def diff_of(width: int, *outcomes: Outcome, verbose: bool = False) -> list[str]:
-    diff = FolderDiff(width, Glyphs(), (Path("/music"),), verbose)
+    diff = FolderDiff(lambda: width, Glyphs(), (Path("/music"),), verbose)
     lines = [line for outcome in outcomes for line in diff.lines(outcome)]
     return [re.sub("\x1b\\[[0-9;]*m", "", line) for line in [*lines, *diff.rest()]]
 
@@ -436,7 +436,7 @@ LOW = {"Rock": 0.4, "Jazz": 0.3}
 def test_a_dry_run_has_a_line_a_track_below_its_folder_and_the_unsure_after_them() -> None:
     failed = Outcome(Path("/music/B/x.mp3"), Action.FAILED, "hard-linked: 1 other name")
     assert diff_of(
-        79,
+        80,
         outcome_of("/music/A/1.mp3", SURE),
         outcome_of("/music/A/2.mp3", LOW),
         outcome_of("/music/A/3.mp3", SURE, "Pop"),
@@ -460,8 +460,8 @@ def test_a_dry_run_has_a_line_a_track_below_its_folder_and_the_unsure_after_them
 
 def test_a_folder_without_anything_to_show_has_no_heading() -> None:
     same = outcome_of("/music/A/1.mp3", SURE, "Rock")
-    assert diff_of(79, same) == []
-    assert diff_of(79, same, verbose=True) == [
+    assert diff_of(80, same) == []
+    assert diff_of(80, same, verbose=True) == [
         "A", "  1.mp3  Rock  unchanged: it already has this genre",
     ]  # fmt: skip
 
@@ -475,7 +475,7 @@ def test_no_line_of_a_dry_run_is_wider_than_the_terminal(
         outcome_of(f"/music/{folder}/{name}", {genre: share, "Jazz": (1 - share) / 2}, *existing)
         for folder, name, share, existing, genre in tracks
     ]
-    for line in diff_of(width - 1, *outcomes, verbose=True):
+    for line in diff_of(width, *outcomes, verbose=True):
         assert cell_len(line) < width and printable(line) == line
 
 
