@@ -33,6 +33,7 @@ from tagger.models.presets import PRESETS
 
 CI = (ROOT / ".ci" / "run").read_text("utf-8")
 REPORT = "genres.csv"
+pytestmark = pytest.mark.timeout(300)  # the first test trains a model and predicts a library
 
 
 @pytest.fixture(scope="module")

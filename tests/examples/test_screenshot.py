@@ -44,6 +44,7 @@ def test_the_picture_is_small_and_fetches_nothing(stored: bool) -> None:
     assert not re.search(r"@import|@font-face|<script|<image|href|url\((?!#)", picture)
 
 
+@pytest.mark.timeout(300)
 def test_the_picture_shows_what_the_commands_print_now(tmp_path: Path) -> None:
     """If this fails, look at what `python examples/screenshot.py` makes, and store that."""
     shutil.copytree(ROOT / "examples" / "recordings", tmp_path / "recordings")
