@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from math import exp
 
-WINDOW = 15.0  # s of work over which a rate is smoothed, at least
-SHARE = 0.25  # of the time so far, over which it is smoothed if that is longer
+WINDOW = 30.0  # s of work over which a rate is smoothed, at least
+SHARE = 0.5  # of the time so far, over which it is smoothed if that is longer
 LATE = 3  # times the usual time between two steps
 
 # Before this share of the work, or this time (s), a rate says little.
