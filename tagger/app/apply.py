@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tagger.app.json_lines import JsonLines
-from tagger.app.progress import Progress
+from tagger.app.progress import Progress, naming
 from tagger.app.summary import Summary, clear_folders, shown, undoable
 from tagger.genres.policy import Policy
 from tagger.state.store import open_state
@@ -43,7 +43,8 @@ def apply_csv(request: ApplyRequest, progress: Progress) -> Summary:
             clear_folders(edit.path.parent for edit in edits)
         state.use_charset(request.writing.tags.charset)
         writer = Writer(state, summary.run, request.writing)
-        outcomes = (_edited(edit, writer, request) for edit in edits)
+        named = naming(edits, lambda edit: edit.path, progress)
+        outcomes = (_edited(edit, writer, request) for edit in named)
         with undoable(summary, state, progress):
             for _ in shown(outcomes, len(edits), "applying", summary, progress):
                 pass

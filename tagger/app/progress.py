@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -77,3 +77,10 @@ class Progress(Protocol):
     def paused(self) -> AbstractContextManager[object]:
         """Show no bar within the block, which asks the user something."""
         ...
+
+
+def naming(items: Iterable[T], path: Callable[[T], Path], progress: Progress) -> Iterator[T]:
+    """Yield the items; the bar names the path of each while it is worked on."""
+    for item in items:
+        progress.now(path(item))
+        yield item

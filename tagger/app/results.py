@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from tagger.app.pending import tag_if_any
 from tagger.app.tracks import RunTracks, TrackResult
@@ -20,6 +21,12 @@ class Result:
     item: TrackResult
     tag: TagInfo | None  # None if it has not been read
     source: str = ""  # which predictions were averaged, if not just the track's own
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self.item.track.path if isinstance(self.item, Prediction) else self.item.path
+
     group: Key | None = None  # the same for all tracks of an album whose mean it is
 
 

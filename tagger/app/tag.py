@@ -20,7 +20,7 @@ from tagger.app.pending import (
     recognise,
     tag_if_any,
 )
-from tagger.app.progress import Progress
+from tagger.app.progress import Progress, naming
 from tagger.app.request import TagRequest
 from tagger.app.results import results
 from tagger.app.summary import Summary, clear_folders, shown, undoable
@@ -41,10 +41,8 @@ from tagger.report.target import check_target, refuse_reports
 from tagger.report.workbook import check_rows, check_workbook, in_workbook
 from tagger.state.store import State, open_state
 from tagger.types import (
-    Failure,
     Outcome,
     Prediction,
-    Track,
 )
 from tagger.writing.writer import Writer, forget_unfinished, write_prediction
 
@@ -99,7 +97,9 @@ def tag_library(request: TagRequest, progress: Progress, person: Person | None =
         with undoable(summary, state, progress):  # each tag is written just before its row
             asking = Asking(tracks, request.by, request.policy, writer, progress)
             answers = asking.ask(person) if person else None
-            found = results(tracks, request.by, request.policy)
+            found = naming(
+                results(tracks, request.by, request.policy), lambda it: it.path, progress
+            )
             outcomes = decided_outcomes(found, request, writer, answers)
             rows = shown(outcomes, tracks[0].count(), label, summary, progress)
             _report(_in_playlists(rows, request, progress), request, models, progress)
@@ -185,7 +185,8 @@ def _scan(
         paths, follow_links=scan.follow_links, exclude=scan.exclude, suffixes=scan.suffixes,
         left_out=left_out,
     )  # fmt: skip
-    counted = _named(progress.bar(found, 0, "scanning"), progress)
+    counted = progress.bar(found, 0, "scanning")
+    counted = naming(counted, lambda item: item.path.parent, progress)
     first = RunTracks(counted, state, models[0], request.options)
     if left_out.line:
         progress.say(left_out.line)
@@ -197,13 +198,6 @@ def _scan(
             reason += f" ({others})"
         raise LibraryError(f"{names}: {reason}; name a folder that holds music, or a file")
     return for_models(first, request, models, progress)
-
-
-def _named(found: Iterable[Track | Failure], progress: Progress) -> Iterator[Track | Failure]:
-    """The tracks; the bar names the folder of each."""
-    for item in found:
-        progress.now(item.path.parent)
-        yield item
 
 
 def for_models(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tagger.app.json_lines import JsonLines
-from tagger.app.progress import Progress
+from tagger.app.progress import Progress, naming
 from tagger.app.summary import Summary, clear_folders, shown, undoable
 from tagger.errors import StateError
 from tagger.state.decisions import Decided
@@ -53,7 +53,8 @@ def undo_tags(request: UndoRequest, progress: Progress) -> tuple[str, Summary]:
             summary.run = state.begin_run("undo")
             clear_folders(change.old.path.parent for change in changes)
         writer = Writer(state, summary.run, request.writing)
-        outcomes = undo_changes(changes, writer, force=request.force)
+        named = naming(changes, lambda change: change.old.path, progress)
+        outcomes = undo_changes(named, writer, force=request.force)
         with undoable(summary, state, progress):
             rows = shown(outcomes, len(changes), "undoing", summary, progress)
             done = (row.path for row in rows if row.action in (Action.WRITTEN, Action.WOULD_WRITE))
@@ -144,7 +145,8 @@ def _follow_library(
 def _searched(search: Search, folders: Sequence[Path], progress: Progress) -> Moves:
     if count := len({change.old.path for change in search.missing}):
         progress.say(f"{count:,} file{'s' * (count != 1)} moved or gone; looking for their audio")
-    return search.run(folders)
+    with progress.busy("looking for moved files"):
+        return search.run(folders)
 
 
 def _last_run(state: State) -> int:

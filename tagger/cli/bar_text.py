@@ -41,6 +41,17 @@ def status_line(status: Status, columns: int) -> str:
     return fit(f"{fixed} {fit(printable(status.name, LONGEST_NAME), room - 1)}".rstrip(), columns)
 
 
+def plain_line(status: Status, columns: int) -> str:
+    """The status for a terminal on which nothing can be drawn over: no bar, and no moving clock."""
+    if not status.done:
+        count = f" {status.total:,} tracks" if status.total else ""
+        return fit(f"{status.label}{count} …", columns)
+    if status.total is None:
+        return fit(f"{status.label} {status.done:,} …", columns)
+    counts = f"{status.label} {status.done:,}/{status.total:,} ({status.share:.0%})"
+    return fit(f"{counts}, time left: {_left(status)}", columns)
+
+
 def _long(status: Status, columns: int) -> str:
     numbers = f"{status.done:,}/{status.total:,} [{_clock(status.seconds)}<{_left(status)}"
     head, tail = f"{status.label}: {status.share:4.0%}|", f"| {numbers}, {_rate(status)} tracks/s]"

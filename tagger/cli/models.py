@@ -76,7 +76,7 @@ def get(name: str, labels: Path | None, accept_licence: bool, quiet: bool) -> No
     Files already in the cache are checked and kept; an interrupted download continues.
     """
     console = Console(quiet)
-    with exit_on_errors():
+    with exit_on_errors(), console.busy("working"):
         from tagger.app.models import get_model
 
         lines = get_model(name, console.say, labels=labels, accepted=accept_licence, quiet=quiet)

@@ -19,7 +19,7 @@ from typing import IO, Any
 from tqdm import tqdm
 
 from tagger.app.progress import Work
-from tagger.cli.bar_text import Status, status_line, width
+from tagger.cli.bar_text import Status, plain_line, status_line, width
 from tagger.cli.pace import Pace
 from tagger.cli.terminal import can_redraw
 from tagger.report.streams import NARROW
@@ -71,21 +71,24 @@ class Step(tqdm):
     def __str__(self) -> str:
         """The line that is drawn."""
         # One column stays empty: a terminal may wrap a line that fills it.
-        line = status_line(self.status(), self._columns - 1)
+        return self._encodable(status_line(self.status(), self._columns - 1))
+
+    def _encodable(self, line: str) -> str:
         encoding: str = getattr(self._stream, "encoding", None) or "utf-8"
         return line.encode(encoding, NARROW).decode(encoding)
 
     def display(self, msg: str | None = None, pos: int | None = None) -> bool:
         """Draw the line, or remove it if `msg` is empty."""
-        if self._draws and (msg == "" or self._is_shown()):
-            columns = _columns(self._stream)
-            if columns < self._columns and os.name != "nt":
-                # A narrower terminal has broken the line, which begins at the cursor.
-                self._stream.write("\r\x1b[J")
-            self._columns = columns
-            self.sp(str(self) if msg is None else msg)
-        elif msg is None and not self._draws:
-            self._print_seldom()
+        with suppress(OSError, ValueError):  # the terminal is gone; the run goes on
+            if self._draws and (msg == "" or self._is_shown()):
+                columns = _columns(self._stream)
+                if columns < self._columns and os.name != "nt":
+                    # A narrower terminal has broken the line, which begins at the cursor.
+                    self._stream.write("\r\x1b[J")
+                self._columns = columns
+                self.sp(str(self) if msg is None else msg)
+            elif msg is None and not self._draws and self._is_shown():
+                self._print_seldom()
         return True
 
     def close(self) -> None:
@@ -102,7 +105,7 @@ class Step(tqdm):
 
     def _draw_over(self, line: str) -> None:
         """Draw over the line. The cursor stays at its beginning, where "^C" does no harm."""
-        blanks = " " * (self._columns - 1 - width(line))
+        blanks = " " * (self._columns - 1 - width(line)) if os.name == "nt" else "\x1b[K"
         self._stream.write(f"\r{line}{blanks}\r")
         self._stream.flush()
 
@@ -111,7 +114,7 @@ class Step(tqdm):
         is_due = passed >= SELDOM and status.share >= self._printed_share + 0.1
         if is_due or passed >= AT_LEAST_EVERY:
             self._printed_at, self._printed_share = time.monotonic(), status.share
-            self._stream.write(f"{status_line(status, DEFAULT_COLUMNS - 1)}\n")
+            self._stream.write(f"{self._encodable(plain_line(status, DEFAULT_COLUMNS - 1))}\n")
             self._stream.flush()
 
 
@@ -136,9 +139,8 @@ def step(
 
 
 def _keep_drawing(shown: Step, stopped: threading.Event) -> None:
-    with suppress(OSError, ValueError):  # the terminal is gone; the run goes on
-        while not stopped.wait(EVERY):
-            shown.refresh()
+    while not stopped.wait(EVERY):
+        shown.refresh()
 
 
 def _close(shown: Step) -> None:
@@ -146,11 +148,10 @@ def _close(shown: Step) -> None:
         if shown not in _steps:
             return
         _steps.remove(shown)
-        with suppress(OSError, ValueError):
-            shown.close()
-            if _steps:
-                _steps[-1].display()
-        if not _steps:
+        shown.close()
+        if _steps:
+            _steps[-1].display()
+        else:
             _restore()
 
 
