@@ -253,6 +253,15 @@ def makes_an_excerpt(command: str, home: Path, hub: Hub) -> None:
     assert (home / "out.opus").stat().st_size > 100_000
 
 
+def makes_a_table_of_json(command: str, home: Path, hub: Hub) -> None:
+    need("jq", shutil.which("jq") is not None)
+    words = ["Music", "--json", "--quiet"]
+    lines = run_command(*words, cwd=home, env=environment(home)).stdout
+    done = subprocess.run(shlex.split(command), input=lines, capture_output=True, text=True)
+    table = [row.split("\t") for row in done.stdout.splitlines()]
+    assert {Path(path).name for path, _ in table} >= {"song.flac", "01 Porch Shuffle.mp3"}
+
+
 def stands_elsewhere(where: str, command: str, home: Path, hub: Hub) -> None:
     assert (ROOT / where).exists()
 
@@ -274,6 +283,7 @@ HANDLERS: list[tuple[str, Handler]] = [
     (r"(\S*/)?tag-genres .*|beet ls .* \| tag-genres .*", run_ours),
     (r"docker run .*", run_in_container),
     (r"ffmpeg .*", makes_an_excerpt),
+    (r"jq .*", makes_a_table_of_json),
     (r"finetune\.py --help", elsewhere("tests/training/test_finetune.py")),
     (r"python examples/benchmark\.py", elsewhere("tests/examples/test_benchmark.py")),
     (r"python examples/readers\.py", elsewhere("tests/tags/test_readers.py")),
