@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,7 +13,9 @@ import click
 from tagger.app.config import Fault, by_line, default_config
 from tagger.cli.command import Command, CommandGroup, MainCommand
 from tagger.cli.config import Checked, check
-from tagger.cli.console import EXIT_NOTHING_DONE, Console, exit_on_errors, print_lines
+from tagger.cli.console import EXIT_NOTHING_DONE, Console, exit_on_errors
+from tagger.cli.rows import print_row
+from tagger.cli.terminal import fitted
 from tagger.report.escape import printable
 
 
@@ -48,12 +51,9 @@ def init(main: MainCommand, path: Path | None) -> None:
 
         chosen = path or default_config()
         write_new(chosen, template(main))
-        named = f" --config {chosen}" if path else ""
-        lines = (
-            f"{chosen}: written; each option is commented out, with its default",
-            f"edit it, then check it: tag-genres config check{named}",
-        )
-        print_lines(map(printable, lines))
+        named = f" --config {shlex.quote(str(chosen))}" if path else ""
+        print_row("", f"{chosen}: written; each option is commented out, with its default")
+        print_row("", f"edit it, then check it: tag-genres config check{named}")
 
 
 @config.command("check", cls=Command)
@@ -73,9 +73,9 @@ def check_command(main: MainCommand, path: Path | None) -> None:
             with Console().busy("checking"):
                 more, notes = _faults_of_named(checked)
             faults = by_line([*faults, *more])
-        print_lines(map(printable, map(str, faults)))
-        print_lines(map(printable, notes))
-        print_lines([printable(_verdict(checked, len(faults)))])
+        for line in (*map(str, faults), *notes):
+            print_row("", line)
+        print_row("", _verdict(checked, len(faults)), color="red" if faults else "green")
         if faults:
             sys.exit(EXIT_NOTHING_DONE)
 
@@ -121,9 +121,8 @@ def show(main: MainCommand, every: bool, as_json: bool, path: Path | None) -> No
 
         checked = check(main, path)
         shown(main, checked, is_named=path is not None, every=every, as_json=as_json)
-        click.echo(
-            "".join(f"{printable(line)}\n" for line in _refused(checked)), err=True, nl=False
-        )
+        for line in _refused(checked):
+            click.echo(fitted(printable(line), sys.stderr), err=True)
         if checked.faults:
             sys.exit(EXIT_NOTHING_DONE)
 

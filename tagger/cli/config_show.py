@@ -18,7 +18,7 @@ from tagger.cli.config import Checked
 from tagger.cli.config_template import toml
 from tagger.cli.configurable import all_options, default_of
 from tagger.cli.in_force import MODEL
-from tagger.cli.rows import lay_out, terminal_width
+from tagger.cli.rows import print_row, terminal_width
 from tagger.cli.terminal import rich_console
 from tagger.report.escape import printable
 
@@ -60,14 +60,12 @@ def shown(
     if as_json:
         click.echo(json.dumps(_as_object(checked, is_named, options, variables), indent=2))
         return
-    width = terminal_width()
     for row in files:
-        for line in lay_out(*row, width):
-            click.echo(line)
+        print_row(*row)
     rows = {**options, **variables}
     if not rows:
-        click.echo("every option is as it is by default; --all shows them")
-    elif width is None:
+        print_row("", "every option is as it is by default; --all shows them")
+    elif terminal_width() is None:
         _print_columns(rows)
     else:
         _print_table(rows)

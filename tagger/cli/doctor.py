@@ -14,8 +14,7 @@ from tagger.cli.config import check
 from tagger.cli.console import EXIT_NOTHING_DONE, Console, exit_on_errors
 from tagger.cli.in_force import asked_of
 from tagger.cli.options import state_option
-from tagger.cli.rows import lay_out, terminal_width
-from tagger.cli.terminal import has_colors
+from tagger.cli.rows import print_row
 from tagger.version import __version__
 
 COLORS = {"warning": "yellow", "broken": "red"}
@@ -39,13 +38,10 @@ def doctor(main: MainCommand, as_json: bool, state: Path | None, config: Path | 
     matrix product. Nothing is changed, and nothing goes over the network. Exit codes: 0 a run would
     work, 1 it would not; the last line says why.
     """
-    width = terminal_width()
 
     def show(row: tuple[str, str], color: str | None = None) -> None:
         if not as_json:
-            for line in lay_out(*row, width):
-                styled = click.style(line, fg=color) if color and has_colors(sys.stdout) else line
-                click.echo(styled, color=has_colors(sys.stdout))
+            print_row(*row, color=color)
 
     with exit_on_errors():
         # Before the imports below, which take a while.

@@ -7,7 +7,9 @@ import sys
 import textwrap
 from collections.abc import Iterator
 
-from tagger.cli.terminal import can_redraw, width
+import click
+
+from tagger.cli.terminal import can_redraw, has_colors, width
 from tagger.report.escape import printable
 
 NAME = 24  # columns
@@ -42,6 +44,12 @@ def lay_out(name: str, text: str, columns: int | None) -> Iterator[str]:
     for number, line in enumerate(wrapper.wrap(text) or [start]):
         # Columns of a table within the text keep their spaces; a wrapped line loses its first one.
         yield (line if number == 0 else " " * indent + line[indent:].lstrip()).rstrip()
+
+
+def print_row(name: str, text: str, *, color: str | None = None) -> None:
+    """Print a row, or a text without a name, to stdout; laid out if that is a terminal."""
+    for line in lay_out(name, text, terminal_width()):
+        click.echo(click.style(line, fg=color) if color and has_colors(sys.stdout) else line)
 
 
 class _Wrapper(textwrap.TextWrapper):
