@@ -161,34 +161,46 @@ class MainCommand(Command):
         if other is not None:
             rest = [*args[:at], *words[1:]]
             return other.make_context(f"{info_name} {words[0]}", rest, parent, **extra)
-        if not extra.get("resilient_parsing"):
-            self._check_command(info_name, words)
-        try:
+        if extra.get("resilient_parsing"):
             return super().make_context(info_name, args, parent, **extra)
+        if words and not words[0].startswith("-"):
+            program = self.context_class(self, info_name=info_name, **self.context_settings)
+            self._check_path(words[0], nearest(words[0], self.others), program)
+        try:
+            ctx = super().make_context(info_name, args, parent, **extra)
         except click.UsageError as error:
             raise self._with_command(error, words) from error
+        for number, path in enumerate(map(str, ctx.params.get("paths", ()))):
+            meant = path if path in self.others else None if number else nearest(path, self.others)
+            self._check_path(path, meant, ctx)
+        return ctx
 
-    def _check_command(self, info_name: str | None, words: list[str]) -> None:
-        """Raise `UsageError` if the first word is no path, but much like a command."""
-        word = words[0] if words else "-"
-        meant = None if word.startswith("-") else nearest(word, self.others)
-        if meant and not os.path.lexists(word):
-            ctx = self.context_class(self, info_name=info_name, **self.context_settings)
-            missing = f"there is no file or folder {printable(word)!r}"
-            raise UsageError(f"{missing}; did you mean the command {meant!r}?", ctx)
+    def _check_path(self, path: str, meant: str | None, ctx: click.Context) -> None:
+        """Raise `UsageError` for a path that is missing, and that a command was meant by."""
+        if meant and not os.path.lexists(path):
+            advice = f"did you mean the command '{ctx.command_path} {meant}'?"
+            raise UsageError(f"there is no file or folder {printable(path)!r}; {advice}", ctx)
 
     def _with_command(self, error: click.UsageError, words: list[str]) -> click.UsageError:
-        """The error with the command that the words were probably meant for."""
-        name = next((word for word in words if word in self.others), None)
-        if name is None or not isinstance(error.__cause__, click.NoSuchOption):
+        """The error with the command that an unknown option was probably meant for."""
+        if not isinstance(error.__cause__, click.NoSuchOption):
             return error
-        program = error.ctx.command_path if error.ctx else ""
+        program, option = error.ctx.command_path if error.ctx else "", error.__cause__.option_name
+        name = next((word for word in words if word in self.others), None)
         advice = f"A command comes first: '{program} {name}'."
-        return UsageError(f"{error.message} {advice}", error.ctx)
+        if name is None:
+            of = (it for it, other in self.others.items() if _has_option(other, option))
+            name = next(of, None)
+            advice = f"It is an option of '{program} {name}'."
+        return UsageError(f"{error.message} {advice}", error.ctx) if name else error
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command that the context belongs to."""
         return super().invoke(ctx) if ctx.command is self else ctx.command.invoke(ctx)
+
+
+def _has_option(command: click.Command, name: str) -> bool:
+    return any(name in param.opts for param in command.params)
 
 
 def is_full(ctx: click.Context) -> bool:

@@ -19,6 +19,13 @@ class Formatter(click.HelpFormatter):
         columns = min(width or shutil.get_terminal_size().columns, max_width or 80)
         super().__init__(width=columns - 2)  # as click, which leaves them free
 
+    def write_usage(self, prog: str, args: str = "", prefix: str | None = None) -> None:
+        """Write how a command is called; further lines are indented below its name."""
+        start = "Usage: " if prefix is None else prefix
+        first, *others = _wrapped(f"{prog} {args}", self.width - len(start))
+        self._write_lines([f"{start}{first}"], 0)
+        self._write_lines(others, len(start))
+
     def write_text(self, text: str) -> None:
         """Write paragraphs, which are separated by empty lines."""
         for number, paragraph in enumerate(text.strip("\n").split("\n\n")):

@@ -53,8 +53,8 @@ class ChangeOptions:
     click.option(
         "--drop-attributes",
         is_flag=True,
-        help="Also write files that lose attributes by it. These are extended attributes, access "
-        "lists and flags that cannot be kept.",
+        help="Also write files whose attributes would get lost. These are extended attributes, "
+        "access lists and flags.",
     ),
     state_option,
     click.option(
@@ -104,8 +104,7 @@ def change_options(
     click.option(
         "--from-file",
         type=click.Path(path_type=Path, exists=True, dir_okay=False, allow_dash=True),
-        help="Also take the paths that this file lists. There is one per line; - is standard "
-        "input.",
+        help="Also take the paths that this file lists. One per line; - is standard input.",
     ),
     click.option(
         "-0",

@@ -57,8 +57,8 @@ class Rules:
         type=Choice(ON_EXISTING),
         default=POLICY.on_existing,
         show_default=True,
-        help="Keep, append to or replace genres that are there. replace-own replaces only what an "
-        "earlier run wrote with --provenance.",
+        help="Keep existing genres, append to them or replace them. replace-own replaces only what "
+        "an earlier run wrote with --provenance.",
     ),
     click.option(
         "--only-missing",
@@ -158,8 +158,8 @@ class Rules:
         type=Choice(BY),
         default="track",
         show_default=True,
-        help="Give one genre to each track, album or folder. In a compilation, album stands for "
-        "each track.",
+        help="Give one genre to each track, album or folder. With album, each track of a "
+        "compilation gets its own.",
     ),
     click.option(
         "--provenance",

@@ -31,7 +31,7 @@ SECTIONS = {
     ),
 }
 RARE = {name for names in SECTIONS.values() for name in names.partition("|")[2].split()}
-COLUMN = 21  # characters of an option with a line of its own
+COLUMN, FULL_COLUMN = 21, 27  # characters of an option and its value, beside its text
 CHOICE = "CHOICE"  # what stands for a list of choices that is too long
 
 
@@ -56,7 +56,7 @@ def write_full(ctx: click.Context, formatter: click.HelpFormatter) -> None:
     for heading, options in in_sections(ctx.command.get_params(ctx)).items():
         with formatter.section(heading):
             rows = (_full_row(ctx, option, formatter.width) for option in options)
-            formatter.write_dl((row for row in rows if row), col_max=COLUMN)
+            formatter.write_dl((row for row in rows if row), col_max=FULL_COLUMN)
 
 
 def write_brief(ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -24,6 +24,7 @@ from tagger.cli.values import absolute, all_absolute
     "--run",
     "runs",
     type=int,
+    metavar="N",
     shell_complete=candidates.runs,
     multiple=True,
     help="Number of the run to undo. An undo is a run too. May be repeated.  [default: the last "

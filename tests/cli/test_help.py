@@ -134,16 +134,20 @@ def test_version_is_what_the_option_prints() -> None:
 @pytest.mark.parametrize(
     ("arguments", "meant"),
     [
-        (["udno"], "the command 'undo'"),
-        (["undoo", "--run", "3"], "the command 'undo'"),
-        (["Modles", "get", "ast"], "the command 'models'"),
-        (["aply", "genres.csv"], "the command 'apply'"),
-        (["docter"], "the command 'doctor'"),
-        (["hepl", "undo"], "the command 'help'"),
+        (["udno"], "the command 'tag-genres undo'"),
+        (["undoo", "--run", "3"], "the command 'tag-genres undo'"),
+        (["Modles", "get", "ast"], "the command 'tag-genres models'"),
+        (["aply", "genres.csv"], "the command 'tag-genres apply'"),
+        (["docter"], "the command 'tag-genres doctor'"),
+        (["hepl", "undo"], "the command 'tag-genres help'"),
         (["-q", "undo", "--list"], "'tag-genres undo'"),
+        (["-q", "undo"], "'tag-genres undo'"),
+        (["-q", "udno"], "'tag-genres undo'"),
+        (["music", "undo"], "'tag-genres undo'"),
+        (["--run", "3"], "'tag-genres undo'"),
         (["models", "gte", "ast"], "'get'"),
         (["config", "chek"], "'check'"),
-        (["--color", "never", "udno"], "the command 'undo'"),
+        (["--color", "never", "udno"], "the command 'tag-genres undo'"),
         (["help", "modles"], "'models'"),
         (["help", "models", "gte"], "'get'"),
         (["--wirte-tags", "x"], "--write-tags"),
@@ -160,7 +164,7 @@ def test_a_misspelt_word_is_refused_with_what_was_meant(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     text = refused(*arguments)
-    assert re.search(r"did you mean|comes first", text, re.IGNORECASE)
+    assert re.search(r"did you mean|comes first|is an option of", text, re.IGNORECASE)
     assert meant in text.splitlines()[-1]
     assert re.search(r"Try 'tag-genres( \w+)* --help' for help\.", text)
 
