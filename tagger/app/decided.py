@@ -30,11 +30,8 @@ def decided_by_hand(track: Track, tag: TagInfo | None, state: State) -> Decided 
     long as it has the genres that were decided.
     """
     for decided in state.decided(track):
-        is_here = decided.path == track.path
-        if is_here and not (decided.audio and track.audio and decided.audio != track.audio):
+        if decided.path == track.path:
             return decided
-        if is_here or decided.audio != track.audio:
-            continue
         if _is_gone(decided):
             state.follow(decided, track.path)
             return decided

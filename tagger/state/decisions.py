@@ -15,6 +15,7 @@ from tagger.state.journal import Journal
 from tagger.types import Track
 
 COLUMNS = "decisions.id, decisions.path, decisions.audio, genres, kind, decided, decisions.run"
+MOST_COPIES = 10  # of files with the same audio, such as silence, that are looked at
 # A decision is in effect as long as the change that it made. One that left the file as it was has
 # no entry in the journal; the undo of its run marks it.
 IN_EFFECT = (
@@ -34,6 +35,10 @@ class Decided:
     kind: str  # how they were chosen: "confirm"
     when: str  # ISO 8601, UTC
     run: int
+
+    def is_of(self, track: Track) -> bool:
+        """Whether it was made about the audio of a track, as far as both are known."""
+        return not (self.audio and track.audio) or self.audio == track.audio
 
 
 class Decisions(Journal):
@@ -67,15 +72,23 @@ class Decisions(Journal):
         self._known.update(filter(None, (os.fsencode(track.path), track.audio)))
 
     def decided(self, track: Track) -> list[Decided]:
-        """The decisions in effect about files at its path, or with its audio; latest first."""
-        if self._known.isdisjoint((os.fsencode(track.path), track.audio or b"")):
+        """The decisions in effect about the file at its path, or else with its audio; latest first.
+
+        A file with other audio at the path is another one.
+        """
+        path = os.fsencode(track.path)
+        if self._known.isdisjoint((path, track.audio or b"")):
             return []
-        rows = self.rows(
-            f"SELECT {COLUMNS} {IN_EFFECT} AND (decisions.path = ?1 "
-            "OR (decisions.audio = ?2 AND decisions.audio > x'')) ORDER BY decisions.id DESC",
-            (os.fsencode(track.path), track.audio),
+        at_path = f"SELECT {COLUMNS} {IN_EFFECT} AND decisions.path = ? ORDER BY decisions.id DESC"
+        found = [_decided(row) for row in self.rows(at_path, (path,))]
+        same = [each for each in found if each.is_of(track)]
+        if same or not track.audio:
+            return same
+        by_audio = (
+            f"SELECT {COLUMNS} {IN_EFFECT} AND decisions.audio = ? "
+            "ORDER BY decisions.id DESC LIMIT ?"
         )
-        return list(map(_decided, rows))
+        return [_decided(row) for row in self.rows(by_audio, (track.audio, MOST_COPIES))]
 
     def follow(self, decided: Decided, path: Path) -> None:
         """Note that the file of a decision is at another path now."""
