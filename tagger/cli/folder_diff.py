@@ -39,8 +39,11 @@ class FolderDiff:
         """The one for stdout; None if that is no terminal."""
         if not (sys.stdout and sys.stdout.isatty()):
             return None
-        stdout = sys.stdout
-        return cls(lambda: width(stdout), glyphs_for(stdout), roots_of(paths), verbose)
+        stdout, paths = sys.stdout, list(paths)
+        roots = roots_of(paths)
+        if paths:  # the folder that was named is part of the headings
+            roots = tuple(root.parent for root in roots if root.parent.name)
+        return cls(lambda: width(stdout), glyphs_for(stdout), roots, verbose)
 
     @property
     def width(self) -> int:

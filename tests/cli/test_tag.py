@@ -536,7 +536,7 @@ def test_the_diff_and_the_bar_do_not_tear_each_other(run: Run, home: Path) -> No
     assert "reporting:" in sent  # there was a bar
     lines = seen(sent)
     assert not [line for line in lines if "reporting" in line or "scanning" in line]
-    assert lines.count(str(music)) == 1  # the heading of all of them
+    assert lines.count(music.name) == 1  # the heading of all of them
     for path in paths:
         assert f"  {path.name}  + Rock  0.60" in lines
     assert "it has no genre" not in sent
