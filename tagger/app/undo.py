@@ -10,6 +10,7 @@ from tagger.app.json_lines import JsonLines
 from tagger.app.progress import Progress, naming
 from tagger.app.summary import Summary, clear_folders, shown, undoable
 from tagger.errors import StateError
+from tagger.files.scan import identity, lies_in
 from tagger.state.decisions import Decided
 from tagger.state.journal import Change, Run
 from tagger.state.store import State, default_state
@@ -160,4 +161,7 @@ def _last_run(state: State) -> int:
 
 
 def _is_under(path: Path, folders: Sequence[Path]) -> bool:
-    return not folders or any(path.is_relative_to(folder) for folder in folders)
+    if not folders or any(path.is_relative_to(folder) for folder in folders):
+        return True
+    # A system that ignores case, or a link, spells a path in several ways.
+    return lies_in(path, {identity(folder) for folder in folders} - {None})

@@ -174,10 +174,7 @@ class _Scan:
 
         Folders are compared by identity: a link may spell a folder's name in another case.
         """
-        if self._roots is None:
-            return True
-        folders = [Path(real), *Path(real).parents]
-        return any(identity(folder) in self._roots for folder in folders)
+        return self._roots is None or lies_in(Path(real), self._roots)
 
 
 def _is_real(item: str | os.DirEntry[str]) -> bool:
@@ -199,6 +196,11 @@ def identity(path: str | Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return status.st_dev, status.st_ino
+
+
+def lies_in(path: Path, places: Collection[tuple[int, int] | None]) -> bool:
+    """Whether one of these places, by `identity`, is the path or above it, in any spelling."""
+    return any(identity(folder) in places for folder in (path, *path.parents))
 
 
 def _as_track(real: str, status: os.stat_result) -> Track | Failure:

@@ -14,6 +14,7 @@ from typing import IO
 
 from tagger.errors import ReportError
 from tagger.files.atomic import clear_scratch, rewriting
+from tagger.files.scan import identity, lies_in
 from tagger.genres.labels import name_key, unique_names
 from tagger.genres.policy import Policy
 from tagger.report.target import written_or_refused
@@ -77,7 +78,7 @@ def in_playlists(
         clear_scratch(folder)
         old = [path for path in sorted(folder.glob(f"*{SUFFIX}")) if _is_ours(path)]
         for path in old:
-            _keep_others(path, lists, {os.path.normcase(given) for given in about})
+            _keep_others(path, lists, about)
         for outcome in outcomes:
             for genre in genres_of(outcome, policy):
                 lists.add(genre, _entry(outcome, folder))
@@ -182,15 +183,18 @@ def _entries(path: Path) -> Iterator[Entry]:
                 length = ""
 
 
-def _keep_others(playlist: Path, lists: _Lists, about: set[str]) -> None:
+def _keep_others(playlist: Path, lists: _Lists, about: Sequence[Path]) -> None:
     """Take over the entries of files that are there and that this run is not about."""
+    names = {os.path.normcase(place) for place in about}
+    places = {identity(place) for place in about} - {None}
     with _open(playlist) as file:
         head = [file.readline() for _ in range(3)][2]
     genre = head.removeprefix(TITLE).strip() if head.startswith(TITLE) else playlist.stem
     for entry in _entries(playlist):
         path = Path(os.path.normpath(playlist.parent / entry[1]))
-        is_other = about.isdisjoint(map(os.path.normcase, (path, *path.parents)))
-        if is_other and path.exists():
+        is_other = names.isdisjoint(map(os.path.normcase, (path, *path.parents)))
+        # A system that ignores case, or a link, spells a path in several ways.
+        if is_other and path.exists() and not lies_in(path, places):
             lists.add(genre, entry)
 
 

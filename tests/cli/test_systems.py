@@ -11,8 +11,8 @@ from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import pytest
-from helpers.command import environment
-from helpers.known import song
+from helpers.command import Run, environment
+from helpers.known import know, song
 from helpers.systems import import_everything, seem
 from helpers.terminal import open_terminal
 
@@ -140,6 +140,18 @@ def test_a_path_is_excluded_in_any_case(
 ) -> None:
     monkeypatch.setattr(ignore, "os", Nt())
     assert ignore._anchored(pattern, r"C:\Music") == found
+
+
+def test_undo_takes_another_spelling_of_a_path(tmp_path: Path, run: Run) -> None:
+    """Here by a link; on Windows and macOS also in another case."""
+    home = tmp_path / "home"
+    track = song(home / "Music" / "a.flac")
+    before = track.read_bytes()
+    know(home, [track])
+    assert run("Music", "--write-tags").returncode == 0 and track.read_bytes() != before
+    (home / "MUSIC").symlink_to("Music")
+    assert run("undo", "--path", "MUSIC").returncode == 0
+    assert track.read_bytes() == before
 
 
 def _edit(report: Path, edited: Path) -> None:

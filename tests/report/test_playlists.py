@@ -164,6 +164,14 @@ def test_the_next_run_replaces_and_removes_its_own_and_keeps_a_users(music, list
     assert entries(lists / "Jazz (2).m3u8") == ["../Music/a.mp3"]
 
 
+def test_another_spelling_of_the_same_folder_is_no_other_folder(music, lists, tmp_path):
+    """Here by a link; on Windows and macOS also in another case."""
+    write(lists, outcome(music / "a.mp3", "Jazz"))
+    (tmp_path / "MUSIC").symlink_to(music)
+    write(lists, outcome(tmp_path / "MUSIC" / "a.mp3", "Jazz"))
+    assert entries(lists / "Jazz.m3u8") == ["../MUSIC/a.mp3"]
+
+
 def test_a_run_over_other_paths_keeps_the_tracks_that_it_is_not_about(music, lists):
     first = [outcome(music / "A" / f"{name}.mp3", "Jazz") for name in ("a", "gone")]
     write(lists, *first, outcome(music / "A" / "s.mp3", "Ska"), about=[music])
