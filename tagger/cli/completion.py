@@ -7,7 +7,6 @@ cursor. The answer has a line for each candidate: its kind (plain, file or dir),
 from __future__ import annotations
 
 import os
-import re
 
 import click
 from click.shell_completion import (
@@ -19,6 +18,7 @@ from click.shell_completion import (
 
 from tagger.cli.command import Command
 from tagger.cli.spelling import Choice
+from tagger.report.escape import printable
 
 CURSOR = "\x1f"  # put behind the line, it belongs to the word that is being typed
 
@@ -127,8 +127,7 @@ class Completion(ShellComplete):
 
     def format_completion(self, item: CompletionItem) -> str:
         """A line of the answer."""
-        cells = (item.type, str(item.value), item.help or "")
-        return "\t".join(re.sub(r"[\t\n\r]", " ", cell) for cell in cells)
+        return "\t".join(map(printable, (item.type, str(item.value), item.help or "")))
 
 
 @add_completion_class

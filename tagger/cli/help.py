@@ -56,8 +56,8 @@ def context_of(main: MainCommand, words: Iterable[str]) -> Context:
         known = subcommands(ctx.command)
         if word not in known:
             meant = nearest(word, known)
-            advice = f"; did you mean {meant!r}?" if meant else ""
-            raise click.UsageError(f"{ctx.command_path} has no command {word!r}{advice}")
+            advice = f"did you mean {meant!r}?" if meant else f"it has {', '.join(known) or 'none'}"
+            raise click.UsageError(f"{ctx.command_path} has no command {word!r}; {advice}")
         command = known[word]
         # As where it runs: the main command is not the parent of the others.
         is_first = ctx.command is main
