@@ -22,6 +22,7 @@ import numpy as np
 import pytest
 import soundfile
 from click.testing import CliRunner, Result
+from helpers import probed
 from helpers.cards import TOO_OLD, break_cuda
 from helpers.command import LIBRARY, ROOT, environment, run_command, run_script
 
@@ -46,13 +47,9 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name, value in environment(folder).items():
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("TAG_GENRES_MODEL", raising=False)
-    package = Package(version="1.0")
-    cpu = Device(name="cpu", torch="2.13.0", precision="float32")
-    mp3 = Container("PyAV", {"soundfile": "no", "PyAV": "", "pydub": "no"})
-    packages = dict.fromkeys(probes.PACKAGES, package)
-    monkeypatch.setattr(probes, "try_packages", lambda: iter(packages.items()))
-    monkeypatch.setattr(probes, "try_device", lambda device, precision: cpu)
-    monkeypatch.setattr(probes, "try_containers", lambda: {"mp3": mp3})
+    monkeypatch.setattr(probes, "try_packages", probed.packages)
+    monkeypatch.setattr(probes, "try_device", lambda device, precision: probed.CPU)
+    monkeypatch.setattr(probes, "try_containers", lambda: {"mp3": probed.CONTAINERS["mp3"]})
     return folder
 
 

@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from functools import partial
 from pathlib import Path
 
 import pytest
-import tomllib
-from helpers.command import ROOT, Run
+from helpers.command import ROOT, Run, environment
 from helpers.known import ROCK, know, song
+from helpers.probed import CONTAINERS, CPU, packages, pretend
+from helpers.terminal import open_terminal
 from rich.cells import cell_len
 
 from tagger.app import probes
-from tagger.app.diagnosis import Container, Device, Package
+from tagger.app.statements import tomllib
 from tagger.cli.config import check
 from tagger.cli.config_template import RULES, template
 from tagger.cli.configurable import all_options
@@ -29,12 +31,9 @@ def home(tmp_path: Path, invoke: Run, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A home folder with a song whose prediction is known; probes of the machine find no fault."""
     monkeypatch.delenv("TAG_GENRES_MODEL", raising=False)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    packages = dict.fromkeys(probes.PACKAGES, Package(version="1.0"))
-    monkeypatch.setattr(probes, "try_packages", lambda: iter(packages.items()))
-    containers = {"mp3": Container("PyAV", {"soundfile": "no", "PyAV": "", "pydub": None})}
-    monkeypatch.setattr(probes, "try_containers", lambda: containers)
-    cpu = Device(name="cpu", torch="2.13.0", precision="float32")
-    monkeypatch.setattr(probes, "try_device", lambda device, precision: cpu)
+    monkeypatch.setattr(probes, "try_packages", packages)
+    monkeypatch.setattr(probes, "try_containers", lambda: CONTAINERS)
+    monkeypatch.setattr(probes, "try_device", lambda device, precision: CPU)
     know(tmp_path / "home", [song(tmp_path / "Music" / "a.flac")], ROCK)
     return tmp_path / "home"
 
@@ -377,6 +376,35 @@ def test_the_table_fits_a_terminal(
     assert max(map(cell_len, lines)) <= columns
     assert "".join(lines).count("l") > 90  # nothing is cut off
     assert max(map(cell_len, invoke("doctor").stdout.splitlines())) <= columns
+
+
+@pytest.mark.parametrize("columns", [50, 80])
+def test_doctor_shows_in_a_terminal_what_it_does(home: Path, columns: int) -> None:
+    configure(home, "top = 'two'\nminconfidence = 1\n")
+    env = environment(home)
+    prepare = partial(pretend, 1.0)
+    with open_terminal("doctor", cwd=home, env=env, columns=columns, prepare=prepare) as terminal:
+        assert terminal.wait() == 1
+    assert terminal.widest <= columns and terminal.widest_redrawn < columns
+    order = ["tag-genres ", "trying packages", "config file", "pydub", "no GPU", "broken: the"]
+    assert [terminal.index(text) for text in order] == sorted(map(terminal.index, order))
+    assert terminal.index("pydub") < terminal.index("no GPU")
+    assert "trying packages" not in terminal.text and terminal.has_color
+    assert "top = " not in terminal.text and "minconfidence" in terminal.text
+
+
+@pytest.mark.parametrize("columns", [50, 80])
+def test_the_table_in_a_terminal_has_colours_and_fits(home: Path, columns: int) -> None:
+    configure(home, f"skip = {json.dumps(['Audiobook', '日本語 Podcast'] * 5)}\n")
+    env = environment(home)
+    for extra, colours in ({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False):
+        with open_terminal(
+            "config", "show", cwd=home, env=env, columns=columns, extra=extra
+        ) as terminal:
+            assert terminal.wait() == 0
+        assert terminal.has_color is colours
+        assert "TERM" in extra or terminal.widest <= columns
+        assert "Audiobook" in terminal.text and "line 1" in terminal.text
 
 
 def test_nothing_in_the_file_reaches_the_terminal_unescaped(invoke: Run, home: Path) -> None:
