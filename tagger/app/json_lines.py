@@ -149,7 +149,9 @@ class JsonLines:
 
     def _line(self, kind: str, fields: dict[str, Any]) -> None:
         whole = {"version": VERSION, "type": kind, **fields}
-        line = json.dumps(_plain(whole), allow_nan=False)
+        line = json.dumps(whole, allow_nan=False)
+        if "\\ud" in line:  # characters beyond U+FFFF, or halves of a pair
+            line = json.dumps(_plain(whole), allow_nan=False)
         self._write(line.replace("\x7f", "\\u007f"))
 
 

@@ -216,7 +216,7 @@ def test_what_a_person_decided_is_final_as_soon_as_it_is_predicted(
     with State(state_of(shelf.parent)) as state:
         state.decide(state.begin_run("tag"), track, ("Polka",), "confirm", None)
     lines = tagged(shelf)
-    assert list(lines.tracks())[0] == NAMES[1]
+    assert next(iter(lines.tracks())) == NAMES[1]
     assert lines.tracks()[NAMES[1]]["action"] == "kept"
     assert lines.tracks()[NAMES[1]]["new"] == ["Polka"]
 
