@@ -21,6 +21,7 @@ NO_BREAK = "\u00a0"  # a space within a genre's name, where no line ends
 HOW_TO_USE = (
     "tag-genres models show NAME: its genres, its licence, and how good it is",
     "tag-genres PATH --model NAME: uses it, and downloads it if it is not on disk",
+    "not for commercial use: first tag-genres models get NAME --accept-licence",
 )
 
 

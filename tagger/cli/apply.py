@@ -11,7 +11,7 @@ from tagger.cli.command import Command
 from tagger.cli.config import config_option
 from tagger.cli.console import Console, end, exit_on_errors
 from tagger.cli.folder_diff import FolderDiff
-from tagger.cli.json_lines import ending, json_lines
+from tagger.cli.json_lines import json_lines
 from tagger.cli.options import ChangeOptions, change_options
 from tagger.cli.results import print_results
 from tagger.cli.rules import placeholder_option
@@ -58,12 +58,11 @@ def apply(
     diff = change.dry_run and not change.json
     folders = FolderDiff.on_terminal((), verbose=change.verbose) if diff else None
     console = Console(change.quiet, change.verbose, diff=diff, folders=folders)
-    with exit_on_errors(), console.busy("working"):
+    with exit_on_errors(), console.busy("working"), json_lines(change, "apply") as lines:
         from tagger.app.apply import ApplyRequest, apply_csv
         from tagger.cli.logfile import logged
         from tagger.genres.policy import Policy
 
-        lines = json_lines(change, "apply")
         request = ApplyRequest(
             file=file,
             encoding=encoding,
@@ -74,7 +73,7 @@ def apply(
             lines=lines,
             writing=replace(change.writing, tags=tags),
         )
-        with ending(lines), logged(change.state, change.log):
+        with logged(change.state, change.log):
             summary = apply_csv(request, console)
     print_results(console, summary)
     end(console, summary)

@@ -30,31 +30,31 @@ def write_line(line: str) -> None:
         raise ReportError(f"standard output cannot be written: {reason}") from error
 
 
+@contextmanager
 def json_lines(
     change: ChangeOptions, command: str, *, all_probabilities: bool = False
-) -> JsonLines | None:
-    """Where the outcomes of a command go, if `--json` was given."""
+) -> Iterator[JsonLines | None]:
+    """Where the outcomes of a command go, if `--json` was given; at the end comes the summary."""
     if not change.json:
-        return None
-    from tagger.app.json_lines import JsonLines
+        yield None
+        return
+    from tagger.app.json_lines import JsonLines  # before what takes longer: Ctrl-C may come then
 
-    return JsonLines(write_line, command, all_probabilities=all_probabilities)
+    lines = JsonLines(write_line, command, all_probabilities=all_probabilities)
+    with ending(lines):
+        yield lines
 
 
 @contextmanager
-def ending(lines: JsonLines | None) -> Iterator[None]:
+def ending(lines: JsonLines) -> Iterator[None]:
     """Print the summary at the end, however the run ends."""
     try:
         yield
     except KeyboardInterrupt:
-        if lines:
-            lines.end(interrupted=True)
+        lines.end(interrupted=True)
         raise
     except Exception as error:
-        if lines:
-            text = str(error) if isinstance(error, TaggerError) else repr(error)
-            lines.end(error=text)
+        lines.end(error=str(error) if isinstance(error, TaggerError) else repr(error))
         raise
     else:
-        if lines:
-            lines.end()
+        lines.end()

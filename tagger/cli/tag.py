@@ -18,7 +18,7 @@ from tagger.cli.console import Console, end, end_explained, exit_on_errors
 from tagger.cli.doctor import doctor
 from tagger.cli.folder_diff import FolderDiff
 from tagger.cli.help import help_command, version, version_option
-from tagger.cli.json_lines import ending, json_lines
+from tagger.cli.json_lines import json_lines
 from tagger.cli.models import models
 from tagger.cli.options import (
     ChangeOptions,
@@ -128,12 +128,12 @@ def main(
     _check_json(change, reports, explain=explain)
     console = _console(change, reports, paths)
     person = _person(change, wanted=confirm, writes=write_tags, explain=explain)
-    with exit_on_errors(), console.busy("working"):
+    lined = json_lines(change, "tag", all_probabilities=reports.all_probabilities)
+    with exit_on_errors(), console.busy("working"), lined as lines:
         from tagger.app.request import TagRequest
         from tagger.app.tag import explain_library, tag_library
         from tagger.cli.logfile import logged
 
-        lines = json_lines(change, "tag", all_probabilities=reports.all_probabilities)
         request = TagRequest(
             paths=paths, model=model.models, labels=model.labels, write_tags=write_tags,
             dry_run=change.dry_run, scan=scan, by=rules.by, predict_again=predict_again,
@@ -142,7 +142,7 @@ def main(
             lines=lines, state=change.state, policy=rules.policy, options=options,
             writing=replace(change.writing, tags=tags, provenance=rules.provenance),
         )  # fmt: skip
-        with ending(lines), logged(change.state, change.log):
+        with logged(change.state, change.log):
             if explain:
                 end_explained(explain_library(request, console))
             summary = tag_library(request, console, person)

@@ -11,7 +11,7 @@ from tagger.cli.command import Command
 from tagger.cli.config import config_option
 from tagger.cli.console import Console, end, exit_on_errors, print_lines
 from tagger.cli.folder_diff import FolderDiff
-from tagger.cli.json_lines import ending, json_lines
+from tagger.cli.json_lines import json_lines, write_line
 from tagger.cli.messages import run_lines
 from tagger.cli.options import ChangeOptions, change_options
 from tagger.cli.results import print_undone
@@ -85,19 +85,13 @@ def undo(
     if (old_place is None) != (new_place is None):
         raise click.UsageError("--from and --to go together")
     moved = (old_place, new_place) if old_place and new_place else None
-    with exit_on_errors(), console.busy("working"):
-        from tagger.app.undo import UndoRequest, list_runs, undo_tags
+    if listing:
+        _list_runs(change, console)
+        return
+    with exit_on_errors(), console.busy("working"), json_lines(change, "undo") as lines:
+        from tagger.app.undo import UndoRequest, undo_tags
         from tagger.cli.logfile import logged
 
-        lines = json_lines(change, "undo")
-        if listing:
-            found = list_runs(change.state)
-            if lines is None:
-                print_lines(run_lines(found))
-                return
-            for run in found:
-                lines.run(run)
-            return
         request = UndoRequest(
             runs=runs,
             paths=paths,
@@ -108,7 +102,21 @@ def undo(
             force=force,
             writing=change.writing,
         )
-        with ending(lines), logged(change.state, change.log):
+        with logged(change.state, change.log):
             what, summary = undo_tags(request, console)
     print_undone(console, what, summary)
     end(console, summary)
+
+
+def _list_runs(change: ChangeOptions, console: Console) -> None:
+    with exit_on_errors(), console.busy("working"):
+        from tagger.app.json_lines import JsonLines
+        from tagger.app.undo import list_runs
+
+        found = list_runs(change.state)
+        if not change.json:
+            print_lines(run_lines(found))
+            return
+        lines = JsonLines(write_line, "undo")
+        for run in found:
+            lines.run(run)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -112,6 +113,22 @@ def test_after_ctrl_c_the_summary_still_comes(shelf: Path) -> None:
     if started.returncode == 130:  # else it was done before the signal came
         assert lines[-1]["interrupted"] is True
         assert lines[-1]["undo"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+def test_after_ctrl_c_at_the_start_the_summary_still_comes(shelf: Path) -> None:
+    home = shelf.parent
+    os.mkfifo(home / "list")  # the run waits until somebody writes to it
+    started = subprocess.Popen(
+        [*SCRIPT, "--from-file", home / "list", "--json", "--quiet"], cwd=home,
+        env=environment(home), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    with started, open(home / "list", "w"):
+        started.send_signal(signal.SIGINT)
+        text, errors = started.communicate(timeout=60)
+    (line,) = lines_of(text)
+    assert (started.returncode, line["type"], line["interrupted"]) == (130, "summary", True)
+    assert "Traceback" not in errors
 
 
 @pytest.mark.parametrize("other", [("--explain",), ("--csv", "-")], ids=str)
