@@ -170,7 +170,8 @@ def scan_options(
         type=Choice(PRECISIONS),
         default=PREDICT.precision,
         show_default=True,
-        help="Number format of the computation. auto uses bfloat16 where it is fast.",
+        help="Number format of the computation. auto uses bfloat16 where it is fast, and takes "
+        "what is stored in any format. Another choice predicts anew what is stored in other ones.",
     ),
     click.option(
         "--batch-size",
