@@ -68,6 +68,7 @@ class Summary:
     disagreeing: Ranking = field(default_factory=Ranking)
     disagreed: int = 0
     put_back: int = 0  # files, for which an undo may have undone several changes
+    had_back: int = 0  # files that had the old genre already
     lines: Listener | None = None
 
     def __post_init__(self) -> None:

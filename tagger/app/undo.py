@@ -58,8 +58,13 @@ def undo_tags(request: UndoRequest, progress: Progress) -> tuple[str, Summary]:
         outcomes = undo_changes(named, writer, force=request.force)
         with undoable(summary, state, progress):
             rows = shown(outcomes, len(changes), "undoing", summary, progress)
-            done = (row.path for row in rows if row.action in (Action.WRITTEN, Action.WOULD_WRITE))
-            summary.put_back = len(set(done))
+            put_back, had_back = set[Path](), set[Path]()  # several changes may be of one file
+            for row in rows:
+                if row.action is Action.UNCHANGED:
+                    had_back.add(row.path)
+                elif row.action is not Action.FAILED:
+                    put_back.add(row.path)
+            summary.put_back, summary.had_back = len(put_back), len(had_back - put_back)
             if summary.run is not None:
                 _take_back(_unwritten(request, runs, state), state, summary.run, progress)
                 state.bring_back(*runs)

@@ -179,6 +179,8 @@ def undone_lines(what: str, summary: Summary) -> Iterator[str]:
     actions = summary.actions
     verb = "would put back" if summary.dry_run else "put back"
     yield f"{what}: {verb} the genre of {files(summary.put_back)}"
+    if summary.had_back:
+        yield f"unchanged: {files(summary.had_back)} with the old genre already"
     if actions[Action.WRITTEN]:
         yield f"this undo is run {summary.run} and can be undone too"
     elif actions[Action.FAILED] and not summary.put_back:

@@ -159,6 +159,18 @@ def test_an_undo_counts_files_and_says_what_it_would_do(invoke: Run, tmp_path: P
     assert done[1].startswith("this undo is run ")
 
 
+def test_an_undo_says_which_files_somebody_has_put_back_before(invoke: Run, tmp_path: Path) -> None:
+    paths = [song(tmp_path / "Music" / name, "Pop") for name in ("a.flac", "b.flac")]
+    old = paths[0].read_bytes()
+    know(tmp_path / "home", paths, ROCK)
+    assert invoke(tmp_path / "Music", "--write-tags", "--on-existing", "replace").returncode == 0
+    paths[0].write_bytes(old)
+    assert invoke("undo").stderr.splitlines()[:2] == [
+        "run 1: put back the genre of 1 file",
+        "unchanged: 1 file with the old genre already",
+    ]
+
+
 def test_a_dry_run_of_an_undo_that_would_fail_does_not_speak_as_if_it_had_run(
     invoke: Run, tmp_path: Path
 ) -> None:
