@@ -60,6 +60,7 @@ def template(tmp_path_factory: pytest.TempPathFactory, model: Path) -> tuple[Pat
     shutil.copy(LIBRARY / "02 Quiet Fugue.flac", home / "Music" / "song.flac")
     for name in ("library", "recordings"):
         shutil.copytree(ROOT / "examples" / name, home / "examples" / name)
+    shutil.copy(ROOT / "examples" / "config.toml", home / "examples")
     shutil.copytree(model, home / "my-model")
     shutil.copytree(model.parent / "music-by-genre", home / "music-by-genre")
     (home / "tag-genres").mkdir()
@@ -283,6 +284,7 @@ HANDLERS: list[tuple[str, Handler]] = [
     (r"(\S*/)?tag-genres .*|beet ls .* \| tag-genres .*", run_ours),
     (r"docker run .*", run_in_container),
     (r"ffmpeg .*", makes_an_excerpt),
+    (r"man tag-genres", elsewhere("tests/cli/test_manual.py")),
     (r"jq .*", makes_a_table_of_json),
     (r"finetune\.py --help", elsewhere("tests/training/test_finetune.py")),
     (r"python examples/benchmark\.py", elsewhere("tests/examples/test_benchmark.py")),

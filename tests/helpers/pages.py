@@ -21,7 +21,7 @@ NAMES = [
 PAGES = {name: (ROOT / name).read_text("utf-8") for name in NAMES}
 PROGRAMS = (
     "tag-genres", "pip", "pipx", "uv", "python", "python3", "beet", "systemctl", "docker", "source",
-    "torchrun", "accelerate", "finetune.py", "evaluate.py", "ffmpeg", "jq",
+    "torchrun", "accelerate", "finetune.py", "evaluate.py", "ffmpeg", "jq", "man",
 )  # fmt: skip
 
 
