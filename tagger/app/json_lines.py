@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 import time
 from collections.abc import Callable, Sequence
 from math import isfinite
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 VERSION = 1  # of the fields; a new field does not change it, another meaning does
 RANKED = 10  # genres of a track
 DIGITS = 6
+# Half of a pair; Python's form of a byte in a name that is not UTF-8.
+SURROGATE = re.compile("[\ud800-\udfff]")
 DECIDED = (Action.WRITTEN, Action.WOULD_WRITE)
 
 
@@ -169,4 +172,4 @@ def _plain(value: Any) -> Any:
 
 
 def _text(text: str) -> str:
-    return text.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+    return SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text)
