@@ -162,7 +162,7 @@ class _Pen:
         outcome = write_answer(self._as_left(asked), asked.existing, genres, rehearsal)
         return outcome.reason if outcome.action is Action.FAILED else ""
 
-    def write(self, asked: Asked, genres: Genres) -> Outcome:
+    def write(self, asked: Asked, genres: Genres | None) -> Outcome:
         """Write, with the decision; see `confirm.Hand`."""
         outcome = write_answer(self._as_left(asked), asked.existing, genres, self.writer)
         if outcome.action is Action.WRITTEN:

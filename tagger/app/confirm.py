@@ -65,6 +65,7 @@ class Place:
     total: int
     alike: int  # how many others "a" would answer too
     can_undo: bool
+    can_keep: bool  # the existing genres, which every file has
 
 
 class Person(Protocol):
@@ -94,8 +95,8 @@ class Hand(Protocol):
         """Why the file cannot be written, or ""."""
         ...
 
-    def write(self, asked: Asked, genres: Genres) -> Outcome:
-        """Write the genres, and store that a person decided so."""
+    def write(self, asked: Asked, genres: Genres | None) -> Outcome:
+        """Write the genres, or none and keep the existing; store that a person decided so."""
         ...
 
     def restore(self, asked: Asked) -> str:
@@ -129,7 +130,8 @@ class Session:
                 continue
             self._say_faults(person)
             alike = self._alike[self._questions[index].like] - 1
-            place = Place(index + 1, len(self._questions), alike, bool(self._steps))
+            can_keep = all(map(self._names.policy.without_placeholders, question.existing))
+            place = Place(index + 1, len(self._questions), alike, bool(self._steps), can_keep)
             answer = self._answer(question, place, person)
             if answer is Command.QUIT:
                 return
@@ -174,9 +176,8 @@ class Session:
         self._faults.clear()
 
     def _answer(self, question: Question, place: Place, person: Person) -> Command | Genres:
-        keeps = all(map(self._names.policy.without_placeholders, question.existing))
         predicted = [genre for genre, _ in question.ranked]
-        choices = Choices(predicted, accepts=bool(question.proposed), keeps=keeps)
+        choices = Choices(predicted, accepts=bool(question.proposed), keeps=place.can_keep)
         person.show(question, place, self._names)
         while True:
             with self._progress.paused():
@@ -212,14 +213,13 @@ class Session:
     def _write(self, question: Question, answer: Command | Genres) -> list[Outcome]:
         policy, outcomes = self._names.policy, []
         for asked in question.tracks:
+            genres: Genres | None = None  # it keeps those that it has
             if answer is Command.ACCEPT:
                 genres = asked.proposed
-            elif answer is Command.KEEP:
-                genres = asked.existing
-            else:
-                genres = () if isinstance(answer, Command) else answer
+            elif not isinstance(answer, Command):
+                genres = answer
                 if policy.on_existing == "append":
-                    genres = append_to(genres, asked.existing, policy, [])
+                    genres = append_to(answer, asked.existing, policy, [])
             outcome = self._hand.write(asked, genres)
             self.outcomes[asked.track.path] = outcome
             outcomes.append(outcome)

@@ -28,19 +28,23 @@ class TerminalPerson:
     """Whoever sits at the terminal; see `app.confirm.Person`."""
 
     knows_names: bool = False
+    remember: Callable[[str], None] | None = None  # a line, for the arrow keys
 
     def show(self, question: Question, place: Place, names: Names) -> None:
         """Show a question."""
         if not self.knows_names:
-            _complete_with(names.completions)
+            self.remember = _complete_with(names.completions)
             self.knows_names = True
         # One column stays empty: a terminal may wrap a line that fills it.
         for line in question_lines(question, place, width(sys.stderr) - 1):
             click.echo("".join(_styled(text, style) for text, style in line), err=True)
 
     def ask(self) -> str | None:
-        """Read a line; None at the end of the input."""
-        return _read(PROMPT)
+        """Read a line; None at the end of the input. The arrow keys bring genres back."""
+        line = _read(PROMPT)
+        if line and len(line) > 1 and self.remember is not None:
+            self.remember(line)
+        return line
 
     def help(self) -> None:
         """List what can be typed."""
@@ -112,12 +116,15 @@ def _stdout_at_terminal() -> Iterator[None]:
         os.close(kept)
 
 
-def _complete_with(completions: Callable[[str], list[str]]) -> None:
-    """Complete genres with the Tab key, where Python has readline; Windows has none."""
+def _complete_with(completions: Callable[[str], list[str]]) -> Callable[[str], None] | None:
+    """Complete genres with the Tab key, and return what lets the arrow keys bring back a line.
+
+    None where Python has no readline, as on Windows.
+    """
     try:
         import readline
     except ImportError:
-        return
+        return None
     found: list[str] = []
 
     def complete(begun: str, number: int) -> str | None:
@@ -136,3 +143,4 @@ def _complete_with(completions: Callable[[str], list[str]]) -> None:
         readline.parse_and_bind("tab: complete")
         readline.parse_and_bind("set completion-ignore-case on")
         readline.parse_and_bind("set show-all-if-ambiguous on")
+    return readline.add_history

@@ -35,7 +35,7 @@ def question_lines(question: Question, place: Place, columns: int) -> Iterator[L
     yield from _files(question, columns)
     existing = "; ".join(
         f"{printable('; '.join(genres) or 'no genre', LONG)}"
-        + (f" ({count:,} tracks)" if len(question.existing) > 1 else "")
+        + (f" ({count:,} track{'s' * (count != 1)})" if len(question.existing) > 1 else "")
         for genres, count in question.existing.items()
     )
     yield from _wrapped(f"existing: {existing}", columns)
@@ -87,7 +87,7 @@ def _keys(question: Question, place: Place) -> Iterator[str]:
         yield f"enter: {printable('; '.join(question.proposed), LONG)}"
     if len(question.ranked) > 1:
         yield f"1-{len(question.ranked)}: another"
-    if all(question.existing):
+    if place.can_keep:
         yield "0: keep the existing"
     yield "letters: any genre, Tab completes"
     yield "s: skip, later runs ask again"
@@ -101,12 +101,11 @@ def _keys(question: Question, place: Place) -> Iterator[str]:
 
 def _alike(question: Question, count: int) -> str:
     """The other questions that are like this one."""
-    unsure = " unsure" if question.is_unsure else ""
-    predicted = printable(question.ranked[0][0], LONG) if question.ranked else ""
+    predicted = printable(question.ranked[0][0], LONG)
     existing = " / ".join(printable("; ".join(genres), LONG) for genres in question.existing)
     has = f"with {existing}" if any(question.existing) else "without a genre"
-    others = f"the {count:,} other{unsure} one{'s' * (count != 1)}"
-    return f"{others} predicted as {predicted} {has}"
+    unsure = ", unsure" if question.is_unsure else ""
+    return f"{count:,} other{'s' * (count != 1)} predicted as {predicted}{unsure}, {has}"
 
 
 def _wrapped(text: str, columns: int) -> Iterator[Line]:

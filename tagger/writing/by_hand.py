@@ -50,22 +50,24 @@ def write_edit(edit: Edit, writer: Writer, policy: Policy = POLICY) -> Outcome:
 
 
 def write_answer(
-    track: Track, existing: Sequence[str], genres: Sequence[str], writer: Writer
+    track: Track, existing: Sequence[str], genres: Sequence[str] | None, writer: Writer
 ) -> Outcome:
     """Write the genres that a person chose for a track who was shown the `existing` ones.
 
-    The decision is stored together with the write, and also if the file has these genres already; a
-    file that cannot be written, or that has changed since, gives a failed outcome and no decision.
+    None keeps the existing ones: nothing is written. Either way the decision is stored, together
+    with the write. A file that cannot be written, or that has changed since, gives a failed outcome
+    and no decision.
     """
-    outcome = Outcome(track.path, Action.FAILED, BY_HAND, genres=tuple(genres))
+    outcome = Outcome(track.path, Action.FAILED, BY_HAND, genres=tuple(genres or ()))
     try:
         now = identify(track.path)
         tag = read_tag(track.path, writer.options.tags)
         outcome = replace(outcome, existing=tag.genres)
         if now != track or tag.genres != tuple(existing):
             raise ChangedSince("another program changed it meanwhile; run again", track.path)
-        if writer.run is not None and tag.genres == outcome.genres and not tag.outdated:
-            writer.state.decide(writer.run, with_audio(now), genres, writer.decides)
+        is_kept = genres is None or (tag.genres == tuple(genres) and not tag.outdated)
+        if is_kept and writer.run is not None:
+            writer.state.decide(writer.run, with_audio(now), tag.genres, writer.decides)
             return replace(outcome, action=Action.UNCHANGED, genres=())
         return write_outcome(outcome, now, replace(tag, note=""), writer)
     except (TagError, OSError) as error:

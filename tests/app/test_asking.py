@@ -180,6 +180,21 @@ def test_a_file_that_changes_while_a_person_thinks_is_not_written(music, change)
     assert confirm(music, "q").seen == ["a.flac"]  # it was not decided
 
 
+def test_0_writes_nothing_even_if_a_genre_is_not_in_every_place(music):
+    path = music / "c.mp3"
+    set_genre(path, "Rock")
+    ape = mutagen.apev2.APEv2()
+    ape["Genre"] = "Other"
+    ape.save(path)
+    know(music.parent, [path])
+    before = path.read_bytes()
+    typist = confirm(music, "s", "s", "0")
+    assert "c.mp3" in typist.seen
+    assert path.read_bytes() == before
+    run(music)
+    assert path.read_bytes() == before
+
+
 # --- u -------------------------------------------------------------------------------------------
 
 

@@ -39,8 +39,9 @@ class Files:
     def why_not(self, asked: Asked) -> str:
         return "it is read-only" if asked.track.path.name in self.broken else ""
 
-    def write(self, asked: Asked, genres: Genres) -> Outcome:
+    def write(self, asked: Asked, genres: Genres | None) -> Outcome:
         path = asked.track.path
+        genres = asked.existing if genres is None else genres
         if path.name in self.failing:
             return Outcome(path, Action.FAILED, "no space left")
         self.genres[path.name] = genres

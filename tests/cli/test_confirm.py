@@ -166,8 +166,8 @@ def test_the_first_question_at_50_columns(session: Open) -> None:
         "enter: Rock · 1-3: another",
         "letters: any genre, Tab completes",
         "s: skip, later runs ask again",
-        "a: enter, also for the 2 other ones predicted as",
-        "Rock without a genre · q: end · ?: help",
+        "a: enter, also for 2 others predicted as Rock,",
+        "without a genre · q: end · ?: help",
         "genre>",
     ]
 
@@ -202,6 +202,42 @@ def test_ctrl_c_ends_the_run_and_keeps_what_was_answered(session: Open, home: Pa
     with session() as terminal:
         at(terminal, 1, total=4)
         assert "2 two.mp3" in terminal.text
+        terminal.send("q" + ENTER)
+        assert terminal.wait() == 0
+
+
+def test_a_signal_to_end_is_like_ctrl_c(session: Open, home: Path) -> None:
+    with session() as terminal:
+        at(terminal, 1)
+        terminal.send("soul" + ENTER)
+        at(terminal, 2)
+        os.kill(os.tcgetpgrp(terminal._master), signal.SIGTERM)
+        assert terminal.wait() == 130
+        assert is_sane(terminal)
+    assert tags(home) == {"1": ["soul"], "2": ["Polka"], "3": [], "4": [], "5": []}
+
+
+def _interrupt_after_first() -> None:
+    """Press Ctrl-C during the first write."""
+    from tagger.writing import writer
+
+    real = writer.replace_tag
+
+    def replace_tag(*given: object) -> Track:
+        signal.raise_signal(signal.SIGINT)
+        return real(*given)  # type: ignore[arg-type]
+
+    writer.replace_tag = replace_tag  # type: ignore[assignment]
+
+
+def test_ctrl_c_while_a_writes_leaves_the_others_to_the_next_run(session: Open, home: Path) -> None:
+    with session(prepare=_interrupt_after_first) as terminal:
+        at(terminal, 1)
+        terminal.send("a" + ENTER)
+        assert terminal.wait() == 130
+    assert tags(home) == {"1": ["Rock"], "2": ["Polka"], "3": [], "4": [], "5": []}
+    with session() as terminal:
+        at(terminal, 1, total=4)
         terminal.send("q" + ENTER)
         assert terminal.wait() == 0
 
@@ -260,7 +296,7 @@ def test_an_album_is_one_question(session: Open, home: Path) -> None:
     with session(*CONFIRM, "--by", "folder", columns=50) as terminal:
         at(terminal, 1, total=1)
         assert "5 tracks of one folder" in terminal.text
-        assert "existing: no genre (4 tracks); Polka (1 tracks)" in terminal.text.replace("\n", " ")
+        assert "existing: no genre (4 tracks); Polka (1 track)" in terminal.text.replace("\n", " ")
         terminal.send("soul" + ENTER)
         assert terminal.wait() == 0
     assert widest(terminal) <= 50
