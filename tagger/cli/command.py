@@ -217,8 +217,9 @@ class UsageError(click.UsageError):
 
 
 def _shown(message: str) -> str:
-    start = "Error: "  # what click prints before it
-    return fitted(f"{start}{message}", sys.stderr).removeprefix(start)
+    # After what click prints before it; a long first word begins the next line.
+    line = fitted(f"Error: {message}", sys.stderr)
+    return line.removeprefix("Error:").removeprefix(" ")
 
 
 @contextmanager

@@ -153,7 +153,8 @@ def end_explained(tracks: Iterable[Explanation]) -> NoReturn:
     """Print how each track gets its genre, and exit with the code."""
     failed = False
     for track in tracks:
-        print_lines(explanation_lines(track))
+        path, *lines = explanation_lines(track)
+        print_lines([path, *(fitted(line, sys.stdout) for line in lines)])
         failed = failed or track.outcome.action is Action.FAILED
     sys.exit(EXIT_SOME_FAILED if failed else 0)
 
