@@ -103,7 +103,7 @@ def hub(tiny_model: Path) -> Iterator[Hub]:
 def run_ours(command: str, home: Path, hub: Hub) -> None:
     """Run `tag-genres`; `~` is a small library, and what comes from the network is on loopback."""
     command = re.sub(r"^beet ls .* \| (tag-genres .*--from-file) -", r"\1 list.txt", command)
-    command = command.replace("get NAME", "get audioset")
+    command = command.replace(" NAME", " audioset")
     if "--from /old/Music" in command:
         (home / "Music").rename(home / "Moved")
         command = command.replace("~/Music", "~/Moved").replace("/old/Music", "~/Music")
