@@ -9,6 +9,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from tagger.cli.names import Glyphs, cut_middle
+from tagger.types import Action
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -48,14 +49,16 @@ def genre_table(summary: Summary, width: int, glyphs: Glyphs) -> Table | None:
     counts = summary.genres or summary.written
     if not counts:
         return None
-    ranked = sorted({**counts, **summary.written}, key=lambda it: (-counts[it], it))
+    ranked = sorted(
+        {**counts, **summary.written},
+        key=lambda genre: (-max(counts[genre], summary.written[genre]), -counts[genre], genre),
+    )
     shown, others = ranked[:SHOWN_GENRES], ranked[SHOWN_GENRES:]
-    names, rest = [glyphs.plain(genre) for genre in shown], sum(counts[genre] for genre in others)
-    tracks = [counts[genre] for genre in shown]
-    if others:
-        names.append(f"{len(others)} more")
-        tracks.append(rest)
-    numbers = _numbers(summary, (shown, others), tracks, width)
+    names = [glyphs.plain(genre) for genre in shown]
+    names += [f"{len(others)} more"] if others else []
+    numbers = _numbers(
+        summary, [*((genre,) for genre in shown), *([others] if others else [])], width
+    )
     room = width - sum(column.width + GAP for column in numbers)
     name_width = min(Column("genre", names).width, max(room - SHORTEST_BAR - GAP, 8))
     bar_width = min(room - name_width - GAP, LONGEST_BAR)
@@ -65,33 +68,34 @@ def genre_table(summary: Summary, width: int, glyphs: Glyphs) -> Table | None:
         table.add_column(column.heading, justify="right", no_wrap=True)
     if bar_width >= SHORTEST_BAR:
         table.add_column("", style="cyan", no_wrap=True)
+    most = max(counts[genre] for genre in shown) or 1
     for row, name in enumerate(names):
         cells = [cut_middle(name, name_width, glyphs.gap), *(it.cells[row] for it in numbers)]
-        if bar_width >= SHORTEST_BAR:
-            cells.append(bar(tracks[row] / max(tracks), bar_width, glyphs))
+        if bar_width >= SHORTEST_BAR:  # the genres that are only counted have none
+            share = counts[shown[row]] / most if row < len(shown) else 0
+            cells.append(bar(share, bar_width, glyphs))
         table.add_row(*map(Text, cells))
     return table
 
 
-def _numbers(
-    summary: Summary, genres: tuple[Sequence[str], Sequence[str]], tracks: list[int], width: int
-) -> list[Column]:
-    """The columns between the names and the bars."""
-    shown, others = genres
-    total = sum(tracks)
+def _numbers(summary: Summary, groups: Sequence[Sequence[str]], width: int) -> list[Column]:
+    """The columns between the names and the bars, with a row for each group of genres."""
+    counts, written = summary.genres, summary.written
+    actions = summary.actions
+    total = counts.total() or actions[Action.WRITTEN] + actions[Action.WOULD_WRITE]
+    tracks = [sum((counts or written)[genre] for genre in group) for group in groups]
     columns = [
-        Column("tracks" if summary.genres else "files", [f"{count:,}" for count in tracks]),
+        Column("tracks" if counts else "files", [f"{count:,}" for count in tracks]),
         Column("share", [_percent(count / total) for count in tracks]),
     ]
-    groups = [*((genre,) for genre in shown), *([tuple(others)] if others else [])]
-    if summary.genres:
+    if counts:
         means = (summary.mean_confidence(*group) for group in groups)
         heading = "mean confidence" if width >= WIDE else "mean"
         columns.append(Column(heading, ["" if mean is None else f"{mean:.2f}" for mean in means]))
-    if summary.genres and summary.written and width >= NARROW:
-        written = (sum(summary.written[genre] for genre in group) for group in groups)
+    if counts and written and width >= NARROW:
+        files = (sum(written[genre] for genre in group) for group in groups)
         heading = "to be written" if summary.dry_run else "written"
-        columns.append(Column(heading, [f"{count:,}" if count else "" for count in written]))
+        columns.append(Column(heading, [f"{count:,}" if count else "" for count in files]))
     return columns
 
 

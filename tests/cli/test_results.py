@@ -370,6 +370,37 @@ def test_after_apply_the_genres_of_the_files_are_counted() -> None:
     assert lines[3].split()[:3] == ["Bop", "2", "67%"] and not any("unsure" in it for it in lines)
 
 
+def test_the_share_of_an_applied_genre_is_that_of_the_files() -> None:
+    summary = Summary(run=2)
+    for n in range(3):
+        summary.add(Outcome(Path(f"/m/{n}"), Action.WRITTEN, genres=("Bop", "Swing")))
+    rows = [line.split()[:3] for line in shown(summary, 80) if line.startswith(("Bop", "Swing"))]
+    assert rows == [["Bop", "3", "100%"], ["Swing", "3", "100%"]]
+
+
+def test_a_genre_that_is_written_is_named_although_it_is_no_predicted_one() -> None:
+    policy = Policy(
+        vocabulary=Vocabulary(whitelist=("Rock",), tree={f"Style {n}": "Rock" for n in range(40)})
+    )
+    summary = Summary(dry_run=True, policy=policy)
+    for n in range(80):
+        shares = {f"Style {n % 40}": 0.9, "Jazz": 0.1}
+        summary.add(outcome_of(f"/music/{n}.mp3", shares, policy=policy))
+    rows = [line.split() for line in shown(summary, 80)]
+    assert ["Rock", "0", "0%", "80"] in rows
+    style = next(row for row in rows if row[:2] == ["Style", "0"])
+    assert style[2:5] == ["2", "2%", "0.90"] and len(style[5]) > 10  # its bar is no speck
+
+
+def test_written_genres_may_leave_no_row_to_predicted_ones() -> None:
+    summary = Summary()
+    summary.genres.update({f"Style {n}": 1 for n in range(20)})
+    summary.confidence.update({f"Style {n}": 0.5 for n in range(20)})
+    summary.written.update({f"Parent {n}": 2 for n in range(SHOWN_GENRES)})
+    rows = [line.split() for line in shown(summary, 80)]
+    assert ["20", "more", "20", "100%", "0.50"] in rows
+
+
 def test_bars_and_quantiles() -> None:
     glyphs = Glyphs()
     assert bar(1, 10, glyphs) == "█" * 10 and bar(0, 10, glyphs) == ""
