@@ -720,3 +720,14 @@ def test_a_library_is_tagged_with_a_model_of_the_hub_and_again_without_it(
     assert "downloading" not in again.stderr
     assert again.stdout == first.stdout
     assert COMMIT in first.stdout
+
+
+def test_a_model_on_disk_is_shown_without_a_request(hub: Hub, cache: Path) -> None:
+    labels = find_model("someone/tiny").labels
+    hub.asked.clear()
+    run = CliRunner().invoke(main, ["models", "show", "someone/tiny"])
+    assert run.exit_code == 0, run.output
+    text = " ".join(run.stdout.split())
+    assert f"labels: {len(labels)}, of which {len(labels)} are genres" in text
+    assert "--model someone/tiny" in text and "https://huggingface.co/someone/tiny" in text
+    assert str(cache) in run.stdout and hub.asked == []
