@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tagger.app.probes import describe
 from tagger.app.state_file import look_at_state
-from tagger.errors import StateError, TaggerError, one_line
+from tagger.errors import DeviceError, StateError, TaggerError, one_line
 from tagger.models import cache, hub
 from tagger.models.find import find_model, from_hub
 from tagger.models.names import read_names
@@ -109,4 +109,7 @@ def _try_state(path: Path) -> None:
 def _try_device(name: str) -> None:
     from tagger.models.device import choose_device, try_device
 
-    try_device(choose_device(name))
+    try:
+        try_device(choose_device(name))
+    except (ImportError, OSError) as error:  # a broken installation
+        raise DeviceError(f"torch cannot be imported: {describe(error)}") from error

@@ -128,12 +128,12 @@ def check(command: MainCommand, path: Path | None) -> Checked:
         right = {*map(key_of, defaults), *of_others}
         faults += [*config.faults, *key_faults, *wrong.values(), *more]
     context = command.make_context("tag-genres", [], default_map=defaults)
-    if config is not None:
+    if config is not None and not config.faults:  # else nothing is known of what was not read
         with context:
             faults += [
                 config.fault(key_of(contradiction.names[0]), contradiction.message)
                 for contradiction in contradictions(context)
-                # With a value that cannot be used, nothing is known of what depends on it.
+                # Nor of what depends on a value that cannot be used.
                 if all(key in right for it in contradiction.names
                        if (key := key_of(it)) in config.table)
             ]  # fmt: skip
