@@ -156,7 +156,7 @@ def test_a_terminal_gets_no_codes_but_our_own(library: Path) -> None:
         while block := _read(parent):
             output += block
     assert process.returncode == 3
-    shown = COLOURS.sub("", output.decode("utf-8")).replace("\x1b[A", "")  # the bar's, one line up
+    shown = COLOURS.sub("", output.decode("utf-8")).replace("\x1b[K", "")  # the bar's: to the end
     assert "\x1b[31m" in output.decode("utf-8")
     assert obeyed(shown) <= {"\r"}  # the bar's, and the terminal's own at the end of a line
 
