@@ -127,7 +127,8 @@ def _question(result: Result, policy: Policy, state: State) -> Question | None:
         return None
     if decided_by_hand(item.track, tag, state) is not None:
         return None
-    ranked = [each for each in rank_genres(item, policy)[:SHOWN] if each[1] >= LEAST_SHOWN]
+    best = [each for each in rank_genres(item, policy)[:SHOWN] if each[1] > 0]
+    ranked = [*best[:1], *(each for each in best[1:] if each[1] >= LEAST_SHOWN)]
     reason = "; ".join(filter(None, (decision.reason, result.source, item.note)))
     asked = Asked(item.track, tag.genres, decision.genres or _unsure_genres(item, tag, policy))
     return Question((asked,), tuple(ranked), is_unsure, reason)
@@ -142,7 +143,9 @@ def _unsure_genres(item: Prediction, tag: TagInfo, policy: Policy) -> Genres:
 def _known_genres(writer: Writer, policy: Policy) -> Iterator[str]:
     """Those of the models, then those in tags that any run has read."""
     for info in writer.models:
-        yield from (policy.vocabulary.spelled(name) for name, _ in genres_of(info.labels))
+        yield from (
+            policy.vocabulary.spelled(name) for name, _ in genres_of(info.labels, policy.style)
+        )
     yield from policy.parts(writer.state.tagged_genres())
 
 

@@ -20,7 +20,7 @@ HELP = (
     ("0", "keep the genre that the file has: it is decided, and nothing is written"),
     ("letters", "write any genre; Tab completes it, and ; separates several"),
     ("s", "skip: the file stays as it is, and later runs ask again"),
-    ("a", "enter, here and for all questions with the same predicted and the same existing genre"),
+    ("a", "enter, here and for all with the same predicted and existing genre, and as sure"),
     ("u", "undo the last answer: its files are restored, and it is asked again"),
     ("q", "end: what was answered stays written, and no other file is changed"),
 )
@@ -33,12 +33,7 @@ def question_lines(question: Question, place: Place, columns: int) -> Iterator[L
     head = f"── {place.number:,} of {place.total:,} "
     yield ((fit(head + "─" * max(columns - width(head), 0), columns), "dim"),)
     yield from _files(question, columns)
-    existing = "; ".join(
-        f"{printable('; '.join(genres) or 'no genre', LONG)}"
-        + (f" ({count:,} track{'s' * (count != 1)})" if len(question.existing) > 1 else "")
-        for genres, count in question.existing.items()
-    )
-    yield from _wrapped(f"existing: {existing}", columns)
+    yield from _wrapped(f"existing: {_existing(question)}", columns)
     what = "unsure" if question.is_unsure else "why"
     yield from _wrapped(f"{what}: {printable(question.reason, LONG)}", columns)
     yield from _choices(question, columns)
@@ -51,6 +46,19 @@ def help_lines(columns: int) -> Iterator[str]:
     for key, meaning in HELP:
         for number, line in enumerate(_joined(meaning.split(), columns - 10, " ")):
             yield f"{'' if number else key:<8}  {line}"
+
+
+def _existing(question: Question) -> str:
+    """The genres in the tags; of an album, how many tracks have which."""
+    every = question.existing
+    shown = [
+        f"{printable('; '.join(genres) or 'no genre', LONG)}"
+        + (f" ({count:,} track{'s' * (count != 1)})" if len(every) > 1 else "")
+        for genres, count in every.most_common(NAMES_SHOWN)
+    ]
+    if len(every) > NAMES_SHOWN:
+        shown.append(f"and {len(every) - NAMES_SHOWN:,} others")
+    return "; ".join(shown)
 
 
 def _files(question: Question, columns: int) -> Iterator[Line]:
@@ -102,8 +110,7 @@ def _keys(question: Question, place: Place) -> Iterator[str]:
 def _alike(question: Question, count: int) -> str:
     """The other questions that are like this one."""
     predicted = printable(question.ranked[0][0], LONG)
-    existing = " / ".join(printable("; ".join(genres), LONG) for genres in question.existing)
-    has = f"with {existing}" if any(question.existing) else "without a genre"
+    has = f"with {_existing(question)}" if any(question.existing) else "without a genre"
     unsure = ", unsure" if question.is_unsure else ""
     return f"{count:,} other{'s' * (count != 1)} predicted as {predicted}{unsure}, {has}"
 

@@ -133,9 +133,10 @@ def write_prediction(
 
 
 def forget_unfinished(state: State) -> None:
-    """Delete the last entry of the journal if its run was killed before it replaced the file.
+    """Settle the last entry of the journal if its run was killed while it replaced the file.
 
-    The entry had moved the predictions to the file's future size and time; they move back.
+    If that was not done, the entry is deleted, and predictions that it had moved to the file's
+    future size and time move back. An undo that was done marks what it undid.
     """
     change = state.last_change()
     if change is None:
@@ -144,9 +145,14 @@ def forget_unfinished(state: State) -> None:
     if undone is not None and undone.undone_by is not None:
         return  # the undo was finished, and somebody has restored the file since
     with suppress(OSError, TagError):
-        is_old = identify(change.old.path) == change.old
+        now = identify(change.old.path)
+        by = None if undone is None else state.restored_by(undone, now)
+        if undone is not None and by and read_fields(now.path).values == undone.before.values:
+            state.mark_undone(undone, by, now)
+            return
+        is_old = now == change.old
         if is_old and change.old == change.new:  # the time was kept, and the size is the same
-            is_old = read_fields(change.old.path).values == change.before.values
+            is_old = read_fields(now.path).values == change.before.values
         if is_old:
             state.forget(change.id, change.old, change.new)
 
