@@ -16,11 +16,11 @@ from tagger.cli.values import RuleFile
 from tagger.errors import ConfigError
 
 HEAD = """\
-Defaults for tag-genres. Each key is a long option of the command line, which takes precedence.
-A key is here with its default; remove the "#" before it to set it. An option whose default is ""
-has no fixed one, and "" leaves it so. What a run does to files (write-tags, dry-run and the like)
-is only accepted on the command line. `tag-genres config check` checks this file, and
-`tag-genres config show` shows what is in force."""
+Defaults for tag-genres; what is typed on the command line takes precedence. Each key is the long
+name of an option, commented out, with its default. Remove the "#" to set it; "" means that it is
+not set. What a run does to files (write-tags, dry-run and the like) is only accepted on the
+command line. `tag-genres config check` checks this file, `tag-genres config show` shows what is in
+force."""
 # A value that a config file may hold in place of the name of a file of rules.
 RULES = {
     "aliases": '{ Hip-Hop = ["Rap", "/rap .*/"], Electronic = ["Electronica"] }',
@@ -75,11 +75,11 @@ def _value(option: click.Option) -> str:
 
 
 def _about(option: click.Option) -> str:
-    text = option.help or ""
+    text = " ".join((option.help or "").split())
     if isinstance(option.type, click.Choice):
-        text += f"  One of: {', '.join(map(str, option.type.choices))}."
+        text += f" One of: {', '.join(map(str, option.type.choices))}."
     if rules := RULES.get(key_of(option.name or "")):
-        text += f"  Or the rules themselves: {rules}."
+        text += f" Or the rules themselves: {rules}."
     return text
 
 
