@@ -243,14 +243,14 @@ class RunTracks:
         )
 
     def precisions(self) -> dict[str, int]:
-        """How many tracks have an earlier prediction in each precision, whether it counts or not.
+        """How many tracks have a prediction in each precision, whether it counts or not.
 
         Those of earlier versions have the precision "".
         """
         model, plan, _, *others = self._keys
         query = (
             f"SELECT predicted.precision, count(*) {KNOWN} "
-            f"WHERE {IS_KNOWN} AND predicted.path IS NOT NULL AND NOT is_new GROUP BY 1"
+            f"WHERE {IS_KNOWN} AND predicted.path IS NOT NULL GROUP BY 1"
         )
         return dict(self.state.rows(query, (model, plan, "auto", *others)))
 

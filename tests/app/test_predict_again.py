@@ -133,6 +133,17 @@ def test_several_precisions_are_named(shelf: Path, model: Model) -> None:
     assert "earlier predictions: 4 in bfloat16, 1 in float32" in run(shelf)
 
 
+def test_the_precisions_of_each_model_are_its_own(
+    shelf: Path, model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    infos = [bundled(), replace(bundled(), name="other", fingerprint="other")]
+    monkeypatch.setattr(tag, "find_models", lambda *_: infos[1:])
+    run(shelf, "bfloat16")
+    monkeypatch.setattr(tag, "find_models", lambda *_: infos)
+    said = run(shelf, "float32")  # all is new for the first model
+    assert "predicted again in float32: 3 in bfloat16" in said
+
+
 @pytest.mark.parametrize(("second", "anew"), [("bfloat16", 0), ("float32", 1), ("auto", 0)])
 def test_a_file_that_moved_is_recognised_in_the_right_precision_alone(
     shelf: Path, model: Model, second: str, anew: int
