@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import mutagen
 import pytest
-from helpers.known import JAZZ, ROCK, Recorder, know, rows_of, song, state_of
+from helpers.known import JAZZ, ROCK, Recorder, bundled, know, rows_of, song, state_of
 from helpers.stub_model import Model
 from helpers.typist import Typist
 
+from tagger.app import tag
 from tagger.app.request import TagRequest
 from tagger.app.summary import Summary
 from tagger.app.tag import Explanation, explain_library, tag_library
@@ -20,7 +22,7 @@ from tagger.app.undo import UndoRequest, undo_tags
 from tagger.errors import StateError
 from tagger.genres.policy import Policy
 from tagger.genres.vocabulary import Vocabulary
-from tagger.types import BY_HAND
+from tagger.types import BY_HAND, PredictOptions
 
 REPLACE = Policy(on_existing="replace", min_confidence=0.5)
 
@@ -264,11 +266,28 @@ def test_a_later_confirm_does_not_ask_again(decided):
     assert confirm(decided, "q").seen == ["c.mp3"]
 
 
-def test_predicting_again_and_another_model_do_not_matter(decided, monkeypatch):
+@pytest.mark.parametrize(
+    "asked", [{"predict_again": True}, {"options": PredictOptions(windows=2)}], ids=str
+)
+@pytest.mark.parametrize("change", [lambda path: None, retitle], ids=["as it was", "retagged"])
+def test_other_predictions_of_decided_tracks_do_not_matter(decided, asked, change, monkeypatch):
     model = Model(monkeypatch)
-    run(decided, predict_again=True)
-    assert model.given
+    change(decided / "a.flac")
+    run(decided, **asked)
+    assert "a.flac" in model.given
     assert is_untouched(decided)
+
+
+def test_two_models_ask_about_their_mean(music, monkeypatch):
+    other = replace(bundled(), fingerprint="other", name="other")
+    found = {"gtzan-small": bundled(), "other": other}
+    monkeypatch.setattr(tag, "find_model", lambda name, *_, **__: found[name])
+    Model(monkeypatch)
+    typist = confirm(music, "", "q", model=["gtzan-small", "other"])
+    assert typist.questions[0].ranked[0] == ("Rock", pytest.approx(ROCK["rock"], abs=1e-6))
+    assert genres(music / "a.flac") == ["Rock"]
+    run(music, model=["other"], policy=Policy(on_existing="replace", min_confidence=0.0))
+    assert reported(music)["a.flac"]["reason"] == BY_HAND
 
 
 @pytest.mark.parametrize(
