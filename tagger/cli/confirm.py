@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tagger.cli.question import Style, help_lines, question_lines
-from tagger.cli.terminal import width
+from tagger.cli.terminal import fitted, width
 from tagger.report.escape import printable
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class TerminalPerson:
 
     def reply(self, line: str) -> None:
         """Show what became of an answer."""
-        click.echo(printable(line), err=True)
+        click.echo(fitted(printable(line), sys.stderr), err=True)
 
 
 def person_at_terminal(
