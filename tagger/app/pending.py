@@ -110,7 +110,7 @@ def predict_unknown(
         return
     with ExitStack() as ends:
         with progress.busy(f"loading {_sized(info)}"):
-            import pandas  # noqa: F401  # for the report: nobody waits for it after the last result
+            import pandas  # noqa: F401  # for the report, for the same reason as below
 
             from tagger.audio.pool import DecoderPool
             from tagger.inference.predict import Pace, choose_workers, predict_tracks
@@ -125,15 +125,16 @@ def predict_unknown(
             progress.say(line)
         started: dict[int, tuple[int, Track]] = {}  # row and track by index, until predicted
         workload = Workload(tracks.plan)
-        for kind in tracks.unknown_sizes():
-            workload.expect(*kind)
+        workload.expect_all(tracks.unknown_sizes())
         pace = Pace(workload=workload)
         results = predict_tracks(_started(tracks, started), model, tracks.plan, pool, pace)
         shown = progress.bar(
             results, unknown, "predicting", lambda result: _predicted(result[1], policy), workload
         )
         for index, result in shown:
-            tracks.save(*started.pop(index), result)
+            row, track = started.pop(index)
+            tracks.save(row, track, result)
+            tag_if_any(track, None, tracks.state)  # so that nobody waits for it after the last one
             if finished is not None:
                 finished(result)
     # If the model runs on the CPU, the decoders share it, so neither waits for the other.

@@ -47,11 +47,12 @@ class Workload:
     _finished: int = 0
     _finished_windows: float = 0
 
-    def expect(self, suffix: str, tracks: int, size: int) -> None:
-        """Expect so many tracks with this suffix; `size` is that of all their files together."""
-        kind = self._kind(suffix)
-        kind.tracks += tracks
-        kind.size += size
+    def expect_all(self, kinds: Iterable[tuple[str, int, int]]) -> None:
+        """Expect, for each suffix, so many tracks, whose files have so many bytes in all."""
+        for suffix, tracks, size in kinds:
+            kind = self._kind(suffix)
+            kind.tracks += tracks
+            kind.size += size
 
     @property
     def done(self) -> float:
@@ -135,8 +136,7 @@ class Workload:
 def expecting(tracks: Iterable[Track], plan: WindowPlan) -> Workload:
     """The work of predicting these tracks."""
     workload = Workload(plan)
-    for track in tracks:
-        workload.expect(_suffix(track), 1, track.size)
+    workload.expect_all((_suffix(track), 1, track.size) for track in tracks)
     return workload
 
 

@@ -79,6 +79,9 @@ def _opened(target: Path, tracks: array[int], notify: Callable[[str], None]) -> 
     with written_or_refused(target):
         if target == STDOUT:
             sys.stdout.flush()
+            if sys.stdout.isatty() and sys.stdout.encoding.lower() == "utf-8":
+                yield sys.stdout  # which leaves the progress bar whole
+                return
             with open(os.dup(sys.stdout.fileno()), "w", encoding="utf-8", newline="") as file:
                 yield file
             return
