@@ -60,8 +60,10 @@ class Asking:
                 if outcome.action is Action.WRITTEN:
                     log_written(outcome, self.writer.run)
         asked = {asked.track.path for question in questions for asked in question.tracks}
-        done = len(session.outcomes)
-        person.reply(f"{done:,} of {len(asked):,} tracks answered; no other file is changed")
+        done = (
+            f"{len(session.outcomes):,} of {len(asked):,} tracks answered; no other file is changed"
+        )
+        person.reply(done if asked else "nothing to ask: no track is unsure or would change")
         return Answers(session, frozenset(asked), policy, state)
 
 

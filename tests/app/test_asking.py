@@ -160,6 +160,13 @@ def test_a_file_that_cannot_be_written_is_reported_as_ever(music):
     assert (row["action"], row["reason"]) == ("failed", "the file is read-only")
 
 
+def test_without_a_question_it_says_so(decided):
+    confirm(decided, "", "")
+    typist = confirm(decided)
+    assert not typist.questions
+    assert typist.replies == ["nothing to ask: no track is unsure or would change"]
+
+
 class Meddler(Typist):
     """Another program changes a file before each answer."""
 
