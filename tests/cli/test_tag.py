@@ -516,7 +516,8 @@ def seen(sent: str) -> list[str]:
     for line in re.sub(r"\x1b\[\d*m", "", sent).replace("\r\n", "\n").split("\n"):
         shown = ""
         for part in line.split("\r"):
-            shown = part + shown[len(part) :]
+            text, *after = part.split("\x1b[K")  # which erases to the end of the line
+            shown = text + "".join(after) if after else text + shown[len(text) :]
         lines.append(shown.rstrip())
     return lines
 
