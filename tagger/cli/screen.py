@@ -45,6 +45,7 @@ class Step(tqdm):
     ) -> None:
         self._stream = _real(sys.stderr)
         self._draws = can_redraw(self._stream)
+        self._erase = ""  # what clears the rest of the line
         self._columns = 0  # of the terminal, when the line was drawn last
         self._printed_at, self._printed_share = -AT_LEAST_EVERY, 0.0
         self.counts, self.work, self.name = counts, work, ""
@@ -82,9 +83,8 @@ class Step(tqdm):
         with suppress(OSError, ValueError):  # the terminal is gone; the run goes on
             if self._draws and (msg == "" or self._is_shown()):
                 columns = _columns(self._stream)
-                if columns < self._columns and os.name != "nt":
-                    # A narrower terminal has broken the line, which begins at the cursor.
-                    self._stream.write("\r\x1b[J")
+                # A narrower terminal has broken the line, and its rest is below.
+                self._erase = "\x1b[J" if columns < self._columns else "\x1b[K"
                 self._columns = columns
                 self.sp(str(self) if msg is None else msg)
             elif msg is None and not self._draws and self._is_shown():
@@ -105,7 +105,7 @@ class Step(tqdm):
 
     def _draw_over(self, line: str) -> None:
         """Draw over the line. The cursor stays at its beginning, where "^C" does no harm."""
-        blanks = " " * (self._columns - 1 - width(line)) if os.name == "nt" else "\x1b[K"
+        blanks = " " * (self._columns - 1 - width(line)) if os.name == "nt" else self._erase
         self._stream.write(f"\r{line}{blanks}\r")
         self._stream.flush()
 
