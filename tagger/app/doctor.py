@@ -49,7 +49,7 @@ class Asked:
     faults: tuple[Fault, ...]  # of its options, but not of what they name
     named: Named
     lines: Mapping[str, int | None]  # of the options that the config file sets, by their keys
-    model_source: str = "built in"  # where the model is set
+    model_source: str = "default"  # where the model is set
 
 
 def examine(asked: Asked, show: Callable[[Row], None] = lambda row: None) -> Diagnosis:

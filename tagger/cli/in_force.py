@@ -84,5 +84,5 @@ def asked_of(checked: Checked, state: Path | None) -> Asked:
         faults=checked.faults,
         named=named_by(checked.context, lines, state),
         lines=lines,
-        model_source=sources.get(source, "built in") if source else "built in",
+        model_source=sources.get(source, "default") if source else "default",
     )

@@ -458,7 +458,7 @@ def test_state_and_model_of_the_config_are_examined(home: Path) -> None:
 def test_a_default_model_that_is_not_there_is_broken(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert reported()["default_model"]["source"] == "built in"
+    assert reported()["default_model"]["source"] == "default"
     monkeypatch.setenv("TAG_GENRES_MODEL", "/no/such/folder")
     result = examined()
     assert result.exit_code == 1
