@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 PROMPT = "genre> "
 BETWEEN_GENRES = ";"
+TYPING_ENDS = 0.2  # s without a key
 
 
 @dataclass(slots=True)
@@ -40,7 +42,12 @@ class TerminalPerson:
             click.echo("".join(_styled(text, style) for text, style in line), err=True)
 
     def ask(self) -> str | None:
-        """Read a line; None at the end of the input. The arrow keys bring genres back."""
+        """Read a line; None at the end of the input. The arrow keys bring genres back.
+
+        What was typed before is no answer: nobody had seen the question then.
+        """
+        if _drop_typed():
+            click.echo("what was typed before this question does not count", err=True)
         line = _read(PROMPT)
         if line and len(line) > 1 and self.remember is not None:
             self.remember(line)
@@ -94,6 +101,39 @@ def _read(prompt: str) -> str | None:
             return None
         except UnicodeDecodeError:
             click.echo("that is no text in the encoding of this terminal; type it again", err=True)
+
+
+def _drop_typed() -> bool:
+    """Drop the keys that were pressed so far, until no more come; returns whether there were any.
+
+    The end of a word must not be taken for a genre, nor the second line of a paste for an answer.
+    """
+    typed = False
+    if sys.platform == "win32":
+        import msvcrt
+
+        while msvcrt.kbhit():
+            while msvcrt.kbhit():
+                msvcrt.getwch()
+            typed = True
+            time.sleep(TYPING_ENDS)
+        return typed
+    import select
+    import termios
+
+    keyboard = sys.stdin.fileno()
+    before = termios.tcgetattr(keyboard)
+    by_key = [*before]
+    by_key[3] &= ~(termios.ICANON | termios.ECHO)  # else only whole lines could be read
+    termios.tcsetattr(keyboard, termios.TCSANOW, by_key)
+    try:
+        while select.select([keyboard], [], [], TYPING_ENDS * typed)[0]:
+            if not os.read(keyboard, 4096):
+                break  # the terminal is gone
+            typed = True
+    finally:
+        termios.tcsetattr(keyboard, termios.TCSANOW, before)
+    return typed
 
 
 @contextmanager

@@ -196,6 +196,8 @@ def test_ctrl_c_ends_the_run_and_keeps_what_was_answered(session: Open, home: Pa
         terminal.send("soul" + ENTER)
         at(terminal, 2)
         terminal.send("ju")
+        terminal.wait_for("genre> ju")
+        time.sleep(0.1)  # Python misses a signal within readline until the next key
         terminal.interrupt()
         assert terminal.wait() == 130
         assert is_sane(terminal)
@@ -256,12 +258,40 @@ def test_what_cannot_be_an_answer_is_asked_again(session: Open, home: Path) -> N
         at(terminal, 1)
         for line, reply in lines.items():
             terminal.send(line + ENTER)
-            terminal.wait_for(reply)
+            terminal.wait_until(
+                lambda it, reply=reply: reply in it.text and it.screen[it.cursor[0]] == "genre>"  # type: ignore[misc]
+            )
         terminal.send("q" + ENTER)
         assert terminal.wait() == 0
     assert widest(terminal) <= 50
     assert terminal.text.count("── ") == 1
     assert tags(home)["1"] == []
+
+
+@pytest.mark.parametrize("early", [ENTER, "so", "so" + ENTER + "ul" + END], ids=repr)
+def test_what_is_typed_before_a_question_is_no_answer(
+    session: Open, home: Path, early: str
+) -> None:
+    with session() as terminal:
+        terminal.send(early)
+        at(terminal, 1)
+        assert "what was typed before this question does not count" in terminal.text
+        terminal.send(ENTER)
+        at(terminal, 2)
+        terminal.send("q" + ENTER)
+        assert terminal.wait() == 0
+        assert is_sane(terminal)
+    assert tags(home) == {"1": ["Rock"], "2": ["Polka"], "3": [], "4": [], "5": []}
+
+
+def test_a_paste_of_several_lines_answers_one_question(session: Open, home: Path) -> None:
+    with session() as terminal:
+        at(terminal, 1)
+        terminal.send("soul\rjazz\r\ra\rfunk\rq\r")
+        at(terminal, 2)
+        terminal.send("q" + ENTER)
+        assert terminal.wait() == 0
+    assert tags(home) == {"1": ["soul"], "2": ["Polka"], "3": [], "4": [], "5": []}
 
 
 def _without_readline() -> None:
