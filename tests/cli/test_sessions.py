@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -59,6 +60,17 @@ def test_the_terminal_has_its_size_and_is_the_commands_own(session: Open) -> Non
     assert terminal.lines[-1].endswith("stopped") and terminal.has_color
     assert terminal.index("33 9") < terminal.index("stopped")
     assert terminal.arrivals and terminal.ended
+
+
+def test_ctrl_c_works_where_the_tests_run_in_the_background() -> None:
+    """A script starts such jobs without Ctrl-C; what they start has it none the less."""
+    code = (
+        "import signal\n"
+        "signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+        "import conftest\n"
+        "assert signal.getsignal(signal.SIGINT) is signal.default_int_handler\n"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT / "tests", check=True)
 
 
 def test_a_second_command_waits_for_no_session(session: Open) -> None:
