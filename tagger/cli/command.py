@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import inspect
 import os
 import sys
@@ -25,6 +26,8 @@ V = TypeVar("V")
 # In a context's meta: a function that gives the message of a usage error, with its place if the
 # options are from a config file.
 LOCATE = "tagger.cli.command.locate"
+# What writing to a full disk gives, or to one that fails.
+FULL = (errno.ENOSPC, errno.EFBIG, errno.EIO, getattr(errno, "EDQUOT", errno.ENOSPC))
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
@@ -234,6 +237,11 @@ def _plain_errors() -> Iterator[None]:
         raise UsageError(printable(message), error.ctx) from error
     except click.ClickException as error:
         raise click.ClickException(_shown(printable(error.format_message()))) from error
+    except OSError as error:
+        if error.filename is not None or error.errno not in FULL:
+            raise
+        reason = (error.strerror or "").lower()
+        raise click.ClickException(f"the output cannot be written: {reason}") from error
 
 
 def option_group(

@@ -16,7 +16,7 @@ import click
 
 from tagger.cli.messages import diff_lines, explanation_lines, outcome_line, predicted_line
 from tagger.cli.terminal import can_redraw, fitted
-from tagger.errors import TaggerError
+from tagger.errors import ReportError, TaggerError
 from tagger.report.escape import printable
 from tagger.types import Action, Outcome
 from tagger.writing.interrupts import STOPS
@@ -134,12 +134,19 @@ def print_lines(lines: Iterable[str], stream: IO[str] | None = None) -> None:
 
 @contextmanager
 def ignoring_closed_pipe(stream: IO[str]) -> Iterator[None]:
-    """Let the run continue when the reader of the stream closes it early, as `head` does."""
+    """Let the run continue when the reader of the stream closes it early, as `head` does.
+
+    Raises `ReportError` where nothing can be written, as on a full disk.
+    """
     try:
         yield
-    except BrokenPipeError:
-        with open(os.devnull, "wb") as nowhere:
+    except OSError as error:
+        with open(os.devnull, "wb") as nowhere:  # the rest must not fail again
             os.dup2(nowhere.fileno(), stream.fileno())
+        if not isinstance(error, BrokenPipeError):
+            name = "standard output" if stream is sys.stdout else "standard error"
+            reason = (error.strerror or "unknown error").lower()
+            raise ReportError(f"{name} cannot be written: {reason}") from error
 
 
 def end(console: Console, summary: Summary) -> NoReturn:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +11,7 @@ import click
 
 from tagger.cli.console import ignoring_closed_pipe
 from tagger.cli.options import ChangeOptions
-from tagger.errors import ReportError, TaggerError
+from tagger.errors import TaggerError
 
 if TYPE_CHECKING:
     from tagger.app.json_lines import JsonLines
@@ -20,14 +19,8 @@ if TYPE_CHECKING:
 
 def write_line(line: str) -> None:
     """Print a line at once. A reader may end early; raises `ReportError` for a full disk."""
-    try:
-        with ignoring_closed_pipe(sys.stdout):
-            click.echo(line)
-    except OSError as error:
-        with open(os.devnull, "wb") as nowhere:  # the rest must not fail again
-            os.dup2(nowhere.fileno(), sys.stdout.fileno())
-        reason = (error.strerror or "unknown error").lower()
-        raise ReportError(f"standard output cannot be written: {reason}") from error
+    with ignoring_closed_pipe(sys.stdout):
+        click.echo(line)
 
 
 @contextmanager

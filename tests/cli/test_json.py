@@ -85,15 +85,26 @@ def test_a_reader_that_ends_early_does_not_end_the_run(shelf: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a disk that is full")
-def test_a_full_disk_ends_the_run_with_a_message(shelf: Path) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["Music", "--json"], "standard output"),
+        (["Music", "--write-tags", "--dry-run"], "standard output"),  # not the report
+        (["--help"], "the output"),
+        (["completion", "bash"], "the output"),
+    ],
+)
+def test_a_full_disk_ends_the_run_with_a_message(
+    shelf: Path, arguments: list[str], named: str
+) -> None:
     home = shelf.parent
     with open("/dev/full", "w") as full:
         done = subprocess.run(
-            [*SCRIPT, shelf, "--json"], cwd=home, env=environment(home), stdout=full,
+            [*SCRIPT, *arguments], cwd=home, env=environment(home), stdout=full,
             stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
     assert done.returncode == 1
-    assert "standard output cannot be written: no space left on device" in done.stderr
+    assert f"{named} cannot be written: no space left on device" in done.stderr
     assert "Traceback" not in done.stderr and "Exception" not in done.stderr
 
 
