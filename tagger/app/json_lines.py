@@ -1,15 +1,12 @@
 """A run as lines of JSON: one for each track as soon as its outcome is final, then a summary.
 
-README describes the fields. A field is never left out, a number is finite, and the text is ASCII,
-so that a line is one in any encoding, and nothing in it is executed by a terminal.
+README describes the fields. A field is never left out.
 """
 
 from __future__ import annotations
 
 import base64
-import json
 import os
-import re
 import time
 from collections.abc import Callable, Sequence
 from math import isfinite
@@ -19,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from tagger.app.summary import Summary
 from tagger.genres.policy import Policy
 from tagger.models.checkpoint import ModelInfo
+from tagger.report.escape import json_text, valid_text
 from tagger.types import Action, Outcome
 
 if TYPE_CHECKING:
@@ -27,8 +25,6 @@ if TYPE_CHECKING:
 VERSION = 1  # of the fields; a new field does not change it, another meaning does
 RANKED = 10  # genres of a track
 DIGITS = 6
-# Half of a pair; Python's form of a byte in a name that is not UTF-8.
-SURROGATE = re.compile("[\ud800-\udfff]")
 DECIDED = (Action.WRITTEN, Action.WOULD_WRITE)
 
 
@@ -112,7 +108,7 @@ class JsonLines:
     def _track(self, outcome: Outcome) -> dict[str, Any]:
         prediction = outcome.prediction
         name = os.fsencode(outcome.path)
-        is_text = _text(str(outcome.path)).encode() == name
+        is_text = valid_text(str(outcome.path)).encode() == name
         fields: dict[str, Any] = {
             "path": str(outcome.path),
             "path_base64": None if is_text else base64.b64encode(name).decode(),
@@ -151,25 +147,8 @@ class JsonLines:
         return fields
 
     def _line(self, kind: str, fields: dict[str, Any]) -> None:
-        whole = {"version": VERSION, "type": kind, **fields}
-        line = json.dumps(whole, allow_nan=False)
-        if "\\ud" in line:  # characters beyond U+FFFF, or halves of a pair
-            line = json.dumps(_plain(whole), allow_nan=False)
-        self._write(line.replace("\x7f", "\\u007f"))
+        self._write(json_text({"version": VERSION, "type": kind, **fields}))
 
 
 def _number(value: float) -> float | None:
     return round(value, DIGITS) if isfinite(value) else None
-
-
-def _plain(value: Any) -> Any:
-    """The same value without halves of surrogate pairs, which no other program takes."""
-    if isinstance(value, dict):
-        return {_text(name): _plain(each) for name, each in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(each) for each in value]
-    return _text(value) if isinstance(value, str) else value
-
-
-def _text(text: str) -> str:
-    return SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text)

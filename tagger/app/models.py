@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -15,6 +14,7 @@ from tagger.models.checkpoint import BUNDLED, ModelInfo
 from tagger.models.find import find_model, from_hub
 from tagger.models.presets import PRESETS, Preset, find_preset, nearest_name
 from tagger.models.weights import load_network
+from tagger.report.escape import json_text
 from tagger.types import DEFAULT_MODEL
 
 NO_BREAK = "\u00a0"  # a space within a genre's name, where no line ends
@@ -75,7 +75,7 @@ def models_json() -> str:
         for preset in PRESETS.values()
         for folder in [folder_of(preset)]
     ]
-    return json.dumps(known, indent=2)
+    return json_text(known, indent=2)
 
 
 def show_model(name: str) -> Iterator[tuple[str, str]]:

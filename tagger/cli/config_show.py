@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Iterator
@@ -20,7 +19,7 @@ from tagger.cli.configurable import all_options, default_of
 from tagger.cli.in_force import MODEL
 from tagger.cli.rows import print_row, terminal_width
 from tagger.cli.terminal import rich_console
-from tagger.report.escape import printable
+from tagger.report.escape import json_text, printable
 
 MOST = 5  # items of a default list that are shown as text
 DEFAULT, FILE, ENVIRONMENT = "default", "config file", "environment"
@@ -58,7 +57,7 @@ def shown(
         variables["TERM"] = InForce("dumb", ENVIRONMENT)
     files = [*_files(checked, is_named)]
     if as_json:
-        click.echo(json.dumps(_as_object(checked, is_named, options, variables), indent=2))
+        click.echo(json_text(_as_object(checked, is_named, options, variables), indent=2))
         return
     for row in files:
         print_row(*row)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import platform
 import sys
 from pathlib import Path
@@ -15,6 +14,7 @@ from tagger.cli.console import EXIT_NOTHING_DONE, Console, exit_on_errors
 from tagger.cli.in_force import asked_of
 from tagger.cli.options import state_option
 from tagger.cli.rows import print_row
+from tagger.report.escape import json_text
 from tagger.version import __version__
 
 COLORS = {"warning": "yellow", "broken": "red"}
@@ -56,6 +56,6 @@ def doctor(main: MainCommand, as_json: bool, state: Path | None, config: Path | 
         for sentence in conclusions(found):
             show(("", sentence), COLORS.get(sentence.partition(":")[0], "green"))
         if as_json:
-            click.echo(json.dumps(found.as_json(), indent=2))
+            click.echo(json_text(found.as_json(), indent=2))
         if not found.works:
             sys.exit(EXIT_NOTHING_DONE)

@@ -1,9 +1,11 @@
-"""Untrusted text, made safe for a terminal, a log and a spreadsheet, and back."""
+"""Untrusted text, made safe for a terminal, a log, JSON and a spreadsheet; from there also back."""
 
 from __future__ import annotations
 
+import json
 import re
 from functools import lru_cache
+from typing import Any
 
 LONGEST = 5000  # characters of a line on a terminal or in the log; any path fits
 # Control characters other than a newline, line separators, marks that change the direction of text,
@@ -23,6 +25,8 @@ FORMULA = re.compile(rf"'*\s*{STARTS}")
 INNER_FORMULA = re.compile(rf"{STARTS}(?:(?<=[;\n].)|(?<=[;\n] .))")
 ESCAPE = r"x[0-9a-f]{2}|u[0-9a-f]{4}"  # what follows the backslash of an escape
 BACKSLASH = re.compile(rf"\\(?={ESCAPE})")
+# Half of a pair; Python's form of a byte in a name that is not UTF-8.
+SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @lru_cache(maxsize=1024)  # genres and reasons recur
@@ -55,6 +59,30 @@ def printable(text: str, longest: int = LONGEST) -> str:
         return shown
     half = longest // 2
     return f"{shown[:half]}…{shown[-half:]}"
+
+
+def json_text(value: Any, *, indent: int | None = None) -> str:
+    """JSON in ASCII, so that it is the same in any encoding, and a terminal executes nothing in it.
+
+    A byte of a name that is not UTF-8 becomes U+FFFD. Raises `ValueError` for an infinite number.
+    """
+    text = json.dumps(value, allow_nan=False, indent=indent)
+    if "\\ud" in text:  # characters beyond U+FFFF, or halves of a pair, which no program takes
+        text = json.dumps(_valid(value), allow_nan=False, indent=indent)
+    return text.replace("\x7f", "\\u007f")
+
+
+def valid_text(text: str) -> str:
+    """The text with U+FFFD for each half of a surrogate pair."""
+    return SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def _valid(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {valid_text(name): _valid(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_valid(each) for each in value]
+    return valid_text(value) if isinstance(value, str) else value
 
 
 def _escape(match: re.Match[str]) -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
+import sys
 from functools import partial
 from pathlib import Path
 
@@ -353,6 +355,18 @@ def test_show_says_which_of_two_files_counts(invoke: Run, home: Path) -> None:
     shown = json.loads(invoke("config", "show", "--json", "--config", "own.toml").stdout)
     assert shown["config"]["not_read"] == str(path)
     assert shown["options"]["top"]["value"] == 4
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a name there is text")
+@pytest.mark.parametrize("command", [("config", "show"), ("doctor",)])
+def test_json_is_ascii_that_every_program_takes(
+    home: Path, invoke: Run, command: tuple[str, ...]
+) -> None:
+    path = home / os.fsdecode(b"caf\xe9 \x7f.toml")
+    path.write_text("")
+    text = invoke(*command, "--json", "--config", str(path)).stdout
+    assert text.isascii() and "\x7f" not in text and "\\udc" not in text
+    assert json.loads(text)["config"]["path"] == str(home / "caf\ufffd \x7f.toml")
 
 
 def test_show_says_that_a_run_would_refuse_the_file(invoke: Run, home: Path) -> None:
