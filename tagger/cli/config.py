@@ -23,7 +23,7 @@ from tagger.app.config import (
     key_fault,
     read_config,
 )
-from tagger.cli.command import LOCATE, Contradiction, MainCommand
+from tagger.cli.command import LOCATE, Contradiction, Decorator, MainCommand
 from tagger.cli.configurable import as_typed, is_unset, key_of, options_of
 from tagger.cli.rules import contradictions
 from tagger.cli.values import RuleFile
@@ -222,12 +222,23 @@ def _known(command: click.Command) -> tuple[list[str], set[str]]:
     return [*known], long - {*known}
 
 
+USUAL = "[default: tag-genres/config.toml in your config folder]"
 config_option = click.option(
     "--config",
     type=click.Path(path_type=Path, dir_okay=False),
     callback=_read_config,
     is_eager=True,
     expose_value=False,
-    help="File with defaults for these options, in TOML.  [default: tag-genres/config.toml in your "
-    "config folder]",
+    help=f"File with defaults for these options, in TOML.  {USUAL}",
 )
+
+
+def file_option(text: str) -> Decorator:
+    """`--config` of a command that examines a config file, whatever is wrong with it."""
+    return click.option(
+        "--config",
+        "path",
+        metavar="FILE",
+        type=click.Path(path_type=Path),
+        help=f"{text}  {USUAL}",
+    )

@@ -4,29 +4,18 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import click
 
 from tagger.app.config import Fault, by_line, default_config
 from tagger.cli.command import Command, CommandGroup, MainCommand
-from tagger.cli.config import Checked, check
+from tagger.cli.config import Checked, check, file_option
 from tagger.cli.console import EXIT_NOTHING_DONE, Console, exit_on_errors
 from tagger.cli.rows import print_row
 from tagger.cli.terminal import fitted
 from tagger.report.escape import printable
-
-
-def _file_option(text: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    return click.option(
-        "--config",
-        "path",
-        metavar="FILE",
-        type=click.Path(path_type=Path),
-        help=f"{text}  [default: tag-genres/config.toml in your config folder]",
-    )
 
 
 @click.group(cls=CommandGroup, subcommand_metavar="init|show|check")
@@ -38,7 +27,7 @@ def config() -> None:
 
 
 @config.command(cls=Command)
-@_file_option("Where to write it.")
+@file_option("Where to write it.")
 @click.pass_obj
 def init(main: MainCommand, path: Path | None) -> None:
     """Write a config file with every option, commented out.
@@ -57,7 +46,7 @@ def init(main: MainCommand, path: Path | None) -> None:
 
 
 @config.command("check", cls=Command)
-@_file_option("The file to check.")
+@file_option("The file to check.")
 @click.pass_obj
 def check_command(main: MainCommand, path: Path | None) -> None:
     """Check a config file. Every fault is listed with its line, as a run would find it.
@@ -108,7 +97,7 @@ def _verdict(checked: Checked, faults: int) -> str:
 @config.command(cls=Command)
 @click.option("--all", "every", is_flag=True, help="Also show what is as it is by default.")
 @click.option("--json", "as_json", is_flag=True, help="Print it as one JSON object.")
-@_file_option("The file to read.")
+@file_option("The file to read.")
 @click.pass_obj
 def show(main: MainCommand, every: bool, as_json: bool, path: Path | None) -> None:
     """Show what a run without options would do. It says where each value is set.

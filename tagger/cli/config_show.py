@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -55,12 +54,29 @@ def shown(
     }
     if os.environ.get("TERM") == "dumb":
         variables["TERM"] = InForce("dumb", ENVIRONMENT)
-    files = [*_files(checked, is_named)]
+    usual = default_config()
+    not_read = usual if is_named and usual != checked.path and is_there(usual) else None
     if as_json:
-        click.echo(json_text(_as_object(checked, is_named, options, variables), indent=2))
+        config = {
+            "path": str(checked.path),
+            "exists": checked.exists,
+            "named": is_named,
+            "not_read": not_read and str(not_read),
+            "faults": [str(fault) for fault in checked.faults],
+        }
+        found = {
+            "config": config,
+            "options": {key: asdict(it) for key, it in options.items()},
+            "environment": {name: it.value for name, it in variables.items()},
+        }
+        click.echo(json_text(found, indent=2))
         return
-    for row in files:
-        print_row(*row)
+    place = " (--config)" if is_named else " (in your config folder)"
+    if not (checked.exists or is_named):
+        place = ": there is none"
+    print_row("config file", f"{checked.path}{place}")
+    if not_read:
+        print_row("not read", f"{not_read}, because --config names another")
     rows = {**options, **variables}
     if not rows:
         print_row("", "every option is as it is by default; --all shows them")
@@ -73,10 +89,11 @@ def shown(
 def in_force(main: MainCommand, checked: Checked) -> dict[str, InForce]:
     """Each option that may be configured, by its key."""
     found = {}
+    model_source = checked.context.get_parameter_source("model")
     for key, option in all_options(main).items():
         default = _plain(default_of(option))
         found[key] = InForce(default, DEFAULT, differs=False)
-        if key == "model" and _source(checked) is ParameterSource.ENVIRONMENT:
+        if key == "model" and model_source is ParameterSource.ENVIRONMENT:
             found[key] = InForce([os.environ[MODEL]], MODEL)
         elif checked.config and key in checked.right:
             value = _plain(checked.config.table[key])
@@ -85,44 +102,11 @@ def in_force(main: MainCommand, checked: Checked) -> dict[str, InForce]:
     return found
 
 
-def _source(checked: Checked) -> ParameterSource | None:
-    return checked.context.get_parameter_source("model")
-
-
 def _plain(value: Any) -> Any:
     """A default as a config file would hold it."""
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     return os.fspath(value) if isinstance(value, os.PathLike) else value
-
-
-def _files(checked: Checked, is_named: bool) -> Iterator[tuple[str, str]]:
-    """Which config file is read, and which is not in its place."""
-    usual = default_config()
-    if not checked.exists and not is_named:
-        yield "config file", f"{checked.path}: there is none"
-        return
-    yield "config file", f"{checked.path} ({'--config' if is_named else 'in your config folder'})"
-    if is_named and usual != checked.path and is_there(usual):
-        yield "not read", f"{usual}, because --config names another"
-
-
-def _as_object(
-    checked: Checked, is_named: bool, options: dict[str, InForce], variables: dict[str, InForce]
-) -> dict[str, Any]:
-    usual = default_config()
-    passed_over = is_named and usual != checked.path and is_there(usual)
-    return {
-        "config": {
-            "path": str(checked.path),
-            "exists": checked.exists,
-            "named": is_named,
-            "not_read": str(usual) if passed_over else None,
-            "faults": [str(fault) for fault in checked.faults],
-        },
-        "options": {key: asdict(it) for key, it in options.items()},
-        "environment": {name: it.value for name, it in variables.items()},
-    }
 
 
 def _print_columns(rows: dict[str, InForce]) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from tagger.cli.command import Command, MainCommand
-from tagger.cli.config import check
+from tagger.cli.config import check, file_option
 from tagger.cli.console import EXIT_NOTHING_DONE, Console, exit_on_errors
 from tagger.cli.in_force import asked_of
 from tagger.cli.options import state_option
@@ -23,14 +23,9 @@ COLORS = {"warning": "yellow", "broken": "red"}
 @click.command(cls=Command)
 @click.option("--json", "as_json", is_flag=True, help="Print everything as one JSON object.")
 @state_option
-@click.option(
-    "--config",
-    type=click.Path(path_type=Path),
-    help="TOML file with the defaults of a run.  [default: tag-genres/config.toml in your config "
-    "folder]",
-)
+@file_option("TOML file with the defaults of a run.")
 @click.pass_obj
-def doctor(main: MainCommand, as_json: bool, state: Path | None, config: Path | None) -> None:
+def doctor(main: MainCommand, as_json: bool, state: Path | None, path: Path | None) -> None:
     """Check that a run would work on this machine.
 
     It reports config file, device, decoders, models, state file and disk space. Each decoder is
@@ -48,7 +43,7 @@ def doctor(main: MainCommand, as_json: bool, state: Path | None, config: Path | 
         show(("", f"tag-genres {__version__}, Python {platform.python_version()}, "
                   f"{platform.platform()}"))  # fmt: skip
         with Console().busy("trying packages, device and decoders"):
-            asked = asked_of(check(main, config), state)
+            asked = asked_of(check(main, path), state)
             from tagger.app.diagnosis_lines import conclusions
             from tagger.app.doctor import examine
 
