@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,7 +104,7 @@ def read_config(path: Path) -> Config:
 
 
 def write_new(path: Path, text: str) -> None:
-    """Write a file that is not there yet, at once, with its folder. Raises `ConfigError`."""
+    """Write a file that is not there yet, with its folder. Raises `ConfigError`."""
     if is_there(path):
         raise ConfigError(
             f"{path} exists, and is left as it is; edit it, or name another file with --config",
@@ -113,15 +112,13 @@ def write_new(path: Path, text: str) -> None:
         )
     try:
         path.absolute().parent.mkdir(parents=True, exist_ok=True)
-        scratch = path.with_name(f".{path.name}.{os.getpid()}")
+        file = path.open("x", encoding="utf-8", newline="\n")  # never replaces a file
         try:
-            scratch.write_text(text, encoding="utf-8", newline="\n")
-            if hasattr(os, "link"):
-                os.link(scratch, path)  # unlike a renaming, it never replaces a file
-            else:
-                os.rename(scratch, path)
-        finally:
-            scratch.unlink(missing_ok=True)
+            with file:
+                file.write(text)
+        except OSError:
+            path.unlink()
+            raise
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise ConfigError(

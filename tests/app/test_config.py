@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import platformdirs
@@ -151,6 +153,15 @@ def test_what_cannot_be_looked_at_counts_as_there(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Path, "lstat", refuse)
     assert is_there(tmp_path / "nowhere")
+
+
+def test_a_new_file_needs_no_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(*_: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")  # as on FAT
+
+    monkeypatch.setattr(os, "link", none)
+    write_new(tmp_path / "config.toml", "top = 1\n")
+    assert [path.name for path in tmp_path.iterdir()] == ["config.toml"]
 
 
 def test_a_new_file_is_whole_and_alone_and_replaces_nothing(tmp_path):
