@@ -125,7 +125,8 @@ def answer_questions(command: str, home: Path, hub: Hub) -> None:
     with open_terminal(*words, cwd=home, env=environment(home)) as terminal:
         terminal.wait_for("genre>")
         terminal.send("\r")
-        terminal.wait_for("decided:")
+        terminal.wait_until(lambda t: t.text.count("genre>") == 2)  # what is typed before is lost
+        assert "decided:" in terminal.text
         terminal.send("q\r")
         assert terminal.wait() == 0
 
