@@ -23,6 +23,8 @@
 A message says what happened and what to do. An error about one file carries its path.
 """
 
+import difflib
+from collections.abc import Iterable
 from pathlib import Path
 
 
@@ -141,3 +143,10 @@ def first_line(error: object, limit: int = 200) -> str:
     """
     lines = str(error).strip().splitlines()
     return lines[0][:limit] if lines else type(error).__name__
+
+
+def nearest(word: str, names: Iterable[str]) -> str | None:
+    """The name that is most like a wrong one, whatever its case; None if none is."""
+    by_case = {name.casefold(): name for name in names}
+    found = difflib.get_close_matches(word.casefold(), by_case, n=1, cutoff=0.65)
+    return by_case[found[0]] if found else None

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tagger.app.statements import Statement, scan_toml
-from tagger.errors import ConfigError
+from tagger.errors import ConfigError, nearest
 from tagger.genres.vocabulary import read_text
 
 # The command must show what a run does to files, and where its options come from.
@@ -138,8 +137,8 @@ def key_fault(name: str, known: Collection[str], others: Collection[str] = ()) -
         return f"{dashed} cannot be set in a config file; give it on the command line"
     if dashed != name:
         return f"write {dashed}, not {name}"
-    nearest = difflib.get_close_matches(name, known, n=1)
-    advice = f"did you mean {nearest[0]}?" if nearest else f"known: {', '.join(known)}"
+    meant = nearest(name, known)
+    advice = f"did you mean {meant}?" if meant else f"known: {', '.join(known)}"
     return f"there is no option {name}; {advice}"
 
 

@@ -16,8 +16,8 @@ from click.shell_completion import CompletionItem
 
 from tagger.cli.formatter import Context
 from tagger.cli.sections import first_sentence, write_brief, write_full
-from tagger.cli.spelling import nearest
 from tagger.cli.terminal import color_option, default_color, fitted, prepare
+from tagger.errors import nearest
 from tagger.report.escape import printable
 
 P = ParamSpec("P")

@@ -17,7 +17,7 @@ from click.shell_completion import (
 )
 
 from tagger.cli.command import Command
-from tagger.cli.spelling import Choice
+from tagger.cli.values import Choice
 from tagger.report.escape import printable
 
 CURSOR = "\x1f"  # put behind the line, it belongs to the word that is being typed

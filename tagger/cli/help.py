@@ -10,7 +10,7 @@ from click.shell_completion import CompletionItem
 from tagger.cli.candidates import matching
 from tagger.cli.command import Command, MainCommand
 from tagger.cli.formatter import Context
-from tagger.cli.spelling import nearest
+from tagger.errors import nearest
 from tagger.version import __version__
 
 PROGRAM = "tag-genres"

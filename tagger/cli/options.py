@@ -11,8 +11,7 @@ from click.core import ParameterSource
 from tagger.audio.windows import Count
 from tagger.cli import candidates
 from tagger.cli.command import option_group
-from tagger.cli.spelling import Choice
-from tagger.cli.values import check_exclude, check_suffix, in_folder, not_nan, window_count
+from tagger.cli.values import Choice, check_exclude, check_suffix, in_folder, not_nan, window_count
 from tagger.types import DEVICES, PRECISIONS, PredictOptions, ScanOptions, WriteOptions
 
 PREDICT = PredictOptions()

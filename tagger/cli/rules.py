@@ -11,8 +11,8 @@ from click.core import ParameterSource
 
 from tagger.cli import candidates
 from tagger.cli.command import Contradiction, option_group
-from tagger.cli.spelling import Choice
 from tagger.cli.values import (
+    Choice,
     ModelName,
     RuleFile,
     at_least_one,

@@ -5,8 +5,7 @@ from __future__ import annotations
 import click
 
 from tagger.cli.command import option_group
-from tagger.cli.spelling import Choice
-from tagger.cli.values import code_page, separator
+from tagger.cli.values import Choice, code_page, separator
 from tagger.types import ID3_VERSIONS, Id3Version, TagOptions
 
 TAGS = TagOptions()

@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING, Literal
 
 import click
 
-from tagger.cli.spelling import Choice
+from tagger.cli.values import Choice
 from tagger.errors import ConfigError
 from tagger.report.streams import DUMB, accept_any_text, can_redraw
 

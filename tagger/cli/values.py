@@ -13,8 +13,18 @@ import click
 from click.shell_completion import CompletionItem
 
 from tagger.audio.windows import AUTO, Count
-from tagger.errors import ConfigError
+from tagger.errors import ConfigError, nearest
 from tagger.genres.separators import check_separators
+
+
+class Choice(click.Choice[str]):
+    """Click's choice; its error says which one was probably meant."""
+
+    def get_invalid_choice_message(self, value: object, ctx: click.Context | None) -> str:
+        """The message for a value that is not among the choices."""
+        message = super().get_invalid_choice_message(value, ctx)
+        meant = nearest(str(value), self.choices)
+        return f"{message} Did you mean {meant!r}?" if meant else message
 
 
 class RuleFile(click.ParamType[Any]):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 
+from tagger.errors import nearest
 from tagger.genres.labels import AUDIOSET_NAMES, GTZAN_NAMES, PARENT_SEPARATOR
 from tagger.genres.vocabulary import read_toml
 from tagger.types import DEFAULT_MODEL
@@ -68,10 +68,10 @@ def is_short_name(name: str) -> bool:
 
 def nearest_name(name: str) -> str | None:
     """The short name that is most like a name or hub id; None if none is."""
-    repos = {preset.repo.lower(): preset.name for preset in PRESETS.values() if preset.repo}
-    known = {short: short for short in PRESETS} | repos
-    found = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.65)
-    return known[found[0]] if found else None
+    known = {preset.repo: preset.name for preset in PRESETS.values() if preset.repo}
+    known |= {short: short for short in PRESETS}
+    found = nearest(name, known)
+    return known[found] if found else None
 
 
 @cache

@@ -18,8 +18,8 @@ from helpers.programs import need
 from helpers.terminal import open_terminal
 
 from tagger.cli.completion import SCRIPTS, Bash
-from tagger.cli.spelling import Choice
 from tagger.cli.tag import OTHER_COMMANDS, main
+from tagger.cli.values import Choice
 from tagger.models.presets import PRESETS
 from tagger.state.glance import undoable_runs
 from tagger.state.store import State

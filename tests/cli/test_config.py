@@ -397,7 +397,9 @@ def test_doctor_shows_in_a_terminal_what_it_does(home: Path, columns: int) -> No
     configure(home, "top = 'two'\nminconfidence = 1\n")
     env = environment(home)
     prepare = partial(pretend, 1.0)
-    with open_terminal("doctor", cwd=home, env=env, columns=columns, prepare=prepare) as terminal:
+    with open_terminal(
+        "doctor", cwd=home, env=env, columns=columns, rows=100, prepare=prepare
+    ) as terminal:
         assert terminal.wait() == 1
     assert terminal.widest <= columns and terminal.widest_redrawn < columns
     order = ["tag-genres ", "trying packages", "config file", "pydub", "no GPU", "broken: the"]

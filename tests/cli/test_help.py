@@ -12,8 +12,8 @@ from click.testing import CliRunner
 
 from tagger.cli.help import context_of, subcommands
 from tagger.cli.sections import COLUMN, OTHERS, SECTIONS, first_sentence, in_sections
-from tagger.cli.spelling import Choice
 from tagger.cli.tag import main
+from tagger.cli.values import Choice
 
 WIDTHS = [40, 50, 80, 100]
 
