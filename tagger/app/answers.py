@@ -74,9 +74,9 @@ class Names:
             return spelled
         return self._by_key.get(name_key(genre), genre)
 
-    def completions(self, begun: str) -> list[str]:
+    def completions(self, typed: str) -> list[str]:
         """The known genres that begin with this text, in any case, in alphabetical order."""
-        start = begun.casefold()
+        start = typed.casefold()
         found = (genre for genre in self.known if genre.casefold().startswith(start))
         return sorted(found, key=str.casefold)
 
@@ -105,7 +105,7 @@ def parse(line: str, choices: Choices, names: Names) -> Command | tuple[str, ...
     if command is not None:
         return command
     if (meant := WORDS.get(text.casefold())) and text not in names.known:
-        return Refused(f'"{text}" is taken for no genre; did you mean {meant}?')
+        return Refused(f'"{text}" is not taken as a genre; did you mean {meant}?')
     found: list[str] = []
     for part in filter(None, map(str.strip, text.split(";"))):
         genre = _genre(part, choices, names)

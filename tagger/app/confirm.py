@@ -265,4 +265,4 @@ class Session:
             self._open[index] = True
             self._alike[question.like] += 1
             self._next = min(self._next, index)
-        person.reply(f"undone: {restored:,} track{'s' * (restored != 1)} as before")
+        person.reply(f"undone: {restored:,} track{'s' * (restored != 1)} restored")

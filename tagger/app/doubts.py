@@ -1,4 +1,4 @@
-"""What a person should look at after a run. Here is defined what the words in the results mean.
+"""The tracks that a person should look at after a run, and what the words in its results mean.
 
 predicted  The genre that the models find most probable for a track of music, whether or not the
            whitelist admits it. Silence, and what is not music, has none.

@@ -1,6 +1,6 @@
 """A run as lines of JSON: one for each track as soon as its outcome is final, then a summary.
 
-README describes the fields. A field is never left out.
+`tagger/report/README.md` describes the fields. A field is never left out.
 """
 
 from __future__ import annotations

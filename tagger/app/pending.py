@@ -163,7 +163,7 @@ def _counted(tracks: RunTracks) -> str:
 
 
 def _precisions(tracks: RunTracks, own: str = "") -> Iterator[str]:
-    """What is to be said about the precision of earlier predictions; `own` is that of this run."""
+    """The lines about the precision of earlier predictions; `own` is that of this run."""
     known = tracks.precisions()
     asked = tracks.options.precision
     others = {name: count for name, count in known.items() if name != (own or asked)}
@@ -178,7 +178,7 @@ def _precisions(tracks: RunTracks, own: str = "") -> Iterator[str]:
         return
     yield f"predicted again in {asked}: {listed}"
     if "" in others:
-        yield "earlier versions did not store the precision; without --precision these count"
+        yield "earlier versions did not store the precision; without --precision, theirs are reused"
 
 
 def _started(tracks: RunTracks, started: dict[int, tuple[int, Track]]) -> Iterator[Track]:

@@ -94,7 +94,8 @@ def _unwritten(request: UndoRequest, runs: Sequence[int], state: State) -> list[
 def _take_back(decided: Sequence[Decided], state: State, run: int, progress: Progress) -> None:
     state.take_back(decided, run)
     if count := len(decided):
-        progress.say(f"{count:,} track{'s' * (count != 1)} whose genre stayed: no longer decided")
+        tracks = f"{count:,} track{'s' * (count != 1)}"
+        progress.say(f"no longer decided by hand: {tracks} whose genre stayed")
 
 
 def _changes(

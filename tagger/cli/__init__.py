@@ -2,7 +2,8 @@
 
 It may use every package, but imports nothing heavy before a command runs: `--help` must not wait.
 Begin with `main` in `tag.py`; `options.py`, `rules.py` and `tag_options.py` turn options into typed
-values, `console.py` and `messages.py` print.
+values. `console.py` and `messages.py` print; on a terminal `screen.py` draws the bar, `results.py`
+the tables, `folder_diff.py` a dry run and `confirm.py` the questions.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The one line that says what a command does now, fitted to the columns of the terminal. Pure."""
+"""The line that shows what a command is doing, fitted to the columns of the terminal. Pure."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Status:
 
     label: str
     done: int = 0
-    total: int | None = None  # None: nobody knows
+    total: int | None = None  # None: not known
     seconds: float = 0  # since it began
     left: float | None = None  # s until it ends; None: not known yet
     share: float = 0  # of the work that is done
@@ -107,7 +107,7 @@ def blocks(share: float, columns: int) -> str:
 
 
 def width(text: str) -> int:
-    """Columns that a terminal takes for a printable text, or fewer, but never more."""
+    """The most columns that a terminal takes for a printable text."""
     return sum(map(_columns, text))
 
 

@@ -24,7 +24,7 @@ def matching(help_of: Mapping[str, str], typed: str) -> list[CompletionItem]:
 def first_words(ctx: click.Context, param: click.Parameter, typed: str) -> list[CompletionItem]:
     """Paths; before anything else, commands too."""
     commands = {}
-    if isinstance(ctx.command, MainCommand) and not _has_begun(ctx):
+    if isinstance(ctx.command, MainCommand) and not _has_started(ctx):
         commands = {name: it.get_short_help_str() for name, it in ctx.command.others.items()}
     return [*matching(commands, typed), CompletionItem(typed, type="file")]
 
@@ -70,7 +70,7 @@ def runs(ctx: click.Context, param: click.Parameter, typed: str) -> list[Complet
     return matching({str(run): text for run, text in found.items() if run not in given}, typed)
 
 
-def _has_begun(ctx: click.Context) -> bool:
+def _has_started(ctx: click.Context) -> bool:
     """Whether anything has been typed that belongs to the main command alone."""
     names = (param.name or "" for param in ctx.command.params if param.name != "color")
     return any(ctx.get_parameter_source(it) is ParameterSource.COMMANDLINE for it in names)

@@ -72,7 +72,7 @@ def _read_config(ctx: click.Context, param: click.Parameter, value: Path | None)
 
 @dataclass(frozen=True, slots=True)
 class _Located:
-    """Tells a usage error with the place in the config file that it comes from, if any."""
+    """Gives the message of a usage error; if its cause is in the config file, with the place."""
 
     config: Config
 

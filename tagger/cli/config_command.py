@@ -32,7 +32,7 @@ def config() -> None:
 def init(main: MainCommand, path: Path | None) -> None:
     """Write a config file with every option, commented out.
 
-    A file that is there already is left as it is. Exit codes: 0 written, 1 not, 2 wrong usage.
+    An existing file is left as it is. Exit codes: 0 written, 1 not, 2 wrong usage.
     """
     with exit_on_errors():
         from tagger.app.config import write_new
@@ -95,7 +95,7 @@ def _verdict(checked: Checked, faults: int) -> str:
 
 
 @config.command(cls=Command)
-@click.option("--all", "every", is_flag=True, help="Also show what is as it is by default.")
+@click.option("--all", "every", is_flag=True, help="Also show options that have their default.")
 @click.option("--json", "as_json", is_flag=True, help="Print it as one JSON object.")
 @file_option("The file to read.")
 @click.pass_obj
@@ -119,4 +119,4 @@ def show(main: MainCommand, every: bool, as_json: bool, path: Path | None) -> No
 def _refused(checked: Checked) -> Iterator[str]:
     yield from map(str, checked.faults)
     if checked.faults:
-        yield "a run would refuse this file; what is wrong is shown as if it were not there"
+        yield "a run would refuse this file; faulty options are shown as if they were not set"

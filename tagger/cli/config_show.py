@@ -79,7 +79,7 @@ def shown(
         print_row("not read", f"{not_read}, because --config names another")
     rows = {**options, **variables}
     if not rows:
-        print_row("", "every option is as it is by default; --all shows them")
+        print_row("", "every option has its default; --all shows them")
     elif terminal_width() is None:
         _print_columns(rows)
     else:

@@ -18,9 +18,9 @@ from tagger.errors import ConfigError
 HEAD = """\
 Defaults for tag-genres; what is typed on the command line takes precedence. Each key is the long
 name of an option, commented out, with its default. Remove the "#" to set it; "" means that it is
-not set. What a run does to files (write-tags, dry-run and the like) is only accepted on the
-command line. `tag-genres config check` checks this file, `tag-genres config show` shows what is in
-force."""
+not set. Options that decide what one run does (write-tags, dry-run and the like) are only accepted
+on the command line. `tag-genres config check` checks this file, `tag-genres config show` shows what
+is in force."""
 # A value that a config file may hold in place of the name of a file of rules.
 RULES = {
     "aliases": '{ Hip-Hop = ["Rap", "/rap .*/"], Electronic = ["Electronica"] }',

@@ -47,7 +47,7 @@ class TerminalPerson:
         What was typed before is no answer: nobody had seen the question then.
         """
         if _drop_typed():
-            click.echo("what was typed before this question does not count", err=True)
+            click.echo("keys typed before this question are ignored", err=True)
         line = _read(PROMPT)
         if line and len(line) > 1 and self.remember is not None:
             self.remember(line)
@@ -100,7 +100,7 @@ def _read(prompt: str) -> str | None:
             click.echo(err=True)
             return None
         except UnicodeDecodeError:
-            click.echo("that is no text in the encoding of this terminal; type it again", err=True)
+            click.echo("that is not text in the encoding of this terminal; type it again", err=True)
 
 
 def _drop_typed() -> bool:
@@ -167,10 +167,10 @@ def _complete_with(completions: Callable[[str], list[str]]) -> Callable[[str], N
         return None
     found: list[str] = []
 
-    def complete(begun: str, number: int) -> str | None:
+    def complete(typed: str, number: int) -> str | None:
         if number == 0:
-            start = begun.lstrip()
-            blanks = begun[: len(begun) - len(start)]
+            start = typed.lstrip()
+            blanks = typed[: len(typed) - len(start)]
             found[:] = [f"{blanks}{genre}" for genre in completions(start)]
         return found[number] if number < len(found) else None
 

@@ -52,7 +52,7 @@ class ChangeOptions:
     click.option(
         "--drop-attributes",
         is_flag=True,
-        help="Also write files whose attributes would get lost. These are extended attributes, "
+        help="Also write files whose attributes would be lost. These are extended attributes, "
         "access lists and flags.",
     ),
     state_option,
@@ -109,15 +109,15 @@ def change_options(
         "-0",
         "--null",
         is_flag=True,
-        help="Paths in --from-file end with NUL, not with a line.",
+        help="Paths in --from-file end with NUL, not a newline.",
     ),
     click.option(
         "--exclude",
         multiple=True,
         metavar="GLOB",
         callback=check_exclude,
-        help="Leave out files and folders of this pattern. It is written as in a .gitignore and "
-        "may be repeated. A file .tag-genres-ignore in any folder does the same.",
+        help="Leave out files and folders that match this pattern. It is written as in a "
+        ".gitignore and may be repeated. A file .tag-genres-ignore in any folder does the same.",
     ),
     click.option(
         "--suffix",
@@ -169,8 +169,9 @@ def scan_options(
         type=Choice(PRECISIONS),
         default=PREDICT.precision,
         show_default=True,
-        help="Number format of the computation. auto uses bfloat16 where it is fast, and takes "
-        "what is stored in any format. Another choice predicts anew what is stored in other ones.",
+        help="Number format of the computation. auto uses bfloat16 where it is fast, and reuses "
+        "stored predictions in any format. With another choice, tracks whose stored prediction is "
+        "in a different format are predicted again.",
     ),
     click.option(
         "--batch-size",
@@ -244,7 +245,7 @@ class ReportOptions:
         "--playlists",
         type=click.Path(path_type=Path, file_okay=False),
         metavar="FOLDER",
-        help="Write a playlist of each genre into this folder. Its format is M3U8.",
+        help="Write a playlist for each genre into this folder. The format is M3U8.",
     ),
     click.option(
         "--all-probabilities", is_flag=True, help="Add a column for each label to the report."

@@ -20,8 +20,8 @@ HELP = (
     ("0", "keep the genre that the file has: it is decided, and nothing is written"),
     ("letters", "write any genre; Tab completes it, and ; separates several"),
     ("s", "skip: the file stays as it is, and later runs ask again"),
-    ("a", "enter, here and for all with the same predicted and existing genre, and as sure"),
-    ("u", "undo the last answer: its files are restored, and it is asked again"),
+    ("a", "enter, for all like this: same predicted and existing genre, both unsure or neither"),
+    ("u", "undo the last answer: its files are restored, and the question is asked again"),
     ("q", "end: what was answered stays written, and no other file is changed"),
 )
 Style = Literal["", "bold", "dim", "cyan"]

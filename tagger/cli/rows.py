@@ -33,9 +33,7 @@ def lay_out(name: str, text: str, columns: int | None) -> Iterator[str]:
     indent = (NARROW_NAME if columns < NARROW else NAME) if name else 2
     start = f"{name:<{indent}}" if len(name) < indent else f"{name}  "
     wrapper = _Wrapper(
-        width=max(
-            columns - 1, 20
-        ),  # a line that fills the last column is wrapped by some terminals
+        width=max(columns - 1, 20),  # some terminals wrap a line that fills the last column
         initial_indent=start if name else "",
         subsequent_indent=" " * indent,
         break_on_hyphens=False,

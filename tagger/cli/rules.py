@@ -85,7 +85,7 @@ class Rules:
         type=click.FloatRange(0, 1),
         metavar="0..1",
         callback=not_nan,
-        help="Write no genre that is less certain. Its track is listed as unsure.  "
+        help="Write no genre with a lower confidence. Its track is listed as unsure.  "
         f"[default: {MIN_CONFIDENCE:g}; {MIN_CONFIDENCE_MULTI_LABEL:g} if the model gives each "
         "label an independent probability]",
     ),
@@ -96,8 +96,8 @@ class Rules:
         callback=not_nan,
         default=POLICY.min_music,
         show_default=True,
-        help="Write no track that is less certainly music. This needs a model with AudioSet's "
-        "labels, one of which is Music.",
+        help="Write no genre if the probability of Music is lower. This needs a model with "
+        "AudioSet's labels, one of which is Music.",
     ),
     click.option(
         "--top",
@@ -114,7 +114,7 @@ class Rules:
         callback=not_nan,
         default=POLICY.ratio,
         show_default=True,
-        help="How certain a further genre must be. 0.5 is half as certain as the best one.",
+        help="Lowest confidence of a further genre. It is a share of the best one's: 0.5 is half.",
     ),
     click.option(
         "--separators",
@@ -122,8 +122,8 @@ class Rules:
         default=POLICY.separators,
         show_default=True,
         metavar="CHARACTERS",
-        help='Characters that separate genres in one value. An example is "Audiobook, Fantasy"; '
-        'names such as R&B/Soul are not split. "" splits no value.',
+        help='Characters that separate genres in one value. They split "Audiobook, Fantasy", but '
+        'not names such as R&B/Soul. "" splits no value.',
     ),
     placeholder_option,
     click.option(
@@ -139,7 +139,7 @@ class Rules:
     click.option(
         "--tree",
         type=RuleFile(load_tree),
-        help="TOML file with the subgenres of each genre. beets' genres-tree.yaml will do, too. A "
+        help="TOML file with the subgenres of each genre. beets' genres-tree.yaml works, too. A "
         "genre that is not on the whitelist becomes its nearest ancestor that is.",
     ),
     click.option(
@@ -223,8 +223,8 @@ labels_option = click.option(
     "--labels",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     metavar="FILE",
-    help="File with names for the outputs of --model. A model whose labels are no genres, such as "
-    "LABEL_0, needs it. It has one name per line in the order of the outputs, or is JSON with "
+    help="File with names for the outputs of --model. It is needed if the labels are not genres, "
+    "such as LABEL_0. It has one name per line, in the order of the outputs, or is JSON with "
     "id2label.",
 )
 model_option = click.option(
@@ -239,7 +239,7 @@ model_option = click.option(
     show_envvar=True,
     show_default=True,
     help="Model to predict with; `tag-genres models` lists some. A folder saved by "
-    "save_pretrained or a Hugging Face hub id will do, too. If repeated, the predictions of the "
+    "save_pretrained or a Hugging Face hub id works, too. If repeated, the predictions of the "
     "models are averaged.",
 )
 

@@ -1,9 +1,9 @@
 """The line at the bottom of a terminal that shows what goes on, and what is printed above it.
 
-There is one line, whatever is nested: the last step that began is shown, by tqdm. A thread draws it
-again while nothing happens, so that it shows the time and follows the width of the terminal. While
-there is one, whatever Python prints to the terminal appears above it. Where a line cannot be drawn
-over, a plain one is printed now and then.
+Only one line is shown, by tqdm, even if steps are nested: that of the step that started last. A
+thread redraws it while nothing happens, so that it shows the time and follows the width of the
+terminal. While there is one, whatever Python prints to the terminal appears above it. Where a line
+cannot be drawn over, a plain one is printed now and then.
 """
 
 from __future__ import annotations
@@ -191,7 +191,7 @@ class _Above:
 
     def __init__(self, stream: IO[str]) -> None:
         self.stream = stream
-        self._begun = ""  # a line that is not complete
+        self._partial = ""  # a line that is not complete
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.stream, name)
@@ -202,7 +202,7 @@ class _Above:
             is_redrawn = "\r" in text and "\n" not in text  # the bar of another library
             if not _steps or _pauses or is_redrawn:
                 return self.stream.write(text)
-            lines, newline, self._begun = (self._begun + text).rpartition("\n")
+            lines, newline, self._partial = (self._partial + text).rpartition("\n")
             if newline:
                 _steps[-1].display("")
                 self.stream.write(lines + newline)
@@ -212,8 +212,8 @@ class _Above:
 
     def complete(self) -> None:
         """Print what there is of a line."""
-        begun, self._begun = self._begun, ""
-        self.stream.write(begun)
+        partial, self._partial = self._partial, ""
+        self.stream.write(partial)
 
 
 def _intercept() -> None:

@@ -25,8 +25,8 @@ TAGS = TagOptions()
         metavar="TEXT|nul",
         callback=separator,
         default=TAGS.id3v23_join,
-        help="Separator of several genres in an ID3v2.3 tag. Also in ID3v2.2; for example / or nul "
-        f'(a NUL character).  [default: "{TAGS.id3v23_join}"]',
+        help="Separator of several genres in an ID3v2.3 tag. It is used in ID3v2.2 too. Examples "
+        f'are / and nul (a NUL character).  [default: "{TAGS.id3v23_join}"]',
     ),
     click.option(
         "--no-wav-info",
@@ -38,9 +38,9 @@ TAGS = TagOptions()
         "--charset",
         metavar="NAME",
         callback=code_page,
-        help="Code page of tags that are not in Unicode. They are ID3v1, RIFF INFO and ID3v2 that "
-        "claims Latin-1; examples are cp1251, shift_jis and gbk.  [default: unknown, which keeps "
-        "their bytes]",
+        help="Code page of tags that are not in Unicode. It is used for ID3v1, RIFF INFO, and "
+        "ID3v2 that claims Latin-1. Examples are cp1251, shift_jis and gbk.  [default: unknown, "
+        "which keeps their bytes]",
     ),
 )
 def tag_options(

@@ -58,8 +58,8 @@ from tagger.cli.values import absolute, all_absolute
 @click.option(
     "--force",
     is_flag=True,
-    help="Also replace a genre that was set since. The same for files whose audio has changed "
-    "since.",
+    help="Also replace genres that were set since. Files whose audio has changed since are written "
+    "too.",
 )
 @change_options
 @config_option

@@ -24,7 +24,7 @@ class Preset:
 
     name: str
     suits: str  # for whom it is, in at most 60 characters
-    offers: str  # how many genres it tells apart, in words
+    offers: str  # how many genres it distinguishes, in words
     licence: str  # as SPDX writes it
     megabytes: int  # of its weights, in units of 10^6 bytes
     weights: str  # "safetensors" or "pickle"

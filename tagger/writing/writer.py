@@ -36,8 +36,8 @@ from tagger.writing.interrupts import uninterrupted
 class Writer:
     """How one run changes files. `models` gave the genres, unless a person did.
 
-    `decides` is the kind of decision that each write is, if a person chose its genres and later
-    runs leave them; see `state.decisions`.
+    If a person chose them, `decides` is the kind of decision that is stored with each write, so
+    that later runs leave the file alone; see `state.decisions`.
     """
 
     state: State

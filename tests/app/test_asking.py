@@ -401,7 +401,7 @@ def test_an_undo_that_leaves_a_file_alone_leaves_its_decision_too(decided):
 def test_a_run_that_only_kept_genres_is_undone_by_its_number(music):
     confirm(music, "s", "0", "q")
     progress = undo(music, 1)
-    assert progress.said == ["1 track whose genre stayed: no longer decided"]
+    assert progress.said == ["no longer decided by hand: 1 track whose genre stayed"]
     with pytest.raises(StateError, match="nothing to undo"):
         undo(music, 1)
     run(music)

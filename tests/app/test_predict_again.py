@@ -118,7 +118,7 @@ def test_a_prediction_of_unknown_precision_counts_only_if_none_is_asked_for(
     said = run(shelf, "float32")
     assert model.given == [NAMES[1]]
     assert "predicted again in float32: 1 of unknown precision" in said
-    assert any("without --precision these count" in line for line in said)
+    assert any("without --precision, theirs are reused" in line for line in said)
     assert set(stored(shelf).values()) == {"float32"}
 
 

@@ -323,7 +323,7 @@ def test_show_says_what_differs_and_where_it_is_set(
     monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
     monkeypatch.delenv("HF_HOME", raising=False)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    assert "every option is as it is by default" in invoke("config", "show").stdout
+    assert "every option has its default" in invoke("config", "show").stdout
     path = configure(home, '# x\ntop = 3\nratio = 0.5\nskip = [\n"A", "B"]\n\nmodel = "audioset"\n')
     rows = invoke("config", "show").stdout.splitlines()
     assert rows[0].split(maxsplit=2)[2] == f"{path} (in your config folder)"

@@ -275,7 +275,7 @@ def test_what_is_typed_before_a_question_is_no_answer(
     with session() as terminal:
         terminal.send(early)
         at(terminal, 1)
-        assert "what was typed before this question does not count" in terminal.text
+        assert "keys typed before this question are ignored" in terminal.text
         terminal.send(ENTER)
         at(terminal, 2)
         terminal.send("q" + ENTER)
