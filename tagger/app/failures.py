@@ -31,6 +31,7 @@ ADVICE = (
     (r"not a regular file", "leave it out with --exclude"),
     (r"input/output error|no space left", "check the disk"),
 )
+PLAYLISTS = frozenset((".m3u", ".m3u8", ".pls", ".xspf", ".cue"))
 DEFAULT_ADVICE = "try it in a player; if it does not play there either, get the file again"
 
 
@@ -80,6 +81,8 @@ def _kind(outcome: Outcome) -> str:
 
 
 def _advice(outcome: Outcome) -> str:
+    if outcome.path.suffix.lower() in PLAYLISTS and "no decoder" in outcome.reason:
+        return "it is a playlist: name the folder of its tracks instead"
     for pattern, advice in ADVICE:
         if re.search(pattern, outcome.reason, re.IGNORECASE):
             return advice

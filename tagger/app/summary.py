@@ -50,6 +50,7 @@ class Summary:
     spread: Counter[int] = field(default_factory=Counter)  # tracks by hundredths of confidence
     written: Counter[str] = field(default_factory=Counter)  # files that get a genre, or would
     unsure: Counter[str] = field(default_factory=Counter)  # tracks by `doubts.why_unsure`
+    floors: set[float] = field(default_factory=set)  # confidences that unsure tracks do not reach
     failed: Failures = field(default_factory=Failures)
     failures: list[Outcome] = field(default_factory=list)  # the first few
     by_hand: int = 0  # tracks that a person decided, in this run or before
@@ -112,7 +113,8 @@ class Summary:
         why = "" if untaggable else why_unsure(outcome, self.policy)
         if why:
             self.unsure[why] += 1
-        if why == LOW:
+        if why == LOW and outcome.prediction:
+            self.floors.add(self.policy.floor(outcome.prediction))
             self.doubtful.add(outcome.ranked[0][1], outcome, outcome.ranked)
         if outcome.action in (Action.WRITTEN, Action.WOULD_WRITE):
             new = [genre for genre in outcome.genres if genre not in outcome.existing]

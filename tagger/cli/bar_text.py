@@ -48,13 +48,14 @@ def plain_line(status: Status, columns: int) -> str:
         return fit(f"{status.label}{count} …", columns)
     if status.total is None:
         return fit(f"{status.label} {status.done:,} …", columns)
-    counts = f"{status.label} {status.done:,}/{status.total:,} ({status.share:.0%})"
+    counts = f"{status.label} {status.done:,}/{status.total:,} ({_percent(status)})"
     return fit(f"{counts}, time left: {_left(status)}", columns)
 
 
 def _long(status: Status, columns: int) -> str:
     numbers = f"{status.done:,}/{status.total:,} [{_clock(status.seconds)}<{_left(status)}"
-    head, tail = f"{status.label}: {status.share:4.0%}|", f"| {numbers}, {_rate(status)} tracks/s]"
+    head = f"{status.label}: {_percent(status):>4}|"
+    tail = f"| {numbers}, {_rate(status)} tracks/s]"
     room = columns - width(head) - width(tail) - LEAST_NAME - 6
     if room < LEAST_BAR:
         return " " * (columns + 1)  # does not fit
@@ -81,6 +82,11 @@ def _open(status: Status, columns: int) -> str:
     if status.counts:
         return f"{status.label} {status.done:,}{clock}"
     return f"{status.label} …{clock}"
+
+
+def _percent(status: Status) -> str:
+    """The share of the work; the last items may fail, and then bring no work, but are to come."""
+    return f"{min(status.share, 0.99 if status.done < (status.total or 0) else 1):.0%}"
 
 
 def _left(status: Status) -> str:

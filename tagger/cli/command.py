@@ -234,6 +234,10 @@ def _plain_errors() -> Iterator[None]:
     except click.UsageError as error:
         locate = error.ctx.meta.get(LOCATE) if error.ctx else None
         message = locate(error) if locate else error.format_message()
+        if isinstance(error, click.MissingParameter):  # click lists the choices in lines
+            message = " ".join(message.split())
+        message = message.replace("a valid integer range", "a whole number")
+        message = message.replace("a valid float range", "a number")
         raise UsageError(printable(message), error.ctx) from error
     except click.ClickException as error:
         raise click.ClickException(_shown(printable(error.format_message()))) from error

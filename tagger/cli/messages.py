@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tagger.app.doubts import LOW
 from tagger.report.escape import printable
 from tagger.types import DEFAULT_MODEL, Action, Outcome
 
@@ -122,8 +123,9 @@ def genre_lines(summary: Summary) -> Iterator[str]:
 
 def unsure_line(summary: Summary) -> str:
     """How many tracks are unsure, and why; see `app.doubts`."""
-    why = [f"{count:,} {why}" for why, count in summary.unsure.most_common()]
-    why = list(summary.unsure) if len(why) == 1 else why
+    floor = f" {min(summary.floors):g}" if len(summary.floors) == 1 else ""  # else one per model
+    counts = [(f"{why}{floor * (why == LOW)}", n) for why, n in summary.unsure.most_common()]
+    why = [f"{count:,} {why}" if len(counts) > 1 else why for why, count in counts]
     total = tracks(summary.unsure.total())
     return f"unsure: {total} ({', '.join(why)})" if why else f"unsure: {total}"
 

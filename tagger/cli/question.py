@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Literal
 
 from tagger.cli.bar_text import blocks, fit, width
+from tagger.genres.policy import NO_GENRE
 from tagger.report.escape import printable
 
 if TYPE_CHECKING:
@@ -35,7 +36,8 @@ def question_lines(question: Question, place: Place, columns: int) -> Iterator[L
     yield from _files(question, columns)
     yield from _wrapped(f"existing: {_existing(question)}", columns)
     what = "unsure" if question.is_unsure else "why"
-    yield from _wrapped(f"{what}: {printable(question.reason, LONG)}", columns)
+    if question.reason != NO_GENRE or any(question.existing):  # else the line above says that
+        yield from _wrapped(f"{what}: {printable(question.reason, LONG)}", columns)
     yield from _choices(question, columns)
     for line in _joined(_keys(question, place), columns):
         yield ((line, "dim"),)
@@ -46,6 +48,7 @@ def help_lines(columns: int) -> Iterator[str]:
     for key, meaning in HELP:
         for number, line in enumerate(_joined(meaning.split(), columns - 10, " ")):
             yield f"{'' if number else key:<8}  {line}"
+    yield fit("press enter after each of them", columns)
 
 
 def _existing(question: Question) -> str:

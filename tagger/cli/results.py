@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 SHOWN_GROUPS = 8  # of failures
 LEAST_NAME = 28  # columns for the name of a file in front of its details
+NEXT = "no music file was changed; run with --write-tags --dry-run to see what would be written"
 LONGEST = 400  # characters of a reason or of genres
 
 
@@ -54,6 +55,8 @@ def print_undone(console: Console, what: str, summary: Summary) -> None:
     results.show_failures("--verbose shows them")
     for line in others:
         results.say(line)
+    if summary.dry_run and summary.put_back:
+        results.say("no file was changed; run without --dry-run to put them back")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +104,10 @@ class Results:
         if reports and len(where) > self.width - LEAST_NAME:  # its path is named below, whole
             where = messages.where_failures_are([Path("-")])
         self.show_failures(where)
-        if lines := list(messages.last_lines(summary, reports)):
+        lines = list(messages.last_lines(summary, reports))
+        if summary.genres and not (summary.write_tags or summary.dry_run):
+            lines.insert(sum(line.startswith("report: ") for line in lines), NEXT)
+        if lines:
             self.screen.print()
         for line in lines:
             self.say(line)

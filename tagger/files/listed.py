@@ -16,8 +16,8 @@ def read_paths(source: Path, *, null: bool = False) -> list[Path]:
     """The paths in a file, or in standard input for "-": one per line, or each ended by NUL.
 
     Relative ones count from the working folder; empty lines are skipped. Bytes that are no text are
-    kept, since a file may have such a name. Raises `LibraryError` if there is none, or if `null` is
-    wrong.
+    kept, since a file may have such a name. Raises `LibraryError` if there is none, if `null` is
+    wrong, and for an extended playlist.
     """
     name = "standard input" if source == STDIN else str(source)
     try:
@@ -30,6 +30,11 @@ def read_paths(source: Path, *, null: bool = False) -> list[Path]:
         raise LibraryError(f"{name} separates paths by NUL characters; add -0")
     if null and "\n" in text and "\0" not in text:
         raise LibraryError(f"{name} lists one path per line, without NUL characters; leave out -0")
+    if text.startswith("#EXTM3U"):
+        raise LibraryError(
+            f"{name} is a playlist; --from-file takes paths alone, one per line, and relative ones "
+            "from the working folder"
+        )
     lines = text.split("\0") if null else [line.rstrip("\r") for line in text.split("\n")]
     paths = [Path(line) for line in lines if line]
     if not paths:

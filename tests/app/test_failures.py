@@ -79,3 +79,11 @@ def test_each_group_says_what_to_do_unless_its_reason_does(reason: str, advice: 
     failures.add(Outcome(Path("/m/a.mp3"), Action.FAILED, reason))
     (group,) = failures
     assert advice in group.advice and bool(advice) == bool(group.advice)
+
+
+def test_a_playlist_is_not_taken_for_damaged_music() -> None:
+    failures = Failures()
+    reason = "no decoder can read it (PyAV: Invalid data)"
+    failures.add(Outcome(Path("/m/a.m3u8"), Action.FAILED, reason))
+    (group,) = failures
+    assert group.advice == "it is a playlist: name the folder of its tracks instead"

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from wcwidth import wcswidth, wcwidth
 
-from tagger.cli.bar_text import Status, fit, status_line, width
+from tagger.cli.bar_text import Status, fit, plain_line, status_line, width
 
 HALF = Status("predicting", 29, 64, 31.2, 80.4, 0.45, 3.204, "04 Mirror Ball.m4a")
 
@@ -33,6 +33,13 @@ def test_a_wide_terminal_shows_the_whole_name() -> None:
     long = replace(HALF, name=f"{'long ' * 18}end.mp3")
     assert status_line(long, 199).endswith("long end.mp3")
     assert "█" in status_line(long, 199)
+
+
+def test_a_step_whose_last_tracks_bring_no_work_is_not_shown_as_complete() -> None:
+    nearly = replace(HALF, done=62, share=1.0)
+    assert "predicting:  99%|" in status_line(nearly, 79)
+    assert "62/64 (99%)" in plain_line(nearly, 79)
+    assert "predicting: 100%|" in status_line(replace(nearly, done=64), 79)
 
 
 def test_before_anything_is_done_no_time_is_made_up() -> None:

@@ -163,7 +163,6 @@ def test_the_first_question_at_50_columns(session: Open) -> None:
         "1 one.flac",
         "…A long name of an artist/A long name of an album",
         "existing: no genre",
-        "why: it has no genre",
         " 1 Rock  ███████████████████▊              0.60",
         " 2 Metal ███████████▌                      0.35",
         " 3 Pop   █▋                                0.05",

@@ -116,3 +116,13 @@ def test_a_closed_input_lists_no_paths(invoke: Run, music: Path, tmp_path: Path)
     )
     assert done.returncode == 1
     assert "standard input lists no paths" in done.stderr
+
+
+def test_an_extended_playlist_is_refused_before_its_comments_are_taken_for_paths(
+    invoke: Run, music: Path, tmp_path: Path
+) -> None:
+    playlist = tmp_path / "home" / "Jazz.m3u8"
+    playlist.write_text(f"\ufeff#EXTM3U\n#EXTINF:1,a\n{music / 'a.flac'}\n", encoding="utf-8")
+    done = invoke("--from-file", playlist)
+    assert done.returncode == 1 and "Jazz.m3u8 is a playlist" in done.stderr
+    assert not (tmp_path / "home" / "genres.csv").exists()

@@ -169,6 +169,18 @@ def test_a_misspelt_word_is_refused_with_what_was_meant(
     assert re.search(r"Try 'tag-genres( \w+)* --help' for help\.", text)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["completion"], "Error: Missing argument '{bash|zsh|fish}'. Choose from: bash, zsh, fish"),
+        (["--top", "two", "x"], "Error: Invalid value for '--top': 'two' is not a whole number."),
+        (["--min-confidence", "high", "x"], "'--min-confidence': 'high' is not a number."),
+    ],
+)
+def test_an_error_of_usage_is_plain_text(arguments: list[str], said: str) -> None:
+    assert refused(*arguments).rstrip().endswith(said)
+
+
 @pytest.mark.parametrize("option", OPTIONS)
 def test_a_choice_that_is_misspelt_gets_a_hint(option: click.Option) -> None:
     assert isinstance(option.type, Choice) or not isinstance(option.type, click.Choice)

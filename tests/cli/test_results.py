@@ -6,6 +6,7 @@ import io
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -256,7 +257,7 @@ def test_the_tables_say_what_was_predicted_where_to_look_and_what_failed() -> No
         "Jazz        1    12%             0.70              1  ████▏",
         "",
         "confidence: 0 [    ▂  ▂█▂] 1, median 0.86, half of the tracks from 0.70 to 0.88",
-        "unsure: 1 track (below --min-confidence)",
+        "unsure: 1 track (below --min-confidence 0.5)",
         "",
         "most doubtful (1 track)",
         "  A/unsure.mp3  Blues 0.40 · Jazz 0.35",
@@ -276,6 +277,25 @@ def test_the_tables_say_what_was_predicted_where_to_look_and_what_failed() -> No
         "report: genres.csv",
         "no file was changed; run without --dry-run to write the tags",
     ]
+
+
+NEXT = "no music file was changed; run with --write-tags --dry-run to see what would be written"
+
+
+def test_a_first_look_says_what_to_do_next() -> None:
+    summary = Summary(write_tags=False)
+    outcome = outcome_of("/music/a.mp3", {"Rock": 0.9})
+    summary.add(replace(outcome, action=Action.PREDICTED, genres=()))
+    assert shown(summary, 120, Path("genres.csv"))[-2:] == ["report: genres.csv", NEXT]
+    assert shown(summary, 120, Path("-"))[-1] == NEXT
+    summary.dry_run = True
+    assert NEXT not in shown(summary, 120, Path("genres.csv"))
+
+
+def test_where_models_have_different_floors_none_is_named() -> None:
+    summary = example()
+    summary.floors.add(0.1)
+    assert "unsure: 1 track (below --min-confidence)" in shown(summary, 80)
 
 
 def test_in_ascii_the_tables_have_bars_too() -> None:

@@ -134,6 +134,11 @@ def test_what_is_written_is_shown_before_and_after_and_undone(
             assert terminal.wait() == 0
         check_end(terminal, columns)
         assert text in " ".join(terminal.text.split())
+    with session("undo", "-n", columns=columns) as terminal:
+        assert terminal.wait() == 0
+    check_end(terminal, columns)
+    last = "run 1: would put back the genre of 6 files no file was changed; run without --dry-run "
+    assert f"{last}to put them back" in " ".join(terminal.text.split())
     with session("undo", columns=columns) as terminal:
         assert terminal.wait() == 0
     check_end(terminal, columns)
