@@ -60,9 +60,8 @@ class Asking:
                 if outcome.action is Action.WRITTEN:
                     log_written(outcome, self.writer.run)
         asked = {asked.track.path for question in questions for asked in question.tracks}
-        done = (
-            f"{len(session.outcomes):,} of {len(asked):,} tracks answered; no other file is changed"
-        )
+        count = sum(it.action is not Action.FAILED for it in session.outcomes.values())
+        done = f"{count:,} of {len(asked):,} tracks answered; no other file is changed"
         person.reply(done if asked else "nothing to ask: no track is unsure or would change")
         return Answers(session, frozenset(asked), policy, state)
 

@@ -33,21 +33,18 @@ class TerminalPerson:
     remember: Callable[[str], None] | None = None  # a line, for the arrow keys
 
     def show(self, question: Question, place: Place, names: Names) -> None:
-        """Show a question."""
+        """Show a question. What was typed before is no answer: nobody had seen it then."""
         if not self.knows_names:
             self.remember = _complete_with(names.completions)
             self.knows_names = True
+        if _drop_typed():
+            click.echo("keys typed before this question are ignored", err=True)
         # One column stays empty: a terminal may wrap a line that fills it.
         for line in question_lines(question, place, width(sys.stderr) - 1):
             click.echo("".join(_styled(text, style) for text, style in line), err=True)
 
     def ask(self) -> str | None:
-        """Read a line; None at the end of the input. The arrow keys bring genres back.
-
-        What was typed before is no answer: nobody had seen the question then.
-        """
-        if _drop_typed():
-            click.echo("keys typed before this question are ignored", err=True)
+        """Read a line; None at the end of the input. The arrow keys bring genres back."""
         line = _read(PROMPT)
         if line and len(line) > 1 and self.remember is not None:
             self.remember(line)
@@ -55,11 +52,13 @@ class TerminalPerson:
 
     def help(self) -> None:
         """List what can be typed."""
+        _drop_typed()
         for line in help_lines(width(sys.stderr) - 1):
             click.echo(line, err=True)
 
     def reply(self, line: str) -> None:
         """Show what became of an answer."""
+        _drop_typed()
         click.echo(fitted(printable(line), sys.stderr), err=True)
 
 

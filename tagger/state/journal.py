@@ -122,7 +122,8 @@ class Journal(Database):
         """Every run that changed a file, oldest first."""
         rows = self.do(
             "SELECT runs.id, kind, started, iif(kind = 'undo', 'of run ' || group_concat(DISTINCT "
-            "reverted.run), model), count(*), sum(journal.undone_by IS NULL) "
+            "reverted.run), model), count(DISTINCT journal.path), "
+            "count(DISTINCT iif(journal.undone_by IS NULL, journal.path, NULL)) "
             "FROM runs JOIN journal ON journal.run = runs.id "
             "LEFT JOIN journal AS reverted ON reverted.id = journal.reverts "
             "GROUP BY runs.id ORDER BY runs.id"

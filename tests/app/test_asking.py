@@ -18,7 +18,7 @@ from tagger.app import tag
 from tagger.app.request import TagRequest
 from tagger.app.summary import Summary
 from tagger.app.tag import Explanation, explain_library, tag_library
-from tagger.app.undo import UndoRequest, undo_tags
+from tagger.app.undo import UndoRequest, list_runs, undo_tags
 from tagger.errors import StateError
 from tagger.genres.policy import Policy
 from tagger.genres.vocabulary import Vocabulary
@@ -184,6 +184,7 @@ def test_a_file_that_changes_while_a_person_thinks_is_not_written(music, change)
     meddler = Meddler(music / "a.flac", change, "soul")
     tag_library(request(music), Recorder(), meddler)
     assert genres(music / "a.flac") != ["soul"]
+    assert meddler.replies[-1].startswith("0 of 4 tracks answered")
     row = reported(music)["a.flac"]
     assert (row["action"], "meanwhile" in row["reason"]) == ("failed", True)
     assert confirm(music, "q").seen == ["a.flac"]  # it was not decided
@@ -231,6 +232,8 @@ def test_u_after_a_restores_all_and_the_next_answers_hold(music):
     assert [genres(path) for path in sorted(music.iterdir())] == [
         ["soul"], ["Polka"], ["ska"], []
     ]  # fmt: skip
+    first = list_runs(state_of(music.parent))[0]  # each file counts once
+    assert (first.files, first.remaining) == (3, 2)
     run(music, policy=Policy(on_existing="replace", min_confidence=0.0))
     assert [genres(path) for path in sorted(music.iterdir())] == [
         ["soul"], ["Polka"], ["ska"], ["Rock"]

@@ -286,6 +286,8 @@ def test_what_is_typed_before_a_question_is_no_answer(
 def test_a_paste_of_several_lines_answers_one_question(session: Open, home: Path) -> None:
     with session() as terminal:
         at(terminal, 1)
+        terminal.send("x\rjazz\r\ra\r")
+        terminal.wait_until(lambda it: "no command" in it.text and it.lines[-1] == "genre>")
         terminal.send("soul\rjazz\r\ra\rfunk\rq\r")
         at(terminal, 2)
         terminal.send("q" + ENTER)
