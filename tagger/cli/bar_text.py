@@ -94,7 +94,7 @@ def _left(status: Status) -> str:
 
 
 def _rate(status: Status) -> str:
-    if status.rate is None:
+    if status.rate is None or not status.done:
         return "?"
     return f"{status.rate:.{0 if status.rate >= 100 else 1 if status.rate >= 10 else 2}f}"
 

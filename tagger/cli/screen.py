@@ -28,6 +28,7 @@ EVERY = 0.2  # s between two drawings
 DEFAULT_COLUMNS = 80
 # Without redrawing: a line each tenth, but not more often than this, and one after a longer time.
 SELDOM, AT_LEAST_EVERY = 30.0, 300.0  # s
+STOPPED = 10.0  # s; a thread that runs so much too late was stopped, as by Ctrl-Z
 
 tqdm.set_lock(threading.RLock())  # tqdm's own is shared with processes; we have none
 _steps: list[Step] = []  # that are being done, the last of them is shown
@@ -139,7 +140,12 @@ def step(
 
 
 def _keep_drawing(shown: Step, stopped: threading.Event) -> None:
+    before = time.monotonic()
     while not stopped.wait(EVERY):
+        passed = time.monotonic() - before
+        if passed > STOPPED and not _pauses:
+            shown.paused += passed
+        before += passed
         shown.refresh()
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-import textwrap
 from contextlib import suppress
 from typing import IO, TYPE_CHECKING, Literal
 
 import click
 
+from tagger.cli.bar_text import width as columns_of
 from tagger.cli.values import Choice
 from tagger.errors import ConfigError
 from tagger.report.streams import DUMB, accept_any_text, can_redraw
@@ -95,18 +95,29 @@ def width(stream: IO[str]) -> int:
 
 def wrapped(line: str, width: int | None) -> str:
     """A line broken at spaces, the rest indented, so that it fits into a width; None is any."""
-    if width is None or len(line) <= width:
+    if width is None or columns_of(line) <= width:
         return line
-    indent = " " * (len(line) - len(line.lstrip(" ")) + 2)
-    fitting = textwrap.TextWrapper(
-        max(width, 20), subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
-    )
-    return fitting.fill(line)
+    text = line.lstrip(" ")
+    indent = " " * (len(line) - len(text))
+    shown, *words = text.split(" ")
+    lines, shown = [], indent + shown
+    for word in words:
+        if columns_of(f"{shown} {word}".rstrip(" ")) <= max(width, 20):
+            shown += f" {word}"
+        else:
+            lines.append(shown.rstrip(" "))
+            shown = f"{indent}  {word}"
+    return "\n".join([*lines, shown.rstrip(" ")])
 
 
 def fitted(line: str, stream: IO[str] | None) -> str:
-    """A line `wrapped` for the terminal that shows the stream, if one does."""
-    return wrapped(line, width(stream) if stream and stream.isatty() else None)
+    """A line as the terminal that shows the stream can show it, and `wrapped`, if one does."""
+    if not (stream and stream.isatty()):
+        return line
+    encoding: str = getattr(stream, "encoding", None) or "utf-8"
+    errors: str = getattr(stream, "errors", None) or "replace"
+    shown = line.encode(encoding, errors).decode(encoding, "replace")
+    return wrapped(shown, width(stream))
 
 
 def rich_console(stream: IO[str]) -> Console:

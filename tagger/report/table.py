@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import os
 import sys
 from array import array
@@ -77,6 +78,8 @@ def report_row(outcome: Outcome, model: str, labels: Sequence[str]) -> list[Cell
 def _opened(target: Path, tracks: array[int], notify: Callable[[str], None]) -> Iterator[IO[str]]:
     """Standard output, or a temporary file that replaces the target at the end."""
     with written_or_refused(target):
+        if target == STDOUT and sys.stdout is None:
+            raise OSError(errno.EBADF, "it is closed")
         if target == STDOUT:
             sys.stdout.flush()
             if sys.stdout.isatty() and sys.stdout.encoding.lower() == "utf-8":

@@ -44,6 +44,8 @@ def test_a_step_whose_last_tracks_bring_no_work_is_not_shown_as_complete() -> No
 
 def test_before_anything_is_done_no_time_is_made_up() -> None:
     assert "[00:02<?, ? tracks/s]" in status_line(Status("predicting", 0, 64, 2), 79)
+    in_first = Status("predicting", 0, 64, 20, 300.0, share=0.05, rate=0.0)
+    assert "[00:20<05:00, ? tracks/s]" in status_line(in_first, 79)
 
 
 def test_a_step_without_a_total_counts() -> None:

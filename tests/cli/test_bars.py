@@ -12,12 +12,16 @@ import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import click
 import pytest
 from helpers.command import LIBRARY, ROOT, environment
 from helpers.terminal import Terminal, open_terminal, slow_model
 from wcwidth import wcswidth
+
+from tagger.cli import screen
 
 Open = Callable[..., AbstractContextManager[Terminal]]
 LONG = "日本語の長い名前" * 9
@@ -186,3 +190,17 @@ def test_output_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
             cwd=ROOT, env=environment(tmp_path), stdout=full, stderr=subprocess.PIPE,
         )  # fmt: skip
     assert run.returncode
+
+
+def test_time_in_which_the_command_was_stopped_does_not_count(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As by Ctrl-Z, until `fg`: it says nothing about the pace."""
+    clock = iter([0.0, 0.2, 0.4, 600.4, 600.6])
+    monkeypatch.setattr(screen, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    ends = iter([False, False, False, False, True])
+    shown = SimpleNamespace(paused=0.0, refresh=lambda: None)
+    screen._keep_drawing(
+        cast("Any", shown), cast("Any", SimpleNamespace(wait=lambda _: next(ends)))
+    )
+    assert shown.paused == pytest.approx(600)

@@ -13,9 +13,10 @@ import pytest
 from helpers.command import Run, environment
 from helpers.known import know, song
 from helpers.terminal import Terminal, open_terminal
+from wcwidth import wcswidth
 
 from tagger.cli.tag import main
-from tagger.cli.terminal import can_redraw, has_colors, rich_console, width
+from tagger.cli.terminal import can_redraw, fitted, has_colors, rich_console, width
 from tagger.report.streams import SPELLED, accept_any_text
 
 VARIABLES = ("NO_COLOR", "FORCE_COLOR", "TERM", "CLICOLOR", "COLUMNS", "COLORTERM")
@@ -246,3 +247,23 @@ def test_no_text_ends_a_command_where_the_encoding_is_ascii(
     assert "?????" not in terminal.raw  # a bar is made of "#"
     # A report is UTF-8 wherever it goes.
     assert "-" in arguments or terminal.raw.isascii()
+
+
+@pytest.mark.parametrize("columns", [20, 40, 80])
+@pytest.mark.parametrize(
+    "encoding, name",
+    [("utf-8", "東京の夜 " * 9), ("ascii", "é" * 3 + " 東京 " * 9), ("utf-8", "a b")],
+)
+def test_a_message_is_broken_at_spaces_however_wide_its_characters_are(
+    columns: int, encoding: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = io.TextIOWrapper(io.BytesIO(), encoding)
+    accept_any_text(stream)
+    monkeypatch.setattr(stream, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", str(columns))
+    lines = fitted(f"  kept: {name}", stream).split("\n")
+    assert all(wcswidth(line) <= columns for line in lines)
+    assert all(line.startswith("    ") for line in lines[1:])
+    shown = name.encode(encoding, "backslashreplace").decode(encoding)
+    assert " ".join(lines).split() == ["kept:", *shown.split()]
+    print("\n".join(lines), file=stream, flush=True)  # it has no other characters

@@ -396,6 +396,12 @@ def test_standard_output_takes_the_report(capfd):
     assert rows("\n".join(report_lines))[0]["genre"] == "Jazz"
 
 
+def test_closed_output_is_a_report_error(monkeypatch):
+    monkeypatch.setattr("sys.stdout", None)  # what Python makes of >&-
+    with pytest.raises(ReportError, match="closed"):
+        write_csv([outcome()], STDOUT, model="small")
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
 def test_a_full_disk_is_a_report_error():
     with pytest.raises(ReportError, match=r"(?i)no space"):
