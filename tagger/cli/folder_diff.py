@@ -121,7 +121,8 @@ def unusual_reason(outcome: Outcome) -> str:
     """Why a genre would be written, without what the lines of the diff show by themselves."""
     existing, genres = "; ".join(outcome.existing), "; ".join(outcome.genres)
     reason = outcome.reason
-    for usual in (NO_GENRE, f"replaces {existing}", f"added to {existing}"):
+    replaced = f"replaces {existing}", f"{existing} counts as no genre"
+    for usual in (NO_GENRE, *replaced, f"added to {existing}"):
         if reason == usual or reason.startswith((f"{usual};", f"{usual},")):
             reason = reason.removeprefix(usual).removeprefix(f", as {genres}")
             break

@@ -511,7 +511,7 @@ def test_a_dry_run_has_a_line_a_track_below_its_folder_and_the_unsure_after_them
         "A",
         "  1.mp3  + Rock  0.90",
         "  3.mp3  - Pop  + Rock  0.90",
-        "  4.mp3  - Other  + Rock  0.90  Other counts as no genre",
+        "  4.mp3  - Other  + Rock  0.90",
         "  unsure:",
         "    2.mp3  Rock 0.40 · Jazz 0.30",
         "B",
