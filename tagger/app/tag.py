@@ -40,10 +40,7 @@ from tagger.report.table import write_csv
 from tagger.report.target import check_target, refuse_reports
 from tagger.report.workbook import check_rows, check_workbook, in_workbook
 from tagger.state.store import State, open_state
-from tagger.types import (
-    Outcome,
-    Prediction,
-)
+from tagger.types import Outcome, Prediction
 from tagger.writing.writer import Writer, forget_unfinished, write_prediction
 
 

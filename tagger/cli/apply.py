@@ -9,8 +9,7 @@ import click
 
 from tagger.cli.command import Command
 from tagger.cli.config import config_option
-from tagger.cli.console import Console, end, exit_on_errors
-from tagger.cli.folder_diff import FolderDiff
+from tagger.cli.console import end, exit_on_errors
 from tagger.cli.json_lines import json_lines
 from tagger.cli.options import ChangeOptions, change_options
 from tagger.cli.results import print_results
@@ -55,9 +54,7 @@ def apply(
     the file already has that genre. A file whose genre has changed since the report is left alone
     and listed. Exit codes are those of tag-genres.
     """
-    diff = change.dry_run and not change.json
-    folders = FolderDiff.on_terminal((), verbose=change.verbose) if diff else None
-    console = Console(change.quiet, change.verbose, diff=diff, folders=folders)
+    console = change.console()
     with exit_on_errors(), console.busy("working"), json_lines(change, "apply") as lines:
         from tagger.app.apply import ApplyRequest, apply_csv
         from tagger.cli.logfile import logged

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from click.core import ParameterSource
 from tagger.audio.windows import Count
 from tagger.cli import candidates
 from tagger.cli.command import option_group
+from tagger.cli.console import Console
+from tagger.cli.folder_diff import FolderDiff
 from tagger.cli.values import Choice, check_exclude, check_suffix, in_folder, not_nan, window_count
 from tagger.types import DEVICES, PRECISIONS, PredictOptions, ScanOptions, WriteOptions
 
@@ -34,6 +37,17 @@ class ChangeOptions:
     quiet: bool
     verbose: bool
     json: bool
+
+    def console(
+        self, paths: Iterable[Path] = (), *, strict: bool = False, has_stdout: bool = True
+    ) -> Console:
+        """Where a command reports on files under these paths.
+
+        A dry run shows on stdout what would change, if it `has_stdout`: no data goes there.
+        """
+        diff = self.dry_run and has_stdout and not self.json
+        folders = FolderDiff.on_terminal(paths, verbose=self.verbose) if diff else None
+        return Console(self.quiet, self.verbose, diff=diff, strict=strict, folders=folders)
 
 
 @option_group(

@@ -16,7 +16,6 @@ from tagger.cli.config_command import config
 from tagger.cli.confirm import TerminalPerson, person_at_terminal
 from tagger.cli.console import Console, end, end_explained, exit_on_errors
 from tagger.cli.doctor import doctor
-from tagger.cli.folder_diff import FolderDiff
 from tagger.cli.help import help_command, version, version_option
 from tagger.cli.json_lines import json_lines
 from tagger.cli.models import models
@@ -171,11 +170,7 @@ def _person(
 
 
 def _console(change: ChangeOptions, reports: ReportOptions, paths: tuple[Path, ...]) -> Console:
-    diff = change.dry_run and str(reports.csv) != "-" and not change.json
-    folders = FolderDiff.on_terminal(paths, verbose=change.verbose) if diff else None
-    console = Console(
-        change.quiet, change.verbose, diff=diff, strict=reports.strict, folders=folders
-    )
+    console = change.console(paths, strict=reports.strict, has_stdout=str(reports.csv) != "-")
     if config := found_config():
         console.say(f"config: {config}")
     return console

@@ -10,7 +10,6 @@ from tagger.cli import candidates
 from tagger.cli.command import Command
 from tagger.cli.config import config_option
 from tagger.cli.console import Console, end, exit_on_errors, print_lines
-from tagger.cli.folder_diff import FolderDiff
 from tagger.cli.json_lines import json_lines, write_line
 from tagger.cli.messages import run_lines
 from tagger.cli.options import ChangeOptions, change_options
@@ -79,9 +78,7 @@ def undo(
     genre was changed since is left alone and listed. An undo is a run too and can itself be undone.
     Exit codes are those of tag-genres.
     """
-    diff = change.dry_run and not change.json
-    folders = FolderDiff.on_terminal((), verbose=change.verbose) if diff else None
-    console = Console(change.quiet, change.verbose, diff=diff, folders=folders)
+    console = change.console()
     if (old_place is None) != (new_place is None):
         raise click.UsageError("--from and --to go together")
     moved = (old_place, new_place) if old_place and new_place else None
