@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from unicodedata import category, combining, east_asian_width
 
+from tagger.cli.fitting import blocks, fit, width
 from tagger.report.escape import printable
 
 LEAST_NAME = 8  # columns; with less, other parts make room for the name
 LONGEST_NAME = 500  # characters that are looked at
-FIRST_EMOJI = "\u2600"
-BLOCKS = " ▏▎▍▌▋▊▉█"
 LEAST_BAR, MOST_BAR = 10, 30  # columns
 SHOWN_AFTER = 1.0  # s; before, a step without a count shows no time
 
@@ -103,35 +101,3 @@ def _clock(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes:02}:{rest:02}"
-
-
-def blocks(share: float, columns: int) -> str:
-    """A bar of so many columns, of which a share is filled."""
-    eighths = round(min(max(share, 0), 1) * columns * 8)
-    full, part = divmod(eighths, 8)
-    return (BLOCKS[-1] * full + BLOCKS[part]).ljust(columns)[:columns]
-
-
-def width(text: str) -> int:
-    """The most columns that a terminal takes for a printable text."""
-    return sum(map(_columns, text))
-
-
-def fit(text: str, columns: int) -> str:
-    """The beginning of a text, with "…" if it takes more than so many columns."""
-    if width(text) <= columns:
-        return text
-    taken, end = 1, 0  # the ellipsis
-    for end, character in enumerate(text):  # noqa: B007
-        taken += _columns(character)
-        if taken > columns:
-            break
-    return text[:end] + "…" if columns > 0 else ""
-
-
-def _columns(character: str) -> int:
-    if combining(character):
-        return 0
-    # Newer versions of Unicode make more symbols wide, and know more characters, than this Python.
-    may_be_wide = character >= FIRST_EMOJI and category(character) in ("So", "No", "Cn")
-    return 2 if may_be_wide or east_asian_width(character) in "WF" else 1

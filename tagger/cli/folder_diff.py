@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from tagger.cli.names import Glyphs, cut_middle, glyphs_for, relative_name, roots_of
+from tagger.cli.fitting import Glyphs, cut_middle, glyphs_for, relative_name, roots_of
 from tagger.cli.terminal import width
 from tagger.genres.policy import NO_GENRE
 from tagger.types import Action, Outcome

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
-from tagger.cli.names import Glyphs, cut_middle
+from tagger.cli.fitting import Glyphs, blocks, cut_middle, width
 from tagger.types import Action
 
 if TYPE_CHECKING:
@@ -33,9 +33,7 @@ class Column:
     @property
     def width(self) -> int:
         """How many columns of the terminal it needs."""
-        from rich.cells import cell_len
-
-        return max(map(cell_len, (self.heading, *self.cells)))
+        return max(map(width, (self.heading, *self.cells)))
 
 
 def genre_table(summary: Summary, width: int, glyphs: Glyphs) -> Table | None:
@@ -73,7 +71,7 @@ def genre_table(summary: Summary, width: int, glyphs: Glyphs) -> Table | None:
         cells = [cut_middle(name, name_width, glyphs.gap), *(it.cells[row] for it in numbers)]
         if bar_width >= SHORTEST_BAR:  # the genres that are only counted have none
             share = counts[shown[row]] / most if row < len(shown) else 0
-            cells.append(bar(share, bar_width, glyphs))
+            cells.append(blocks(share, bar_width, glyphs.bar))
         table.add_row(*map(Text, cells))
     return table
 
@@ -101,14 +99,6 @@ def _numbers(summary: Summary, groups: Sequence[Sequence[str]], width: int) -> l
 
 def _percent(share: float) -> str:
     return "<1%" if 0 < share < 0.005 else f"{share:.0%}"
-
-
-def bar(share: float, width: int, glyphs: Glyphs) -> str:
-    """A bar that is as long as the share of the width; never empty unless the share is 0."""
-    *parts, full = glyphs.bar
-    units = round(share * width * len(parts))
-    units = max(units, 1) if share > 0 else 0
-    return full * (units // len(parts)) + parts[units % len(parts)]
 
 
 def confidence_line(summary: Summary, glyphs: Glyphs) -> Iterator[str]:

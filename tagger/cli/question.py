@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Literal
 
-from tagger.cli.bar_text import blocks, fit, width
+from tagger.cli.fitting import blocks, fit, fit_end, width
 from tagger.genres.policy import NO_GENRE
 from tagger.report.escape import printable
 
@@ -74,7 +74,7 @@ def _files(question: Question, columns: int) -> Iterator[Line]:
             yield ((fit(f"  {printable(path.name)}", columns), ""),)
         if len(paths) > NAMES_SHOWN:
             yield ((f"  and {len(paths) - NAMES_SHOWN:,} more", ""),)
-    yield ((_end_of(printable(str(paths[0].parent)), columns), "dim"),)
+    yield ((fit_end(printable(str(paths[0].parent)), columns), "dim"),)
 
 
 def _choices(question: Question, columns: int) -> Iterator[Line]:
@@ -139,13 +139,3 @@ def _joined(parts: Iterable[str], columns: int, separator: str = " · ") -> Iter
         line = fit(part, columns)
     if line:
         yield line
-
-
-def _end_of(text: str, columns: int) -> str:
-    """The end of a text, with "…" if it takes more than so many columns."""
-    if width(text) <= columns:
-        return text
-    start = len(text)
-    while start and 1 + width(text[start - 1 :]) <= columns:
-        start -= 1
-    return "…" + text[start:]

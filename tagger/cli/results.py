@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from tagger.app.doubts import LOW, Doubt, Ranking
 from tagger.app.failures import FailureGroup
 from tagger.cli import messages
+from tagger.cli.fitting import Glyphs, cut_middle, cut_path, glyphs_for, relative_name, roots_of
 from tagger.cli.genre_table import NARROW, confidence_line, genre_table
-from tagger.cli.names import Glyphs, cut_middle, cut_path, glyphs_for, relative_name, roots_of
 from tagger.cli.terminal import rich_console
 from tagger.report.escape import printable
 from tagger.types import Action

@@ -19,7 +19,8 @@ from typing import IO, Any
 from tqdm import tqdm
 
 from tagger.app.progress import Work
-from tagger.cli.bar_text import Status, plain_line, status_line, width
+from tagger.cli.bar_text import Status, plain_line, status_line
+from tagger.cli.fitting import width
 from tagger.cli.pace import Pace
 from tagger.cli.terminal import can_redraw
 from tagger.report.streams import NARROW

@@ -10,7 +10,7 @@ from typing import IO, TYPE_CHECKING, Literal
 
 import click
 
-from tagger.cli.bar_text import width as columns_of
+from tagger.cli.fitting import width as columns_of
 from tagger.cli.values import Choice
 from tagger.errors import ConfigError
 from tagger.report.streams import DUMB, accept_any_text, can_redraw

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from wcwidth import wcswidth, wcwidth
 
-from tagger.cli.bar_text import Status, fit, plain_line, status_line, width
+from tagger.cli.bar_text import Status, plain_line, status_line
+from tagger.cli.fitting import fit, width
 
 HALF = Status("predicting", 29, 64, 31.2, 80.4, 0.45, 3.204, "04 Mirror Ball.m4a")
 

@@ -23,7 +23,7 @@ from helpers.command import Run, environment
 from helpers.known import know, rows_of, song, state_of
 from helpers.terminal import KEYS, Terminal, open_terminal
 
-from tagger.cli.bar_text import width
+from tagger.cli.fitting import width
 from tagger.state.store import State
 from tagger.types import Track
 

@@ -21,9 +21,18 @@ from rich.console import Console
 
 from tagger.app.doubts import LISTED
 from tagger.app.summary import Summary
+from tagger.cli.fitting import (
+    ASCII,
+    Glyphs,
+    blocks,
+    cut_middle,
+    cut_path,
+    glyphs_for,
+    relative_name,
+    width,
+)
 from tagger.cli.folder_diff import FolderDiff, unusual_reason
-from tagger.cli.genre_table import SHOWN_GENRES, bar, quantile
-from tagger.cli.names import ASCII, Glyphs, cut_middle, cut_path, glyphs_for, relative_name
+from tagger.cli.genre_table import SHOWN_GENRES, quantile
 from tagger.cli.results import Results
 from tagger.genres.policy import Policy, decide, rank_genres
 from tagger.genres.vocabulary import Vocabulary
@@ -423,19 +432,19 @@ def test_written_genres_may_leave_no_row_to_predicted_ones() -> None:
 
 def test_bars_and_quantiles() -> None:
     glyphs = Glyphs()
-    assert bar(1, 10, glyphs) == "█" * 10 and bar(0, 10, glyphs) == ""
-    assert bar(0.5, 3, glyphs) == "█▌" and bar(0.0001, 10, glyphs) == "▏"
-    assert bar(0.0001, 10, ASCII) == "#" and bar(0.55, 10, ASCII) == "#" * 6
+    assert blocks(1, 10, glyphs.bar) == "█" * 10 and blocks(0, 10, glyphs.bar) == " " * 10
+    assert blocks(0.5, 3, glyphs.bar) == "█▌ " and blocks(0.0001, 2, glyphs.bar) == "▏ "
+    assert blocks(0.0001, 2, ASCII.bar) == "# " and blocks(0.55, 9, ASCII.bar) == "#####    "
     summary = Summary()
     summary.spread.update({10: 1, 50: 2, 90: 1})
     assert [quantile(summary.spread, q) for q in (0.25, 0.5, 0.75, 1)] == [0.1, 0.5, 0.5, 0.9]
 
 
 @given(st.text(max_size=80), st.integers(4, 100), st.sampled_from(["…", "..."]))
-def test_a_name_that_is_cut_fits_and_keeps_its_end(text: str, width: int, gap: str) -> None:
-    for cut in (cut_middle(text, width, gap), cut_path(text, width, gap)):
-        assert cell_len(cut) <= width
-        assert cut == text if cell_len(text) <= width else gap in cut or text.endswith(f"/{cut}")
+def test_a_name_that_is_cut_fits_and_keeps_its_end(text: str, columns: int, gap: str) -> None:
+    for cut in (cut_middle(text, columns, gap), cut_path(text, columns, gap)):
+        assert cell_len(cut) <= columns
+        assert cut == text if width(text) <= columns else gap in cut or text.endswith(f"/{cut}")
 
 
 def test_the_name_of_a_file_stays_longer_than_those_of_its_folders() -> None:

@@ -1,21 +1,26 @@
-"""Names of files, short enough for the lines of a terminal."""
+"""Names of files, other texts and bars, fitted to the columns of a terminal."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from pathlib import Path
 from typing import IO
+from unicodedata import category, combining, east_asian_width
 
 from tagger.report.escape import LONGEST, printable
+
+FIRST_EMOJI = "\u2600"
+BLOCKS = ("", "▏", "▎", "▍", "▌", "▋", "▊", "▉", "█")  # eighths of a character
 
 
 @dataclass(frozen=True, slots=True)
 class Glyphs:
     """The characters that a table is made of, and what a stream makes of other texts."""
 
-    bar: tuple[str, ...] = ("", "▏", "▎", "▍", "▌", "▋", "▊", "▉", "█")  # eighths of a character
+    bar: tuple[str, ...] = BLOCKS
     levels: str = "▁▂▃▄▅▆▇█"
     gap: str = "…"
     arrow: str = "→"
@@ -64,37 +69,67 @@ def relative_name(path: Path, roots: Iterable[Path]) -> str:
     return str(next(found, path))
 
 
-def cut_path(name: str, width: int, gap: str) -> str:
-    """The name, of which the middle is left out if it is too wide; its last part stays longest."""
-    from rich.cells import cell_len
+def width(text: str) -> int:
+    """Columns that a terminal takes for a printable text, or fewer, but never more."""
+    return sum(map(_columns, text))
 
-    if cell_len(name) <= width:
+
+def fit(text: str, columns: int) -> str:
+    """The beginning of a text, with "…" if it takes more than so many columns."""
+    if width(text) <= columns:
+        return text
+    return f"{_start(text, columns - 1)}…" if columns > 0 else ""
+
+
+def fit_end(text: str, columns: int) -> str:
+    """The end of a text, with "…" if it takes more than so many columns."""
+    return text if width(text) <= columns else f"…{_end(text, columns - 1)}"
+
+
+def cut_middle(text: str, columns: int, gap: str) -> str:
+    """The text, of which the middle is left out if it takes more than so many columns."""
+    if width(text) <= columns:
+        return text
+    room = max(columns - width(gap), 0)
+    end = _end(text, (room + 1) // 2)
+    return _start(text, room - width(end)) + gap + end
+
+
+def cut_path(name: str, columns: int, gap: str) -> str:
+    """The name, of which the middle is left out if it is too wide; its last part stays longest."""
+    if width(name) <= columns:
         return name
     folders, slash, last = name.rpartition(os.sep)
     end = f"{gap}{slash}{last}"
-    room = width - cell_len(end)
+    room = columns - width(end)
     if slash and room >= 0:
         return _start(folders, room) + end
-    return cut_middle(last, width, gap)
+    return cut_middle(last, columns, gap)
 
 
-def cut_middle(text: str, width: int, gap: str) -> str:
-    """The text, of which the middle is left out if it is wider than so many columns."""
-    from rich.cells import cell_len
-
-    if cell_len(text) <= width:
-        return text
-    room = max(width - cell_len(gap), 0)
-    end = _start(text[::-1], (room + 1) // 2)[::-1]
-    return _start(text, room - cell_len(end)) + gap + end
+def blocks(share: float, columns: int, parts: tuple[str, ...] = BLOCKS) -> str:
+    """A bar of so many columns, of which a share is filled; something, unless the share is 0."""
+    *started, full = parts
+    units = round(min(max(share, 0), 1) * columns * len(started))
+    whole, part = divmod(max(units, 1) if share > 0 else 0, len(started))
+    return (full * whole + started[part]).ljust(columns)
 
 
-def _start(text: str, width: int) -> str:
+def _start(text: str, columns: int) -> str:
     """As many characters from the start as fit."""
-    from rich.cells import cell_len
+    for end, taken in enumerate(accumulate(map(_columns, text))):
+        if taken > columns:
+            return text[:end]
+    return text
 
-    # A character has at most two columns, and one without any may follow it.
-    count = len(text) if cell_len(text) <= width else min(len(text), width)
-    while count and cell_len(text[:count]) > width:
-        count -= 1
-    return text[:count]
+
+def _end(text: str, columns: int) -> str:
+    return _start(text[::-1], columns)[::-1]
+
+
+def _columns(character: str) -> int:
+    if combining(character):
+        return 0
+    # Newer versions of Unicode make more symbols wide, and know more characters, than this Python.
+    may_be_wide = character >= FIRST_EMOJI and category(character) in ("So", "No", "Cn")
+    return 2 if may_be_wide or east_asian_width(character) in "WF" else 1
