@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -18,13 +19,15 @@ Parts = list[tuple[str, str | None]]  # texts and their colours
 LONGEST = 1000  # characters of genres and reasons
 LEAST_WIDTH = 20  # columns
 LEAST_NAME = 16  # columns that the name of a file keeps
+OF_GROUP = re.compile(r"mean of \d+ tracks of its \w+$")  # a reason that all of them share
 
 
 @dataclass(slots=True)
 class FolderDiff:
     """Turns outcomes, in the order of their paths, into lines.
 
-    The unsure tracks of a folder follow the others. Memory grows with those of one folder.
+    The unsure tracks of a folder follow the others. Memory grows with those of one folder. What
+    tracks of one album share is said once, above them.
     """
 
     columns: Callable[[], int]  # of the terminal, which may change
@@ -32,6 +35,7 @@ class FolderDiff:
     roots: tuple[Path, ...] = ()
     verbose: bool = False
     _folder: Path | None = None
+    _shared: str = ""  # what was said last above tracks of the folder
     _unsure: list[str] = field(default_factory=list)
 
     @classmethod
@@ -58,11 +62,16 @@ class FolderDiff:
         folder = outcome.path.parent
         if folder != self._folder:
             yield from self.rest()
-            self._folder = folder
+            self._folder, self._shared = folder, ""
             name = self.glyphs.plain(relative_name(folder, self.roots))
             yield click.style(cut_middle(name, self.width, self.glyphs.gap), bold=True)
         is_unsure = outcome.action is Action.UNSURE
-        found = self._track(outcome.path.name, parts, " " * (4 if is_unsure else 2))
+        shared = _shared_reason(outcome)
+        if shared != self._shared and not is_unsure:
+            self._shared = shared
+            if shared:
+                yield from self._track(f"{shared}:", [], "  ")
+        found = self._track(outcome.path.name, parts, " " * (4 if is_unsure or shared else 2))
         if is_unsure:
             self._unsure += found
         else:
@@ -83,7 +92,7 @@ class FolderDiff:
             after = "; ".join(outcome.genres) or "(no genre)"
             share = f"{outcome.ranked[0][1]:.2f}" if outcome.ranked else ""
             parts = [(f"- {before}" if before else "", "red"), (f"+ {after}", "green")]
-            return [*parts, (share, None), (unusual_reason(outcome), None)]
+            return [*parts, (share, None), (_own_reason(outcome), None)]
         if outcome.action is Action.UNSURE and len(outcome.ranked) and outcome.ranked[0][1] > 0:
             scores = dot.join(f"{genre} {share:.2f}" for genre, share in outcome.ranked[:2])
             return [(scores, "yellow")]
@@ -115,6 +124,16 @@ class FolderDiff:
             line += f"  {click.style(text, fg=color)}"
             left -= cell_len(text) + 2
         return [*lines, indent + line]
+
+
+def _shared_reason(outcome: Outcome) -> str:
+    """What the track shares with others of its album."""
+    found = OF_GROUP.search(outcome.reason) if outcome.action is Action.WOULD_WRITE else None
+    return found[0] if found else ""
+
+
+def _own_reason(outcome: Outcome) -> str:
+    return unusual_reason(outcome).removesuffix(_shared_reason(outcome)).rstrip("; ")
 
 
 def unusual_reason(outcome: Outcome) -> str:

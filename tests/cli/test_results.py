@@ -530,6 +530,35 @@ def test_a_dry_run_has_a_line_a_track_below_its_folder_and_the_unsure_after_them
     ]
 
 
+def test_what_tracks_of_an_album_share_is_said_once() -> None:
+    def of_album(name: str, count: int, reason: str = "it has no genre") -> Outcome:
+        outcome = outcome_of(f"/music/{name}", SURE)
+        return replace(outcome, reason=f"{reason}; mean of {count} tracks of its album")
+
+    assert diff_of(
+        80,
+        of_album("A/1.mp3", 2),
+        of_album("A/2.mp3", 2, "it has no genre, predicted as Punk"),
+        outcome_of("/music/A/3.mp3", SURE),
+        of_album("A/4.mp3", 9),
+        replace(of_album("A/5.mp3", 9), action=Action.UNSURE),
+        of_album("A/6.mp3", 9),
+        of_album("B/7.mp3", 9),
+    ) == [
+        "A", "  mean of 2 tracks of its album:",
+        "    1.mp3  + Rock  0.90",
+        "    2.mp3  + Rock  0.90  predicted as Punk",
+        "  3.mp3  + Rock  0.90",
+        "  mean of 9 tracks of its album:",
+        "    4.mp3  + Rock  0.90",
+        "    6.mp3  + Rock  0.90",
+        "  unsure:",
+        "    5.mp3  Rock 0.90 · Jazz 0.10",
+        "B", "  mean of 9 tracks of its album:",
+        "    7.mp3  + Rock  0.90",
+    ]  # fmt: skip
+
+
 def test_a_folder_without_anything_to_show_has_no_heading() -> None:
     same = outcome_of("/music/A/1.mp3", SURE, "Rock")
     assert diff_of(80, same) == []
