@@ -1,6 +1,6 @@
 """The manual pages, one for each command, made from its help: `python -m tagger.cli.manual`.
 
-They lie in `tagger/cli/man`, and are installed with the package; a test says if they are outdated.
+They lie in `tagger/cli/man`, and are installed with the package; a test fails if they are outdated.
 """
 
 from __future__ import annotations
