@@ -207,12 +207,15 @@ class Session:
             else:
                 decided["; ".join(outcome.after)] += 1
         for genres, count in decided.items():
-            tracks = f" ({count:,} tracks)" if len(outcomes) > 1 else ""
+            tracks = f" ({count:,} track{'s' * (count != 1)})" if len(outcomes) > 1 else ""
             person.reply(f"decided: {genres}{tracks}")
 
     def _write(self, question: Question, answer: Command | Genres) -> list[Outcome]:
         policy, outcomes = self._names.policy, []
         for asked in question.tracks:
+            if answer is Command.ACCEPT and not asked.proposed:
+                self.skipped.add(asked.track.path)  # never erase what it has
+                continue
             genres: Genres | None = None  # it keeps those that it has
             if answer is Command.ACCEPT:
                 genres = asked.proposed

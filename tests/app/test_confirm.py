@@ -214,3 +214,11 @@ def test_where_nothing_was_predicted_only_a_genre_or_s_is_an_answer():
     files, _ = run(typist, question("a", ranked=(), unsure=True))
     assert files.genres == {"a": ("Soul",)}
     assert typist.seen == ["a"]
+
+
+@pytest.mark.parametrize("line", ["", "a"])
+def test_accepting_erases_nothing_where_nothing_is_proposed(line):
+    tracks = (asked("a"), asked("b", "Polka", proposed=""))
+    files, session = run(Typist(line), Question(tracks, ROCK, False, "why", "album"))
+    assert files.genres == {"a": ("Rock",)}
+    assert session.skipped == {Path("/m/b")}
