@@ -36,7 +36,7 @@ COMMANDS = {command.value: command for command in Command}
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Why an answer is none; the question is asked again."""
+    """Why an answer is not accepted; the question is asked again."""
 
     reason: str
 

@@ -107,9 +107,9 @@ def _on_disk(name: str) -> ModelInfo | None:
     if find_preset(name):
         return None
     meant = nearest_name(name)
-    hint = f"did you mean {meant}? Else g" if meant else "g"
+    hint = f"did you mean {meant}? Otherwise " if meant else ""
     raise CheckpointError(
-        f"{want.repo} is not on disk, so nothing is known about it here; {hint}et it with: "
+        f"{want.repo} is not on disk, so nothing is known about it here; {hint}get it with: "
         f"tag-genres models get {want.name}"
     )
 

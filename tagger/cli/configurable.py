@@ -80,7 +80,7 @@ def _refuse_unusable(option: click.Option, name: str, items: list[Any]) -> None:
     """Raise `ConfigError` for what could not be typed at all, or is a path that cannot exist."""
     for item in items:
         if "\0" in str(item):
-            raise ConfigError(f"{name} holds a NUL character, which no text here can have")
+            raise ConfigError(f"{name} contains a NUL character, which is not allowed")
         if not isinstance(option.type, click.Path):
             continue
         if isinstance(item, int | float):

@@ -79,7 +79,7 @@ def person_at_terminal(
         raise click.UsageError("--confirm asks what to write, so it needs --write-tags")
     for stream, name in ((sys.stdin, "standard input"), (sys.stderr, "standard error")):
         if not (stream and stream.isatty()):
-            raise click.UsageError(f"--confirm asks in a terminal, but {name} is none")
+            raise click.UsageError(f"--confirm asks in a terminal, but {name} is not one")
     return TerminalPerson()
 
 

@@ -56,7 +56,7 @@ def color_option() -> click.Option:
         type=Choice(WHEN),
         expose_value=False,
         callback=_set_color,
-        help="Whether to use colours. auto does on a terminal, if NO_COLOR is not set.  "
+        help="Whether to use colours. auto uses them on a terminal unless NO_COLOR is set.  "
         "[default: auto]",
     )
 

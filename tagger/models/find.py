@@ -205,7 +205,7 @@ def _find_folder(name: str, say: Say, quiet: bool) -> tuple[str, Path]:
         folder = hub.fetch(want, say, quiet=quiet)
         return f"{want.repo}@{folder.name}", folder
     meant = nearest_name(name)
-    hint = f"did you mean {meant}? Else " if meant else ""
+    hint = f"did you mean {meant}? Otherwise " if meant else ""
     known = ", ".join(PRESETS)
     raise CheckpointError(
         f"no model {name!r}: {hint}use one that `tag-genres models` lists ({known}), a folder with "

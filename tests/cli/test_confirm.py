@@ -368,7 +368,7 @@ def test_without_colours_there_are_none(session: Open) -> None:
 def test_without_a_terminal_it_is_a_usage_error(run: Run) -> None:
     result = run("Music", "--write-tags", "--confirm")
     assert result.returncode == 2
-    assert "--confirm asks in a terminal, but standard input is none" in result.stderr
+    assert "--confirm asks in a terminal, but standard input is not one" in result.stderr
 
 
 @pytest.mark.parametrize(
