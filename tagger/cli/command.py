@@ -179,7 +179,7 @@ class MainCommand(Command):
         return ctx
 
     def _check_path(self, path: str, meant: str | None, ctx: click.Context) -> None:
-        """Raise `UsageError` for a missing path if a command, `meant`, is probably misspelt there."""
+        """Raise `UsageError` for a missing path that is probably the command `meant`, misspelt."""
         if meant and not os.path.lexists(path):
             advice = f"did you mean the command '{ctx.command_path} {meant}'?"
             raise UsageError(f"there is no file or folder {printable(path)!r}; {advice}", ctx)
