@@ -173,10 +173,10 @@ def _precisions(tracks: RunTracks, own: str = "") -> Iterator[str]:
         f"{count:,} {f'in {name}' if name else 'of unknown precision'}"
         for name, count in others.items()
     )
-    if asked == "auto":
-        yield f"earlier predictions: {listed}"
+    again = "" if asked == "auto" else f"; predicted again in {asked}"
+    yield f"earlier predictions: {listed}{again}"
+    if not again:
         return
-    yield f"predicted again in {asked}: {listed}"
     if "" in others:
         yield "earlier versions did not store the precision; without --precision, theirs are reused"
 

@@ -225,6 +225,14 @@ def _shown(message: str) -> str:
     return line.removeprefix("Error:").removeprefix(" ")
 
 
+def plain_message(error: click.UsageError) -> str:
+    """The message on one line, without the names that click gives to types."""
+    message = error.format_message()
+    if isinstance(error, click.MissingParameter):  # it lists the choices in lines
+        message = " ".join(message.split())
+    return message.replace(" integer range.", " integer.").replace(" float range.", " float.")
+
+
 @contextmanager
 def _plain_errors() -> Iterator[None]:
     try:
@@ -233,11 +241,7 @@ def _plain_errors() -> Iterator[None]:
         raise
     except click.UsageError as error:
         locate = error.ctx.meta.get(LOCATE) if error.ctx else None
-        message = locate(error) if locate else error.format_message()
-        if isinstance(error, click.MissingParameter):  # click lists the choices in lines
-            message = " ".join(message.split())
-        message = message.replace("a valid integer range", "a whole number")
-        message = message.replace("a valid float range", "a number")
+        message = locate(error) if locate else plain_message(error)
         raise UsageError(printable(message), error.ctx) from error
     except click.ClickException as error:
         raise click.ClickException(_shown(printable(error.format_message()))) from error

@@ -23,7 +23,7 @@ from tagger.app.config import (
     key_fault,
     read_config,
 )
-from tagger.cli.command import LOCATE, Contradiction, Decorator, MainCommand
+from tagger.cli.command import LOCATE, Contradiction, Decorator, MainCommand, plain_message
 from tagger.cli.configurable import as_typed, is_unset, key_of, options_of
 from tagger.cli.rules import contradictions
 from tagger.cli.values import RuleFile
@@ -77,7 +77,7 @@ class _Located:
     config: Config
 
     def __call__(self, error: click.UsageError) -> str:
-        context, message = error.ctx, error.format_message()
+        context, message = error.ctx, plain_message(error)
         names = list(error.names) if isinstance(error, Contradiction) else []
         if isinstance(error, click.BadParameter) and error.param:
             names = [error.param.name or ""]
@@ -181,7 +181,7 @@ def value_fault(command: click.Command, option: click.Option, config: Config) ->
         except click.UsageError as error:
             if isinstance(error, click.BadParameter):
                 error.param = error.param or option
-            return Fault(config.path, error.format_message(), line)
+            return Fault(config.path, plain_message(error), line)
     return None
 
 

@@ -17,7 +17,21 @@ from tagger.cli.results import print_undone
 from tagger.cli.values import absolute, all_absolute
 
 
-@click.command(cls=Command)
+class UndoCommand(Command):
+    """Undoes runs; a path alone is refused with the option that takes it."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the arguments."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as error:
+            if "unexpected extra argument" not in error.message:
+                raise
+            advice = "to undo changes below a folder: tag-genres undo --path FOLDER"
+            raise click.UsageError(f"{error.message}; {advice}", ctx) from error
+
+
+@click.command(cls=UndoCommand)
 @click.option("--list", "listing", is_flag=True, help="List the runs that changed tags.")
 @click.option(
     "--run",

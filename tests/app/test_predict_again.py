@@ -101,7 +101,7 @@ def test_another_precision_predicts_anew_and_says_so(shelf: Path, model: Model) 
     said = run(shelf, "float32")
     assert model.given == NAMES[:3]  # why the last one failed has nothing to do with it
     assert stored(shelf) == dict.fromkeys(NAMES[:3], "float32")
-    assert "predicted again in float32: 3 in bfloat16" in said
+    assert "earlier predictions: 3 in bfloat16; predicted again in float32" in said
     model.given.clear()
     assert not any("again" in line for line in run(shelf, "float32"))
     assert model.given == []
@@ -117,7 +117,7 @@ def test_a_prediction_of_unknown_precision_counts_only_if_none_is_asked_for(
     model.given.clear()
     said = run(shelf, "float32")
     assert model.given == [NAMES[1]]
-    assert "predicted again in float32: 1 of unknown precision" in said
+    assert "earlier predictions: 1 of unknown precision; predicted again in float32" in said
     assert any("without --precision, theirs are reused" in line for line in said)
     assert set(stored(shelf).values()) == {"float32"}
 
@@ -141,7 +141,7 @@ def test_the_precisions_of_each_model_are_its_own(
     run(shelf, "bfloat16")
     monkeypatch.setattr(tag, "find_models", lambda *_: infos)
     said = run(shelf, "float32")  # all is new for the first model
-    assert "predicted again in float32: 3 in bfloat16" in said
+    assert "earlier predictions: 3 in bfloat16; predicted again in float32" in said
 
 
 @pytest.mark.parametrize(("second", "anew"), [("bfloat16", 0), ("float32", 1), ("auto", 0)])

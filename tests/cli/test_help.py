@@ -173,8 +173,9 @@ def test_a_misspelt_word_is_refused_with_what_was_meant(
     ("arguments", "said"),
     [
         (["completion"], "Error: Missing argument '{bash|zsh|fish}'. Choose from: bash, zsh, fish"),
-        (["--top", "two", "x"], "Error: Invalid value for '--top': 'two' is not a whole number."),
-        (["--min-confidence", "high", "x"], "'--min-confidence': 'high' is not a number."),
+        (["undo", "Music"], "below a folder: tag-genres undo --path FOLDER"),
+        (["--top", "two", "x"], "Error: Invalid value for '--top': 'two' is not a valid integer."),
+        (["--min-confidence", "high", "x"], "'--min-confidence': 'high' is not a valid float."),
     ],
 )
 def test_an_error_of_usage_is_plain_text(arguments: list[str], said: str) -> None:
