@@ -41,7 +41,7 @@ class Asking:
     writer: Writer
     progress: Progress
 
-    def ask(self, person: Person) -> Answers:
+    def ask(self, person: Person) -> Answered:
         """Ask about all that is unsure or would change, and write each answer at once.
 
         If the answers end early, no other file is written.
@@ -63,11 +63,11 @@ class Asking:
         count = sum(it.action is not Action.FAILED for it in session.outcomes.values())
         done = f"{count:,} of {len(asked):,} tracks answered; no other file is changed"
         person.reply(done if asked else "nothing to ask: no track is unsure or would change")
-        return Answers(session, frozenset(asked), policy, state)
+        return Answered(session, frozenset(asked), policy, state)
 
 
 @dataclass(frozen=True, slots=True)
-class Answers:
+class Answered:
     """What was answered in a run."""
 
     session: Session

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from tagger.app.asking import NOT_ASKED, Answers
+from tagger.app.asking import NOT_ASKED, Answered
 from tagger.app.decided import if_decided
 from tagger.app.pending import Finished, of_failure, reason_to_skip, tag_if_any
 from tagger.app.request import TagRequest
@@ -17,7 +17,7 @@ from tagger.writing.writer import Writer, report_prediction, write_prediction
 
 
 def decided_outcomes(
-    results: Iterable[Result], request: TagRequest, writer: Writer, answers: Answers | None = None
+    results: Iterable[Result], request: TagRequest, writer: Writer, answers: Answered | None = None
 ) -> Iterator[Outcome]:
     """One outcome per path, in order; each genre is written before its outcome is returned.
 

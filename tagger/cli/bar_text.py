@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tagger.cli.fitting import blocks, fit, width
@@ -30,9 +31,7 @@ class Status:
 
 def status_line(status: Status, columns: int) -> str:
     """The status in at most `columns` columns; where they are few, the name stays and others go."""
-    forms = [_long, _middle, _short, _shortest] if status.total is not None else [_open]
-    for form in forms:
-        fixed = form(status, columns)
+    for fixed in _forms(status, columns):
         room = columns - width(fixed)
         if room >= LEAST_NAME or (room >= 0 and not status.name):
             break
@@ -50,36 +49,22 @@ def plain_line(status: Status, columns: int) -> str:
     return fit(f"{counts}, time left: {_left(status)}", columns)
 
 
-def _long(status: Status, columns: int) -> str:
-    numbers = f"{status.done:,}/{status.total:,} [{_clock(status.seconds)}<{_left(status)}"
-    head = f"{status.label}: {_percent(status):>4}|"
-    tail = f"| {numbers}, {_rate(status)} tracks/s]"
+def _forms(status: Status, columns: int) -> Iterator[str]:
+    """The status without a name, from the longest form to the shortest."""
+    label, clock, left, rate = status.label, _clock(status.seconds), _left(status), _rate(status)
+    if status.total is None:
+        count = f"{status.done:,}" if status.counts else "…"
+        yield f"{label} {count}" + (f" [{clock}]" if status.seconds >= SHOWN_AFTER else "")
+        return
+    count = f"{status.done:,}/{status.total:,}"
+    head = f"{label}: {_percent(status):>4}|"
+    tail = f"| {count} [{clock}<{left}, {rate} tracks/s]"
     room = columns - width(head) - width(tail) - LEAST_NAME - 6
-    if room < LEAST_BAR:
-        return " " * (columns + 1)  # does not fit
-    return head + blocks(status.share, min(room, MOST_BAR)) + tail
-
-
-def _middle(status: Status, columns: int) -> str:
-    clock = f"[{_clock(status.seconds)}<{_left(status)}, {_rate(status)}/s]"
-    return f"{status.label} {status.done:,}/{status.total:,} {clock}"
-
-
-def _short(status: Status, columns: int) -> str:
-    clock = f"[{_clock(status.seconds)}<{_left(status)}]"
-    return f"{status.label} {status.done:,}/{status.total:,} {clock}"
-
-
-def _shortest(status: Status, columns: int) -> str:
-    return f"{status.label} {status.done:,}/{status.total:,} [<{_left(status)}]"
-
-
-def _open(status: Status, columns: int) -> str:
-    """Without a total; or without a count, where only the time passes."""
-    clock = f" [{_clock(status.seconds)}]" if status.seconds >= SHOWN_AFTER else ""
-    if status.counts:
-        return f"{status.label} {status.done:,}{clock}"
-    return f"{status.label} …{clock}"
+    if room >= LEAST_BAR:
+        yield head + blocks(status.share, min(room, MOST_BAR)) + tail
+    yield f"{label} {count} [{clock}<{left}, {rate}/s]"
+    yield f"{label} {count} [{clock}<{left}]"
+    yield f"{label} {count} [<{left}]"
 
 
 def _percent(status: Status) -> str:

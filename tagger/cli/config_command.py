@@ -72,7 +72,7 @@ def check_command(main: MainCommand, path: Path | None) -> None:
 def _faults_of_named(checked: Checked) -> tuple[list[Fault], list[str]]:
     """What a run could not use, such as a model; and notes on what it would download."""
     from tagger.app.usable import faults, try_models
-    from tagger.cli.in_force import MODEL, lines_of, named_by
+    from tagger.cli.named import MODEL, lines_of, named_by
 
     lines = lines_of(checked.context, checked.config)
     named = named_by(checked.context, lines)

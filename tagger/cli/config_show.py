@@ -15,7 +15,7 @@ from tagger.cli.command import MainCommand
 from tagger.cli.config import Checked
 from tagger.cli.config_template import toml
 from tagger.cli.configurable import all_options, default_of
-from tagger.cli.in_force import MODEL
+from tagger.cli.named import MODEL
 from tagger.cli.rows import print_row, terminal_width
 from tagger.cli.terminal import rich_console
 from tagger.report.escape import json_text, printable

@@ -175,7 +175,7 @@ def exit_on_errors() -> Iterator[None]:
             yield
         except TaggerError as error:
             remove_bar()
-            from tagger.cli.in_force import located
+            from tagger.cli.named import located
 
             message = printable(f"tag-genres: {located(error)}")
             click.echo(fitted(message, sys.stderr), err=True)

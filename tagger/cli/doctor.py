@@ -11,7 +11,7 @@ import click
 from tagger.cli.command import Command, MainCommand
 from tagger.cli.config import check, file_option
 from tagger.cli.console import EXIT_NOTHING_DONE, Console, exit_on_errors
-from tagger.cli.in_force import asked_of
+from tagger.cli.named import asked_of
 from tagger.cli.options import state_option
 from tagger.cli.rows import print_row
 from tagger.report.escape import json_text

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 import textwrap
 from collections.abc import Iterable, Iterator
@@ -15,14 +14,13 @@ from tagger.cli import candidates
 from tagger.cli.command import Command, CommandGroup
 from tagger.cli.console import Console, exit_on_errors, print_lines
 from tagger.cli.rules import labels_option
-from tagger.cli.terminal import can_redraw, rich_console
+from tagger.cli.terminal import can_redraw, rich_console, width
 from tagger.report.escape import printable
 
 if TYPE_CHECKING:
     from tagger.app.models import Entry
 
 INDENT = 17  # columns of the names
-WIDTH = 80  # columns where there is no terminal
 
 
 @click.group(
@@ -110,14 +108,13 @@ def _wrapped(heading: str, text: str) -> str:
     from tagger.app.models import NO_BREAK
 
     text = printable(text)
-    width = shutil.get_terminal_size((WIDTH, 24)).columns
     start = f"{heading + ':':{INDENT}}" if heading else ""
     indent = " " * min(len(start), INDENT)
     above = ""
     if len(start) > INDENT:
         above, start = f"{start}\n", indent
     wrapped = textwrap.wrap(
-        text, max(width, 20), initial_indent=start, subsequent_indent=indent,
+        text, max(width(sys.stdout), 20), initial_indent=start, subsequent_indent=indent,
         break_long_words=False, break_on_hyphens=False,
     )  # fmt: skip
     return above + "\n".join(wrapped).replace(NO_BREAK, " ")

@@ -13,7 +13,7 @@ from helpers.models import edit
 from tagger import Prediction, predict
 from tagger.app.doctor import look_at_config, look_at_default_model
 from tagger.cli.config import check
-from tagger.cli.in_force import asked_of
+from tagger.cli.named import asked_of
 from tagger.cli.tag import main
 
 NAMES = "Polka\nSka\nTango\nWaltz\n"

@@ -1,4 +1,4 @@
-"""What a run would do without options: the values in force, and where each is set."""
+"""What the options in force name, such as a model or a report, and on which line each is set."""
 
 from __future__ import annotations
 
