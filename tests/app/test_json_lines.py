@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from helpers.command import ROOT
 from helpers.known import JAZZ, Recorder, know, song, state_of
-from helpers.stub_model import Model, predicted
+from helpers.stub_model import NAMES, Model, predicted
 
 from tagger.app.apply import ApplyRequest, apply_csv
 from tagger.app.json_lines import JsonLines
@@ -29,23 +29,6 @@ from tagger.state.store import State
 from tagger.tags.genre_tag import read_genres
 from tagger.tags.isolated import with_audio
 from tagger.types import Action, Failure, Outcome, Prediction, Track
-
-NAMES = ["1 jazz.flac", "2 polka.flac", "3 polka.flac", "4 broken.mp3"]
-
-
-@pytest.fixture
-def model(monkeypatch: pytest.MonkeyPatch) -> Model:
-    return Model(monkeypatch)
-
-
-@pytest.fixture
-def shelf(tmp_path: Path) -> Path:
-    music = tmp_path / "Music"
-    song(music / NAMES[0])
-    for name in NAMES[1:3]:
-        song(music / name, "Polka")
-    (music / NAMES[3]).write_text("no music")
-    return music
 
 
 class Lines:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from helpers.known import JAZZ, Recorder, bundled, know, rows_of, song, state_of
-from helpers.stub_model import Model
+from helpers.stub_model import NAMES, Model
 
 from tagger.app import tag
 from tagger.app.request import TagRequest
@@ -19,24 +19,6 @@ from tagger.state.store import State
 from tagger.tags.genre_tag import read_genres
 from tagger.tags.isolated import with_audio
 from tagger.types import Failure, Prediction, PredictOptions, Track
-
-NAMES = ["1 jazz.flac", "2 polka.flac", "3 polka.flac", "4 broken.mp3"]
-
-
-@pytest.fixture
-def model(monkeypatch: pytest.MonkeyPatch) -> Model:
-    return Model(monkeypatch)
-
-
-@pytest.fixture
-def shelf(tmp_path: Path) -> Path:
-    """Tracks with and without a genre, and one that cannot be predicted."""
-    music = tmp_path / "Music"
-    song(music / NAMES[0])
-    for name in NAMES[1:3]:
-        song(music / name, "Polka")
-    (music / NAMES[3]).write_text("no music")
-    return music
 
 
 def request(shelf: Path, precision: str = "auto", **options: Any) -> TagRequest:

@@ -15,7 +15,6 @@ import taglib
 from helpers.containers import SUFFIX
 from helpers.known import Recorder, bundled, rows_of, song, state_of
 from helpers.models import save_ast
-from helpers.stub_model import Model
 
 from tagger.app.apply import ApplyRequest, apply_csv
 from tagger.app.request import TagRequest
@@ -28,11 +27,6 @@ from tagger.tags.genre_tag import read_genres
 from tagger.types import PredictOptions, Track
 
 KINDS = ["mp3", "flac", "vorbis", "opus", "m4a", "wav", "aiff", "wavpack", "wma", "dsf"]
-
-
-@pytest.fixture
-def model(monkeypatch: pytest.MonkeyPatch) -> Model:
-    return Model(monkeypatch)
 
 
 @pytest.fixture

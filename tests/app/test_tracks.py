@@ -193,11 +193,6 @@ def test_without_a_place_for_files_all_is_in_memory(state, monkeypatch):
 
 
 @pytest.fixture
-def model(monkeypatch: pytest.MonkeyPatch) -> Model:
-    return Model(monkeypatch)
-
-
-@pytest.fixture
 def shelf(tmp_path: Path) -> Path:
     """Tracks with and without a genre, one that cannot be predicted, one whose tag is broken."""
     music = tmp_path / "Music"

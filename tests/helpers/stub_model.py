@@ -14,6 +14,8 @@ from tagger.inference import predict as inference
 from tagger.models.checkpoint import ModelInfo
 from tagger.types import Failure, Prediction, PredictOptions, Track
 
+NAMES = ["1 jazz.flac", "2 polka.flac", "3 polka.flac", "4 broken.mp3"]  # tracks of a small library
+
 
 def predicted(one: Track, shares: tuple[float, ...] | None = None) -> Prediction:
     labels = bundled().labels

@@ -37,7 +37,7 @@ import threading
 import time
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice, pairwise
@@ -296,16 +296,14 @@ def open_terminal(
         terminal._reader.join(10)
 
 
-@contextmanager
 def _fork(
     command: list[str],
     cwd: Path,
     env: Mapping[str, str],
     slave: int,
     prepare: Callable[[], object] | None,
-) -> Iterator[Callable[[float], int]]:
-    with fork_in_terminal(command, cwd, env, slave, pickle.dumps(prepare)) as status:
-        yield status
+) -> AbstractContextManager[Callable[[float], int]]:
+    return fork_in_terminal(command, cwd, env, slave, pickle.dumps(prepare))
 
 
 @contextmanager
