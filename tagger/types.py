@@ -93,7 +93,7 @@ class Prediction:
 
 
 def common_precision(precisions: Iterable[str]) -> str:
-    """That of a mean of predictions: each once; "" if that of one is not known."""
+    """The precision of a mean of predictions: each one once; "" if one is not known."""
     each = sorted({*precisions})
     return "" if "" in each else " + ".join(each)
 

@@ -1,4 +1,4 @@
-"""What a person typed in answer to a question about the genre of a track. Pure."""
+"""Parses the answers to questions about the genre of a track. Pure."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """What can be chosen without typing a genre."""
+    """The choices that need no typed genre."""
 
     predicted: Sequence[str] = ()  # by the digits from 1
     accepts: bool = True  # enter has something to accept

@@ -68,7 +68,7 @@ class Asking:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """What was answered in a run."""
+    """The answers of a run."""
 
     session: Session
     asked: frozenset[Path]  # all that questions were about
@@ -136,13 +136,13 @@ def _question(result: Result, policy: Policy, state: State) -> Question | None:
 
 
 def _unsure_genres(item: Prediction, tag: TagInfo, policy: Policy) -> Genres:
-    """What would be written if no confidence were too low; () if nothing was predicted."""
+    """The genres that would be written if no confidence were too low; () if there are none."""
     decision = decide(item, tag, replace(policy, min_confidence=0.0))
     return tag.genres if decision.action is Action.UNCHANGED else decision.genres
 
 
 def _known_genres(writer: Writer, policy: Policy) -> Iterator[str]:
-    """Those of the models, then those in tags that any run has read."""
+    """The genres of the models, then those in tags that any run has read."""
     for info in writer.models:
         yield from (
             policy.vocabulary.spelled(name) for name, _ in genres_of(info.labels, policy.style)

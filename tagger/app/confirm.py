@@ -42,7 +42,7 @@ class Question:
 
     @property
     def proposed(self) -> Genres:
-        """What enter accepts; () if nothing was predicted."""
+        """The genres that enter accepts; () if nothing was predicted."""
         return self.tracks[0].proposed
 
     @property
@@ -89,7 +89,7 @@ class Person(Protocol):
 
 
 class Hand(Protocol):
-    """What changes the files."""
+    """Changes the files."""
 
     def why_not(self, asked: Asked) -> str:
         """Why the file cannot be written, or ""."""

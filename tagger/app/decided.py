@@ -24,7 +24,7 @@ class Kept(NamedTuple):
 
 
 def decided_by_hand(track: Track, tag: TagInfo | None, state: State) -> Decided | None:
-    """What a person decided about a track, whatever has become of its tags, path and time since.
+    """The decision of a person about a track, even if its tags, path or time have changed since.
 
     A file at the same path with other audio is another track. A copy of a decided file counts as
     long as it has the genres that were decided.
@@ -41,7 +41,7 @@ def decided_by_hand(track: Track, tag: TagInfo | None, state: State) -> Decided 
 
 
 def if_decided(result: Result, policy: Policy, state: State) -> Kept | None:
-    """What becomes of a track that a person decided about; None for any other, and a failed one."""
+    """The outcome of a track that a person decided about; None for any other, and a failed one."""
     item = result.item
     track = item.track if isinstance(item, Prediction) else item
     if not isinstance(track, Track):

@@ -133,7 +133,7 @@ class Ranking:
 
 
 def _joined(doubt: Doubt, path: Path) -> Doubt:
-    """The same with one more track."""
+    """The doubt with one more track."""
     folder = doubt.path if doubt.tracks > 1 else doubt.path.parent
     shared = Path(os.path.commonpath([folder, path.parent]))
     return replace(doubt, path=shared, tracks=doubt.tracks + 1)

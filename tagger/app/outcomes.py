@@ -1,4 +1,4 @@
-"""What becomes of each track of a run: one outcome per path, in order."""
+"""The outcome of each track of a run, one per path, in order."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def _outcome(result: Result, request: TagRequest, writer: Writer) -> Outcome:
 
 
 def as_predicted(tracks: Sequence[RunTracks], request: TagRequest) -> Finished:
-    """What gives the line of a track as soon as it is predicted, if no more decides about it."""
+    """A function that gives a track's line once it is predicted; None if its outcome may change."""
     lines, writer = request.lines, Writer(tracks[0].state)
     changes = request.write_tags or request.dry_run
     if lines is None or changes or request.by != "track" or len(tracks) > 1:

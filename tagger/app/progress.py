@@ -17,17 +17,17 @@ class Work(Protocol):
 
     @property
     def done(self) -> float:
-        """What is done so far."""
+        """The work that is done."""
         ...
 
     @property
     def left(self) -> float:
-        """What is left to do, as far as is known."""
+        """The work that is left, as far as is known."""
         ...
 
     @property
     def name(self) -> str:
-        """What is being worked on."""
+        """The name of the file that is worked on."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""What is in a state file, without changing it, and whether a run can use it."""
+"""Looks into a state file without changing it, and finds whether a run can use it."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ FIRST_FAILURES = 5
 
 
 class Listener(Protocol):
-    """What takes the outcomes of a run one by one, and its summary as soon as it has one."""
+    """Receives the outcomes of a run one by one, and its summary as soon as it has one."""
 
     summary: Summary | None
 

@@ -27,7 +27,7 @@ LONGEST = 500  # characters of a reason, as in `probes.describe`
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """What the options of a run name outside of themselves."""
+    """The files, models and devices that the options of a run name."""
 
     model: tuple[str, ...] = (DEFAULT_MODEL,)
     labels: Path | None = None
@@ -40,7 +40,7 @@ class Named:
 
 
 def faults(named: Named, keys: Collection[str]) -> Iterator[tuple[str, str]]:
-    """Those of these options whose value a run cannot use, with the reason that it would print."""
+    """The options whose value a run cannot use, with the reason that it would print."""
     for key, check in _checks(named):
         if key in keys:
             try:

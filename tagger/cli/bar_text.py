@@ -16,7 +16,7 @@ SHOWN_AFTER = 1.0  # s; before, a step without a count shows no time
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What is known of the step that is being done."""
+    """The state of the step that is shown."""
 
     label: str
     done: int = 0

@@ -12,7 +12,7 @@ from tagger.cli.command import MainCommand
 
 
 def matching(help_of: Mapping[str, str], typed: str) -> list[CompletionItem]:
-    """Those of the names that go on from what is typed, whatever its case, with their help."""
+    """The names that begin with the typed text, in any case, with their help."""
     start = typed.casefold()
     return [
         CompletionItem(name, help=text)

@@ -116,7 +116,7 @@ complete -c tag-genres -f -a '(__tag_genres_completion)'
 
 
 class Completion(ShellComplete):
-    """What the scripts have in common."""
+    """The common part of the three shells."""
 
     def get_completion_args(self) -> tuple[list[str], str]:
         """The words before the cursor, and the one at it, both without their quotes."""

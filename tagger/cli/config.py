@@ -143,7 +143,7 @@ def check(command: MainCommand, path: Path | None) -> Checked:
 def defaults_for(
     command: click.Command, config: Config, *, is_complete: bool
 ) -> tuple[dict[str, Any], list[Fault]]:
-    """Those of the options in a config file that a command takes, as its `default_map`.
+    """The options in a config file that a command takes, as its `default_map`.
 
     With the faults: values of the wrong type, and keys that are no option. For the main command,
     the options of its others are known too; unless `is_complete`, an unknown key is passed over.

@@ -70,7 +70,7 @@ def check_command(main: MainCommand, path: Path | None) -> None:
 
 
 def _faults_of_named(checked: Checked) -> tuple[list[Fault], list[str]]:
-    """What a run could not use, such as a model; and notes on what it would download."""
+    """The faults of what the options name, such as a model; and notes on downloads of a run."""
     from tagger.app.usable import faults, try_models
     from tagger.cli.named import MODEL, lines_of, named_by
 

@@ -27,7 +27,7 @@ TYPING_ENDS = 0.2  # s without a key
 
 @dataclass(slots=True)
 class TerminalPerson:
-    """Whoever sits at the terminal; see `app.confirm.Person`."""
+    """The person at the terminal; see `app.confirm.Person`."""
 
     knows_names: bool = False
     remember: Callable[[str], None] | None = None  # a line, for the arrow keys
@@ -65,7 +65,7 @@ class TerminalPerson:
 def person_at_terminal(
     *, wanted: bool, writes: bool, contrary: Mapping[str, bool]
 ) -> TerminalPerson | None:
-    """Whoever answers, if that is `wanted`.
+    """The person who answers the questions, if `wanted`; else None.
 
     Raises a usage error if the run does not write, for another option that is contrary to the
     questions, and where there is no terminal.

@@ -38,7 +38,7 @@ ASCII = Glyphs(("", "#"), ".:-=+*#@", "...", "->", "-", "ascii")
 
 
 def glyphs_for(stream: IO[str]) -> Glyphs:
-    """Those of Unicode, unless the encoding of the stream lacks one of them."""
+    """The glyphs of Unicode, or of ASCII if the encoding of the stream lacks one of them."""
     encoding = getattr(stream, "encoding", None) or "ascii"
     errors = getattr(stream, "errors", None) or "strict"
     errors = "backslashreplace" if errors in ("strict", "surrogateescape") else errors

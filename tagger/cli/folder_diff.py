@@ -1,4 +1,4 @@
-"""What a dry run would change, for a terminal: a line for each track, below those of its folder."""
+"""The changes of a dry run on a terminal: a line for each track, below its folder."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class FolderDiff:
         self._unsure.clear()
 
     def _parts(self, outcome: Outcome) -> Parts:
-        """What the line says after the name, with colours; [] if the track is not shown."""
+        """The texts after the name, with colours; [] if the track is not shown."""
         reason, dot = outcome.reason, f" {self.glyphs.dot} "
         before = "; ".join(outcome.existing)
         if outcome.action is Action.WOULD_WRITE:

@@ -31,9 +31,9 @@ def lines_of(context: click.Context, config: Config | None) -> dict[str, int | N
 
 
 def named_by(context: click.Context, keys: Collection[str], state: Path | None = None) -> Named:
-    """What the options of a command name, where the config file sets these keys.
+    """The files, models and devices that the options of a command name.
 
-    `state` goes before what the context says.
+    `keys` are those that the config file sets; `state` replaces the one of the context.
     """
     from tagger.app.usable import Named
 

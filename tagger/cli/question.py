@@ -44,7 +44,7 @@ def question_lines(question: Question, place: Place, columns: int) -> Iterator[L
 
 
 def help_lines(columns: int) -> Iterator[str]:
-    """What can be typed."""
+    """The lines of the help."""
     for key, meaning in HELP:
         for number, line in enumerate(_joined(meaning.split(), columns - 10, " ")):
             yield f"{'' if number else key:<8}  {line}"
@@ -93,7 +93,7 @@ def _choices(question: Question, columns: int) -> Iterator[Line]:
 
 
 def _keys(question: Question, place: Place) -> Iterator[str]:
-    """What can be typed, in short."""
+    """The keys, in short."""
     if question.proposed:
         yield f"enter: {printable('; '.join(question.proposed), LONG)}"
     if len(question.ranked) > 1:

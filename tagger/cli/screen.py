@@ -59,7 +59,7 @@ class Step(tqdm):
         self.sp = self._draw_over
 
     def status(self) -> Status:
-        """What is shown."""
+        """The values that the line shows."""
         now, total = time.monotonic() - self.paused, self.total or None
         done, left, name = float(self.n), float((total or 0) - self.n), self.name
         if self.work is not None:

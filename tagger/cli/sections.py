@@ -76,7 +76,7 @@ def write_brief(ctx: click.Context, formatter: click.HelpFormatter) -> None:
 
 
 def first_sentence(text: str) -> str:
-    """What stands before the first full stop or the default."""
+    """The text before the first full stop or the default."""
     return re.split(r"\.(?:\s|$)|  \[", text, maxsplit=1)[0].strip()
 
 

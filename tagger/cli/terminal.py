@@ -36,7 +36,7 @@ def prepare() -> None:
 
 
 def default_color() -> bool | None:
-    """What the environment says about colours, as `color` of a context of click.
+    """The choice of colours in the environment, as `color` of a context of click.
 
     NO_COLOR and FORCE_COLOR count unless they are empty, whatever they contain (no-color.org,
     force-color.org); the first goes before the second, as in Python and pytest. Then TERM decides.

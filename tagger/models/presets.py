@@ -41,7 +41,7 @@ class Preset:
 
     @property
     def genre_labels(self) -> tuple[str, ...]:
-        """Those of its labels that are genres, and for Discogs the others too."""
+        """Its labels that are genres; for Discogs, all labels."""
         return _genre_labels()[self.known_labels]
 
     @property

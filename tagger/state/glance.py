@@ -1,4 +1,4 @@
-"""What completion in a shell reads of the state file, without opening it for a run."""
+"""Reads the state file for completion in a shell, without opening it for a run."""
 
 from __future__ import annotations
 
