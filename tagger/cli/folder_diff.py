@@ -137,7 +137,7 @@ def _own_reason(outcome: Outcome) -> str:
 
 
 def unusual_reason(outcome: Outcome) -> str:
-    """Why a genre would be written, without what the lines of the diff show by themselves."""
+    """Why a genre would be written, without what the lines of the diff show already."""
     existing, genres = "; ".join(outcome.existing), "; ".join(outcome.genres)
     reason = outcome.reason
     replaced = f"replaces {existing}", f"{existing} counts as no genre"
