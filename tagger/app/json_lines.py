@@ -9,7 +9,6 @@ import base64
 import os
 import time
 from collections.abc import Callable, Sequence
-from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -150,5 +149,5 @@ class JsonLines:
         self._write(json_text({"version": VERSION, "type": kind, **fields}))
 
 
-def _number(value: float) -> float | None:
-    return round(value, DIGITS) if isfinite(value) else None
+def _number(value: float) -> float:
+    return round(value, DIGITS)

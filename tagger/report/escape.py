@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from functools import lru_cache
+from math import isfinite
 from typing import Any
 
 LONGEST = 5000  # characters of a line on a terminal or in the log; any path fits
@@ -64,9 +65,12 @@ def printable(text: str, longest: int = LONGEST) -> str:
 def json_text(value: Any, *, indent: int | None = None) -> str:
     """JSON in ASCII, so that it is the same in any encoding, and a terminal executes nothing in it.
 
-    A byte of a name that is not UTF-8 becomes U+FFFD. Raises `ValueError` for an infinite number.
+    A byte of a name that is not UTF-8 becomes U+FFFD, a number that is not finite null.
     """
-    text = json.dumps(value, allow_nan=False, indent=indent)
+    try:
+        text = json.dumps(value, allow_nan=False, indent=indent)
+    except ValueError:  # a number that is not finite
+        text = json.dumps(_valid(value), allow_nan=False, indent=indent)
     if "\\ud" in text:  # characters beyond U+FFFF, or halves of a pair, which no program takes
         text = json.dumps(_valid(value), allow_nan=False, indent=indent)
     return text.replace("\x7f", "\\u007f")
@@ -82,6 +86,8 @@ def _valid(value: Any) -> Any:
         return {valid_text(name): _valid(each) for name, each in value.items()}
     if isinstance(value, list | tuple):
         return [_valid(each) for each in value]
+    if isinstance(value, float):
+        return value if isfinite(value) else None
     return valid_text(value) if isinstance(value, str) else value
 
 

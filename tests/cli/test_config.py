@@ -357,6 +357,13 @@ def test_show_says_which_of_two_files_counts(invoke: Run, home: Path) -> None:
     assert shown["options"]["top"]["value"] == 4
 
 
+def test_json_has_no_number_that_other_programs_refuse(home: Path, invoke: Run) -> None:
+    configure(home, "skip = inf\nprotect = [nan, 'Jazz']\n")
+    shown = json.loads(invoke("config", "show", "--json").stdout, parse_constant=pytest.fail)
+    assert shown["options"]["protect"]["value"] == [None, "Jazz"]
+    assert shown["options"]["skip"]["value"] is None
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="a name there is text")
 @pytest.mark.parametrize("command", [("config", "show"), ("doctor",)])
 def test_json_is_ascii_that_every_program_takes(
