@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -121,17 +121,18 @@ def _drop_typed() -> bool:
     import termios
 
     keyboard = sys.stdin.fileno()
-    before = termios.tcgetattr(keyboard)
-    by_key = [*before]
-    by_key[3] &= ~(termios.ICANON | termios.ECHO)  # else only whole lines could be read
-    termios.tcsetattr(keyboard, termios.TCSANOW, by_key)
-    try:
-        while select.select([keyboard], [], [], TYPING_ENDS * typed)[0]:
-            if not os.read(keyboard, 4096):
-                break  # the terminal is gone
-            typed = True
-    finally:
-        termios.tcsetattr(keyboard, termios.TCSANOW, before)
+    with suppress(OSError, termios.error):  # the terminal is gone; `input` says so
+        before = termios.tcgetattr(keyboard)
+        by_key = [*before]
+        by_key[3] &= ~(termios.ICANON | termios.ECHO)  # else only whole lines could be read
+        termios.tcsetattr(keyboard, termios.TCSANOW, by_key)
+        try:
+            while select.select([keyboard], [], [], TYPING_ENDS * typed)[0]:
+                if not os.read(keyboard, 4096):
+                    break
+                typed = True
+        finally:
+            termios.tcsetattr(keyboard, termios.TCSANOW, before)
     return typed
 
 
