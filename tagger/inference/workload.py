@@ -133,13 +133,6 @@ class Workload:
         return (FEW * usual + self._finished_windows) / (FEW + self._finished)
 
 
-def expecting(tracks: Iterable[Track], plan: WindowPlan) -> Workload:
-    """The work of predicting these tracks."""
-    workload = Workload(plan)
-    workload.expect_all((_suffix(track), 1, track.size) for track in tracks)
-    return workload
-
-
 def _suffix(track: Track) -> str:
     return track.path.suffix.lower()
 

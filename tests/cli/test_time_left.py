@@ -19,7 +19,7 @@ from tagger.inference.batches import AHEAD
 from tagger.inference.pending import PendingTrack
 from tagger.inference.predict import UNFINISHED
 from tagger.inference.schedule import Schedule
-from tagger.inference.workload import expecting
+from tagger.inference.workload import Workload
 from tagger.types import Track
 
 WINDOW = 10.0  # s
@@ -75,7 +75,8 @@ class Simulation:
         patch.setattr(screen.time, "monotonic", lambda: self.now)
         plan = WindowPlan(int(WINDOW * 100), 100, count)
         tracks = [song.track for song in songs]
-        self.work = expecting(tracks, plan)
+        self.work = Workload(plan)
+        self.work.expect_all((track.path.suffix, 1, track.size) for track in tracks)
         limit = UNFINISHED * max(machine.batch, machine.workers)
         self.schedule = Schedule(tracks, plan, limit, machine.workers, self.work)
         patch.setattr("sys.stderr", StringIO())
