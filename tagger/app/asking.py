@@ -61,7 +61,8 @@ class Asking:
                     log_written(outcome, self.writer.run)
         asked = {asked.track.path for question in questions for asked in question.tracks}
         count = sum(it.action is not Action.FAILED for it in session.outcomes.values())
-        done = f"{count:,} of {len(asked):,} tracks answered; no other file is changed"
+        other = "other " if count else ""
+        done = f"{count:,} of {len(asked):,} tracks answered; no {other}file is changed"
         person.reply(done if asked else "nothing to ask: no track is unsure or would change")
         return Answered(session, frozenset(asked), policy, state)
 

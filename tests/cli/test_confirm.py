@@ -173,6 +173,7 @@ def test_the_first_question_at_50_columns(session: Open) -> None:
         "without a genre · q: end · ?: help",
         "genre>",
     ]
+    assert "0 of 5 tracks answered; no file is changed" in " ".join(terminal.text.split())
 
 
 def test_the_end_of_the_input_ends_the_questions_and_the_run_is_complete(

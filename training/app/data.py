@@ -115,7 +115,10 @@ def check_labels(split: Split) -> tuple[str, ...]:
             f"at least two clips of each label are needed, but {single[0]!r} has only one"
         )
     if others := labels - counts.keys():
-        raise TrainingError(f"the train part has no clip of {min(others)!r}, but another part has")
+        raise TrainingError(
+            f"the train part has no clip of {min(others)!r}, but another part has; "
+            "try another --split or --fold"
+        )
     return tuple(sorted(counts))
 
 

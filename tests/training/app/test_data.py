@@ -97,7 +97,11 @@ def test_a_label_that_is_only_validated_stops_before_training(data: Path, tmp_pa
         result = run_finetune("--out", tmp_path / str(fold), *how, "--steps", 1)
         lines.append(result.output.splitlines()[-1])
     assert (
-        sum("the train part has no clip of 'rare', but another part has" in of for of in lines) == 1
+        sum(
+            "the train part has no clip of 'rare', but another part has; try another" in of
+            for of in lines
+        )
+        == 1
     )
 
 
