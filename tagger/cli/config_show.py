@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -80,10 +81,8 @@ def shown(
     rows = {**options, **variables}
     if not rows:
         print_row("", "every option has its default; --all shows them")
-    elif terminal_width() is None:
-        _print_columns(rows)
     else:
-        _print_table(rows)
+        _print(rows, _defaults_in_words(main))
 
 
 def in_force(main: MainCommand, checked: Checked) -> dict[str, InForce]:
@@ -109,13 +108,22 @@ def _plain(value: Any) -> Any:
     return os.fspath(value) if isinstance(value, os.PathLike) else value
 
 
-def _print_columns(rows: dict[str, InForce]) -> None:
-    """Name, place and value, one a line: for `grep` and `cut`."""
-    for name, it in rows.items():
-        click.echo(f"{name:<20} {it.place:<16} {printable(_text(it))}")
+def _defaults_in_words(main: MainCommand) -> dict[str, str]:
+    """What the help says of defaults, such as of one that depends on the model."""
+    found = {}
+    for key, option in all_options(main).items():
+        said = re.search(r"\[default: (.+)\]$", " ".join((option.help or "").split()))
+        found[key] = said[1] if said else ""
+    return found
 
 
-def _print_table(rows: dict[str, InForce]) -> None:
+def _print(rows: dict[str, InForce], defaults: dict[str, str]) -> None:
+    """A table on a terminal; else name, place and value, one a line: for `grep` and `cut`."""
+    texts = {name: printable(_text(it, defaults.get(name, ""))) for name, it in rows.items()}
+    if terminal_width() is None:
+        for name, it in rows.items():
+            click.echo(f"{name:<20} {it.place:<16} {texts[name]}")
+        return
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -125,13 +133,13 @@ def _print_table(rows: dict[str, InForce]) -> None:
     table.add_column("value", overflow="fold")
     table.add_column("set in", overflow="fold", style="dim")
     for name, it in rows.items():
-        table.add_row(name, Text(printable(_text(it))), it.place)
+        table.add_row(name, Text(texts[name]), it.place)
     rich_console(sys.stdout).print(table)
 
 
-def _text(it: InForce) -> str:
+def _text(it: InForce, default: str) -> str:
     if it.value is None or (it.value == "" and it.source == DEFAULT):
-        return "-"
+        return default if default and it.source == DEFAULT else "-"
     if it.source == DEFAULT and isinstance(it.value, list) and len(it.value) > MOST:
         return f"{toml(it.value[:MOST])[:-1]}, ...] ({len(it.value)} in all)"
     return toml(it.value)

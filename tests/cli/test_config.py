@@ -347,6 +347,14 @@ def test_show_says_what_differs_and_where_it_is_set(
     assert every["options"]["by"]["source"] == "default"
 
 
+def test_show_says_what_a_default_is_that_no_value_stands_for(invoke: Run) -> None:
+    said = invoke("config", "show", "--all").stdout.splitlines()
+    (floor,) = (line for line in said if line.startswith("min-confidence "))
+    assert floor.split(maxsplit=2)[1:2] == ["default"] and "0.5; 0.1 if" in floor
+    found = json.loads(invoke("config", "show", "--all", "--json").stdout)
+    assert found["options"]["min-confidence"]["value"] is None
+
+
 def test_show_says_which_of_two_files_counts(invoke: Run, home: Path) -> None:
     path = configure(home, "top = 3\n")
     (home / "own.toml").write_text("top = 4\n")
