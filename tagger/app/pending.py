@@ -134,7 +134,8 @@ def predict_unknown(
         for index, result in shown:
             row, track = started.pop(index)
             tracks.save(row, track, result)
-            tag_if_any(track, None, tracks.state)  # so that nobody waits for it after the last one
+            if isinstance(result, Prediction):
+                tag_if_any(track, None, tracks.state)  # so that nobody waits for it at the end
             if finished is not None:
                 finished(result)
     # If the model runs on the CPU, the decoders share it, so neither waits for the other.
