@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tagger.app.progress import Progress
 from tagger.app.tracks import RunTracks
@@ -17,6 +18,9 @@ from tagger.state.store import State
 from tagger.tags.isolated import with_audio
 from tagger.types import NO_SOUND, Action, Failure, Outcome, Prediction, TagInfo, Track
 from tagger.writing.writer import tag_of
+
+if TYPE_CHECKING:
+    from tagger.inference.predict import Pace
 
 Finished = Callable[[Prediction | Failure], None] | None
 
@@ -138,12 +142,19 @@ def predict_unknown(
                 tag_if_any(track, None, tracks.state)  # so that nobody waits for it at the end
             if finished is not None:
                 finished(result)
+    if line := _limit(pace, str(model.device)):
+        progress.say(line)
+
+
+def _limit(pace: Pace, device: str) -> str:
+    """Whether decoding was what took the time, in words; "" if not."""
     # If the model runs on the CPU, the decoders share it, so neither waits for the other.
-    if model.device.type != "cpu" and pace.waited > pace.total / 2:
-        progress.say(
-            f"decoding was the limit: {model.device} waited for it {pace.waited / pace.total:.0%} "
-            "of the time; more cores would help"
-        )
+    if device == "cpu" or pace.waited <= pace.total / 2:
+        return ""
+    return (
+        f"decoding was the limit: {device} waited for it {pace.waited / pace.total:.0%} "
+        "of the time; more cores would help"
+    )
 
 
 def _sized(info: ModelInfo) -> str:

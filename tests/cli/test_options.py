@@ -144,7 +144,7 @@ CASES: dict[str, dict[str, tuple[list[str], dict[str, Any]]]] = {
     },
     "doctor": {
         "state": (["--state", "own.db"], {"named.state": Path("own.db")}),
-        "config": (
+        "path": (
             ["--config", "config.toml"],
             {
                 "path": Path("config.toml"),

@@ -20,8 +20,9 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import ASTForAudioClassification
 
-from tagger.app.doctor import look_at_default_model
+from tagger.app.doctor import Asked, look_at_default_model
 from tagger.app.models import get_model
+from tagger.app.usable import Named
 from tagger.models.find import find_model, from_hub
 from tagger.models.weights import read_weights
 
@@ -138,7 +139,9 @@ def test_the_base_of_a_default_model_is_not_downloaded_by_doctor(
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
     monkeypatch.setattr("tagger.models.hub.fetch", lambda *args, **more: pytest.fail("a request"))
     monkeypatch.delenv("TAG_GENRES_MODEL", raising=False)
-    found = look_at_default_model(str(tmp_path / "adapter"))
+    named = Named(model=(str(tmp_path / "adapter"),))
+    asked = Asked(tmp_path / "no.toml", exists=False, faults=(), named=named, lines={})
+    found = look_at_default_model(asked)
     assert (found.error, found.missing) == ("", ("someone/tiny",))
 
 
