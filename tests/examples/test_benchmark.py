@@ -119,6 +119,9 @@ def test_starts_and_agreement_are_on_the_page(page: str) -> None:
     *_, start, agreement = tables(page)
     assert [row[0] for row in start[2:]] == [
         "`--help`",
+        "a run in a terminal, until its first line",
+        "its longest time without a change on the screen",
+        "from its last line to the prompt",
         "second run, 2 unchanged tracks",
         "its peak memory",
         "second run, 5 unchanged tracks",
