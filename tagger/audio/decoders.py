@@ -6,10 +6,14 @@ decoder's own errors pass through: `reader.read_windows` collects them.
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import shutil
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -26,10 +30,11 @@ from tagger.audio.musepack import musepack_length
 from tagger.audio.pyav import AvSource
 from tagger.audio.sequential import SequentialSource
 from tagger.audio.uncompressed import Corrected, corrected
-from tagger.errors import AudioError
+from tagger.errors import AudioError, Crashed
 
 READING = 2  # version of our own code that reads files; raise it if more files can be read
 FULL_OPUS = 48_000  # Hz
+KILLED = re.compile(r"error code: -(1|2|9|15)\b")  # of pydub: by SIGHUP, INT, KILL, TERM
 SLACK = 0.05  # s between the length that FFmpeg states and the end of what it decodes
 
 
@@ -141,7 +146,8 @@ class PydubSource:
         if path.suffix.lower() in (".wav", ".raw", ".pcm"):
             # pydub parses these itself, holds them in memory, and reads floats as integers.
             raise AudioError(f"not used for {path.suffix}")
-        info = _pydub().utils.mediainfo_json(self._path)
+        with _killed_programs():
+            info = _pydub().utils.mediainfo_json(self._path)
         streams = [s for s in info.get("streams", []) if s.get("codec_type") == "audio"]
         if not streams:
             raise AudioError("FFmpeg finds no audio in it")
@@ -173,19 +179,33 @@ class PydubSource:
     def read(self, start: int, count: int) -> Samples:
         """Samples `(1 or 2, <= count)`."""
         # pydub cuts at whole milliseconds: ask for a few more.
-        try:
+        with _killed_programs():
             segment = _pydub().AudioSegment.from_file(
                 self._path, start_second=start / self.rate, duration=count / self.rate + 0.005
             )
-        except _pydub().exceptions.CouldntDecodeError as error:
-            # The error holds all of FFmpeg's output; the last line is the reason.
-            raise AudioError(str(error).strip().rpartition("\n")[2]) from None
         scale = float(1 << (8 * segment.sample_width - 1))
         samples = np.array(segment.get_array_of_samples(), dtype=np.float32) / scale
         return mix(samples.reshape(-1, segment.channels).T, _places(self._layout))[:, :count]
 
     def close(self) -> None:
         """Do nothing: no file is open."""
+
+
+@contextmanager
+def _killed_programs() -> Iterator[None]:
+    """Around what runs FFmpeg's programs. Raises `AudioError` if ffmpeg cannot decode the file.
+
+    Raises `Crashed` if the program was killed, which says nothing about the file.
+    """
+    try:
+        yield
+    except json.JSONDecodeError:  # of any file ffprobe prints an object, though it may be empty
+        raise Crashed("ffprobe was killed while it read it", lasting=False) from None
+    except _pydub().exceptions.CouldntDecodeError as error:
+        if KILLED.search(str(error)):
+            raise Crashed("ffmpeg was killed while it read it", lasting=False) from None
+        # The error holds all of FFmpeg's output; the last line is the reason.
+        raise AudioError(str(error).strip().rpartition("\n")[2]) from None
 
 
 def _check_structure(path: Path, name: str) -> None:

@@ -30,7 +30,7 @@ from tagger.audio.samples import (
     shorten,
 )
 from tagger.audio.windows import WindowPlan, place_windows, window_chunks
-from tagger.errors import AudioError, EmptyAudio, NoSound, NotPcm, Truncated, one_line
+from tagger.errors import AudioError, Crashed, EmptyAudio, NoSound, NotPcm, Truncated, one_line
 
 CODED = "coded"  # reads what only seems to be PCM, and is tried when a decoder finds that
 # A file may declare rates from below a telephone's up to DSD1024 as FFmpeg decodes it, and six
@@ -92,7 +92,7 @@ def read_windows(
 
     `chunk` counts the chunks of `window_chunks` from 0. `placement` is that of chunk 0; without it,
     chunk 0 is decoded first. Raises `AudioError` with the reasons of all decoders if none can read
-    the track, `OSError` if the file cannot be opened at all.
+    the track, `OSError` if the file cannot be opened at all, `Crashed` if a decoder was killed.
     """
     if chunk and placement is None:
         placement = read_windows(path, plan).placement
@@ -115,6 +115,8 @@ def read_windows(
                 return _read_first(source, plan, name)
         except (SettledError, NoSound) as error:
             raise AudioError(str(error), path) from None
+        except Crashed:  # not by the file: no reason to call it broken
+            raise
         except NotPcm as error:
             errors[name] = error
             names = [] if placement or name == CODED else [CODED]

@@ -14,7 +14,7 @@ from tagger.audio import reader
 from tagger.audio.decoders import DECODERS, PydubSource, SoundfileSource
 from tagger.audio.reader import read_windows
 from tagger.audio.windows import WindowPlan
-from tagger.errors import AudioError
+from tagger.errors import AudioError, Crashed
 
 PLAN = WindowPlan(samples=8_000, rate=16_000, count=4)
 
@@ -35,6 +35,20 @@ def test_a_vbri_header_is_not_taken_for_a_length_that_libsndfile_knows(tmp_path)
     path = tmp_path / "vbri.mp3"
     path.write_bytes((header + bytes(32) + vbri).ljust(417, b"\0") + plain)
     assert read_windows(path, PLAN).seconds == pytest.approx(sounds.SECONDS, abs=0.1)
+
+
+@pytest.mark.skipif(not shutil.which("ffprobe"), reason="pydub needs ffmpeg and ffprobe")
+@pytest.mark.parametrize("program", ["ffprobe", "ffmpeg"])
+def test_a_program_that_is_killed_says_nothing_about_the_file(program, tmp_path, monkeypatch):
+    path = sounds.make("flac", tmp_path)
+    (fake := tmp_path / "bin" / program).parent.mkdir()
+    fake.write_text("#!/bin/sh\nkill -9 $$\n")
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{fake.parent}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setattr(reader, "DECODERS", {"pydub": DECODERS["pydub"]})
+    with pytest.raises(Crashed, match=program) as caught:
+        read_windows(path, PLAN)
+    assert not caught.value.lasting  # so that the next run tries again
 
 
 @pytest.mark.skipif(not shutil.which("ffprobe"), reason="pydub needs ffmpeg and ffprobe")

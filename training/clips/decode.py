@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from tagger.audio.isolated import read_windows
 from tagger.audio.levels import Span, sound_of
 from tagger.audio.windows import CHUNK_WINDOWS, WindowPlan
-from tagger.errors import AudioError
+from tagger.errors import AudioError, Crashed
 from training.clips.clip import Clip
 
 KEPT_SECONDS = 60.0  # of a file; GTZAN's have 30
@@ -57,7 +57,7 @@ def decode_clips(
     for clip in clips:
         try:
             decoded.append(decode_clip(clip, plan))
-        except (AudioError, OSError) as error:
+        except (AudioError, Crashed, OSError) as error:
             report(f"left out: {clip.path}: {error}")
         advance()
     return decoded
