@@ -33,7 +33,7 @@ LAYERS = {
         {"initial"},
         {"train", "search"},
         {"app"},
-        {"finetune", "evaluate"},
+        {"finetune", "evaluate", "bank"},
     ),
 }
 HEAVY = (

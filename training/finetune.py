@@ -141,6 +141,11 @@ WHAT = "; ".join(f"{name}: {method.what}" for name, method in METHODS.items())
     multiple=True,
     help="Also learn from a teacher's embeddings, in the same form. May be repeated.",
 )
+@click.option(
+    "--bank",
+    type=FOLDER,
+    help="Learn from the sounds of this bank in place of crops; training/bank.py makes it.",
+)
 @click.option("--unlabelled", type=FOLDER, help="More music, without labels; needs a teacher.")
 @click.option(
     "--out", type=click.Path(path_type=Path), required=True, help="Folder for the checkpoint."
@@ -240,7 +245,7 @@ def main(
     steps: int | None, batch_size: int | None, accumulate: int, learning_rate: float | None,
     weight_decay: float | None, augment: tuple[str, ...] | None, keep: str, logistic_head: bool,
     refit: bool, search: int, soft_labels: tuple[Path, ...], embeddings: tuple[Path, ...],
-    unlabelled: Path | None, resume: bool, overwrite: bool,
+    unlabelled: Path | None, bank: Path | None, resume: bool, overwrite: bool,
 ) -> None:  # fmt: skip
     """Train an AST genre classifier on labelled music."""
     options = FinetuneOptions(
@@ -250,7 +255,7 @@ def main(
         epochs=epochs, steps=steps, batch_size=batch_size, accumulate=accumulate,
         learning_rate=learning_rate, weight_decay=weight_decay, augment=augment, keep=keep,
         logistic_head=logistic_head, refit=refit, search=search, soft_labels=soft_labels,
-        embeddings=embeddings, unlabelled=unlabelled, device=model.device,
+        embeddings=embeddings, unlabelled=unlabelled, bank=bank, device=model.device,
         precision=model.precision,
     )  # fmt: skip
     earlier = None if resume else when_started(options.out)

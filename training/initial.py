@@ -19,6 +19,7 @@ from training.clips.decode import DecodedClip
 from training.clips.leakage import read_learned_from
 from training.errors import TrainingError
 from training.evaluation.metrics import REMEMBERED
+from training.loop.bank import Bank
 from training.loop.crops import Teachers
 from training.loop.validation import VALIDATION_WINDOWS, ValidationClips
 from training.networks.methods import (
@@ -66,6 +67,7 @@ class TrainingData:
     train: Sequence[DecodedClip]
     valid: ValidationClips = field(default_factory=ValidationClips)
     teachers: Teachers = field(default_factory=Teachers)
+    bank: Bank | None = None
     known: bool = False  # whether the initial network had learned from clips of the valid part
 
     @property

@@ -40,6 +40,15 @@ SHAPES: dict[str, dict[str, int]] = {
         "num_attention_heads": 4,
         "max_length": 256,
     },
+    # 4.9 M parameters on 4 x 64 patches of 10.255 s: the window that AST itself has, in mel bins
+    # twice as wide, so that it costs less a second of music than "small".
+    "long": {
+        "hidden_size": 256,
+        "num_hidden_layers": 6,
+        "num_attention_heads": 4,
+        "max_length": 1024,
+        "num_mel_bins": 64,
+    },
     "tiny": {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "max_length": 64},
 }
 
@@ -140,6 +149,17 @@ class EvaluateOptions(ClipOptions):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BankOptions(ClipOptions):
+    """Everything that decides the rows of a bank, and where it is stored."""
+
+    out: Path
+    teacher: Path  # musicnn's weights
+    unlabelled: Path | None = None
+    shape: str = "long"
+    crops: int = 100_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FinetuneOptions(ClipOptions):
     """Everything that decides the outcome of a run. None means the method's own default."""
 
@@ -167,6 +187,7 @@ class FinetuneOptions(ClipOptions):
     soft_labels: tuple[Path, ...] = ()
     embeddings: tuple[Path, ...] = ()
     unlabelled: Path | None = None
+    bank: Path | None = None  # stored sounds and a teacher's targets, in place of crops
     device: str = "auto"
     precision: str = "auto"
 
@@ -208,8 +229,9 @@ def load_options(path: Path) -> FinetuneOptions:
     """Options as `FinetuneOptions.dump` wrote them. Raises `TrainingError`."""
     try:
         values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        values.setdefault("labels", None)  # a version before this option
-        for name in ("data", "out", "artists", "unlabelled", "labels"):
+        for name in ("labels", "bank"):  # a version before these options
+            values.setdefault(name, None)
+        for name in ("data", "out", "artists", "unlabelled", "labels", "bank"):
             values[name] = Path(values[name]) if values[name] is not None else None
         for name in ("soft_labels", "embeddings"):
             values[name] = tuple(map(Path, values[name]))

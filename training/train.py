@@ -19,6 +19,7 @@ from training.augment.features import FeatureAugmenter, augmentation_of
 from training.augment.waveforms import KINDS, WaveformAugmenter
 from training.evaluation.metrics import fitted
 from training.initial import InitialModel, TrainingData
+from training.loop.bank import Bank, BankDataset
 from training.loop.crops import CropDataset, CropSource
 from training.loop.features import (
     AUGMENTED_PASSES,
@@ -137,7 +138,9 @@ def head_task(
 
 
 def whole_task(options: FinetuneOptions, initial: InitialModel, data: TrainingData) -> Task:
-    """Train the whole network, or DoRA's adapters and the head, on random crops."""
+    """Train the whole network, or DoRA's adapters and the head, on random crops or on a bank."""
+    if data.bank is not None:
+        return bank_task(options, initial, data, data.bank)
     source = crop_source(options, initial, data)
     augmentation = augmentation_of(options.trained_by.augment)
     network = with_dora(initial.network) if options.method == "dora" else initial.network
@@ -147,6 +150,23 @@ def whole_task(options: FinetuneOptions, initial: InitialModel, data: TrainingDa
         source.windows,
         validation_set(data, data.valid.windows),
         (initial.front_end, FeatureAugmenter(augmentation, initial.front_end)),
+        initial.dtype,
+    )
+
+
+def bank_task(
+    options: FinetuneOptions, initial: InitialModel, data: TrainingData, bank: Bank
+) -> Task:
+    """Train the whole network on the sounds of a bank that hold no music of held-out clips."""
+    learned = {(decoded.clip.label, decoded.clip.name) for decoded in data.train}
+    crops = BankDataset(bank, bank.rows_of(learned), len(data.labels), options.seed)
+    drop = augmentation_of(options.trained_by.augment).patch_drop
+    return Task(
+        Student(initial.network, crops.means, drop),
+        crops,
+        len(crops),
+        validation_set(data, data.valid.windows),
+        (initial.front_end, None),
         initial.dtype,
     )
 

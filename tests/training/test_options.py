@@ -12,7 +12,8 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from training import evaluate, finetune
+from training import bank, evaluate, finetune
+from training.app import bank as making
 from training.app import evaluate as evaluating
 from training.app import finetune as training
 from training.options import (
@@ -24,7 +25,7 @@ from training.options import (
     load_options,
 )
 
-FILES = ("other.csv", "soft.npz", "embedding.npz")
+FILES = ("other.npz", "other.csv", "soft.npz", "embedding.npz")
 FOLDERS = ("data", "more", "music")
 CLIPS: dict[str, tuple[list[str], object]] = {
     "data": (["--data", "more"], Path("more")),
@@ -41,6 +42,7 @@ CASES: dict[str, dict[str, tuple[list[str], object]]] = {
         "soft_labels": (["--teacher", "soft.npz"], (Path("soft.npz"),)),
         "embeddings": (["--teacher-embedding", "embedding.npz"], (Path("embedding.npz"),)),
         "unlabelled": (["--unlabelled", "music"], Path("music")),
+        "bank": (["--bank", "music"], Path("music")),
         "labels_ok": (["--labels-ok"], True),
         "out": (["--out", "elsewhere"], Path("elsewhere")),
         "method": (["--method", "dora"], "dora"),
@@ -74,9 +76,25 @@ CASES: dict[str, dict[str, tuple[list[str], object]]] = {
         "device": (["--device", "auto"], "auto"),
         "precision": (["--precision", "bfloat16"], "bfloat16"),
     },
+    "bank": {
+        **CLIPS,
+        "out": (["--out", "elsewhere"], Path("elsewhere")),
+        "teacher": (["--teacher", "other.npz"], Path("other.npz")),
+        "unlabelled": (["--unlabelled", "music"], Path("music")),
+        "shape": (["--shape", "tiny"], "tiny"),
+        "crops": (["--crops", "7"], 7),
+    },
 }
-COMMANDS: dict[str, click.Command] = {"finetune": finetune.main, "evaluate": evaluate.main}
-NEEDED = {"finetune": ["--data", "data", "--out", "out"], "evaluate": ["--data", "data"]}
+COMMANDS: dict[str, click.Command] = {
+    "finetune": finetune.main,
+    "evaluate": evaluate.main,
+    "bank": bank.main,
+}
+NEEDED = {
+    "finetune": ["--data", "data", "--out", "out"],
+    "evaluate": ["--data", "data"],
+    "bank": ["--data", "data", "--out", "out", "--teacher", "soft.npz"],
+}
 Ask = Callable[..., Any]
 
 
@@ -91,6 +109,7 @@ def ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ask:
     asked: list[object] = []
     monkeypatch.setattr(training, "finetune", lambda options, _, **__: asked.append(options))
     monkeypatch.setattr(evaluating, "evaluate", asked.append)
+    monkeypatch.setattr(making, "make_bank", asked.append)
 
     def ask(command: str, *arguments: str) -> object:
         words = [*NEEDED[command], *arguments]

@@ -19,6 +19,7 @@ from training.clips.splits import make_split
 from training.console import progress, say
 from training.errors import TrainingError
 from training.initial import InitialModel, TrainingData
+from training.loop.bank import Bank
 from training.loop.crops import Teachers
 from training.loop.teachers import read_embeddings, read_soft_labels
 from training.loop.validation import read_validation_clips
@@ -132,7 +133,10 @@ def load_data(
     clips = list(split.train)
     if options.unlabelled is not None:
         if not (options.soft_labels or options.embeddings):
-            raise TrainingError("--unlabelled needs --teacher or --teacher-embedding to learn from")
+            raise TrainingError(
+                "--unlabelled needs --teacher or --teacher-embedding to learn from; a bank holds "
+                "its own unlabelled music"
+            )
         clips += unlabelled_clips(options.unlabelled, split)
     taught = [*clips, *split.valid] if options.refit else clips
     teachers = read_teachers(options, taught)
@@ -147,7 +151,26 @@ def load_data(
         raise TrainingError(f"no clip of {lost[0]!r} can be decoded")
     if split.valid and not valid.clips:
         raise TrainingError("no clip of the validation part can be decoded")
-    return TrainingData(initial.labels, train, valid, teachers, known)
+    bank = read_bank(options, initial) if options.bank is not None else None
+    return TrainingData(initial.labels, train, valid, teachers, bank, known)
+
+
+def read_bank(options: FinetuneOptions, initial: InitialModel) -> Bank:
+    """The bank of the options. Raises `TrainingError` if the network cannot learn from it."""
+    assert options.bank is not None
+    if options.trained_by.frozen:
+        raise TrainingError(f"--method {options.method} trains only a head, without --bank")
+    if options.soft_labels or options.embeddings:
+        raise TrainingError("--bank has its own targets: leave out --teacher")
+    bank = Bank(options.bank)
+    _ = bank.projection  # raises for a bank that is not finished
+    front_end, index = initial.front_end, bank.index
+    if (front_end.frames, front_end.mel_bins) != (index.frames, index.mel_bins):
+        raise TrainingError(
+            f"{options.bank} holds windows of {index.frames} frames of {index.mel_bins} bins, but "
+            f"the network takes {front_end.frames} of {front_end.mel_bins}: choose another --shape"
+        )
+    return bank
 
 
 def unlabelled_clips(folder: Path, split: Split) -> list[Clip]:

@@ -7,7 +7,7 @@ from math import exp, log
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import minimize_scalar  # type: ignore[import-untyped]
+from scipy.optimize import minimize_scalar
 
 BINS = 15  # as in Guo et al.
 TEMPERATURES = (1 / 4, 4.0)

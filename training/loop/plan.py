@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from tagger.types import FrontEnd
 from training.augment.features import FeatureAugmenter
+from training.loop.bank import BankDataset
 from training.loop.crops import CropDataset
 from training.loop.features import FeatureDataset
 from training.options import Method
@@ -45,11 +46,12 @@ class Task:
     """What a method trains, on which data, and how it is validated."""
 
     student: nn.Module
-    crops: CropDataset | FeatureDataset
+    crops: CropDataset | FeatureDataset | BankDataset
     epoch_windows: int
     validation: ValidationSet | None
-    # How waveforms become features; None if the inputs are already features.
-    features_from: tuple[FrontEnd, FeatureAugmenter] | None = None
+    # How waveforms become features, and how these are changed; None if the inputs are the features
+    # of a frozen network.
+    features_from: tuple[FrontEnd, FeatureAugmenter | None] | None = None
     dtype: torch.dtype = torch.float32  # in which its weights are saved, and so validated
 
 

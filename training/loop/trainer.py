@@ -24,7 +24,9 @@ from transformers import (
 from transformers.integrations import TensorBoardCallback
 
 from tagger.models.fbank import Fbank
+from tagger.types import FrontEnd
 from training.augment.features import FeatureAugmenter
+from training.loop.bank import dequantised
 from training.loop.batches import PartResult, random_state, restore_random_state, sum_of
 from training.loop.callbacks import RunCallback
 from training.loop.features import in_parts
@@ -69,9 +71,10 @@ class RunTrainer(Trainer):
         self.memory = Memory(settings.windows, say)
         self.prepare_features: Callable[[Tensor], Tensor] = lambda features: features
         self.augmenter: FeatureAugmenter | None = None
+        self.front_end: FrontEnd | None = None
         if task.features_from is not None:
-            front_end, self.augmenter = task.features_from
-            self.prepare_features = Fbank(front_end).to(self.args.device)
+            self.front_end, self.augmenter = task.features_from
+            self.prepare_features = Fbank(self.front_end).to(self.args.device)
         self.losses: list[dict[str, Tensor]] = []  # of the steps since the last log
         # Loss, 1, right and labelled crops of each step since the last validation.
         self.totals: list[Tensor] = []
@@ -154,13 +157,19 @@ class RunTrainer(Trainer):
         inputs = targets.pop("inputs")
         with torch.autocast(self.args.device.type, enabled=False):
             split = torch.split(inputs, windows)
-            features = torch.cat([self.prepare_features(part) for part in split])
+            features = torch.cat([self._features(part) for part in split])
             if self.augmenter is not None:
                 features = self.augmenter.colour(features)
                 features, other, share = self.augmenter.mix(features)
                 features = self.augmenter.mask(features)
                 targets = {of: share * x + (1 - share) * x[other] for of, x in targets.items()}
         return features, targets
+
+    def _features(self, inputs: Tensor) -> Tensor:
+        """Features of waveforms, or of what a bank or a frozen network has stored."""
+        if self.front_end is not None and inputs.dtype == torch.uint8:
+            return dequantised(inputs, self.front_end)
+        return self.prepare_features(inputs)
 
     @torch.inference_mode()
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:

@@ -1,0 +1,139 @@
+"""Making a bank, and learning from it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from helpers.clips import write_clips, write_noise
+from helpers.runs import SMALL, run_finetune, trained
+from helpers.teachers import write_musicnn
+
+from training import bank as command
+from training.app import bank as app
+from training.loop.bank import Bank
+
+ROWS = 24
+
+
+def run(folder: Path, out: Path, *more: object, crops: int = ROWS) -> Result:
+    words = [
+        "--data", folder / "data", "--unlabelled", folder / "music", "--split", "random",
+        "--teacher", folder / "musicnn.npz", "--crops", crops, "--out", out, *more,
+    ]  # fmt: skip
+    return CliRunner().invoke(command.main, list(map(str, words)))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Clips, a teacher and a bank."""
+    folder = tmp_path_factory.mktemp("bank")
+    write_clips(folder / "data", per_label=10, seconds=3.0)
+    write_noise(folder / "music" / "free.wav", 1, seconds=12.0)
+    write_musicnn(folder / "musicnn.npz", seed=1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(app, "count_cores", lambda: 1)
+        result = run(folder, folder / "out")
+    assert result.exit_code == 0, result.output
+    return folder
+
+
+def test_a_bank_has_the_sounds_that_were_asked_for(folder: Path) -> None:
+    bank = Bank(folder / "out")
+    assert bank.done.all()
+    assert len(bank.features) == ROWS
+    assert np.isfinite(np.asarray(bank.targets, np.float32)).all()
+    assert bank.features[:].std(axis=(1, 2)).min() > 1  # no row is empty
+    assert np.asarray(bank.targets[:]).std(axis=0).max() > 0.01
+    names = {clip for row in bank.sources for clip in row if clip >= 0}
+    assert len(names) > 8
+    # What was decoded is needed no longer.
+    assert not list((folder / "out").glob("waveforms*"))
+
+
+def test_no_row_has_music_of_the_test_part(folder: Path) -> None:
+    clips = json.loads((folder / "out" / "bank.json").read_text())["clips"]
+    assert len(clips) == 20 - 2 + 1  # a tenth of each label is the test part
+    assert ["", "free"] in clips
+
+
+def test_a_stopped_bank_goes_on_to_the_same_rows(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app, "count_cores", lambda: 1)
+    calls = 0
+    real = app.Listener.__call__
+
+    def stopped(*arguments: object) -> object:
+        nonlocal calls
+        calls += 1
+        if calls == 2:
+            raise KeyboardInterrupt
+        return real(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(app.Listener, "__call__", stopped)
+    result = run(folder, tmp_path / "bank")
+    assert result.exit_code == 130
+    assert "go on with the same command" in result.output
+    assert 0 < Bank(tmp_path / "bank").done.sum() < ROWS
+
+    assert run(folder, tmp_path / "bank").exit_code == 0
+    for name in ("features.u8", "targets.f16", "sources.i32", "projection.npz"):
+        assert (tmp_path / "bank" / name).read_bytes() == (folder / "out" / name).read_bytes()
+
+
+@pytest.mark.slow
+def test_two_processes_make_the_same_rows(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app, "count_cores", lambda: 2)
+    assert run(folder, tmp_path / "bank").exit_code == 0
+    for name in ("features.u8", "targets.f16", "sources.i32"):
+        assert (tmp_path / "bank" / name).read_bytes() == (folder / "out" / name).read_bytes()
+
+
+def test_a_network_learns_from_a_bank_and_a_killed_run_could_resume(
+    folder: Path, tmp_path: Path
+) -> None:
+    arguments = (
+        "--data", folder / "data", *SMALL, "--method", "scratch", "--shape", "long",
+        "--bank", folder / "out", "--steps", 2, "--logistic-head",
+    )  # fmt: skip
+    out = trained(tmp_path / "model", *arguments)
+    assert json.loads((out / "metrics.json").read_text())["steps"] == 2
+    # Rows with music of the valid part are not learned from.
+    bank = Bank(folder / "out")
+    learned = json.loads((out / "clips.json").read_text())["parts"]["train"]
+    rows = bank.rows_of({(row["label"], row["name"]) for row in learned})
+    assert 0 < len(rows) < ROWS
+    again = trained(tmp_path / "again", *arguments)
+    assert (again / "model.safetensors").read_bytes() == (out / "model.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (("--method", "linear"), "trains only a head, without --bank"),
+        (("--method", "scratch", "--shape", "tiny"), "choose another --shape"),
+    ],
+)
+def test_a_bank_that_does_not_fit_the_network_is_refused(
+    folder: Path, tmp_path: Path, more: tuple[str, ...], message: str
+) -> None:
+    result = run_finetune(
+        "--data", folder / "data", "--out", tmp_path / "out", *SMALL, "--bank", folder / "out",
+        *more,
+    )  # fmt: skip
+    assert result.exit_code == 1
+    assert message in result.output
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_window_shorter_than_the_teachers_is_refused(folder: Path, tmp_path: Path) -> None:
+    result = run(folder, tmp_path / "bank", "--shape", "tiny")
+    assert result.exit_code == 1
+    assert "shorter windows than the 3 s of the teacher" in result.output
+    assert not (tmp_path / "bank").exists()

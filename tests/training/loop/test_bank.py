@@ -1,0 +1,111 @@
+"""Stored sounds, and which of them a run may learn from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tagger.types import FrontEnd
+from training.errors import TrainingError
+from training.loop.bank import (
+    COMPONENTS,
+    Bank,
+    BankDataset,
+    BankIndex,
+    blocks,
+    dequantised,
+    quantised,
+)
+
+ROWS, WIDTH = 200, 90
+CLIPS = (("rock", "a"), ("rock", "b"), ("jazz", "a"), ("", "free"))
+
+
+def make(folder: Path, rows: int = ROWS) -> Bank:
+    return Bank.create(folder, BankIndex(rows, 16, 8, WIDTH, CLIPS, {"seed": 1}))
+
+
+@pytest.fixture
+def bank(tmp_path: Path) -> Bank:
+    """All rows done; row i has clips i % 4 and, in every second row, -1."""
+    bank = make(tmp_path / "bank")
+    draw = np.random.default_rng(0)
+    bank.features[:] = draw.integers(0, 256, bank.features.shape)
+    bank.targets[:] = draw.normal(0, 1, (ROWS, 70)) @ draw.normal(0, 1, (70, WIDTH))
+    bank.sources[:] = [[row % 4, -1, 3 if row % 2 else -1] for row in range(ROWS)]
+    bank.done[:] = 1
+    bank.finish()
+    return Bank(tmp_path / "bank")
+
+
+def test_eight_bits_keep_features_within_half_a_step() -> None:
+    front_end = FrontEnd()
+    logs = torch.linspace(-15.9, 7.9, 500)
+    features = (logs - front_end.mean) / (2 * front_end.std)
+    back = dequantised(quantised(features, front_end), front_end)
+    assert (back - features).abs().max() * 2 * front_end.std <= 24 / 255 / 2 + 1e-5
+
+
+def test_rows_with_music_of_held_out_clips_are_left_out(bank: Bank) -> None:
+    rows = bank.rows_of({("rock", "a"), ("jazz", "a")})
+    assert set(rows % 4) == {0, 2, 3}  # never rock/b; unlabelled music always
+    assert len(rows) == ROWS * 3 // 4
+    assert len(bank.rows_of({("rock", "a"), ("rock", "b"), ("jazz", "a")})) == ROWS
+
+
+def test_each_row_is_drawn_once_an_epoch(bank: Bank) -> None:
+    rows = bank.rows_of({("rock", "a")})
+    crops = BankDataset(bank, rows, labels=2, seed=3)
+    drawn = [int(rows[crops.draws[number]]) for number in range(2 * len(rows))]
+    first, second = drawn[: len(rows)], drawn[len(rows) :]
+    assert sorted(first) == sorted(second) == list(rows)
+    assert first != second
+
+
+def test_targets_are_components_of_falling_variance(bank: Bank) -> None:
+    crops = BankDataset(bank, np.arange(ROWS), labels=2, seed=3)
+    items = [crops[number] for number in range(ROWS)]
+    targets = torch.stack([item["embeddings"] for item in items])
+    assert targets.shape == (ROWS, COMPONENTS)
+    assert targets.mean(dim=0).abs().max() < 0.05
+    deviations = targets.std(dim=0)
+    assert (deviations.diff() < 0.02).all()
+    first = crops[0]
+    assert first["inputs"].dtype == torch.uint8
+    assert first["inputs"].shape == (16, 8)
+    assert first["labels"].tolist() == [0, 0]
+
+
+def test_an_unfinished_bank_goes_on_where_it_was_and_is_not_learned_from(tmp_path: Path) -> None:
+    bank = make(tmp_path / "bank", rows=20)
+    bank.done[0:8] = 1
+    again = make(tmp_path / "bank", rows=20)
+    assert [list(block) for block in blocks(again, 4, 0, 2)] == [[8, 9, 10, 11], [16, 17, 18, 19]]
+    assert [list(block) for block in blocks(again, 4, 1, 2)] == [[12, 13, 14, 15]]
+    with pytest.raises(TrainingError, match="not finished, 12 rows are missing"):
+        _ = again.projection
+
+
+def test_a_bank_of_other_sounds_is_not_continued(tmp_path: Path) -> None:
+    make(tmp_path / "bank", rows=20)
+    with pytest.raises(TrainingError, match="choose another --out"):
+        make(tmp_path / "bank", rows=30)
+
+
+@pytest.mark.parametrize("harm", ["no folder", "no json", "another version", "short"])
+def test_what_is_no_bank_is_refused(tmp_path: Path, harm: str) -> None:
+    folder = tmp_path / "bank"
+    if harm != "no folder":
+        make(folder, rows=20)
+    if harm == "no json":
+        (folder / "bank.json").write_text("{")
+    if harm == "another version":
+        text = (folder / "bank.json").read_text().replace('"version": 1', '"version": 9')
+        (folder / "bank.json").write_text(text)
+    if harm == "short":
+        (folder / "features.u8").write_bytes(b"abc")
+    with pytest.raises(TrainingError, match="no bank that can be read"):
+        Bank(folder)

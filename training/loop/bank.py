@@ -1,0 +1,193 @@
+"""A bank: features of very many sounds, and what a teacher makes of each.
+
+It is computed once, by `training/bank.py`, and learned from in any number of runs. Its features are
+stored in eight bits, so that a hundred thousand windows of 10 s take 6.5 GB: reading them costs
+nothing beside a network, while cutting, changing and mixing audio costs more than a small one.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from tagger.types import FrontEnd
+from training.augment.mixtures import MOST
+from training.errors import TrainingError
+from training.loop.crops import Draws
+
+INDEX, PROJECTION = "bank.json", "projection.npz"
+VERSION = 1
+LOWEST, RANGE = -16.0, 24.0  # natural logarithms of energies that eight bits stand for: 0.4 dB
+SAMPLE_ROWS = 10_000  # from which the components of the targets are computed
+COMPONENTS = 64  # of 450: 90 % of the variance; logistic regression on them is as good as on all
+
+
+def quantised(features: Tensor, front_end: FrontEnd) -> Tensor:
+    """AST's features to eight bits, the same shape."""
+    logs = features * (2 * front_end.std) + front_end.mean
+    return ((logs - LOWEST) * (255 / RANGE)).round().clamp(0, 255).to(torch.uint8)
+
+
+def dequantised(stored: Tensor, front_end: FrontEnd) -> Tensor:
+    """The inverse of `quantised`."""
+    scale = 2 * front_end.std
+    return stored.float() * (RANGE / 255 / scale) + (LOWEST - front_end.mean) / scale
+
+
+@dataclass(frozen=True, slots=True)
+class BankIndex:
+    """What the rows of a bank are."""
+
+    rows: int
+    frames: int
+    mel_bins: int
+    width: int  # of the targets
+    clips: tuple[tuple[str, str], ...]  # label ("" if unlabelled) and name of each
+    made_by: dict[str, Any]  # what decides the rows: seed and teacher
+
+    def dump(self, folder: Path) -> None:
+        """Write it as JSON."""
+        values = {name: getattr(self, name) for name in self.__slots__}
+        text = json.dumps({"version": VERSION, **values}, indent=1)
+        (folder / INDEX).write_text(text + "\n", encoding="utf-8")
+
+
+class Bank:
+    """The arrays of a bank, memory-mapped.
+
+    `features` `(rows, frames, mel_bins)`, uint8; `targets` `(rows, width)`, float16;
+    `sources` `(rows, MOST)`, int32, indexes of the clips in a row; `shares` of the power, likewise;
+    `done` `(rows,)`, whether a row was computed. Raises `TrainingError` if there is no bank.
+    """
+
+    def __init__(self, folder: Path, *, writable: bool = False) -> None:
+        self.folder = folder
+        try:
+            values = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+            if values.pop("version") != VERSION:
+                raise ValueError("it is of another version")
+            clips = tuple((str(label), str(name)) for label, name in values.pop("clips"))
+            self.index = BankIndex(**values, clips=clips)
+            index = self.index
+            mode = "r+" if writable else "r"
+            self.features = self._open("features.u8", mode, np.uint8, index.frames, index.mel_bins)
+            self.targets = self._open("targets.f16", mode, np.float16, index.width)
+            self.sources = self._open("sources.i32", mode, np.int32, MOST)
+            self.shares = self._open("shares.f32", mode, np.float32, MOST)
+            self.done = self._open("done.u8", mode, np.uint8)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise TrainingError(f"{folder} holds no bank that can be read: {error}") from error
+
+    @classmethod
+    def create(cls, folder: Path, index: BankIndex) -> Bank:
+        """An empty bank in a folder, or the unfinished one with the same index."""
+        folder.mkdir(parents=True, exist_ok=True)
+        sizes = {
+            "features.u8": index.frames * index.mel_bins,
+            "targets.f16": 2 * index.width,
+            "sources.i32": 4 * MOST,
+            "shares.f32": 4 * MOST,
+            "done.u8": 1,
+        }
+        if not (folder / INDEX).exists():
+            for name, size in sizes.items():
+                with (folder / name).open("wb") as file:
+                    file.truncate(index.rows * size)
+            index.dump(folder)
+        bank = cls(folder, writable=True)
+        if bank.index != index:
+            raise TrainingError(f"the bank in {folder} was begun otherwise: choose another --out")
+        return bank
+
+    def _open(self, name: str, mode: Any, dtype: Any, *shape: int) -> NDArray[Any]:
+        return np.memmap(self.folder / name, dtype, mode, shape=(self.index.rows, *shape))
+
+    def rows_of(self, clips: Collection[tuple[str, str]]) -> NDArray[np.int64]:
+        """The rows whose labelled music is all of these clips, each given by label and name."""
+        allowed = [not label or (label, name) in clips for label, name in self.index.clips]
+        of_clip = np.array([*allowed, True])  # -1, no clip, is the last
+        ready = np.asarray(self.done) > 0
+        return np.flatnonzero(ready & of_clip[self.sources].all(axis=1))
+
+    def finish(self) -> None:
+        """Store the principal components of the targets, when all rows are done.
+
+        Mean and deviation of an embedding in a window are many numbers that say much the same.
+        """
+        sample = np.asarray(self.targets[:SAMPLE_ROWS], np.float64)
+        mean, deviation = sample.mean(axis=0), np.maximum(sample.std(axis=0), 1e-3)
+        _, sizes, axes = np.linalg.svd((sample - mean) / deviation, full_matrices=False)
+        variances = np.square(sizes[:COMPONENTS]) / len(sample)
+        variances = variances[variances > 1e-6]  # fewer rows than components have less
+        # Divided by the root of their deviation, so that the strong components have most of the
+        # weight in a squared error, but not all of it, and no output has to grow large.
+        matrix = axes[: len(variances)].T / deviation[:, None] / variances**0.25
+        partial = self.folder / f"partial-{PROJECTION}"
+        np.savez(partial, mean=mean.astype(np.float32), matrix=matrix.astype(np.float32))
+        partial.replace(self.folder / PROJECTION)
+
+    @cached_property
+    def projection(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Mean `(width,)` of the targets, and the matrix `(width, COMPONENTS)` they go through.
+
+        Raises `TrainingError` for an unfinished bank.
+        """
+        try:
+            with np.load(self.folder / PROJECTION) as stored:
+                return stored["mean"], stored["matrix"]
+        except (OSError, ValueError, KeyError) as error:
+            left = int((self.done == 0).sum())
+            raise TrainingError(
+                f"the bank in {self.folder} is not finished, {left} rows are missing: run "
+                "training/bank.py again"
+            ) from error
+
+
+class BankDataset(Dataset[dict[str, Tensor]]):
+    """Item n is draw n of a run; each row once an epoch, in a new order."""
+
+    def __init__(self, bank: Bank, rows: NDArray[np.int64], labels: int, seed: int) -> None:
+        """`labels` is the width of the one-hot labels, which are all zero here."""
+        self.bank = bank
+        self.rows = rows
+        self.labels = torch.zeros(labels)
+        self.draws = Draws(np.ones(len(rows)), len(rows), seed)
+        self.total = len(rows)
+
+    def __len__(self) -> int:
+        """Number of draws in the run."""
+        return self.total
+
+    def __getitem__(self, number: int) -> dict[str, Tensor]:
+        """Stored features `(frames, mel_bins)` as `inputs`, and `embeddings` `(COMPONENTS,)`."""
+        row = int(self.rows[self.draws[number]])
+        mean, matrix = self.bank.projection
+        targets = (np.asarray(self.bank.targets[row], np.float32) - mean) @ matrix
+        return {
+            "inputs": torch.from_numpy(np.array(self.bank.features[row])),
+            "labels": self.labels,
+            "embeddings": torch.from_numpy(targets),
+        }
+
+    @property
+    def means(self) -> dict[str, Tensor]:
+        """Mean target of the teacher's head."""
+        return {"embeddings": torch.zeros(self.bank.projection[1].shape[1])}
+
+
+def blocks(bank: Bank, size: int, worker: int, workers: int) -> Iterator[range]:
+    """The rows that a worker still has to compute, in blocks."""
+    for start in range(worker * size, bank.index.rows, workers * size):
+        block = range(start, min(start + size, bank.index.rows))
+        if not bank.done[block.start : block.stop].all():
+            yield block
