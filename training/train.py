@@ -149,7 +149,7 @@ def whole_task(options: FinetuneOptions, initial: InitialModel, data: TrainingDa
         CropDataset(source, options.balance, options.seed, 0),
         source.windows,
         validation_set(data, data.valid.windows),
-        (initial.front_end, FeatureAugmenter(augmentation, initial.front_end)),
+        (initial.front_end, FeatureAugmenter(augmentation)),
         initial.dtype,
     )
 

@@ -113,7 +113,8 @@ def store_waveforms(folder: Path, clips: Sequence[Clip], rate: int) -> None:
 
 def joined(decoded: DecodedClip) -> NDArray[np.int16]:
     """All kept music of a clip, without repetitions, `(samples,)`."""
-    whole = np.concatenate(decoded.segments)[: max(1, round(decoded.kept_seconds * decoded.rate))]
+    whole = np.concatenate([segment[:] for segment in decoded.segments])  # float32
+    whole = whole[: max(1, round(decoded.kept_seconds * decoded.rate))]
     result: NDArray[np.int16] = (whole * 32767).round().clip(-32767, 32767).astype(np.int16)
     return result
 

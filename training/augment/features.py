@@ -1,8 +1,8 @@
-"""Augmentation of log-mel features, and changes of speed.
+"""Augmentation of mel energies, and of the features that are their logarithm.
 
-On features, a gain is a sum, an equaliser a curve over the bins, and a mix of two crops a sum of
-powers: far cheaper than on waveforms. Only the speed is changed on the waveform. MAEST's features
-are not the logarithm of a power, so they are converted to it and back.
+On energies, a gain is a factor, an equaliser a curve over the bins, and a mix of two crops a sum:
+far cheaper than on waveforms, and as if those were changed before the logarithm cuts off what is
+faint. Only the speed is changed on the waveform (`training.loop.waveforms`).
 """
 
 from __future__ import annotations
@@ -11,16 +11,12 @@ import math
 from collections.abc import Collection
 from dataclasses import dataclass
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from tagger.models.fbank import COMPRESSION
-from tagger.types import FrontEnd
-
 NEPERS = math.log(10) / 10  # one decibel, in the natural logarithm of a power
+NOISE = (-14.0, -8.0)  # the natural logarithm of a noise floor's energies, at least and at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,92 +49,62 @@ def augmentation_of(kinds: Collection[str]) -> Augmentation:
     )
 
 
-def change_speed(waveform: NDArray[np.float32], samples: int) -> NDArray[np.float32]:
-    """`(any,)` played in `samples` samples, by linear interpolation."""
-    if len(waveform) == samples:
-        return waveform
-    places = np.linspace(0, len(waveform) - 1, samples, dtype=np.float32)
-    return np.interp(places, np.arange(len(waveform), dtype=np.float32), waveform).astype(
-        np.float32
-    )
-
-
 class FeatureAugmenter:
-    """Changes features `(batch, frames, mel_bins)` as `Fbank` gives them.
+    """Changes energies and features, both `(batch, frames, mel_bins)`, as `Fbank` gives them.
 
     Draws from torch's generator.
     """
 
-    def __init__(self, augmentation: Augmentation, front_end: FrontEnd) -> None:
+    def __init__(self, augmentation: Augmentation) -> None:
         self.augmentation = augmentation
-        self.scale = 2 * front_end.std
-        self.mean = front_end.mean
-        self.is_maest = front_end.kind == "maest"
 
-    def log_powers(self, features: Tensor) -> Tensor:
-        """The natural logarithm of the powers behind features; -inf for no power."""
-        logs = features * self.scale + self.mean
-        if not self.is_maest:
-            return logs
-        return (logs * math.log(10)).expm1().clamp_min(0).log() - math.log(COMPRESSION)
-
-    def features(self, log_powers: Tensor) -> Tensor:
-        """The inverse of `log_powers`."""
-        logs = log_powers
-        if self.is_maest:
-            logs = (log_powers + math.log(COMPRESSION)).exp().log1p() / math.log(10)
-        return (logs - self.mean) / self.scale
-
-    def colour(self, features: Tensor) -> Tensor:
-        """Change loudness and equalisation, and add a noise floor to some crops."""
-        batch, _, bins = features.shape
-        device = features.device
-        gain = torch.randn(batch, 1, 1, device=device) * self.augmentation.gain  # (batch, 1, 1)
-        points = (
-            torch.randn(batch, 1, self.augmentation.equaliser_points, device=device)
-            * self.augmentation.equaliser
-        )
-        curve = interpolate(points, bins, mode="linear", align_corners=True)  # (batch, 1, bins)
-        powers = self.log_powers(features) + (gain + curve) * NEPERS  # (batch, frames, bins)
+    def colour(self, energies: Tensor) -> Tensor:
+        """Change loudness and equalisation, and add a noise floor to some crops, in place."""
+        strength = self.augmentation
+        if not (strength.gain or strength.equaliser or strength.noise):
+            return energies
+        batch, _, bins = energies.shape
+        device = energies.device
+        gain = torch.randn(batch, 1, 1, device=device) * strength.gain  # (batch, 1, 1)
+        points = torch.randn(batch, 1, strength.equaliser_points, device=device)
+        curve = interpolate(
+            points * strength.equaliser, bins, mode="linear", align_corners=True
+        )  # (batch, 1, bins)
         # Codecs leave gaps of digital silence, uncompressed music does not: the floor hides that.
-        floor = torch.empty(batch, 1, 1, device=device).uniform_(-14.0, -8.0)
-        floor[torch.rand(batch, device=device) >= self.augmentation.noise] = -30.0
-        powers = torch.logaddexp(powers, floor.expand_as(powers))
-        return self.features(powers)
+        floor = torch.empty(batch, 1, 1, device=device).uniform_(*NOISE).exp()
+        has_floor = torch.rand(batch, 1, 1, device=device) < strength.noise
+        factors = ((gain + curve) * NEPERS).exp()
+        return torch.addcmul(floor * has_floor, energies, factors, out=energies)
 
-    def mix(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def mix(self, energies: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Mix each crop with another one.
 
-        Returns the features, the other's index `(batch,)`, and the crop's own share `(batch, 1)`.
+        Returns the energies, the other's index `(batch,)`, and the crop's own share `(batch, 1)`.
         """
-        batch = len(features)
-        other = torch.randperm(batch, device=features.device)  # (batch,)
+        batch = len(energies)
+        other = torch.randperm(batch, device=energies.device)  # (batch,)
         if not self.augmentation.mixup:
-            return features, other, torch.ones(batch, 1, device=features.device)
+            return energies, other, torch.ones(batch, 1, device=energies.device)
         beta = torch.distributions.Beta(self.augmentation.mixup, self.augmentation.mixup)
-        share = beta.sample((batch, 1)).to(features.device)  # (batch, 1)
+        share = beta.sample((batch, 1)).to(energies.device)  # (batch, 1)
         share = torch.maximum(share, 1 - share)
-        powers = self.log_powers(features)
-        own = powers + share.clamp_min(1e-6).log()[:, :, None]  # (batch, frames, bins)
-        others = powers[other] + (1 - share).clamp_min(1e-6).log()[:, :, None]
-        return self.features(torch.logaddexp(own, others)), other, share
+        return torch.lerp(energies[other], energies, share[:, :, None]), other, share
 
     def mask(self, features: Tensor) -> Tensor:
         """SpecAugment: two bands of bins and two spans of frames are set to the crop's mean."""
         _, frames, bins = features.shape
-        hidden = torch.zeros_like(features, dtype=torch.bool)
-        for _ in range(2):
-            hidden |= _spans(features, bins, self.augmentation.mel_mask)[:, None, :]
-            hidden |= _spans(features, frames, round(self.augmentation.time_mask * frames))[
-                :, :, None
-            ]
-        return torch.where(hidden, features.mean(dim=(1, 2), keepdim=True), features)
+        widest, longest = self.augmentation.mel_mask, round(self.augmentation.time_mask * frames)
+        if not (widest or longest):
+            return features
+        bands = _spans(features, bins, widest)[:, None, :]  # (batch, 1, bins)
+        spans = _spans(features, frames, longest)[:, :, None]  # (batch, frames, 1)
+        return torch.where(bands | spans, features.mean(dim=(1, 2), keepdim=True), features)
 
 
 def _spans(features: Tensor, length: int, most: int) -> Tensor:
-    """`(batch, length)`, true in one span of at most `most` for each crop."""
+    """`(batch, length)`, true in two spans of at most `most` for each crop."""
     batch = len(features)
-    widths = torch.rand(batch, 1, device=features.device) * most
-    starts = torch.rand(batch, 1, device=features.device) * (length - widths)
-    places = torch.arange(length, device=features.device)[None]  # (1, length)
-    return (places >= starts) & (places < starts + widths)
+    widths = torch.rand(2, batch, 1, device=features.device) * most
+    starts = torch.rand(2, batch, 1, device=features.device) * (length - widths)
+    places = torch.arange(length, device=features.device)  # (length,)
+    return ((places >= starts) & (places < starts + widths)).any(dim=0)

@@ -16,7 +16,6 @@ import torch
 from numpy.typing import NDArray
 
 from tagger.models.fbank import kaldi_mel
-from training.augment.features import change_speed
 
 MOST = 3  # clips in a mixture
 COUNTS = (0.45, 0.35, 0.2)  # share of the mixtures of one, two and three clips
@@ -119,6 +118,16 @@ class Mixer:
             start = draw.integers(len(clip) - needed + 1)
             piece = clip[start : start + needed]
         return change_speed(piece.astype(np.float32) / np.float32(32768), self.samples)
+
+
+def change_speed(waveform: NDArray[np.float32], samples: int) -> NDArray[np.float32]:
+    """`(any,)` played in `samples` samples, by linear interpolation."""
+    if len(waveform) == samples:
+        return waveform
+    places = np.linspace(0, len(waveform) - 1, samples, dtype=np.float32)
+    return np.interp(places, np.arange(len(waveform), dtype=np.float32), waveform).astype(
+        np.float32
+    )
 
 
 def with_noise(waveform: NDArray[np.float32], draw: np.random.Generator) -> NDArray[np.float32]:

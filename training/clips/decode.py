@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,18 +21,29 @@ KEPT_SECONDS = 60.0  # of a file; GTZAN's have 30
 SEGMENT_WINDOWS = 3  # long enough for crops to start in many places
 
 
+class Samples(Protocol):
+    """Samples in memory, or in a file, from which only what is asked for is read."""
+
+    def __len__(self) -> int:
+        """How many there are."""
+
+    def __getitem__(self, part: slice, /) -> NDArray[Any]:
+        """Some of them, float32 or int16."""
+
+
 @dataclass(frozen=True, slots=True)
 class DecodedClip:
-    """The kept audio of a clip: mono float32 at `rate` Hz, in segments `(samples,)`.
+    """The kept audio of a clip: mono at `rate` Hz, in segments `(samples,)`.
 
     A segment is at least one window long; `starts` says where each starts in the file, in seconds.
     """
 
     clip: Clip
-    segments: tuple[NDArray[np.float32], ...]
+    segments: tuple[Samples, ...]
     starts: tuple[float, ...]
     seconds: float  # of the whole file, before a short one was repeated to fill one window
     rate: int
+    scale: float = 1.0  # by which the numbers in the segments are multiplied
 
     def __post_init__(self) -> None:
         if not self.segments or len(self.segments) != len(self.starts):

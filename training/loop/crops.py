@@ -6,9 +6,11 @@ as without the kill, several processes can share one run, and the seed decides e
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,7 +19,6 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from tagger.audio.windows import WindowPlan
-from training.augment.features import change_speed
 from training.augment.waveforms import WaveformAugmenter
 from training.clips.decode import DecodedClip
 from training.loop.teachers import Teacher
@@ -85,11 +86,27 @@ class CropSource:
         seconds = sum(decoded.kept_seconds for decoded in self.clips)
         return max(len(self.clips), round(seconds * self.plan.rate / self.plan.samples))
 
-    def crop(self, index: int, draw: np.random.Generator) -> dict[str, Tensor]:
-        """A random window of one clip, with its targets.
+    @property
+    def longest(self) -> int:
+        """The samples of a crop before its speed is changed; one more than are ever taken."""
+        samples = self.plan.samples
+        return math.floor(samples * (1 + self.speed)) + 2 if self.speed else samples
 
-        `inputs` `(samples,)`; `labels` `(labels,)`, one-hot, all zero without a label;
-        `soft_labels` and `embeddings` `(width,)` where there is a teacher.
+    def piece(self, samples: NDArray[Any], scale: float = 1.0) -> dict[str, Tensor]:
+        """The arguments of `waveforms.play` for one crop of `(taken,)`, at most `longest`."""
+        inputs = np.zeros(self.longest, samples.dtype)
+        inputs[: len(samples)] = samples
+        return {
+            "inputs": torch.from_numpy(inputs),
+            "taken": torch.tensor(len(samples)),
+            "scale": torch.tensor(scale),
+        }
+
+    def crop(self, index: int, draw: np.random.Generator) -> dict[str, Tensor]:
+        """A random window of one clip, as a `piece`, with its targets.
+
+        `labels` `(labels,)`, one-hot, all zero without a label; `soft_labels` and `embeddings`
+        `(width,)` where there is a teacher.
         """
         decoded = self.clips[index]
         lengths = np.array([len(segment) for segment in decoded.segments])
@@ -100,25 +117,20 @@ class CropSource:
         taken = min(len(segment), round(samples * factor))
         begin = int(draw.integers(len(segment) - taken + 1))
         if self.augmenter is None:
-            crop = change_speed(segment[begin : begin + taken], samples)
+            crop = self.piece(segment[begin : begin + taken], decoded.scale)
         else:
-            needed = self.augmenter.needed(samples)
-            source = segment[begin : begin + round(needed * taken / samples)]
-            stretched = change_speed(source, round(len(source) * samples / taken))
-            crop = self.augmenter(stretched, samples, draw)
-        crops = {
-            # A copy: torch cannot use a read-only array, and a view would keep the segment alive.
-            "inputs": torch.from_numpy(np.array(crop, np.float32)),
-            "labels": one_hot(decoded.clip.label, self.labels),
-        }
+            source = segment[begin : begin + self.augmenter.needed(taken)]
+            floats = source.astype(np.float32) * np.float32(decoded.scale)
+            crop = self.piece(self.augmenter(floats, taken, draw))
+        crop["labels"] = one_hot(decoded.clip.label, self.labels)
         # A clip shorter than the window is repeated in it. A changed tempo shifts the crop by less
         # than a window: the teacher's targets stay those of the unchanged crop.
         whole = decoded.seconds * self.plan.rate < samples
         start = decoded.starts[chosen] + begin / self.plan.rate
         times = (0.0, decoded.seconds) if whole else (start, start + taken / self.plan.rate)
         for name, teacher in self.teachers.given.items():
-            crops[name] = torch.from_numpy(teacher.between(decoded.clip.name, *times))
-        return crops
+            crop[name] = torch.from_numpy(teacher.between(decoded.clip.name, *times))
+        return crop
 
 
 class CropDataset(Dataset[dict[str, Tensor]]):

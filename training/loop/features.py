@@ -14,15 +14,15 @@ import numpy as np
 import safetensors
 import safetensors.torch
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, default_collate
 
 from tagger.models.fbank import Fbank
 from tagger.types import FrontEnd
-from training.clips.decode import DecodedClip
+from training.clips.decode import DecodedClip, Samples
 from training.console import progress
 from training.loop.crops import CropSource, Draws, draw_weights, one_hot
+from training.loop.waveforms import PIECE, play
 from training.memory import Memory
 
 AUGMENTED_PASSES = 2  # with augmentation: random crops for each unchanged window
@@ -56,8 +56,10 @@ class FeatureDataset(Dataset[dict[str, Tensor]]):
         return {"inputs": self.features[row], "labels": self.labels[self.owners[row]]}
 
 
-def all_windows(source: CropSource, passes: int, seed: int) -> Iterator[tuple[int, Tensor]]:
-    """Each clip's index with a window `(samples,)`: all unchanged windows, then random crops.
+def all_windows(
+    source: CropSource, passes: int, seed: int
+) -> Iterator[tuple[int, dict[str, Tensor]]]:
+    """Each clip's index with a `CropSource.piece`: all unchanged windows, then random crops.
 
     `passes` is the number of random crops for each window.
     """
@@ -65,13 +67,14 @@ def all_windows(source: CropSource, passes: int, seed: int) -> Iterator[tuple[in
     for index, decoded in enumerate(source.clips):
         for segment in decoded.segments:
             for start in _starts(segment, samples):
-                yield index, torch.from_numpy(np.array(segment[start : start + samples]))
+                yield index, source.piece(segment[start : start + samples], decoded.scale)
         for number in range(_count(decoded, samples) * passes):
             draw = np.random.default_rng((seed, index, number, 2))
-            yield index, source.crop(index, draw)["inputs"]
+            crop = source.crop(index, draw)
+            yield index, {name: crop[name] for name in PIECE}
 
 
-def _starts(segment: NDArray[np.float32], samples: int) -> list[int]:
+def _starts(segment: Samples, samples: int) -> list[int]:
     """First samples of the windows that cover a segment; the last one ends with it."""
     last = len(segment) - samples
     return sorted({*range(0, last, samples), last})
@@ -105,7 +108,8 @@ def compute_features(
     with progress(total, what, "windows") as shown:
         while batch := list(islice(windows, BATCH)):
             owners += [index for index, _ in batch]
-            rows.append(outputs(torch.stack([window for _, window in batch])))
+            pieces = default_collate([piece for _, piece in batch])
+            rows.append(outputs(play(**pieces, samples=source.plan.samples)))
             shown.advance(len(batch))
     return torch.cat(rows), owners
 
@@ -164,8 +168,9 @@ def features_key(source: CropSource, fingerprint: str, *settings: object) -> str
     digest = hashlib.sha256(repr((fingerprint, source.plan, settings)).encode())
     for decoded in source.clips:
         digest.update(str(decoded.clip.path).encode("utf-8", "surrogateescape"))
+        digest.update(repr(decoded.scale).encode())
         for segment in decoded.segments:
-            digest.update(np.ascontiguousarray(segment).data)
+            digest.update(np.ascontiguousarray(segment[:]).data)
     return digest.hexdigest()
 
 

@@ -49,8 +49,8 @@ class Task:
     crops: CropDataset | FeatureDataset | BankDataset
     epoch_windows: int
     validation: ValidationSet | None
-    # How waveforms become features, and how these are changed; None if the inputs are the features
-    # of a frozen network.
+    # The features of the network, and how those of crops are changed, None for those of a bank;
+    # None if the inputs are the features of a frozen network.
     features_from: tuple[FrontEnd, FeatureAugmenter | None] | None = None
     dtype: torch.dtype = torch.float32  # in which its weights are saved, and so validated
 

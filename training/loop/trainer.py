@@ -24,7 +24,6 @@ from transformers import (
 from transformers.integrations import TensorBoardCallback
 
 from tagger.models.fbank import Fbank
-from tagger.types import FrontEnd
 from training.augment.features import FeatureAugmenter
 from training.loop.bank import dequantised
 from training.loop.batches import PartResult, random_state, restore_random_state, sum_of
@@ -39,6 +38,7 @@ from training.loop.plan import (
     TrainingResult,
     ValidationSet,
 )
+from training.loop.waveforms import PIECE, pieces, play
 from training.memory import Memory
 from training.networks.optimizer import make_optimizer
 from training.networks.student import LossWeights, WeightAverage, student_losses
@@ -69,12 +69,11 @@ class RunTrainer(Trainer):
         self.average = WeightAverage(task.student, settings.method.average)
         self.average.module.to(self.args.device)
         self.memory = Memory(settings.windows, say)
-        self.prepare_features: Callable[[Tensor], Tensor] = lambda features: features
+        self.fbank: Fbank | None = None
         self.augmenter: FeatureAugmenter | None = None
-        self.front_end: FrontEnd | None = None
         if task.features_from is not None:
-            self.front_end, self.augmenter = task.features_from
-            self.prepare_features = Fbank(self.front_end).to(self.args.device)
+            front_end, self.augmenter = task.features_from
+            self.fbank = Fbank(front_end).to(self.args.device)
         self.losses: list[dict[str, Tensor]] = []  # of the steps since the last log
         # Loss, 1, right and labelled crops of each step since the last validation.
         self.totals: list[Tensor] = []
@@ -153,23 +152,20 @@ class RunTrainer(Trainer):
         self, batch: dict[str, Tensor], windows: int
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Augmented features, `(batch, frames, mel_bins)` or `(batch, hidden)`, and targets."""
-        targets = dict(batch)
-        inputs = targets.pop("inputs")
+        targets = {name: of for name, of in batch.items() if name not in PIECE}
+        if self.fbank is None:
+            return batch["inputs"], targets
+        front_end = self.fbank.front_end
+        if self.augmenter is None:
+            return dequantised(batch["inputs"], front_end), targets
+        samples = front_end.window_samples
         with torch.autocast(self.args.device.type, enabled=False):
-            split = torch.split(inputs, windows)
-            features = torch.cat([self._features(part) for part in split])
-            if self.augmenter is not None:
-                features = self.augmenter.colour(features)
-                features, other, share = self.augmenter.mix(features)
-                features = self.augmenter.mask(features)
-                targets = {of: share * x + (1 - share) * x[other] for of, x in targets.items()}
-        return features, targets
-
-    def _features(self, inputs: Tensor) -> Tensor:
-        """Features of waveforms, or of what a bank or a frozen network has stored."""
-        if self.front_end is not None and inputs.dtype == torch.uint8:
-            return dequantised(inputs, self.front_end)
-        return self.prepare_features(inputs)
+            energies = torch.cat(
+                [self.fbank.energies(play(*some, samples)) for some in pieces(batch, windows)]
+            )  # (batch, frames, mel_bins)
+            mixed, other, share = self.augmenter.mix(self.augmenter.colour(energies))
+            features = self.augmenter.mask(self.fbank.features(mixed))
+        return features, {of: share * x + (1 - share) * x[other] for of, x in targets.items()}
 
     @torch.inference_mode()
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
@@ -196,7 +192,8 @@ class RunTrainer(Trainer):
         module = copy.deepcopy(self.average.module).to(self.dtype).float()
 
         def compute(inputs: Tensor) -> Tensor:
-            features = self.prepare_features(inputs.to(self.args.device))
+            inputs = inputs.to(self.args.device)
+            features = inputs if self.fbank is None else self.fbank(inputs)
             logs: Tensor = module(features)["logits"].log_softmax(dim=-1).cpu()
             return logs
 

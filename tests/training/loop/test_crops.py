@@ -17,6 +17,7 @@ from training.clips.decode import DecodedClip
 from training.loop.crops import CropDataset, CropSource, Draws, Teachers, draw_weights
 from training.loop.features import all_windows
 from training.loop.teachers import Teacher
+from training.loop.waveforms import PIECE, play
 
 RATE = 100  # Hz
 PLAN = WindowPlan(samples=50, rate=RATE)
@@ -87,7 +88,14 @@ def crops_of(
     sound: DecodedClip, speed: float = 0.0, teachers: Teachers | None = None
 ) -> list[dict[str, torch.Tensor]]:
     source = CropSource([sound], LABELS, PLAN, teachers or Teachers(), speed=speed)
-    return [source.crop(0, np.random.default_rng(seed)) for seed in range(60)]
+    crops = [source.crop(0, np.random.default_rng(seed)) for seed in range(60)]
+    return [crop | {"inputs": played(crop)} for crop in crops]
+
+
+def played(piece: dict[str, torch.Tensor]) -> torch.Tensor:
+    """The waveform `(samples,)` of a crop."""
+    (waveform,) = play(*(piece[name][None] for name in PIECE), PLAN.samples)
+    return waveform
 
 
 def test_a_crop_is_a_window_of_one_segment_and_every_segment_has_crops() -> None:
@@ -163,7 +171,7 @@ def test_equal_numbers_and_seeds_give_equal_crops_in_any_order() -> None:
 def test_features_are_of_windows_that_cover_every_segment() -> None:
     clips = [ramp("a", (0, 1.2), (5, 6.0)), ramp("b", (0, 0.5))]
     source = CropSource(clips, LABELS, PLAN)
-    windows = [(index, window.numpy()) for index, window in all_windows(source, 0, 0)]
+    windows = [(index, played(piece).numpy()) for index, piece in all_windows(source, 0, 0)]
     for index, decoded in enumerate(clips):
         samples = np.concatenate([window for of, window in windows if of == index])
         assert set(samples.tolist()) == set(np.concatenate(decoded.segments).tolist())
