@@ -16,9 +16,10 @@ of them in several ways:
 
 Each round runs all of them once, in random order. A side that would take longer than --side-seconds
 gets fewer tracks, so times per window are compared, from median rounds. Then follow the costs of
-start-up, of an unchanged library, and with --long of long tracks; and with --agreement how often
-`--windows auto` finds the same genre as all windows. `--page` writes everything to a page. The exit
-code is 1 if something failed or had other results. Needs the extra `test`, and 3 GB.
+start-up, of an unchanged library, of training steps, and with --long of long tracks; and with
+--agreement how often `--windows auto` finds the same genre as all windows. `--page` writes
+everything to a page. The exit code is 1 if something failed or had other results. Needs the extra
+`test`, and 3 GB.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ from benchmark_command import ROOT, finish, peak, python, tag_genres, timed
 from benchmark_page import AGREEMENT, agreement_row, page_of
 from benchmark_session import time_session
 from benchmark_sides import COUNT, Side, Subject
+from benchmark_training import time_training
 from make_tracks import make_tracks
 
 from tagger.models.find import find_model
@@ -219,6 +221,7 @@ def read_arguments() -> argparse.Namespace:
     add("--no-pipeline", action="store_true")
     add("--device", choices=("cpu", "cuda"), default="cpu")
     add("--many", type=int, nargs="*", default=MANY, help="unchanged tracks, ascending")
+    add("--training", nargs="*", default=["small"], help="shapes of networks to train")
     add("--long", action="store_true", help="also tracks of 3 minutes and 10 hours")
     add("--agreement", type=Path, nargs="+", default=[], help="music to compare auto with all on")
     add("--held-out", type=Path, help="file with the names of clips not trained on, without suffix")
@@ -258,6 +261,9 @@ def measure(place: Path, args: argparse.Namespace, faults: list[str]) -> Iterato
     if args.many:
         yield "\n## Where nothing is predicted\n"
         yield from time_start(place, args.many)
+    if args.training:
+        yield "\n## A training step\n"
+        yield from time_training(place, args.training, args.device)
     if args.long:
         yield "\n## Long tracks\n"
         yield from time_long(place)

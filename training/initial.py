@@ -69,6 +69,7 @@ class TrainingData:
     teachers: Teachers = field(default_factory=Teachers)
     bank: Bank | None = None
     known: bool = False  # whether the initial network had learned from clips of the valid part
+    more: Sequence[DecodedClip] = ()  # clips that only a refit learns from
 
     @property
     def judged(self) -> str:

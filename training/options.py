@@ -23,12 +23,14 @@ HEADS = ("linear", "mlp")
 # A folder inside the checkpoint's: the files that the run resumes from, and TensorBoard's curves.
 RUN = "run"
 # Files in that folder: the options and the split, until the run is finished; the trials of a
-# search; and the outputs of a frozen network for the train and for the valid part.
+# search; the outputs of a frozen network for the train and for the valid part; and the decoded
+# clips to learn from, until the run is finished.
 OPTIONS = "options.json"
 SPLIT = "split.json"
 STUDY = "search.sqlite3"
 FEATURES = "features.safetensors"
 VALID_FEATURES = "judged-features.safetensors"
+DECODED = "decoded.i16"
 
 # Sizes of a network that is trained from scratch.
 SHAPES: dict[str, dict[str, int]] = {

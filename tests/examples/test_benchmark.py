@@ -19,6 +19,8 @@ sys.path.insert(0, str(ROOT / "examples"))
 
 from benchmark_page import Ratio, agreement_row, ratios, side_row
 from benchmark_sides import Done, Side, Subject
+from benchmark_training import BATCH, STEPS
+from benchmark_training import ratios as training_ratios
 from make_tracks import KINDS, decode_whole, make_tracks
 
 from tagger.audio.reader import read_windows
@@ -67,7 +69,17 @@ def page(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path, tracks: lis
         soundfile.write(folder / "clips" / f"{number}.wav", noise / (number + 1), 16_000)
     (folder / "held-out").write_text("0\n2\n")
     options = ("--models", tiny_model, "--tracks", 3, "--library", tracks[0].parent, "--rounds", 1)
-    more = ("--many", 2, 5, "--agreement", folder / "clips", "--held-out", folder / "held-out")
+    more = (
+        "--training",
+        "tiny",
+        "--many",
+        2,
+        5,
+        "--agreement",
+        folder / "clips",
+        "--held-out",
+        folder / "held-out",
+    )
     command = (ROOT / "examples/benchmark.py", *options, *more, "--page", folder / "page.md")
     env = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(folder)}
     words = [sys.executable, *map(str, command)]
@@ -116,7 +128,12 @@ def test_the_ratios_on_the_page_are_those_of_its_times(page: str) -> None:
 
 @pytest.mark.slow
 def test_starts_and_agreement_are_on_the_page(page: str) -> None:
-    *_, start, agreement = tables(page)
+    *_, start, training, agreement = tables(page)
+    assert [row[0].partition(",")[0] for row in training[2:]] == [
+        "training step / forward and backward pass",
+        "share of the optimizer in a step",
+        "windows/s in training",
+    ]
     assert [row[0] for row in start[2:]] == [
         "`--help`",
         "a run in a terminal, until its first line",
@@ -172,6 +189,16 @@ def test_ratios_are_of_median_rounds_and_leave_out_the_start() -> None:
     hundred = 2 + (850 - 1) * 0.5
     assert found["command / forward passes, 100 tracks"] == pytest.approx(hundred / (850 * 0.4))
     assert found["command without its start-up / decode"] == pytest.approx(0.5 / 0.2)
+
+
+def test_a_training_step_is_timed_beside_its_passes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(STEPS, "cpu", 2)
+    monkeypatch.setitem(BATCH, "cpu", 2)
+    step, update, pace = training_ratios(tmp_path, "tiny", "cpu")
+    assert step.value > 1 and step.goal == -1.5 and step.what.endswith("tiny, batches of 2")
+    assert 0 < update.value < 1 < pace.value
 
 
 def test_what_misses_its_goal_is_marked() -> None:

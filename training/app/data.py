@@ -10,7 +10,7 @@ from tagger.models.checkpoint import first_unusable
 from tagger.models.names import UnusableNames, check_names
 from training.clips.artists import read_tags
 from training.clips.clip import Clip
-from training.clips.decode import KEPT_SECONDS, decode_clips
+from training.clips.decoded_file import stored_clips
 from training.clips.doubts import doubts
 from training.clips.find import find_clips, find_unlabelled, name_artists
 from training.clips.groups import copies
@@ -22,12 +22,12 @@ from training.initial import InitialModel, TrainingData
 from training.loop.bank import Bank
 from training.loop.crops import Teachers
 from training.loop.teachers import read_embeddings, read_soft_labels
-from training.loop.validation import read_validation_clips
+from training.loop.validation import VALIDATION_WINDOWS, read_validation_clips
 from training.memory import naming_out_of_memory
-from training.options import ClipOptions, FinetuneOptions
+from training.options import DECODED, RUN, ClipOptions, FinetuneOptions
 
 CLIPS_IN_MEMORY = (
-    f"the clips do not fit, of which up to {KEPT_SECONDS:.0f} s each are kept: use fewer of them. "
+    f"the clips do not fit, of which up to {VALIDATION_WINDOWS} windows each are kept: use fewer. "
     "A smaller --batch-size and --accumulate N save memory only later, in training"
 )
 
@@ -128,6 +128,8 @@ def load_data(
 ) -> TrainingData:
     """Decode the clips of the train and valid part. Raises `TrainingError` for a lost label.
 
+    Those to learn from, with `--refit` of both parts, are stored in the folder of the run.
+
     `known` says whether the initial model had learned from clips of the valid part.
     """
     clips = list(split.train)
@@ -140,19 +142,30 @@ def load_data(
         clips += unlabelled_clips(options.unlabelled, split)
     taught = [*clips, *split.valid] if options.refit else clips
     teachers = read_teachers(options, taught)
+    reported: set[str] = set()
+
+    def report(line: str) -> None:
+        if line not in reported:  # a valid clip may be decoded twice
+            say(line)
+        reported.add(line)
+
     with (
         naming_out_of_memory(CLIPS_IN_MEMORY),
-        progress(len(clips) + len(split.valid), "decoding", "clips") as shown,
+        progress(len(taught) + len(split.valid), "decoding", "clips") as shown,
     ):
-        train = decode_clips(clips, initial.plan, say, shown.advance)
-        valid = read_validation_clips(split.valid, initial.tagged_plan, say, shown.advance)
+        file = options.out / RUN / DECODED
+        decoded = stored_clips(file, taught, initial.plan, report, shown.advance)
+        valid = read_validation_clips(split.valid, initial.tagged_plan, report, shown.advance)
+    held_out = set(split.valid)
+    train = [of for of in decoded if of.clip not in held_out]
+    more = [of for of in decoded if of.clip in held_out]
     lost = sorted(set(initial.labels) - {decoded.clip.label for decoded in train})
     if lost:
         raise TrainingError(f"no clip of {lost[0]!r} can be decoded")
     if split.valid and not valid.clips:
         raise TrainingError("no clip of the validation part can be decoded")
     bank = read_bank(options, initial) if options.bank is not None else None
-    return TrainingData(initial.labels, train, valid, teachers, bank, known)
+    return TrainingData(initial.labels, train, valid, teachers, bank, known, more)
 
 
 def read_bank(options: FinetuneOptions, initial: InitialModel) -> Bank:

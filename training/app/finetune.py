@@ -17,11 +17,10 @@ from tagger.types import DEFAULT_MODEL
 from training.app.data import check_labels, choose_clips, load_data, report_split
 from training.app.run_folder import forget_run, publish, split_to_resume, start_run
 from training.app.summary import summarise
-from training.clips.decode import decode_clips
 from training.clips.leakage import leakage_warning
 from training.clips.split import Split
 from training.clips.stored import write_stored
-from training.console import is_first, progress, say
+from training.console import is_first, say
 from training.errors import TrainingError
 from training.evaluation.card import CardFacts, write_card
 from training.evaluation.metrics import ACCURACY, REMEMBERED
@@ -103,7 +102,7 @@ def run_training(
         write_stored(staged, split, learned, start)
     if options.refit:
         learned, staged = ("train", "valid"), run.folder / "refitted"
-        network = refit(options, split, data, training.steps)
+        network = refit(options, data, training.steps)
         if is_first():
             save_checkpoint(network, initial.front_end, staged, initial.dtype)
             describe_checkpoint(staged, learned, options, initial, metrics)
@@ -146,15 +145,11 @@ def train_once(
     return network, training
 
 
-def refit(
-    options: FinetuneOptions, split: Split, data: TrainingData, steps: int
-) -> ASTForAudioClassification:
+def refit(options: FinetuneOptions, data: TrainingData, steps: int) -> ASTForAudioClassification:
     """A network trained from the start on the train and valid parts, without validation."""
     say(f"training again on train and valid together, {steps} steps")
     initial = make_initial_model(options, data.labels, say)
-    with progress(len(split.valid), "decoding", "clips") as shown:
-        valid = decode_clips(split.valid, initial.plan, lambda _: None, shown.advance)
-    both = replace(data, train=[*data.train, *valid], valid=ValidationClips())
+    both = replace(data, train=[*data.train, *data.more], valid=ValidationClips())
     run = RunControl(options.out / RUN / "refit", say, steps)
     network, _ = train_once(replace(options, keep="last"), initial, both, run)
     return network

@@ -17,6 +17,7 @@ from training.clips.clip import Clip
 from training.clips.split import PARTS, Split
 from training.errors import TrainingError
 from training.options import (
+    DECODED,
     FEATURES,
     OPTIONS,
     RUN,
@@ -62,13 +63,16 @@ def check_output(folder: Path, *, overwrite: bool) -> None:
 
 
 def clear_run(folder: Path) -> None:
-    """Remove the files of an earlier run, except features, which the next run may reuse."""
+    """Remove the files of an earlier run, except what the next run may reuse.
+
+    Those are features and decoded clips, which say what they were made of.
+    """
     for path in sorted(folder.glob("**/*"), reverse=True):  # the content of a folder comes first
         if not path.is_dir():
-            if path.name not in (FEATURES, VALID_FEATURES):
+            if path.name not in (FEATURES, VALID_FEATURES, DECODED):
                 path.unlink()
         else:
-            with suppress(OSError):  # it holds features
+            with suppress(OSError):  # it holds some of them
                 path.rmdir()
 
 
@@ -124,7 +128,7 @@ def split_to_resume(options: FinetuneOptions) -> Split | None:
 def forget_run(folder: Path) -> None:
     """Remove what `start_run` stored, if the run has stored nothing else: its data is unusable."""
     run = folder / RUN
-    stored = {run / OPTIONS, run / SPLIT, run / "command.txt"}
+    stored = {run / OPTIONS, run / SPLIT, run / "command.txt", run / DECODED}
     if set(run.iterdir()) <= stored:
         for path in stored:
             path.unlink(missing_ok=True)
@@ -136,7 +140,8 @@ def forget_run(folder: Path) -> None:
 def publish(staged: Path, folder: Path) -> None:
     """Move the complete files of a run to their folder, in place of those of an earlier model.
 
-    Then delete what `--resume` needs. Ctrl-C waits: the model is complete or as before.
+    Then delete what `--resume` needs, also the decoded clips. Ctrl-C waits: the model is complete
+    or as before.
     """
     with suppress(KeyboardInterrupt), uninterrupted():
         made = {path.name for path in staged.iterdir()}
@@ -147,5 +152,7 @@ def publish(staged: Path, folder: Path) -> None:
         staged.rmdir()
         for checkpoint in (folder / RUN).glob("**/checkpoint-*"):
             shutil.rmtree(checkpoint)
+        for path in (folder / RUN).glob(f"{Path(DECODED).stem}.*"):  # also what a kill has left
+            path.unlink()
         (folder / RUN / OPTIONS).unlink()
         (folder / RUN / SPLIT).unlink(missing_ok=True)  # a run of an earlier version has none

@@ -26,7 +26,9 @@ from helpers.command import ROOT
 from helpers.models import save_ast
 from helpers.runs import SMALL, TINY, Job, Moment, run_finetune, trained
 
+from training.app import data
 from training.app.run_folder import CHECKPOINT_FILES, RESULT_FILES
+from training.clips.decode import decode_clips
 from training.console import reason_of_the_disk
 from training.evaluation.metrics import Metrics
 from training.loop.history import epoch_line, epoch_row
@@ -172,8 +174,10 @@ def test_an_interrupt_while_modules_are_imported_ends_without_a_traceback(
 
 @pytest.mark.parametrize(("method", "limit"), [("scratch", 30_000), ("linear", 8000)])
 def test_a_file_that_cannot_be_written_ends_a_run_with_one_line_and_it_can_go_on(
-    folder: Path, tmp_path: Path, method: str, limit: int
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str, limit: int
 ) -> None:
+    # The decoded clips are larger than what is to fail here; below they fail.
+    monkeypatch.setattr(data, "stored_clips", lambda _, *rest: decode_clips(*rest))
     arguments = {"scratch": scratch, "linear": linear}[method](folder)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
@@ -186,6 +190,26 @@ def test_a_file_that_cannot_be_written_ends_a_run_with_one_line_and_it_can_go_on
     assert reason in ("Error: File too large", "Error: the disk is probably full")
     assert re.fullmatch(rf"continue with: .* --out '{tmp_path}/my out' --resume", rest)
     assert run_finetune("--out", tmp_path / "my out", "--resume").exit_code == 0
+
+
+def test_decoded_clips_for_which_there_is_no_space_end_a_run_with_one_line_and_it_can_go_on(
+    folder: Path, tmp_path: Path
+) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+    try:
+        result = run_finetune("--out", tmp_path / "out", *scratch(folder))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert result.exit_code == 1 and isinstance(result.exception, SystemExit), result.output
+    reason, _, rest = result.output.splitlines()[-1].partition("; ")
+    run = tmp_path / "out" / RUN
+    assert re.fullmatch(
+        rf"Error: {run}: File too large, and the decoded clips take about \d+ MB", reason
+    )
+    assert rest.endswith("--resume") and not list(run.glob("decoded.*"))
+    assert run_finetune("--out", tmp_path / "out", "--resume").exit_code == 0
+    assert not list(run.glob("decoded.*"))
 
 
 @pytest.mark.parametrize("write", [_torch, _sqlite])

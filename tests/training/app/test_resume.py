@@ -13,7 +13,7 @@ from helpers.runs import TINY, Job, Moment, run_finetune
 
 from training.clips.find import find_clips
 from training.clips.splits import make_split
-from training.options import OPTIONS, RUN
+from training.options import DECODED, OPTIONS, RUN
 
 
 def start_and_kill(data: Path, out: Path) -> Path:
@@ -25,6 +25,22 @@ def start_and_kill(data: Path, out: Path) -> Path:
         == -signal.SIGKILL
     ), log.read_text()
     return log
+
+
+def test_a_resumed_run_does_not_decode_its_clips_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, out = write_clips(tmp_path / "data", per_label=6), tmp_path / "out"
+    start_and_kill(data, out)
+    assert (out / RUN / DECODED).exists()
+
+    def decode(*_: object) -> None:
+        raise AssertionError("decoded again")
+
+    monkeypatch.setattr("training.clips.decode.decode_clip", decode)
+    result = run_finetune("--out", out, "--resume")
+    assert result.exit_code == 0, result.output
+    assert not list((out / RUN).glob("decoded.*"))
 
 
 def test_files_that_come_between_kill_and_resume_change_nothing(tmp_path: Path) -> None:
