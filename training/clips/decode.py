@@ -1,4 +1,4 @@
-"""Decoded clips, kept in memory for training."""
+"""Decoded clips, for training."""
 
 from __future__ import annotations
 
