@@ -41,7 +41,7 @@ def model(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Path:
     """What the README's command trains, from a network of random weights instead of the bundled."""
     folder = tmp_path_factory.mktemp("training")
     write_clips(folder / "music-by-genre")
-    (command,) = (line for line in command_lines() if "training/finetune.py --data" in line)
+    (command,) = (line for line in command_lines() if "finetune.py --data ~/music" in line)
     command = command.replace("~", str(folder)).replace("my-", f"{folder}/my-")
     _, script, *words = shlex.split(command)
     assert (ROOT / script).exists()
@@ -276,6 +276,10 @@ HANDLERS: list[tuple[str, Handler]] = [
     (r"pipx install git\+URL|uv tool install git\+URL.*", is_installed_from_git),
     (r"python3 -m venv .venv|\.venv/bin/(pip|python) .*", is_run_by_ci),
     (r"pip install .*\[\w+\]'", has_an_extra),
+    (
+        r"python training/(bank|finetune)\.py .* (--bank|--teacher) .*",
+        elsewhere("tests/training/app/test_bank.py"),
+    ),
     (r"python training/finetune\.py --data .*", lambda *_: None),  # the fixture `model`
     (r"python training/evaluate\.py --data .*", run_evaluation),
     (r"tag-genres apply", lambda *_: None),  # its name
