@@ -80,19 +80,19 @@ def stored_clips(
     how much is needed if there is no space for the file.
     """
     key = _key(clips, plan)
-    if (file := _opened(path, key)) is None:
+    file = _opened(path, key)
+    while file is None:
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(f".{os.getpid()}")  # each process writes its own
         try:
             _write(partial, key, clips, plan, advance)
             if _opened(path, key) is None:  # no other process was faster
                 partial.replace(path)
+        except FileNotFoundError:
+            pass  # the first of several processes has just cleared the folder: once more
         finally:
             partial.unlink(missing_ok=True)
-        file = DecodedFile(path)
-    else:
-        for _ in clips:
-            advance()
+        file = _opened(path, key)
     for row in file.index["clips"]:
         for line in row["notes"]:
             report(line)
