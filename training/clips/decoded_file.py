@@ -81,6 +81,8 @@ def stored_clips(
     """
     key = _key(clips, plan)
     file = _opened(path, key)
+    for _ in clips if file is not None else ():
+        advance()
     while file is None:
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(f".{os.getpid()}")  # each process writes its own
