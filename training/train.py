@@ -17,6 +17,7 @@ from transformers import ASTForAudioClassification, set_seed
 from tagger.models.device import choose_device, choose_precision
 from training.augment.features import FeatureAugmenter, augmentation_of
 from training.augment.waveforms import KINDS, WaveformAugmenter
+from training.errors import TrainingError
 from training.evaluation.metrics import fitted
 from training.initial import InitialModel, TrainingData
 from training.loop.bank import Bank, BankDataset
@@ -157,15 +158,22 @@ def whole_task(options: FinetuneOptions, initial: InitialModel, data: TrainingDa
 def bank_task(
     options: FinetuneOptions, initial: InitialModel, data: TrainingData, bank: Bank
 ) -> Task:
-    """Train the whole network on the sounds of a bank that hold no music of held-out clips."""
+    """Train the whole network on the sounds of a bank that hold no music of held-out clips.
+
+    Its head learns nothing yet, so that there is nothing to validate. Raises `TrainingError` if the
+    bank has none of the music.
+    """
     learned = {(decoded.clip.label, decoded.clip.name) for decoded in data.train}
-    crops = BankDataset(bank, bank.rows_of(learned), len(data.labels), options.seed)
+    rows = bank.rows_of(learned)
+    if not len(rows):
+        raise TrainingError(f"{bank.folder} has no sound of only the train part of --data")
+    crops = BankDataset(bank, rows, len(data.labels), options.seed)
     drop = augmentation_of(options.trained_by.augment).patch_drop
     return Task(
         Student(initial.network, crops.means, drop),
         crops,
         len(crops),
-        validation_set(data, data.valid.windows),
+        None,
         (initial.front_end, None),
         initial.dtype,
     )

@@ -171,8 +171,10 @@ def load_data(
 def read_bank(options: FinetuneOptions, initial: InitialModel) -> Bank:
     """The bank of the options. Raises `TrainingError` if the network cannot learn from it."""
     assert options.bank is not None
-    if options.trained_by.frozen:
-        raise TrainingError(f"--method {options.method} trains only a head, without --bank")
+    if options.method not in ("scratch", "full"):
+        raise TrainingError(f"--method {options.method} cannot learn from a --bank, scratch can")
+    if not options.logistic_head:
+        raise TrainingError("a --bank teaches no labels: add --logistic-head")
     if options.soft_labels or options.embeddings:
         raise TrainingError("--bank has its own targets: leave out --teacher")
     bank = Bank(options.bank)

@@ -1,4 +1,4 @@
-"""Mixtures of music that a teacher hears as the student does: clips cut, changed and mixed.
+"""Mixtures of music for student and teacher: clips cut, changed and mixed.
 
 A network that imitates a teacher can learn from any sound, as the targets are what the teacher
 makes of that very sound (Beyer et al. 2022, https://arxiv.org/abs/2106.05237). Mixtures of a few

@@ -8,11 +8,12 @@ nothing beside a network, while cutting, changing and mixing audio costs more th
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
@@ -102,11 +103,13 @@ class Bank:
         if not (folder / INDEX).exists():
             for name, size in sizes.items():
                 with (folder / name).open("wb") as file:
-                    file.truncate(index.rows * size)
+                    allocate(file, index.rows * size)
             index.dump(folder)
         bank = cls(folder, writable=True)
         if bank.index != index:
-            raise TrainingError(f"the bank in {folder} was begun otherwise: choose another --out")
+            raise TrainingError(
+                f"the bank in {folder} is of other sounds: choose another --out"
+            )
         return bank
 
     def _open(self, name: str, mode: Any, dtype: Any, *shape: int) -> NDArray[Any]:
@@ -122,7 +125,8 @@ class Bank:
     def finish(self) -> None:
         """Store the principal components of the targets, when all rows are done.
 
-        Mean and deviation of an embedding in a window are many numbers that say much the same.
+        Mean and deviation of an embedding in a window are many numbers that say much the same. Rows
+        with music of held-out clips count too: only the scale of the targets depends on them.
         """
         sample = np.asarray(self.targets[:SAMPLE_ROWS], np.float64)
         mean, deviation = sample.mean(axis=0), np.maximum(sample.std(axis=0), 1e-3)
@@ -183,6 +187,17 @@ class BankDataset(Dataset[dict[str, Tensor]]):
     def means(self) -> dict[str, Tensor]:
         """Mean target of the teacher's head."""
         return {"embeddings": torch.zeros(self.bank.projection[1].shape[1])}
+
+
+def allocate(file: BinaryIO, size: int) -> None:
+    """Give a file its size. Raises `OSError` if the disk is too small for it.
+
+    With `truncate` alone, a write to the mapped file would later kill the process on a full disk.
+    """
+    if hasattr(os, "posix_fallocate"):  # not on macOS and Windows
+        os.posix_fallocate(file.fileno(), 0, size)
+    else:
+        file.truncate(size)
 
 
 def blocks(bank: Bank, size: int, worker: int, workers: int) -> Iterator[range]:

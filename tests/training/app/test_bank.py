@@ -103,7 +103,11 @@ def test_a_network_learns_from_a_bank_and_a_killed_run_could_resume(
         "--bank", folder / "out", "--steps", 2, "--logistic-head",
     )  # fmt: skip
     out = trained(tmp_path / "model", *arguments)
-    assert json.loads((out / "metrics.json").read_text())["steps"] == 2
+    metrics = json.loads((out / "metrics.json").read_text())
+    assert metrics["steps"] == 2
+    # Before its head is fitted, a network has no accuracy that could choose an epoch.
+    assert not any("valid_accuracy" in row for row in metrics["history"])
+    assert metrics["valid"]["accuracy"] is not None
     # Rows with music of the valid part are not learned from.
     bank = Bank(folder / "out")
     learned = json.loads((out / "clips.json").read_text())["parts"]["train"]
@@ -116,8 +120,13 @@ def test_a_network_learns_from_a_bank_and_a_killed_run_could_resume(
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (("--method", "linear"), "trains only a head, without --bank"),
-        (("--method", "scratch", "--shape", "tiny"), "choose another --shape"),
+        (("--method", "linear", "--logistic-head"), "cannot learn from a --bank"),
+        (("--method", "dora", "--logistic-head"), "cannot learn from a --bank"),
+        (("--method", "scratch", "--shape", "long"), "add --logistic-head"),
+        (
+            ("--method", "scratch", "--shape", "tiny", "--logistic-head"),
+            "choose another --shape",
+        ),
     ],
 )
 def test_a_bank_that_does_not_fit_the_network_is_refused(

@@ -47,7 +47,7 @@ def test_mixtures_of_short_and_long_clips_fill_the_window(mixer: Mixer) -> None:
 
 
 def test_the_clips_of_a_mixture_are_in_it(mixer: Mixer) -> None:
-    """The tones that are heard are those of the clips that are named, at about their speed."""
+    """The spectrum has the tones of the clips that are named, at about their speed."""
     tones = np.array([200, 400, 800, 1600])
     for seed in range(20):
         mixture = mixer(np.random.default_rng(seed))
