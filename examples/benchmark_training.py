@@ -87,35 +87,47 @@ def make_trainer(place: Path, shape: str, device: str) -> RunTrainer:
     return trainer
 
 
-def make_clock(trainer: RunTrainer) -> Any:
-    """A callback that times steps, and forward and backward passes of the network alone."""
-    import torch
-    from torch.profiler import ProfilerActivity, profile
-    from transformers import TrainerCallback
+class PassAlone:
+    """Times the forward and backward pass of a trainer's network on features that lie ready."""
 
-    from training.networks.student import LossWeights, student_losses
+    def __init__(self, trainer: RunTrainer) -> None:
+        import torch
 
-    cuda = trainer.args.device.type == "cuda"
-    front_end = trainer.fbank.front_end
-    batch, size = trainer.settings.batch, (front_end.frames, front_end.mel_bins)
-    features = torch.randn(batch, *size, device=trainer.args.device)
-    targets = {"labels": torch.eye(2, device=trainer.args.device)[torch.arange(batch) % 2]}
+        front_end, device = trainer.fbank.front_end, trainer.args.device
+        batch, size = trainer.settings.batch, (front_end.frames, front_end.mel_bins)
+        self.trainer = trainer
+        self.features = torch.randn(batch, *size, device=device)
+        self.targets = {"labels": torch.eye(2, device=device)[torch.arange(batch) % 2]}
 
-    def wait() -> None:
-        if cuda:
+    def wait(self) -> None:
+        """Until a GPU has finished what it was given."""
+        import torch
+
+        if self.trainer.args.device.type == "cuda":
             torch.cuda.synchronize()
 
-    def pass_alone(model: Any) -> float:
-        """Seconds."""
-        wait()
+    def __call__(self, model: Any) -> float:
+        """Seconds of one."""
+        from training.networks.student import LossWeights, student_losses
+
+        self.wait()
         started = time.perf_counter()
-        with trainer.compute_loss_context_manager():
-            losses = student_losses(model(features), targets, LossWeights())
-        trainer.accelerator.backward(losses["labels"])
-        wait()
+        with self.trainer.compute_loss_context_manager():
+            losses = student_losses(model(self.features), self.targets, LossWeights())
+        self.trainer.accelerator.backward(losses["labels"])
+        self.wait()
         took = time.perf_counter() - started
         model.zero_grad()
         return took
+
+
+def make_clock(trainer: RunTrainer) -> Any:
+    """A callback that times steps, and forward and backward passes of the network alone."""
+    from torch.profiler import ProfilerActivity, profile
+    from transformers import TrainerCallback
+
+    cuda = trainer.args.device.type == "cuda"
+    pass_alone = PassAlone(trainer)
 
     class Clock(TrainerCallback):
         """On a CPU, steps and passes in turns; on a GPU, the passes follow all of the steps."""
@@ -146,11 +158,11 @@ def make_clock(trainer: RunTrainer) -> Any:
                     pass_alone(model)
                 self.started = time.perf_counter()
             elif step == WARM:
-                wait()
+                pass_alone.wait()
                 self.profile.__enter__()
                 self.started = time.perf_counter()
             elif step == state.max_steps:
-                wait()
+                pass_alone.wait()
                 took = time.perf_counter() - self.started
                 self.profile.__exit__(None, None, None)
                 self.steps.append(took / (step - WARM))
