@@ -107,9 +107,7 @@ class Bank:
             index.dump(folder)
         bank = cls(folder, writable=True)
         if bank.index != index:
-            raise TrainingError(
-                f"the bank in {folder} is of other sounds: choose another --out"
-            )
+            raise TrainingError(f"the bank in {folder} is of other sounds: choose another --out")
         return bank
 
     def _open(self, name: str, mode: Any, dtype: Any, *shape: int) -> NDArray[Any]:
