@@ -21,14 +21,18 @@ from training.console import ending
 from training.options import SHAPES, BankOptions, ClipOptions
 
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
-DEFAULTS = BankOptions(data=Path(), out=Path(), teacher=Path())
+DEFAULTS = BankOptions(data=Path(), out=Path(), teacher=())
 
 
 @click.command(cls=Command, context_settings={"show_default": True})
 @clip_options(needs_data=True, seed_help="Seed of the split and of the sounds.")
 @click.option("--unlabelled", type=FOLDER, help="More music, without labels.")
 @click.option(
-    "--teacher", type=FILE, required=True, help="Weights of musicnn's MSD model, an .npz file."
+    "--teacher",
+    type=FILE,
+    required=True,
+    multiple=True,
+    help="musicnn's MSD weights (.npz) or YAMNet (.tflite). May be repeated.",
 )
 @click.option(
     "--shape",
@@ -41,8 +45,8 @@ DEFAULTS = BankOptions(data=Path(), out=Path(), teacher=Path())
 )
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for the bank.")
 def main(
-    clips: ClipOptions, /, *, unlabelled: Path | None, teacher: Path, shape: str, crops: int,
-    out: Path,
+    clips: ClipOptions, /, *, unlabelled: Path | None, teacher: tuple[Path, ...], shape: str,
+    crops: int, out: Path,
 ) -> None:  # fmt: skip
     """Cut, change and mix music, and store what a teacher makes of each sound."""
     options = BankOptions(

@@ -155,7 +155,7 @@ class BankOptions(ClipOptions):
     """Everything that decides the rows of a bank, and where it is stored."""
 
     out: Path
-    teacher: Path  # musicnn's weights
+    teacher: tuple[Path, ...]  # musicnn's weights, YAMNet, or both
     unlabelled: Path | None = None
     shape: str = "long"
     crops: int = 100_000

@@ -20,7 +20,7 @@ from training.augment.waveforms import KINDS, WaveformAugmenter
 from training.errors import TrainingError
 from training.evaluation.metrics import fitted
 from training.initial import InitialModel, TrainingData
-from training.loop.bank import Bank, BankDataset
+from training.loop.bank import HELD_OUT, Bank, BankDataset, HeldOutRows
 from training.loop.crops import CropDataset, CropSource
 from training.loop.features import (
     AUGMENTED_PASSES,
@@ -160,8 +160,8 @@ def bank_task(
 ) -> Task:
     """Train the whole network on the sounds of a bank that hold no music of held-out clips.
 
-    Its head learns nothing yet, so that there is nothing to validate. Raises `TrainingError` if the
-    bank has none of the music.
+    Its head learns nothing yet: what is validated is how well it imitates the teachers. Raises
+    `TrainingError` if the bank has none of the music.
     """
     learned = {(decoded.clip.label, decoded.clip.name) for decoded in data.train}
     rows = bank.rows_of(learned)
@@ -169,6 +169,9 @@ def bank_task(
         raise TrainingError(f"{bank.folder} has no sound of only the train part of --data")
     crops = BankDataset(bank, rows, len(data.labels), options.seed)
     drop = augmentation_of(options.trained_by.augment).patch_drop
+    valid = bank.rows_of({(clip.label, clip.name) for clip in data.valid.clips}, unlabelled=False)[
+        :HELD_OUT
+    ]
     return Task(
         Student(initial.network, crops.means, drop),
         crops,
@@ -176,6 +179,7 @@ def bank_task(
         None,
         (initial.front_end, None),
         initial.dtype,
+        HeldOutRows(bank, valid, initial.front_end) if len(valid) > 1 else None,
     )
 
 

@@ -89,12 +89,9 @@ class Fbank(nn.Module):
         self.register_buffer("window", window.float(), persistent=False)
         self.register_buffer("filters", mel_filters(front_end), persistent=False)
 
-    def forward(self, waveforms: Tensor, gains: Tensor | None = None) -> Tensor:
-        """Features of each waveform; `samples` must fill at least one frame. Without gradients.
-
-        `gains` `(batch, fft_size // 2 + 1)` multiply the power spectrum of all frames.
-        """
-        return self._by_window(lambda *some: self.features(self._energies(*some)), waveforms, gains)
+    def forward(self, waveforms: Tensor) -> Tensor:
+        """Features of each waveform; `samples` must fill at least one frame. Without gradients."""
+        return self._by_window(lambda some: self.features(self._energies(some)), waveforms)
 
     def energies(self, waveforms: Tensor) -> Tensor:
         """Energy in each mel band, `(batch, frames, mel_bins)`. Without gradients."""
@@ -110,26 +107,20 @@ class Fbank(nn.Module):
         return logs.sub_(self.front_end.mean).div_(2 * self.front_end.std)
 
     @torch.no_grad()
-    def _by_window(
-        self, compute: Callable[..., Tensor], waveforms: Tensor, gains: Tensor | None = None
-    ) -> Tensor:
+    def _by_window(self, compute: Callable[[Tensor], Tensor], waveforms: Tensor) -> Tensor:
         # What lies between the waveform and the energies of one window fits in a CPU's cache: a
         # batch of 32 takes a quarter of the time. Nor can a result depend on the batch then.
-        batches = [waveforms.float()] if gains is None else [waveforms.float(), gains]
+        waveforms = waveforms.float()
         if waveforms.device.type != "cpu" or len(waveforms) < 2:
-            return compute(*batches)
-        return torch.cat(
-            [compute(*some) for some in zip(*(torch.split(of, 1) for of in batches), strict=True)]
-        )
+            return compute(waveforms)
+        return torch.cat([compute(some) for some in torch.split(waveforms, 1)])
 
-    def _energies(self, waveforms: Tensor, gains: Tensor | None = None) -> Tensor:
+    def _energies(self, waveforms: Tensor) -> Tensor:
         # Not one product with the whole chain as a matrix, although it is linear: that took twice
         # as long as the FFT on a CPU, and TF32 would spoil it on a GPU. Of TF32 in the product
         # below, 0.0001 is left behind the logarithm: all of its terms are positive.
         spectrum = torch.view_as_real(torch.fft.rfft(self._frames(waveforms))).square_()
         powers = spectrum[..., 0] + spectrum[..., 1]  # (batch, frames, fft_size // 2 + 1)
-        if gains is not None:
-            powers *= gains[:, None]
         return powers @ self.filters  # (batch, frames, mel_bins)
 
     def _frames(self, waveforms: Tensor) -> Tensor:

@@ -12,25 +12,33 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from tagger.audio.windows import WindowPlan
+from tagger.errors import AudioError
 from tagger.models.device import count_cores
 from tagger.models.fbank import Fbank
 from tagger.types import FrontEnd
 from training.app.data import choose_clips, unlabelled_clips
-from training.augment.mixtures import Mixer, Pools
+from training.augment.mixtures import Mixer, Mixture, Pools
 from training.clips.clip import Clip
 from training.clips.decode import DecodedClip, decode_clip
 from training.clips.split import Split
 from training.console import progress, say
 from training.errors import TrainingError
-from training.loop.bank import PROJECTION, Bank, BankIndex, blocks, quantised
+from training.loop.bank import Bank, BankIndex, blocks, quantised
+from training.loop.projection import COMPONENTS, Projection
 from training.networks.methods import scratch_front_end, scratch_network
-from training.networks.musicnn import EMBEDDING, TAGS, Musicnn
+from training.networks.musicnn import MusicnnTeacher
+from training.networks.teacher import Teacher, TeacherOutputs
+from training.networks.yamnet import Yamnet
 from training.options import BankOptions, ClipOptions, FinetuneOptions
 
 BLOCK = 8  # sounds computed at once: their intermediate results stay small
-LABELLED = 0.5  # share of the clips in mixtures that have a label, if there are others
+STEP_FRAMES = 16  # of the features in a moment: a patch's
+SAMPLE_ROWS = 768  # from which the components of the targets are computed
+PROJECTION = "projection.npz"
+LABELLED = 0.4  # share of the clips in mixtures that have a label, if there are others
 TRAIN = 0.75  # share of the train part among them, so that most rows hold nothing of the valid part
 WAVEFORMS, LENGTHS = "waveforms.i16", "lengths.npy"  # of the clips, until all rows are computed
 
@@ -42,31 +50,44 @@ def make_bank(options: BankOptions) -> None:
     clips = [*split.train, *split.valid]
     if options.unlabelled is not None:
         clips += unlabelled_clips(options.unlabelled, split)
-    Musicnn(options.teacher)  # an error before hours of work
+    teachers = [load_teacher(path) for path in options.teacher]
     front_end = shape_front_end(options.shape)
-    if front_end.window_samples < Musicnn.front_end.window_samples:
+    longest = max(teacher.seconds for teacher in teachers)
+    if front_end.window_samples < longest * front_end.rate:
         raise TrainingError(
-            f"--shape {options.shape} has shorter windows than the 3 s of the teacher: choose "
-            "another one"
+            f"--shape {options.shape} has shorter windows than the {longest:.0f} s of the teacher: "
+            "choose another one"
         )
-    made_by = {"seed": options.seed, "teacher": options.teacher.name, "split": split.name}
+    names = [path.name for path in options.teacher]
     index = BankIndex(
-        options.crops,
-        front_end.frames,
-        front_end.mel_bins,
-        2 * EMBEDDING + TAGS,
-        tuple((clip.label, clip.name) for clip in clips),
-        made_by,
+        rows=options.crops,
+        frames=front_end.frames,
+        mel_bins=front_end.mel_bins,
+        steps=front_end.frames // STEP_FRAMES,
+        width=COMPONENTS * len(teachers),
+        clips=tuple((clip.label, clip.name) for clip in clips),
+        made_by={"seed": options.seed, "teachers": names, "split": split.name},
     )
     bank = Bank.create(options.out, index)
-    if not (options.out / PROJECTION).exists():
+    if not bank.done.all():
         store_waveforms(options.out, clips, front_end.rate)
         groups = mixture_groups(split, clips)
-        compute_rows(Job(options.out, options.teacher, options.seed, groups, front_end), bank)
-        bank.finish()
-        for name in (WAVEFORMS, LENGTHS):
-            (options.out / name).unlink()
+        job = Job(options.out, tuple(options.teacher), options.seed, groups, front_end)
+        if not (options.out / PROJECTION).exists():
+            fit_projection(job, bank)
+        compute_rows(job, bank)
+    for name in (WAVEFORMS, LENGTHS):
+        (options.out / name).unlink(missing_ok=True)
     say(f"{index.rows} sounds of {front_end.window_samples / front_end.rate:.1f} s: {options.out}")
+
+
+def load_teacher(path: Path) -> Teacher:
+    """Read musicnn from an .npz file, YAMNet from a .tflite file. Raises `TrainingError`."""
+    if path.suffix == ".npz":
+        return MusicnnTeacher(path)
+    if path.suffix == ".tflite":
+        return Yamnet(path)
+    raise TrainingError(f"{path} is no teacher: give musicnn's .npz or YAMNet's .tflite file")
 
 
 def shape_front_end(shape: str) -> FrontEnd:
@@ -89,10 +110,7 @@ def mixture_groups(split: Split, clips: Sequence[Clip]) -> list[tuple[float, lis
 
 
 def store_waveforms(folder: Path, clips: Sequence[Clip], rate: int) -> None:
-    """Decode all clips into one file, unless it is there.
-
-    Raises `TrainingError` if one cannot be decoded: the rows would be others without it.
-    """
+    """Decode all clips into one file, unless it is there; one that cannot be has length 0."""
     if (folder / LENGTHS).exists():
         return
     plan = WindowPlan(rate, rate)  # one second: shorter clips are repeated
@@ -102,7 +120,11 @@ def store_waveforms(folder: Path, clips: Sequence[Clip], rate: int) -> None:
         progress(len(clips), "decoding", "clips") as shown,
     ):
         for clip in clips:
-            waveform = joined(decode_clip(clip, plan))
+            try:
+                waveform = joined(decode_clip(clip, plan))
+            except (AudioError, OSError) as error:
+                say(f"left out: {clip.path}: {error}")
+                waveform = np.zeros(0, np.int16)
             file.write(waveform.tobytes())
             lengths.append(len(waveform))
             shown.advance()
@@ -124,10 +146,74 @@ class Job:
     """What each process needs to compute rows."""
 
     folder: Path
-    teacher: Path
+    teachers: tuple[Path, ...]
     seed: int
     groups: Sequence[tuple[float, Sequence[int]]]
     front_end: FrontEnd
+
+
+class RowMaker:
+    """Makes sounds and what the teachers make of them, in blocks of rows."""
+
+    def __init__(self, job: Job, bank: Bank) -> None:
+        lengths = np.load(job.folder / LENGTHS)
+        audio = np.memmap(job.folder / WAVEFORMS, np.int16, "r")
+        ends = np.cumsum(lengths)
+        clips = [audio[end - length : end] for end, length in zip(ends, lengths, strict=True)]
+        front_end = job.front_end
+        pools = Pools(job.groups, lengths)
+        self.mixer = Mixer(clips, pools, front_end.window_samples, front_end.rate)
+        self.seed = job.seed
+        self.bank = bank
+        self.teachers = [load_teacher(path) for path in job.teachers]
+        self.fbank = Fbank(front_end)
+
+    def mixtures(self, rows: range) -> list[Mixture]:
+        """The sounds of some rows: those of a row depend on nothing else."""
+        return [self.mixer(np.random.default_rng((self.seed, row))) for row in rows]
+
+    def outputs(self, mixtures: Sequence[Mixture]) -> tuple[Tensor, list[TeacherOutputs]]:
+        """Waveforms `(rows, samples)`, and what each teacher makes of them."""
+        waveforms = torch.from_numpy(np.stack([mixture.waveform for mixture in mixtures]))
+        steps = self.bank.index.steps
+        return waveforms, [teacher(waveforms, steps) for teacher in self.teachers]
+
+    @torch.inference_mode()
+    def write(self, block: range, projection: Projection) -> None:
+        """Compute a block of rows, and store it."""
+        mixtures = self.mixtures(block)
+        waveforms, outputs = self.outputs(mixtures)
+        bank, rows = self.bank, slice(block.start, block.stop)
+        bank.features[rows] = quantised(self.fbank(waveforms), self.fbank.front_end).numpy()
+        bank.targets[rows], bank.moments[rows] = projection(outputs)
+        bank.sources[rows] = [mixture.clips for mixture in mixtures]
+        bank.shares[rows] = [mixture.shares for mixture in mixtures]
+        bank.done[rows] = 1
+
+
+def fit_projection(job: Job, bank: Bank) -> None:
+    """Choose the components of the targets by the first rows.
+
+    Rows with music of held-out clips count too: only what the targets are made of depends on them.
+    """
+    maker = RowMaker(job, bank)
+    count = min(SAMPLE_ROWS, bank.index.rows)
+    found: list[list[TeacherOutputs]] = []
+    with progress(count, "components", "sounds") as shown, torch.inference_mode():
+        for start in range(0, count, BLOCK):
+            rows = range(start, min(start + BLOCK, count))
+            found.append(maker.outputs(maker.mixtures(rows))[1])
+            shown.advance(len(rows))
+    projection = Projection.fit(
+        [
+            TeacherOutputs(
+                torch.cat([outputs.whole for outputs in of_one]),
+                torch.cat([outputs.moments for outputs in of_one]),
+            )
+            for of_one in zip(*found, strict=True)
+        ]
+    )
+    projection.save(job.folder / PROJECTION)
 
 
 def compute_rows(job: Job, bank: Bank) -> None:
@@ -154,47 +240,7 @@ def compute_rows(job: Job, bank: Bank) -> None:
 def compute_share(job: Job, worker: int, workers: int) -> None:
     """The rows of one of `workers` processes."""
     torch.set_num_threads(1)
-    bank = Bank(job.folder, writable=True)
-    lengths = np.load(job.folder / LENGTHS)
-    audio = np.memmap(job.folder / WAVEFORMS, np.int16, "r")
-    ends = np.cumsum(lengths)
-    clips = [audio[end - length : end] for end, length in zip(ends, lengths, strict=True)]
-    front_end = job.front_end
-    mixer = Mixer(clips, Pools(job.groups, lengths), front_end.window_samples, front_end.rate)
-    ear = Listener(front_end, Musicnn(job.teacher))
-    for block in blocks(bank, BLOCK, worker, workers):
-        mixtures = [mixer(np.random.default_rng((job.seed, row))) for row in block]
-        rows = slice(block.start, block.stop)
-        waveforms = torch.from_numpy(np.stack([mixture.waveform for mixture in mixtures]))
-        gains = torch.from_numpy(np.stack([mixture.gains for mixture in mixtures]))
-        features, targets = ear(waveforms, gains)
-        bank.features[rows], bank.targets[rows] = features.numpy(), targets.numpy()
-        bank.sources[rows] = [mixture.clips for mixture in mixtures]
-        bank.shares[rows] = [mixture.shares for mixture in mixtures]
-        bank.done[rows] = 1
-
-
-class Listener:
-    """What student and teacher get of the same sounds."""
-
-    def __init__(self, front_end: FrontEnd, teacher: Musicnn) -> None:
-        self.student = Fbank(front_end)
-        self.teacher = teacher
-        frames = ceil(front_end.window_samples / teacher.front_end.hop_length)
-        whole = FrontEnd(kind="maest", mel_bins=96, frames=frames, mean=0.0, std=0.5)
-        self.fbank = Fbank(whole)
-
-    @torch.inference_mode()
-    def __call__(
-        self, waveforms: torch.Tensor, gains: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Waveforms `(n, samples)` and gains of their spectra `(n, bins)`.
-
-        Returns stored features `(n, frames, mel_bins)` and targets `(n, 450)`: mean and deviation
-        of the teacher's embeddings over the patches, and the mean of its probabilities.
-        """
-        features = self.student(waveforms, gains)
-        embeddings, tags = self.teacher(self.fbank(waveforms, gains))
-        deviation = embeddings.std(dim=1, unbiased=False)
-        targets = torch.cat([embeddings.mean(dim=1), deviation, tags.mean(dim=1)], dim=1)
-        return quantised(features, self.student.front_end), targets.half()
+    maker = RowMaker(job, Bank(job.folder, writable=True))
+    projection = Projection.load(job.folder / PROJECTION)
+    for block in blocks(maker.bank, BLOCK, worker, workers):
+        maker.write(block, projection)

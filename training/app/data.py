@@ -178,7 +178,7 @@ def read_bank(options: FinetuneOptions, initial: InitialModel) -> Bank:
     if options.soft_labels or options.embeddings:
         raise TrainingError("--bank has its own targets: leave out --teacher")
     bank = Bank(options.bank)
-    _ = bank.projection  # raises for a bank that is not finished
+    bank.check_finished()
     front_end, index = initial.front_end, bank.index
     if (front_end.frames, front_end.mel_bins) != (index.frames, index.mel_bins):
         raise TrainingError(

@@ -20,7 +20,7 @@ from tagger.models.fbank import kaldi_mel
 MOST = 3  # clips in a mixture
 COUNTS = (0.45, 0.35, 0.2)  # share of the mixtures of one, two and three clips
 SHARES = 1.5  # parameter of the Dirichlet distribution of the clips' shares of the power
-SPEED, SPEEDS = 0.1, (0.75, 1.33)  # deviation of the logarithm; limits
+SPEED, SPEEDS = 0.15, (0.7, 1.4)  # deviation of the logarithm; limits
 LOOP_SHARE, LOOP_SECONDS = 0.15, (2.5, 6.0)  # of long clips, repeated as a short track is
 NOISE_SHARE, NOISE_RATIO = 0.15, (5.0, 30.0)  # dB from the noise up to the music
 CLICKS, CLICK_SIZE = (10, 200), 20.0  # as on an old record; standard deviations of the noise
@@ -28,18 +28,18 @@ EQUALISER_POINTS, EQUALISER = 6, 4.0  # along the mel scale; dB, standard deviat
 LOW_PASS, LOW_PASS_SLOPE = (2000.0, 7000.0), (24.0, 96.0)  # Hz; dB an octave
 HIGH_PASS, HIGH_PASS_SLOPE = (60.0, 500.0), (12.0, 24.0)
 GAIN = 3.0  # dB, standard deviation
+RESPONSE_POINTS = 257  # at which the gains of a filter are computed, between them they are straight
 
 
 @dataclass(frozen=True, slots=True)
 class Mixture:
     """One sound to learn from.
 
-    `waveform` `(samples,)`, float32; `gains` `(bins,)` multiply its power spectrum; `clips` and
-    `shares` `(MOST,)` say whose music it is, with clip -1 and share 0 for no clip.
+    `waveform` `(samples,)`, float32; `clips` and `shares` `(MOST,)` say whose music it is, with
+    clip -1 and share 0 for no clip.
     """
 
     waveform: NDArray[np.float32]
-    gains: NDArray[np.float32]
     clips: NDArray[np.int32]
     shares: NDArray[np.float32]
 
@@ -49,9 +49,10 @@ class Pools:
 
     def __init__(self, groups: Sequence[tuple[float, Sequence[int]]], lengths: Sequence[int]):
         """`groups` holds the weight and the clips of each; `lengths` the samples of all clips."""
-        weights = np.array([weight for weight, clips in groups if clips])
+        audible = [(weight, [of for of in clips if lengths[of]]) for weight, clips in groups]
+        weights = np.array([weight for weight, clips in audible if clips])
         self.weights = weights / weights.sum()
-        self.clips = [np.array(clips) for _, clips in groups if clips]
+        self.clips = [np.array(clips) for _, clips in audible if clips]
         roots = [np.sqrt(np.array(lengths)[clips]) for clips in self.clips]
         self.shares = [root / root.sum() for root in roots]
 
@@ -73,13 +74,11 @@ class Mixer:
         pools: Pools,
         samples: int,
         rate: int,
-        fft_size: int = 512,
     ) -> None:
         self.clips = clips
         self.pools = pools
         self.samples = samples
         self.rate = rate
-        self.fft_size = fft_size
 
     def __call__(self, draw: np.random.Generator) -> Mixture:
         """One mixture."""
@@ -94,17 +93,17 @@ class Mixer:
             waveform = factors @ np.stack(pieces)
         if draw.random() < NOISE_SHARE:
             waveform = with_noise(waveform, draw)
-        gains = spectrum_gains(draw, self.rate, self.fft_size)
+        waveform = filtered(waveform, draw, self.rate)
         clips = np.full(MOST, -1, np.int32)
         clips[:count] = chosen
         padded = np.zeros(MOST, np.float32)
         padded[:count] = shares
-        return Mixture(waveform.astype(np.float32, copy=False), gains, clips, padded)
+        return Mixture(waveform.astype(np.float32, copy=False), clips, padded)
 
     def _piece(self, clip: NDArray[np.int16], draw: np.random.Generator) -> NDArray[np.float32]:
         """A piece of a clip, perhaps at another speed; a short clip is repeated."""
         factor = 1.0
-        if draw.random() < 0.5:
+        if draw.random() < 0.7:
             factor = float(np.clip(np.exp(draw.normal(0, SPEED)), *SPEEDS))
         needed = round(self.samples * factor)
         longest = LOOP_SECONDS[1] * self.rate
@@ -146,29 +145,40 @@ def with_noise(waveform: NDArray[np.float32], draw: np.random.Generator) -> NDAr
     return waveform + noise
 
 
-def spectrum_gains(draw: np.random.Generator, rate: int, fft_size: int) -> NDArray[np.float32]:
-    """A gain, an equaliser, a low pass and a high pass, or some of them: `(fft_size // 2 + 1,)`.
+def filtered(
+    waveform: NDArray[np.float32], draw: np.random.Generator, rate: int
+) -> NDArray[np.float32]:
+    """A waveform through a gain, an equaliser, a low pass and a high pass, or some of them."""
+    from scipy.fft import irfft, next_fast_len, rfft
 
-    They multiply the power spectrum, from which the features of student and teacher are made: far
-    cheaper than filters of the waveform.
-    """
-    frequencies, mels = _axes(rate, fft_size)
+    size = next_fast_len(len(waveform), real=True)
+    decibels = np.interp(np.linspace(0, rate / 2, size // 2 + 1), *response(draw, rate))
+    spectrum = rfft(waveform, size) * (10 ** (decibels / 20)).astype(np.float32)
+    return np.asarray(irfft(spectrum, size)[: len(waveform)], np.float32)
+
+
+def response(
+    draw: np.random.Generator, rate: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Frequencies in Hz, from 0 to half the rate, and the gains in dB at them."""
+    frequencies, mels = _axes(rate)
     decibels = np.full(len(frequencies), draw.normal(0, GAIN))
     if draw.random() < 0.5:
         points = draw.normal(0, EQUALISER, EQUALISER_POINTS)
         decibels += np.interp(mels, np.linspace(0, 1, EQUALISER_POINTS), points)
+    octaves = np.log2(np.maximum(frequencies, 1.0))
     if draw.random() < 0.15:
-        octaves = np.log2(frequencies / draw.uniform(*LOW_PASS)).clip(min=0)
-        decibels -= octaves * draw.uniform(*LOW_PASS_SLOPE)
+        above = (octaves - np.log2(draw.uniform(*LOW_PASS))).clip(min=0)
+        decibels -= above * draw.uniform(*LOW_PASS_SLOPE)
     if draw.random() < 0.15:
-        octaves = np.log2(draw.uniform(*HIGH_PASS) / frequencies).clip(min=0, max=6)
-        decibels -= octaves * draw.uniform(*HIGH_PASS_SLOPE)
-    return (10 ** (decibels / 10)).astype(np.float32)
+        below = (np.log2(draw.uniform(*HIGH_PASS)) - octaves).clip(min=0, max=6)
+        decibels -= below * draw.uniform(*HIGH_PASS_SLOPE)
+    return frequencies, decibels
 
 
 @cache
-def _axes(rate: int, fft_size: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Frequencies in Hz, the lowest 1 instead of 0, and their places in mel, from 0 to 1."""
-    frequencies = np.arange(fft_size // 2 + 1) * rate / fft_size
+def _axes(rate: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Frequencies in Hz, and their places in mel, from 0 to 1."""
+    frequencies = np.linspace(0, rate / 2, RESPONSE_POINTS)
     mels = kaldi_mel(torch.from_numpy(frequencies)).numpy()
-    return np.maximum(frequencies, 1.0), mels / mels[-1]
+    return frequencies, mels / mels[-1]

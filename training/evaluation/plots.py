@@ -35,8 +35,19 @@ CURVES = (
     ("valid_balanced_accuracy", "validation, balanced", GREEN, "^"),
     ("valid_remembered", "validation: remembered, no accuracy", ORANGE, "s"),
     ("valid_balanced_remembered", "the same, balanced", GREEN, "^"),
+    ("valid_explained", "validation", ORANGE, "s"),
 )
-SHARES = ("valid_accuracy", "valid_remembered", "train_accuracy")  # the first is in the heading
+PANELS = (  # what is on the axis of each, and the end of its curves' names
+    ("loss (nats)", ("loss",)),
+    ("share that is right", ("accuracy", "remembered")),
+    ("explained variance of the teachers", ("explained",)),
+)
+SHARES = (
+    "valid_accuracy",
+    "valid_remembered",
+    "valid_explained",
+    "train_accuracy",
+)  # the first is in the heading
 
 
 def confusion_png(metrics: Metrics, path: Path, heading: str = "") -> None:
@@ -106,20 +117,19 @@ def curves_png(history: Sequence[Mapping[str, float]], path: Path, kept: float) 
     if not history:
         raise ValueError("a history without epochs cannot be drawn")
     panels = [
-        (unit, [curve for curve in CURVES if ("loss" in curve[0]) is (unit == "loss")])
-        for unit in ("loss", "accuracy")
+        (axis, [curve for curve in CURVES if curve[0].endswith(ends)]) for axis, ends in PANELS
     ]
     panels = [
-        (unit, curves) for unit, curves in panels if any(_points(history, c[0]) for c in curves)
+        (axis, curves) for axis, curves in panels if any(_points(history, c[0]) for c in curves)
     ]
     figure = _figure(7.5, 1.2 + 2.7 * max(1, len(panels)))
     marked = next((row for row in history if row["step"] == kept), None)
     above: Axes | None = None
-    for place, (unit, curves) in enumerate(panels, 1):
+    for place, (axis, curves) in enumerate(panels, 1):
         axes = figure.add_subplot(len(panels), 1, place, sharex=above)
         above = above or axes
         _draw_curves(axes, history, curves)
-        axes.set_ylabel("loss (nats)" if unit == "loss" else "share that is right")
+        axes.set_ylabel(axis)
         if marked is not None:
             axes.axvline(marked["epoch"], color=GREY, linestyle="--", linewidth=1, zorder=0)
         if place == len(panels):
@@ -145,6 +155,8 @@ def _kept_words(row: Mapping[str, float]) -> str:
             "(the initial model had learned from them: this is no accuracy)"
         )
     part, what = name.split("_")
+    if what == "explained":
+        return f"{words}, which explains {row[name]:.3f} of the teachers' variance"
     return f"{words}, {'validation' if part == 'valid' else 'training'} {what} {row[name]:.3f}"
 
 

@@ -11,7 +11,6 @@ import json
 import os
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -25,12 +24,12 @@ from tagger.types import FrontEnd
 from training.augment.mixtures import MOST
 from training.errors import TrainingError
 from training.loop.crops import Draws
+from training.networks.student import Student, unexplained
 
-INDEX, PROJECTION = "bank.json", "projection.npz"
-VERSION = 1
+INDEX = "bank.json"
+VERSION = 2
+HELD_OUT, HELD_OUT_BATCH = 512, 32  # rows that are predicted, and how many of them at once
 LOWEST, RANGE = -16.0, 24.0  # natural logarithms of energies that eight bits stand for: 0.4 dB
-SAMPLE_ROWS = 10_000  # from which the components of the targets are computed
-COMPONENTS = 64  # of 450: 90 % of the variance; logistic regression on them is as good as on all
 
 
 def quantised(features: Tensor, front_end: FrontEnd) -> Tensor:
@@ -52,7 +51,8 @@ class BankIndex:
     rows: int
     frames: int
     mel_bins: int
-    width: int  # of the targets
+    steps: int  # moments of which each has its own targets
+    width: int  # of the targets of a row, and of those of a moment
     clips: tuple[tuple[str, str], ...]  # label ("" if unlabelled) and name of each
     made_by: dict[str, Any]  # what decides the rows: seed and teacher
 
@@ -66,9 +66,10 @@ class BankIndex:
 class Bank:
     """The arrays of a bank, memory-mapped.
 
-    `features` `(rows, frames, mel_bins)`, uint8; `targets` `(rows, width)`, float16;
-    `sources` `(rows, MOST)`, int32, indexes of the clips in a row; `shares` of the power, likewise;
-    `done` `(rows,)`, whether a row was computed. Raises `TrainingError` if there is no bank.
+    `features` `(rows, frames, mel_bins)`, uint8; `targets` `(rows, width)` and `moments`
+    `(rows, steps, width)`, float16, components of the teachers' outputs; `sources` `(rows, MOST)`,
+    int32, indexes of the clips in a row; `shares` of the power, likewise; `done` `(rows,)`, whether
+    a row was computed. Raises `TrainingError` if there is no bank.
     """
 
     def __init__(self, folder: Path, *, writable: bool = False) -> None:
@@ -83,6 +84,7 @@ class Bank:
             mode = "r+" if writable else "r"
             self.features = self._open("features.u8", mode, np.uint8, index.frames, index.mel_bins)
             self.targets = self._open("targets.f16", mode, np.float16, index.width)
+            self.moments = self._open("moments.f16", mode, np.float16, index.steps, index.width)
             self.sources = self._open("sources.i32", mode, np.int32, MOST)
             self.shares = self._open("shares.f32", mode, np.float32, MOST)
             self.done = self._open("done.u8", mode, np.uint8)
@@ -96,6 +98,7 @@ class Bank:
         sizes = {
             "features.u8": index.frames * index.mel_bins,
             "targets.f16": 2 * index.width,
+            "moments.f16": 2 * index.steps * index.width,
             "sources.i32": 4 * MOST,
             "shares.f32": 4 * MOST,
             "done.u8": 1,
@@ -113,46 +116,27 @@ class Bank:
     def _open(self, name: str, mode: Any, dtype: Any, *shape: int) -> NDArray[Any]:
         return np.memmap(self.folder / name, dtype, mode, shape=(self.index.rows, *shape))
 
-    def rows_of(self, clips: Collection[tuple[str, str]]) -> NDArray[np.int64]:
-        """The rows whose labelled music is all of these clips, each given by label and name."""
-        allowed = [not label or (label, name) in clips for label, name in self.index.clips]
+    def rows_of(
+        self, clips: Collection[tuple[str, str]], *, unlabelled: bool = True
+    ) -> NDArray[np.int64]:
+        """The rows whose labelled music is all of these clips, each given by label and name.
+
+        Without `unlabelled`, the rows have no other music.
+        """
+        allowed = [
+            (label, name) in clips if label else unlabelled for label, name in self.index.clips
+        ]
         of_clip = np.array([*allowed, True])  # -1, no clip, is the last
         ready = np.asarray(self.done) > 0
         return np.flatnonzero(ready & of_clip[self.sources].all(axis=1))
 
-    def finish(self) -> None:
-        """Store the principal components of the targets, when all rows are done.
-
-        Mean and deviation of an embedding in a window are many numbers that say much the same. Rows
-        with music of held-out clips count too: only the scale of the targets depends on them.
-        """
-        sample = np.asarray(self.targets[:SAMPLE_ROWS], np.float64)
-        mean, deviation = sample.mean(axis=0), np.maximum(sample.std(axis=0), 1e-3)
-        _, sizes, axes = np.linalg.svd((sample - mean) / deviation, full_matrices=False)
-        variances = np.square(sizes[:COMPONENTS]) / len(sample)
-        variances = variances[variances > 1e-6]  # fewer rows than components have less
-        # Divided by the root of their deviation, so that the strong components have most of the
-        # weight in a squared error, but not all of it, and no output has to grow large.
-        matrix = axes[: len(variances)].T / deviation[:, None] / variances**0.25
-        partial = self.folder / f"partial-{PROJECTION}"
-        np.savez(partial, mean=mean.astype(np.float32), matrix=matrix.astype(np.float32))
-        partial.replace(self.folder / PROJECTION)
-
-    @cached_property
-    def projection(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Mean `(width,)` of the targets, and the matrix `(width, COMPONENTS)` they go through.
-
-        Raises `TrainingError` for an unfinished bank.
-        """
-        try:
-            with np.load(self.folder / PROJECTION) as stored:
-                return stored["mean"], stored["matrix"]
-        except (OSError, ValueError, KeyError) as error:
-            left = int((self.done == 0).sum())
+    def check_finished(self) -> None:
+        """Raises `TrainingError` for a bank with rows that were not computed."""
+        if left := int((self.done == 0).sum()):
             raise TrainingError(
                 f"the bank in {self.folder} is not finished, {left} rows are missing: run "
                 "training/bank.py again"
-            ) from error
+            )
 
 
 class BankDataset(Dataset[dict[str, Tensor]]):
@@ -171,20 +155,46 @@ class BankDataset(Dataset[dict[str, Tensor]]):
         return self.total
 
     def __getitem__(self, number: int) -> dict[str, Tensor]:
-        """Stored features `(frames, mel_bins)` as `inputs`, and `embeddings` `(COMPONENTS,)`."""
+        """Stored features `(frames, mel_bins)` as `inputs`, and the targets of the row.
+
+        `embeddings` `(width,)` and `moments` `(steps, width)`.
+        """
         row = int(self.rows[self.draws[number]])
-        mean, matrix = self.bank.projection
-        targets = (np.asarray(self.bank.targets[row], np.float32) - mean) @ matrix
         return {
             "inputs": torch.from_numpy(np.array(self.bank.features[row])),
             "labels": self.labels,
-            "embeddings": torch.from_numpy(targets),
+            "embeddings": torch.from_numpy(self.bank.targets[row].astype(np.float32)),
+            "moments": torch.from_numpy(self.bank.moments[row].astype(np.float32)),
         }
 
     @property
     def means(self) -> dict[str, Tensor]:
-        """Mean target of the teacher's head."""
-        return {"embeddings": torch.zeros(self.bank.projection[1].shape[1])}
+        """Mean targets of the teachers' heads."""
+        index = self.bank.index
+        return {
+            "embeddings": torch.zeros(index.width),
+            "moments": torch.zeros(index.width),
+        }
+
+
+class HeldOutRows:
+    """Rows with the music of held-out clips alone, whose targets a student predicts, or not."""
+
+    def __init__(self, bank: Bank, rows: NDArray[np.int64], front_end: FrontEnd) -> None:
+        self.features = torch.from_numpy(bank.features[rows])
+        self.targets = torch.from_numpy(bank.targets[rows].astype(np.float32))  # (rows, width)
+        self.front_end = front_end
+
+    @torch.inference_mode()
+    def explained(self, student: Student, device: torch.device) -> float:
+        """Explained share of the variance of the targets (R2)."""
+        outputs = torch.cat(
+            [
+                student(dequantised(some.to(device), self.front_end))["embeddings"].mean(dim=1)
+                for some in torch.split(self.features, HELD_OUT_BATCH)
+            ]
+        )  # (rows, width)
+        return 1 - float(unexplained(outputs.cpu(), self.targets, self.targets))
 
 
 def allocate(file: BinaryIO, size: int) -> None:

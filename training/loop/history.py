@@ -13,6 +13,7 @@ NAMES = (
         f"valid_{name}"
         for name in ("loss", "accuracy", "balanced_accuracy", "remembered", "balanced_remembered")
     ),
+    "valid_explained",
 )
 
 
@@ -26,6 +27,9 @@ def epoch_row(metrics: Mapping[str, float], step: int, settings: LoopSettings) -
       predicts it with the weights that would be saved now, at the temperature that would be fitted
       now (the loss: at temperature 1). If the initial network had learned from these clips, the
       latter two are called `valid_remembered` and `valid_balanced_remembered`.
+
+    - `valid_explained`: of a run on a bank, the share of the variance of the teachers' outputs for
+      sounds of the valid part that the network predicts.
 
     A run of an earlier version, or one without a valid part, has only some of them.
     """

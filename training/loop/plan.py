@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from tagger.types import FrontEnd
 from training.augment.features import FeatureAugmenter
-from training.loop.bank import BankDataset
+from training.loop.bank import BankDataset, HeldOutRows
 from training.loop.crops import CropDataset
 from training.loop.features import FeatureDataset
 from training.options import Method
@@ -53,6 +53,7 @@ class Task:
     # None if the inputs are the features of a frozen network.
     features_from: tuple[FrontEnd, FeatureAugmenter | None] | None = None
     dtype: torch.dtype = torch.float32  # in which its weights are saved, and so validated
+    held_out: HeldOutRows | None = None  # of a bank
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,6 +65,7 @@ class RunTrainer(Trainer):
         self.control: TrainerControl
         self.settings = settings
         self.validation = task.validation
+        self.held_out = task.held_out
         self.dtype = task.dtype
         self.average = WeightAverage(task.student, settings.method.average)
         self.average.module.to(self.args.device)
@@ -181,15 +182,21 @@ class RunTrainer(Trainer):
         if self.validation is not None:
             scores = self.validation.score(self._validation_outputs(self.validation))
             metrics |= {f"eval_{name}": value for name, value in scores.items()}
+        if self.held_out is not None:
+            metrics["eval_explained"] = self.held_out.explained(self._saved(), self.args.device)
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(
             self.args, self.state, self.control, metrics
         )
         return metrics
 
+    def _saved(self) -> Any:
+        """The student with its weights as they would be saved now."""
+        return copy.deepcopy(self.average.module).to(self.dtype).float()
+
     def _validation_outputs(self, validation: ValidationSet) -> list[NDArray[np.floating]]:
         """Log-probabilities `(windows, labels)` of each clip, by the weights as they are saved."""
-        module = copy.deepcopy(self.average.module).to(self.dtype).float()
+        module = self._saved()
 
         def compute(inputs: Tensor) -> Tensor:
             inputs = inputs.to(self.args.device)

@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.functional import conv1d, pad, relu
+from torch.nn.functional import adaptive_avg_pool1d, conv1d, pad, relu
 
+from tagger.models.fbank import Fbank
 from tagger.types import FrontEnd
 from training.errors import TrainingError
+from training.networks.teacher import TeacherOutputs
 
 EMBEDDING = 200  # width of the penultimate layer
 TAGS = 50
@@ -116,17 +119,20 @@ class Musicnn:
         ]
         last, kernel = norm(9), tensor("dense.kernel")
         self.dense = kernel * last.scale[:, None], tensor("dense.bias") + last.shift @ kernel
+        # How much each channel changes what comes after: by its maximum or by its mean.
+        self.weight_of_channels = self.dense[0].view(-1, 2 * EMBEDDING).norm(dim=1)
         self.penultimate = norm(10)
         self.tags = tensor("dense_1.kernel"), tensor("dense_1.bias")
 
     @torch.inference_mode()
-    def __call__(self, features: Tensor) -> tuple[Tensor, Tensor]:
+    def __call__(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Log-mel features `(batch, frames, 96)` to what each patch of 3 s gives.
 
-        Embeddings `(batch, patches, 200)` and probabilities of the tags `(batch, patches, 50)`.
-        Patches start `HOP_FRAMES` apart, and the last ends with the input. All of the input goes
-        through the convolutions at once, so that within three frames of an inner edge a patch sees
-        its neighbours, not zeros.
+        Embeddings `(batch, patches, 200)`, probabilities of the tags `(batch, patches, 50)`, and
+        the channels of all layers before they are pooled, `(batch, frames, 753)`. Patches start
+        `HOP_FRAMES` apart, and the last ends with the input. All of the input goes through the
+        convolutions at once, so that within three frames of an inner edge a patch sees its
+        neighbours, not zeros.
         """
         maxima = self._maxima(self.first(features))  # (batch, frames, 561)
         layers = [maxima]
@@ -140,7 +146,7 @@ class Musicnn:
         means = torch.stack([patch.mean(dim=1) for patch in patches], dim=1)
         pooled = torch.stack([highest, means], dim=-1).flatten(-2)  # (batch, patches, 1506)
         embeddings = self.penultimate(relu(pooled @ self.dense[0] + self.dense[1]))
-        return embeddings, (embeddings @ self.tags[0] + self.tags[1]).sigmoid()
+        return embeddings, (embeddings @ self.tags[0] + self.tags[1]).sigmoid(), joined
 
     def _maxima(self, features: Tensor) -> Tensor:
         """Normalised features `(batch, frames, bins)` to `(batch, frames, 2 * 204 + 3 * 51)`."""
@@ -202,3 +208,32 @@ def _largest(values: Tensor) -> Tensor:
 def _starts(frames: int) -> list[int]:
     last = frames - PATCH_FRAMES
     return sorted({*range(0, last, HOP_FRAMES), last})
+
+
+class MusicnnTeacher:
+    """What musicnn makes of sounds. Raises `TrainingError` as `Musicnn` does."""
+
+    seconds = PATCH_FRAMES * Musicnn.front_end.hop_length / Musicnn.front_end.rate
+
+    def __init__(self, path: Path) -> None:
+        self.network = Musicnn(path)
+
+    def __call__(self, waveforms: Tensor, steps: int) -> TeacherOutputs:
+        """Waveforms `(n, samples)` at 16 kHz, at least 3 s long.
+
+        `whole` is the mean and deviation of the embeddings over the patches, and the mean of the
+        probabilities of the tags; a moment is the mean of each channel over its frames, weighted
+        by how much the channel counts for the embedding.
+        """
+        embeddings, tags, channels = self.network(self._fbank(waveforms.shape[1])(waveforms))
+        deviation = embeddings.std(dim=1, unbiased=False)
+        whole = torch.cat([embeddings.mean(dim=1), deviation, tags.mean(dim=1)], dim=1)
+        weighted = channels * self.network.weight_of_channels
+        moments = adaptive_avg_pool1d(weighted.transpose(1, 2), steps).transpose(1, 2)
+        return TeacherOutputs(whole, moments)
+
+    @cache  # noqa: B019 - a teacher lives as long as its process
+    def _fbank(self, samples: int) -> Fbank:
+        """Computes the features of a whole sound, not of one patch."""
+        frames = math.ceil(samples / Musicnn.front_end.hop_length)
+        return Fbank(replace(Musicnn.front_end, frames=frames))

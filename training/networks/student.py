@@ -14,6 +14,8 @@ from torch.nn.functional import binary_cross_entropy_with_logits, log_softmax
 
 from tagger.models.network import SPECIAL_TOKENS
 
+MOMENTS = "moments"  # targets of short parts of a window, for single patches
+
 
 @dataclass(frozen=True, slots=True)
 class LossWeights:
@@ -22,6 +24,7 @@ class LossWeights:
     labels: float = 0.3  # with a teacher, which says more than labels of a few artists; else 1
     soft_labels: float = 0.1  # of the sum over the classes
     embeddings: float = 3.0  # of the squared error, as a share of the variance
+    moments: float = 3.0  # likewise
     smoothing: float = 0.1  # share of a label's probability spread over all labels
 
 
@@ -63,30 +66,55 @@ class Student(nn.Module):
         """Features `(batch, frames, mel_bins)` to `logits` and an output for each teacher.
 
         Teachers' heads read the pooled output and the mean of the patches, `(batch, 2, width)`, so
-        that their gradient reaches the patches directly, not only through the class token.
+        that their gradient reaches the patches directly, not only through the class token. That of
+        `moments` reads each patch, `(batch, patches, width)`; the middle of the patch along time,
+        `(batch, patches)`, from 0 to 1, comes as `places`.
         """
         transformer = self.network.audio_spectrogram_transformer
         drops = self.training and self.patch_drop
-        hook = transformer.embeddings.register_forward_hook(self._drop_patches) if drops else None
+        places = self._places(features)
+        hook = None
+        if drops:
+            kept = self._draw_patches(places)
+            places = places.gather(1, kept)
+            hook = transformer.embeddings.register_forward_hook(
+                lambda _module, _inputs, tokens: keep_patches(tokens, kept)
+            )
         try:
             encoded = transformer(input_values=features)
         finally:
             if hook:  # also if memory runs out, and the step is repeated
                 hook.remove()
         pooled = encoded.pooler_output  # (batch, hidden)
-        patches = encoded.last_hidden_state[:, SPECIAL_TOKENS:].mean(dim=1)  # (batch, hidden)
-        both = torch.stack([pooled, patches], dim=1)  # (batch, 2, hidden)
-        outputs = {name: head(both).float() for name, head in self.heads.items()}
-        return {"logits": self.network.classifier(pooled).float(), **outputs}
+        patches = encoded.last_hidden_state[:, SPECIAL_TOKENS:]  # (batch, patches, hidden)
+        both = torch.stack([pooled, patches.mean(dim=1)], dim=1)  # (batch, 2, hidden)
+        outputs = {
+            name: head(patches if name == MOMENTS else both).float()
+            for name, head in self.heads.items()
+        }
+        return {"logits": self.network.classifier(pooled).float(), "places": places, **outputs}
 
-    def _drop_patches(self, module: nn.Module, inputs: Any, tokens: Tensor) -> Tensor:
-        """Patchout (Koutini et al. 2022): drop a random share of the patches before all layers."""
-        batch, count, hidden = tokens.shape
-        patches = count - SPECIAL_TOKENS
-        kept = round(patches * (1 - self.patch_drop))
-        order = torch.rand(batch, patches, device=tokens.device).argsort(dim=-1) + SPECIAL_TOKENS
-        chosen = order[:, :kept, None].expand(-1, -1, hidden)  # (batch, kept, hidden)
-        return torch.cat([tokens[:, :SPECIAL_TOKENS], tokens.gather(1, chosen)], dim=1)
+    def _places(self, features: Tensor) -> Tensor:
+        """Middle of each patch along time, as a share of the frames, `(batch, patches)`."""
+        config = self.network.config
+        batch, frames, bins = features.shape
+        across = (frames - config.patch_size) // config.time_stride + 1
+        bands = (bins - config.patch_size) // config.frequency_stride + 1
+        starts = torch.arange(across, device=features.device) * config.time_stride
+        middles: Tensor = (starts + config.patch_size / 2) / frames  # (across,)
+        return middles.repeat(bands).expand(batch, -1)  # patches of the lowest band come first
+
+    def _draw_patches(self, places: Tensor) -> Tensor:
+        """Patchout (Koutini et al. 2022): a random share of the patches, `(batch, kept)`."""
+        batch, count = places.shape
+        kept = round(count * (1 - self.patch_drop))
+        return torch.rand(batch, count, device=places.device).argsort(dim=-1)[:, :kept]
+
+
+def keep_patches(tokens: Tensor, kept: Tensor) -> Tensor:
+    """Of tokens `(batch, tokens, hidden)` the first two, and the patches `(batch, kept)`."""
+    chosen = (kept + SPECIAL_TOKENS)[:, :, None].expand(-1, -1, tokens.shape[-1])
+    return torch.cat([tokens[:, :SPECIAL_TOKENS], tokens.gather(1, chosen)], dim=1)
 
 
 def student_losses(
@@ -115,12 +143,23 @@ def student_losses(
         each = binary_cross_entropy_with_logits(logits, wanted, reduction="none")
         losses["soft_labels"] = share * weights.soft_labels * each.sum(dim=-1).mean()
     if "embeddings" in targets:
-        wanted = targets["embeddings"]  # (batch, width)
-        error = (outputs["embeddings"] - wanted[:, None]).square().sum(dim=-1).mean()
-        all_wanted = whole["embeddings"]
-        spread = (all_wanted - all_wanted.mean(dim=0)).square().sum(dim=-1).mean()
-        losses["embeddings"] = share * weights.embeddings * error / spread.clamp_min(1e-6)
+        wanted = targets["embeddings"][:, None]  # (batch, 1, width)
+        error = unexplained(outputs["embeddings"], wanted, whole["embeddings"])
+        losses["embeddings"] = share * weights.embeddings * error
+    if MOMENTS in targets:
+        wanted = targets[MOMENTS]  # (batch, steps, width)
+        _, steps, width = wanted.shape
+        nearest = (outputs["places"] * steps).long()[:, :, None].expand(-1, -1, width)
+        error = unexplained(outputs[MOMENTS], wanted.gather(1, nearest), whole[MOMENTS])
+        losses[MOMENTS] = share * weights.moments * error
     return losses
+
+
+def unexplained(outputs: Tensor, wanted: Tensor, everything: Tensor) -> Tensor:
+    """Squared error of outputs `(..., width)`, as a share of the variance of all targets."""
+    flat = everything.flatten(0, -2)
+    spread = (flat - flat.mean(dim=0)).square().sum(dim=-1).mean()
+    return (outputs - wanted).square().sum(dim=-1).mean() / spread.clamp_min(1e-6)
 
 
 class WeightAverage:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -48,6 +49,10 @@ def test_a_bank_has_the_sounds_that_were_asked_for(folder: Path) -> None:
     assert np.isfinite(np.asarray(bank.targets, np.float32)).all()
     assert bank.features[:].std(axis=(1, 2)).min() > 1  # no row is empty
     assert np.asarray(bank.targets[:]).std(axis=0).max() > 0.01
+    moments = np.asarray(bank.moments[:], np.float32)
+    assert moments.shape == (ROWS, 64, 64)  # 10.24 s by 16 frames of 10 ms
+    assert np.isfinite(moments).all()
+    assert moments.std(axis=1).max() > 0.01
     names = {clip for row in bank.sources for clip in row if clip >= 0}
     assert len(names) > 8
     # What was decoded is needed no longer.
@@ -65,23 +70,23 @@ def test_a_stopped_bank_goes_on_to_the_same_rows(
 ) -> None:
     monkeypatch.setattr(app, "count_cores", lambda: 1)
     calls = 0
-    real = app.Listener.__call__
+    real = app.RowMaker.write
 
-    def stopped(*arguments: object) -> object:
+    def stopped(*arguments: Any) -> None:
         nonlocal calls
         calls += 1
         if calls == 2:
             raise KeyboardInterrupt
-        return real(*arguments)  # type: ignore[arg-type]
+        real(*arguments)
 
-    monkeypatch.setattr(app.Listener, "__call__", stopped)
+    monkeypatch.setattr(app.RowMaker, "write", stopped)
     result = run(folder, tmp_path / "bank")
     assert result.exit_code == 130
     assert "go on with the same command" in result.output
     assert 0 < Bank(tmp_path / "bank").done.sum() < ROWS
 
     assert run(folder, tmp_path / "bank").exit_code == 0
-    for name in ("features.u8", "targets.f16", "sources.i32", "projection.npz"):
+    for name in ("features.u8", "targets.f16", "moments.f16", "sources.i32", "projection.npz"):
         assert (tmp_path / "bank" / name).read_bytes() == (folder / "out" / name).read_bytes()
 
 
@@ -91,7 +96,7 @@ def test_two_processes_make_the_same_rows(
 ) -> None:
     monkeypatch.setattr(app, "count_cores", lambda: 2)
     assert run(folder, tmp_path / "bank").exit_code == 0
-    for name in ("features.u8", "targets.f16", "sources.i32"):
+    for name in ("features.u8", "targets.f16", "moments.f16", "sources.i32"):
         assert (tmp_path / "bank" / name).read_bytes() == (folder / "out" / name).read_bytes()
 
 
@@ -145,4 +150,12 @@ def test_a_window_shorter_than_the_teachers_is_refused(folder: Path, tmp_path: P
     result = run(folder, tmp_path / "bank", "--shape", "tiny")
     assert result.exit_code == 1
     assert "shorter windows than the 3 s of the teacher" in result.output
+    assert not (tmp_path / "bank").exists()
+
+
+def test_a_file_that_is_no_teacher_is_refused(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("none")
+    result = run(folder, tmp_path / "bank", "--teacher", tmp_path / "notes.txt")
+    assert result.exit_code == 1
+    assert "give musicnn's .npz or YAMNet's .tflite file" in result.output
     assert not (tmp_path / "bank").exists()

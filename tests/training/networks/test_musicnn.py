@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn.functional import conv2d, pad, relu
 
 from training.errors import TrainingError
-from training.networks.musicnn import EPSILON, PATCH_FRAMES, Musicnn
+from training.networks.musicnn import EPSILON, PATCH_FRAMES, Musicnn, MusicnnTeacher
 
 Weights = dict[str, Tensor]
 
@@ -34,8 +34,8 @@ def convolved(values: Tensor, weights: Weights, number: int, padding: tuple[int,
     return norm(relu(result.permute(1, 2, 0)), weights, number + 1)
 
 
-def plain(features: Tensor, weights: Weights) -> tuple[Tensor, Tensor]:
-    """Embedding `(200,)` and tags `(50,)` of one patch `(187, 96)`."""
+def plain(features: Tensor, weights: Weights) -> tuple[Tensor, Tensor, Tensor]:
+    """Embedding `(200,)`, tags `(50,)` and channels `(187, 753)` of one patch `(187, 96)`."""
     first = norm(features[..., None], weights, 0)[..., 0]
     paddings = [(3, 3), (3, 3), (63, 64), (31, 32), (15, 16)]
     maxima = [
@@ -50,7 +50,8 @@ def plain(features: Tensor, weights: Weights) -> tuple[Tensor, Tensor]:
     pooled = torch.stack([joined.amax(dim=0), joined.mean(dim=0)], dim=1).flatten()
     hidden = norm(pooled, weights, 9) @ weights["dense.kernel"] + weights["dense.bias"]
     embedding = norm(relu(hidden), weights, 10)
-    return embedding, (embedding @ weights["dense_1.kernel"] + weights["dense_1.bias"]).sigmoid()
+    tags = (embedding @ weights["dense_1.kernel"] + weights["dense_1.bias"]).sigmoid()
+    return embedding, tags, joined
 
 
 def test_a_patch_gives_what_the_plain_layers_give(tmp_path: Path) -> None:
@@ -59,22 +60,23 @@ def test_a_patch_gives_what_the_plain_layers_give(tmp_path: Path) -> None:
         weights = {name: torch.from_numpy(stored[name]) for name in stored.files}
     features = torch.rand(2, PATCH_FRAMES, 96, generator=torch.Generator().manual_seed(2)) * 4
 
-    embeddings, tags = Musicnn(path, torch.float32)(features)
+    embeddings, tags, channels = Musicnn(path, torch.float32)(features)
 
     assert embeddings.shape == (2, 1, 200)
     for index in range(2):
-        embedding, probabilities = plain(features[index], weights)
+        embedding, probabilities, joined = plain(features[index], weights)
         torch.testing.assert_close(embeddings[index, 0], embedding, rtol=1e-3, atol=1e-3)
         torch.testing.assert_close(tags[index, 0], probabilities, rtol=1e-3, atol=1e-3)
+        torch.testing.assert_close(channels[index], joined, rtol=1e-3, atol=1e-3)
 
 
 def test_patches_cover_a_longer_input(tmp_path: Path) -> None:
     musicnn = Musicnn(write_musicnn(tmp_path / "musicnn.npz", seed=1), torch.float32)
     features = torch.rand(1, 641, 96) * 4
-    embeddings, _ = musicnn(features)
+    embeddings, _, _ = musicnn(features)
     assert embeddings.shape == (1, 6, 200)
     # The last patch ends with the input: far from its start, it is as if it were alone.
-    alone, _ = musicnn(features[:, -PATCH_FRAMES - 200 :])
+    alone, _, _ = musicnn(features[:, -PATCH_FRAMES - 200 :])
     torch.testing.assert_close(embeddings[0, -1], alone[0, -1], rtol=1e-3, atol=1e-3)
 
 
@@ -83,3 +85,20 @@ def test_another_file_is_refused(tmp_path: Path) -> None:
     np.savez(path, something=np.zeros(3))
     with pytest.raises(TrainingError, match="does not hold musicnn's weights"):
         Musicnn(path)
+
+
+def test_moments_are_means_of_weighted_channels(tmp_path: Path) -> None:
+    path = write_musicnn(tmp_path / "musicnn.npz", seed=1)
+    teacher = MusicnnTeacher(path)
+    teacher.network = Musicnn(path, torch.float32)
+    steps, seconds = 20, 6.4
+    draw = torch.Generator().manual_seed(3)
+    waveforms = torch.randn(2, round(seconds * 16_000), generator=draw) * 0.1
+    outputs = teacher(waveforms, steps)
+    assert outputs.whole.shape == (2, 450)
+    assert outputs.moments.shape == (2, steps, 753)
+    # 401 frames, 16 ms apart: the third of 20 moments has those from 40.1 to 60.15.
+    _, _, channels = teacher.network(teacher._fbank(waveforms.shape[1])(waveforms))
+    assert channels.shape[1] == 401
+    wanted = channels[:, 40:61].mean(dim=1) * teacher.network.weight_of_channels
+    torch.testing.assert_close(outputs.moments[:, 2], wanted)
