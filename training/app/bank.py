@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor, wait
+import os
+import signal
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from math import ceil
 from multiprocessing import get_context
@@ -185,7 +186,8 @@ class RowMaker:
         waveforms, outputs = self.outputs(mixtures)
         bank, rows = self.bank, slice(block.start, block.stop)
         bank.features[rows] = quantised(self.fbank(waveforms), self.fbank.front_end).numpy()
-        bank.targets[rows], bank.moments[rows] = projection(outputs)
+        targets, moments = projection(outputs)
+        bank.targets[rows], bank.moments[rows] = targets.numpy(), moments.numpy()
         bank.sources[rows] = [mixture.clips for mixture in mixtures]
         bank.shares[rows] = [mixture.shares for mixture in mixtures]
         bank.done[rows] = 1
@@ -223,24 +225,42 @@ def compute_rows(job: Job, bank: Bank) -> None:
     if workers < 2:
         compute_share(job, 0, 1)
         return
-    with (
-        ProcessPoolExecutor(workers, get_context("spawn")) as pool,
-        progress(left, "teacher", "sounds") as shown,
-    ):
-        running = {pool.submit(compute_share, job, number, workers) for number in range(workers)}
-        while running:
-            finished, running = wait(running, timeout=1.0)
-            for future in finished:
-                future.result()
-            now = int((bank.done == 0).sum())
-            shown.advance(left - now)
-            left = now
+    context = get_context("spawn")
+    # As daemons, they end with this process, however it ends.
+    processes = [
+        context.Process(target=serve, args=(job, number, workers, os.getpid()), daemon=True)
+        for number in range(workers)
+    ]
+    with progress(left, "teachers", "sounds") as shown:
+        try:
+            for process in processes:
+                process.start()
+            while any(process.is_alive() for process in processes):
+                processes[0].join(timeout=1.0)
+                if failed := [of.exitcode for of in processes if of.exitcode]:
+                    raise TrainingError(f"a process that computes rows ended with {failed[0]}")
+                now = int((bank.done == 0).sum())
+                shown.advance(left - now)
+                left = now
+        finally:
+            for process in processes:
+                process.terminate()
 
 
-def compute_share(job: Job, worker: int, workers: int) -> None:
-    """The rows of one of `workers` processes."""
+def serve(job: Job, worker: int, workers: int, parent: int) -> None:
+    """A share of the rows, in a process of its own, as long as its parent lives."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which ends this
+    compute_share(job, worker, workers, lambda: os.getppid() == parent)
+
+
+def compute_share(
+    job: Job, worker: int, workers: int, wanted: Callable[[], bool] = lambda: True
+) -> None:
+    """The rows of one of `workers` processes, as long as they are `wanted`."""
     torch.set_num_threads(1)
     maker = RowMaker(job, Bank(job.folder, writable=True))
     projection = Projection.load(job.folder / PROJECTION)
     for block in blocks(maker.bank, BLOCK, worker, workers):
+        if not wanted():
+            return
         maker.write(block, projection)

@@ -17,14 +17,14 @@ from typing import Any, BinaryIO
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from tagger.types import FrontEnd
 from training.augment.mixtures import MOST
 from training.errors import TrainingError
 from training.loop.crops import Draws
-from training.networks.student import Student, unexplained
+from training.networks.student import unexplained
 
 INDEX = "bank.json"
 VERSION = 2
@@ -186,7 +186,7 @@ class HeldOutRows:
         self.front_end = front_end
 
     @torch.inference_mode()
-    def explained(self, student: Student, device: torch.device) -> float:
+    def explained(self, student: nn.Module, device: torch.device) -> float:
         """Explained share of the variance of the targets (R2)."""
         outputs = torch.cat(
             [

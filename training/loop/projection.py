@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+import torch
+from torch import Tensor
 
 from training.networks.teacher import TeacherOutputs
 
@@ -21,29 +22,31 @@ COMPONENTS = 64  # of each teacher: 90 % of the variance of musicnn's outputs
 
 @dataclass(frozen=True, slots=True)
 class Components:
-    """`(x - mean) @ matrix`: `mean` `(width,)`, `matrix` `(width, COMPONENTS)`."""
+    """`(x - mean) @ matrix`: `mean` `(width,)`, `matrix` `(width, COMPONENTS)`, float32."""
 
-    mean: NDArray[np.float32]
-    matrix: NDArray[np.float32]
+    mean: Tensor
+    matrix: Tensor
 
-    def __call__(self, outputs: NDArray[np.float32]) -> NDArray[np.float32]:
+    def __call__(self, outputs: Tensor) -> Tensor:
         """Outputs `(..., width)` to components, the strongest first; their total variance is 1."""
-        return np.asarray((outputs - self.mean) @ self.matrix, np.float32)
+        return (outputs - self.mean) @ self.matrix
 
 
-def components(outputs: NDArray[np.float32], *, standardised: bool) -> Components:
+def components(outputs: Tensor, *, standardised: bool) -> Components:
     """The components of a sample of outputs `(n, width)`."""
-    mean = outputs.mean(axis=0)
-    deviation = np.maximum(outputs.std(axis=0), 1e-3) if standardised else np.ones_like(mean)
-    centred = ((outputs - mean) / deviation).astype(np.float64)
-    variances, axes = np.linalg.eigh(centred.T @ centred / len(centred))
-    variances, axes = variances[::-1][:COMPONENTS], axes[:, ::-1][:, :COMPONENTS]
+    mean = outputs.mean(dim=0)
+    deviation = torch.ones_like(mean)
+    if standardised:
+        deviation = outputs.std(dim=0).clamp_min(1e-3)
+    centred = ((outputs - mean) / deviation).double()
+    variances, axes = torch.linalg.eigh(centred.T @ centred / len(centred))
+    variances, axes = variances.flip(0)[:COMPONENTS], axes.flip(1)[:, :COMPONENTS]
     # Divided by the root of their deviation, so that the strong components have most of the weight
     # in a squared error, but not all of it, and no output has to grow large.
-    scale = np.sqrt(np.sqrt(variances.clip(min=0)).sum()) * variances.clip(min=1e-9) ** 0.25
-    scale[variances < 1e-6 * variances[0]] = np.inf  # fewer rows than components have less
+    scale = variances.clamp_min(0).sqrt().sum().sqrt() * variances.clamp_min(1e-9) ** 0.25
+    scale[variances < 1e-6 * variances[0]] = torch.inf  # fewer rows than components have less
     matrix = axes / deviation[:, None] / scale
-    return Components(mean.astype(np.float32), matrix.astype(np.float32))
+    return Components(mean, matrix.float())
 
 
 class Projection:
@@ -58,27 +61,25 @@ class Projection:
         """From a sample of each teacher's outputs."""
         parts = []
         for outputs in samples:
-            moments = outputs.moments.flatten(0, 1).numpy()
-            whole = components(outputs.whole.numpy(), standardised=True)
+            moments = outputs.moments.flatten(0, 1)
+            whole = components(outputs.whole, standardised=True)
             parts.append((whole, components(moments, standardised=False)))
         return cls(parts)
 
-    def __call__(
-        self, outputs: Sequence[TeacherOutputs]
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def __call__(self, outputs: Sequence[TeacherOutputs]) -> tuple[Tensor, Tensor]:
         """Targets `(n, components)`, and those of moments `(n, steps, components)`."""
         pairs = list(zip(self.parts, outputs, strict=True))
-        wholes = [whole(of.whole.numpy()) for (whole, _), of in pairs]
-        moments = [moment(of.moments.numpy()) for (_, moment), of in pairs]
-        return np.concatenate(wholes, axis=-1), np.concatenate(moments, axis=-1)
+        wholes = [whole(of.whole) for (whole, _), of in pairs]
+        moments = [moment(of.moments) for (_, moment), of in pairs]
+        return torch.cat(wholes, dim=-1), torch.cat(moments, dim=-1)
 
     def save(self, path: Path) -> None:
         """Write it atomically."""
         arrays: dict[str, Any] = {}
         for number, part in enumerate(self.parts):
             for kind, of in zip(("whole", "moments"), part, strict=True):
-                arrays[f"{number}.{kind}.mean"] = of.mean
-                arrays[f"{number}.{kind}.matrix"] = of.matrix
+                arrays[f"{number}.{kind}.mean"] = of.mean.numpy()
+                arrays[f"{number}.{kind}.matrix"] = of.matrix.numpy()
         partial = path.with_name(f"partial-{path.name}")
         np.savez(partial, **arrays)
         partial.replace(path)
@@ -87,12 +88,13 @@ class Projection:
     def load(cls, path: Path) -> Projection:
         """What `save` wrote. Raises `OSError`, `ValueError` or `KeyError`."""
         with np.load(path) as stored:
-            return cls(
-                [
-                    (
-                        Components(stored[f"{n}.whole.mean"], stored[f"{n}.whole.matrix"]),
-                        Components(stored[f"{n}.moments.mean"], stored[f"{n}.moments.matrix"]),
-                    )
-                    for n in range(len(stored.files) // 4)
-                ]
-            )
+            arrays = {name: torch.from_numpy(stored[name]) for name in stored.files}
+        return cls(
+            [
+                (
+                    Components(arrays[f"{n}.whole.mean"], arrays[f"{n}.whole.matrix"]),
+                    Components(arrays[f"{n}.moments.mean"], arrays[f"{n}.moments.matrix"]),
+                )
+                for n in range(len(arrays) // 4)
+            ]
+        )

@@ -14,6 +14,7 @@ from training.loop.bank import (
     Bank,
     BankDataset,
     BankIndex,
+    HeldOutRows,
     blocks,
     dequantised,
     quantised,
@@ -53,6 +54,36 @@ def test_rows_with_music_of_held_out_clips_are_left_out(bank: Bank) -> None:
     assert set(rows % 4) == {0, 2, 3}  # never rock/b; unlabelled music always
     assert len(rows) == ROWS * 3 // 4
     assert len(bank.rows_of({("rock", "a"), ("rock", "b"), ("jazz", "a")})) == ROWS
+
+
+def test_rows_without_other_music_are_found(bank: Bank) -> None:
+    # Rows 0, 4, 8 ... have rock/a alone; odd ones have unlabelled music too.
+    assert list(bank.rows_of({("rock", "a")}, unlabelled=False)) == list(range(0, ROWS, 4))
+
+
+def test_the_explained_variance_is_one_for_a_student_that_knows_and_none_for_the_mean(
+    bank: Bank,
+) -> None:
+    rows = bank.rows_of({("rock", "a")}, unlabelled=False)
+    targets = torch.from_numpy(np.float32(bank.targets[rows]))
+    known = torch.from_numpy(bank.features[rows])
+    front_end = FrontEnd()
+
+    class Knowing(torch.nn.Module):
+        def forward(self, features: torch.Tensor) -> dict[str, torch.Tensor]:
+            same = (features[:, None] - dequantised(known, front_end)).abs().sum(dim=(2, 3))
+            found = targets[same.argmin(dim=1)]
+            # Once from the class token, once from the patches: their mean is judged.
+            return {"embeddings": torch.stack([found + 1, found - 1], dim=1)}
+
+    class Constant(torch.nn.Module):
+        def forward(self, features: torch.Tensor) -> dict[str, torch.Tensor]:
+            return {"embeddings": targets.mean(dim=0).expand(len(features), 2, -1)}
+
+    held_out = HeldOutRows(bank, rows, front_end)
+    device = torch.device("cpu")
+    assert held_out.explained(Knowing(), device) == pytest.approx(1, abs=1e-4)
+    assert held_out.explained(Constant(), device) == pytest.approx(0, abs=1e-4)
 
 
 def test_each_row_is_drawn_once_an_epoch(bank: Bank) -> None:
