@@ -28,7 +28,7 @@ class Components:
     matrix: Tensor
 
     def __call__(self, outputs: Tensor) -> Tensor:
-        """Outputs `(..., width)` to components, the strongest first; their total variance is 1."""
+        """Outputs `(..., width)` to components, the strongest first; their mean variance is 1."""
         return (outputs - self.mean) @ self.matrix
 
 
@@ -37,13 +37,15 @@ def components(outputs: Tensor, *, standardised: bool) -> Components:
     mean = outputs.mean(dim=0)
     deviation = torch.ones_like(mean)
     if standardised:
-        deviation = outputs.std(dim=0).clamp_min(1e-3)
+        deviation = outputs.std(dim=0)
+        # A class that is rare in the sample must not rule the components elsewhere.
+        deviation = deviation.clamp_min(0.2 * float(deviation.mean()))
     centred = ((outputs - mean) / deviation).double()
     variances, axes = torch.linalg.eigh(centred.T @ centred / len(centred))
     variances, axes = variances.flip(0)[:COMPONENTS], axes.flip(1)[:, :COMPONENTS]
     # Divided by the root of their deviation, so that the strong components have most of the weight
     # in a squared error, but not all of it, and no output has to grow large.
-    scale = variances.clamp_min(0).sqrt().sum().sqrt() * variances.clamp_min(1e-9) ** 0.25
+    scale = variances.clamp_min(0).sqrt().mean().sqrt() * variances.clamp_min(1e-9) ** 0.25
     scale[variances < 1e-6 * variances[0]] = torch.inf  # fewer rows than components have less
     matrix = axes / deviation[:, None] / scale
     return Components(mean, matrix.float())
