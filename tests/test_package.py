@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -68,3 +69,17 @@ def test_a_source_archive_holds_what_a_build_needs_and_no_tests(checkout: Path) 
         }
     others = {"LICENSE", "MANIFEST.in", "PKG-INFO", "README.md"}
     assert names == package_files(checkout) | others | {"pyproject.toml", "setup.cfg", "setup.py"}
+
+
+@pytest.mark.parametrize("own", [None, "77"])
+def test_threads_wait_briefly_unless_the_user_has_decided(own: str | None) -> None:
+    environment = {name: of for name, of in os.environ.items() if name != "GOMP_SPINCOUNT"}
+    if own is not None:
+        environment["GOMP_SPINCOUNT"] = own
+    # It counts only if it is set before torch is loaded.
+    code = (
+        "import os, sys, tagger; assert 'torch' not in sys.modules;"
+        "print(os.environ['GOMP_SPINCOUNT'])"
+    )
+    shown = subprocess.check_output([sys.executable, "-c", code], env=environment, text=True)
+    assert shown.strip() == (own or "10000")

@@ -132,6 +132,7 @@ def load_data(
 
     `known` says whether the initial model had learned from clips of the valid part.
     """
+    bank = read_bank(options, initial) if options.bank is not None else None
     clips = list(split.train)
     if options.unlabelled is not None:
         if not (options.soft_labels or options.embeddings):
@@ -164,7 +165,6 @@ def load_data(
         raise TrainingError(f"no clip of {lost[0]!r} can be decoded")
     if split.valid and not valid.clips:
         raise TrainingError("no clip of the validation part can be decoded")
-    bank = read_bank(options, initial) if options.bank is not None else None
     return TrainingData(initial.labels, train, valid, teachers, bank, known, more)
 
 
@@ -173,8 +173,6 @@ def read_bank(options: FinetuneOptions, initial: InitialModel) -> Bank:
     assert options.bank is not None
     if options.method not in ("scratch", "full"):
         raise TrainingError(f"--method {options.method} cannot learn from a --bank, scratch can")
-    if not options.logistic_head:
-        raise TrainingError("a --bank teaches no labels: add --logistic-head")
     if options.soft_labels or options.embeddings:
         raise TrainingError("--bank has its own targets: leave out --teacher")
     bank = Bank(options.bank)

@@ -64,8 +64,6 @@ def finetune(options: FinetuneOptions, command: str, *, resume: bool) -> None:
         options = replace(options, split=split.name)  # not "auto"
         check_search(options, split)
         chosen = replace(options, model=choose_model(options, split))
-        if options.bank is not None:  # no head to validate before the end
-            chosen = replace(chosen, keep="last")
         initial = make_initial_model(chosen, check_labels(split), say)
         if is_first():
             command = start_run(options, split, command, resume=resume)

@@ -130,6 +130,12 @@ class Bank:
         ready = np.asarray(self.done) > 0
         return np.flatnonzero(ready & of_clip[self.sources].all(axis=1))
 
+    def alone(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Those of some rows that have the music of a single labelled clip."""
+        labelled = np.array([bool(label) for label, _ in self.index.clips])
+        first, others = self.sources[rows, 0], self.sources[rows, 1:]
+        return rows[np.flatnonzero(labelled[first] & (others < 0).all(axis=1))]
+
     def check_finished(self) -> None:
         """Raises `TrainingError` for a bank with rows that were not computed."""
         if left := int((self.done == 0).sum()):
@@ -142,11 +148,11 @@ class Bank:
 class BankDataset(Dataset[dict[str, Tensor]]):
     """Item n is draw n of a run; each row once an epoch, in a new order."""
 
-    def __init__(self, bank: Bank, rows: NDArray[np.int64], labels: int, seed: int) -> None:
-        """`labels` is the width of the one-hot labels, which are all zero here."""
+    def __init__(self, bank: Bank, rows: NDArray[np.int64], labels: Tensor, seed: int) -> None:
+        """`labels` `(rows, labels)` has the probabilities of each row's labels."""
         self.bank = bank
         self.rows = rows
-        self.labels = torch.zeros(labels)
+        self.labels = labels
         self.draws = Draws(np.ones(len(rows)), len(rows), seed)
         self.total = len(rows)
 
@@ -159,10 +165,11 @@ class BankDataset(Dataset[dict[str, Tensor]]):
 
         `embeddings` `(width,)` and `moments` `(steps, width)`.
         """
-        row = int(self.rows[self.draws[number]])
+        drawn = self.draws[number]
+        row = int(self.rows[drawn])
         return {
             "inputs": torch.from_numpy(np.array(self.bank.features[row])),
-            "labels": self.labels,
+            "labels": self.labels[drawn],
             "embeddings": torch.from_numpy(self.bank.targets[row].astype(np.float32)),
             "moments": torch.from_numpy(self.bank.moments[row].astype(np.float32)),
         }

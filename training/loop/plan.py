@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ from training.augment.features import FeatureAugmenter
 from training.loop.bank import BankDataset, HeldOutRows
 from training.loop.crops import CropDataset
 from training.loop.features import FeatureDataset
+from training.networks.student import LossWeights
 from training.options import Method
 
 AVERAGE = "average.safetensors"
@@ -53,6 +54,7 @@ class Task:
     # None if the inputs are the features of a frozen network.
     features_from: tuple[FrontEnd, FeatureAugmenter | None] | None = None
     dtype: torch.dtype = torch.float32  # in which its weights are saved, and so validated
+    weights: LossWeights = field(default_factory=LossWeights)
     held_out: HeldOutRows | None = None  # of a bank
 
 

@@ -41,7 +41,7 @@ from training.loop.plan import (
 from training.loop.waveforms import PIECE, pieces, play
 from training.memory import Memory
 from training.networks.optimizer import make_optimizer
-from training.networks.student import LossWeights, WeightAverage, student_losses
+from training.networks.student import WeightAverage, student_losses
 
 CHECKPOINT = ("model.safetensors", "optimizer.pt", "scheduler.pt", "trainer_state.json")
 CROP_WORKERS = 4  # processes that cut crops for a GPU; a crop is the same in any process
@@ -66,6 +66,7 @@ class RunTrainer(Trainer):
         self.settings = settings
         self.validation = task.validation
         self.held_out = task.held_out
+        self.weights = task.weights
         self.dtype = task.dtype
         self.average = WeightAverage(task.student, settings.method.average)
         self.average.module.to(self.args.device)
@@ -137,7 +138,7 @@ class RunTrainer(Trainer):
                 with self.compute_loss_context_manager():
                     outputs = model(features[part])
                     own = {name: of[part] for name, of in targets.items()}
-                    losses = student_losses(outputs, own, LossWeights(), targets)
+                    losses = student_losses(outputs, own, self.weights, targets)
                     loss = sum_of(losses.values())
                 self.accelerator.backward(loss)
             labelled = own["labels"].sum(dim=-1) > 0  # (part,)

@@ -28,17 +28,27 @@ def fit_head(network: ASTForAudioClassification, features: Tensor, labels: Tenso
     head = network.classifier
     if not isinstance(head.dense, nn.Linear):
         raise TrainingError("logistic regression can only fit a linear head")
-    normal = layer_norm(features, features.shape[1:], eps=head.layernorm.eps).numpy()
-    mean, deviation = normal.mean(axis=0), np.maximum(normal.std(axis=0), 1e-3)
-    fitted = LogisticRegression(
-        C=STRENGTH / len(normal), class_weight="balanced", max_iter=2000
-    ).fit((normal - mean) / deviation, labels.numpy())
-    weight, bias = fitted.coef_, fitted.intercept_  # (labels, hidden), (labels,)
-    if len(weight) == 1:  # for two labels scikit-learn gives only the second's margin
-        weight, bias = np.stack([-weight[0], weight[0]]) / 2, np.stack([-bias[0], bias[0]]) / 2
+    normal = layer_norm(features, features.shape[1:], eps=head.layernorm.eps)
+    mean, deviation = normal.mean(dim=0), normal.std(dim=0, unbiased=False).clamp_min(1e-3)
+    weight, bias = balanced_regression((normal - mean) / deviation, labels, STRENGTH)
     weight = weight / deviation
     with torch.no_grad():
         head.layernorm.weight.fill_(1.0)
         head.layernorm.bias.zero_()
-        head.dense.weight.copy_(torch.from_numpy(weight))
-        head.dense.bias.copy_(torch.from_numpy(bias - weight @ mean))
+        head.dense.weight.copy_(weight)
+        head.dense.bias.copy_(bias - weight @ mean)
+
+
+def balanced_regression(features: Tensor, labels: Tensor, strength: float) -> tuple[Tensor, Tensor]:
+    """Weights `(labels, width)` and biases `(labels,)` for features `(rows, width)`.
+
+    `labels` `(rows,)` has every index from 0 up; all labels together have equal weight. `strength`
+    is the inverse of the L2 penalty, for each row.
+    """
+    fitted = LogisticRegression(
+        C=strength / len(features), class_weight="balanced", max_iter=2000
+    ).fit(features.numpy(), labels.numpy())
+    weight, bias = fitted.coef_, fitted.intercept_
+    if len(weight) == 1:  # for two labels scikit-learn gives only the second's margin
+        weight, bias = np.stack([-weight[0], weight[0]]) / 2, np.stack([-bias[0], bias[0]]) / 2
+    return torch.from_numpy(weight).float(), torch.from_numpy(bias).float()

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner, Result
 from helpers.clips import write_clips, write_noise
 from helpers.runs import SMALL, run_finetune, trained
@@ -15,9 +16,11 @@ from helpers.teachers import write_musicnn
 
 from training import bank as command
 from training.app import bank as app
-from training.loop.bank import Bank
+from training.errors import TrainingError
+from training.loop.bank import Bank, BankIndex
+from training.train import bank_labels
 
-ROWS = 24
+ROWS = 48
 
 
 def run(folder: Path, out: Path, *more: object, crops: int = ROWS) -> Result:
@@ -75,7 +78,7 @@ def test_a_stopped_bank_goes_on_to_the_same_rows(
     def stopped(*arguments: Any) -> None:
         nonlocal calls
         calls += 1
-        if calls == 2:
+        if calls == 3:
             raise KeyboardInterrupt
         real(*arguments)
 
@@ -105,13 +108,12 @@ def test_a_network_learns_from_a_bank_and_a_killed_run_could_resume(
 ) -> None:
     arguments = (
         "--data", folder / "data", *SMALL, "--method", "scratch", "--shape", "long",
-        "--bank", folder / "out", "--steps", 2, "--logistic-head",
+        "--bank", folder / "out", "--steps", 2,
     )  # fmt: skip
     out = trained(tmp_path / "model", *arguments)
     metrics = json.loads((out / "metrics.json").read_text())
     assert metrics["steps"] == 2
-    # Before its head is fitted, a network has no accuracy that could choose an epoch.
-    assert not any("valid_accuracy" in row for row in metrics["history"])
+    assert "valid_accuracy" in metrics["history"][-1]
     assert metrics["valid"]["accuracy"] is not None
     # Rows with music of the valid part are not learned from.
     bank = Bank(folder / "out")
@@ -122,16 +124,49 @@ def test_a_network_learns_from_a_bank_and_a_killed_run_could_resume(
     assert (again / "model.safetensors").read_bytes() == (out / "model.safetensors").read_bytes()
 
 
+def labelled_bank(folder: Path) -> Bank:
+    """A row for each clip and for each pair; each label has a direction in the targets."""
+    clips = [
+        *((label, f"{number}") for label in ("jazz", "rock") for number in range(4)),
+        ("", "x"),
+    ]
+    sources = [(one, -1, -1) for one in range(9)] + [
+        (one, two, -1) for one in range(9) for two in (0, 5)
+    ]
+    bank = Bank.create(folder, BankIndex(len(sources), 16, 8, 4, 6, tuple(clips), {}))
+    directions = np.zeros((9, 6))
+    directions[:4, 0] = directions[4:8, 1] = 3
+    for row, clips_of in enumerate(sources):
+        bank.targets[row] = np.mean([directions[clip] for clip in clips_of if clip >= 0], axis=0)
+    bank.sources[:], bank.done[:] = sources, 1
+    return bank
+
+
+def test_mixtures_and_unlabelled_music_get_labels_from_what_the_teachers_make_of_them(
+    tmp_path: Path,
+) -> None:
+    bank = labelled_bank(tmp_path)
+    found = bank_labels(bank, np.arange(len(bank.done)), ("jazz", "rock"))
+    torch.testing.assert_close(found.sum(dim=1), torch.ones(len(found)))
+    assert (found[:4, 0] > 0.8).all() and (found[4:8, 1] > 0.8).all()
+    jazz = found[:, 0]
+    assert 0.4 < jazz[8] < 0.6  # like neither
+    assert jazz[9] > 0.8 and 0.4 < jazz[10] < 0.6  # two pieces of jazz; one of each
+    # Rows that are left out change nothing, and a label needs one row.
+    some = np.array([0, 1, 4, 5, 9])
+    assert (
+        bank_labels(bank, some, ("jazz", "rock")).argmax(dim=1) == torch.tensor([0, 0, 1, 1, 0])
+    ).all()
+    with pytest.raises(TrainingError, match="too few sounds of 'rock': make more --crops"):
+        bank_labels(bank, some[:2], ("jazz", "rock"))
+
+
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (("--method", "linear", "--logistic-head"), "cannot learn from a --bank"),
-        (("--method", "dora", "--logistic-head"), "cannot learn from a --bank"),
-        (("--method", "scratch", "--shape", "long"), "add --logistic-head"),
-        (
-            ("--method", "scratch", "--shape", "tiny", "--logistic-head"),
-            "choose another --shape",
-        ),
+        (("--method", "linear"), "cannot learn from a --bank"),
+        (("--method", "dora"), "cannot learn from a --bank"),
+        (("--method", "scratch", "--shape", "tiny"), "choose another --shape"),
     ],
 )
 def test_a_bank_that_does_not_fit_the_network_is_refused(
