@@ -26,6 +26,7 @@ from training.evaluation.card import CardFacts, write_card
 from training.evaluation.metrics import ACCURACY, REMEMBERED
 from training.evaluation.results import PartMetrics, measure_parts, write_results
 from training.initial import InitialModel, TrainingData, make_initial_model
+from training.loop.bank import Bank
 from training.loop.plan import ShouldStop, TrainingResult
 from training.loop.validation import ValidationClips
 from training.memory import naming_out_of_memory
@@ -260,6 +261,7 @@ def write_outcome(
         kept=kept_words(options, training),
         chosen=options.keep == "best" and outcome.metrics.valid is not None,
         trials=outcome.search.trials if outcome.search is not None else 0,
+        bank=Bank(options.bank).index.words() if options.bank is not None else "",
     )
     clips = [clip for part in outcome.learned for clip in split.part(part)]
     write_card(folder, facts, clips, outcome.metrics.valid, outcome.metrics.test)

@@ -63,6 +63,7 @@ class CardFacts:
     kept: str  # which epoch, in words; empty without a history
     warnings: tuple[str, ...]  # that the network had learned from clips it is evaluated on
     trials: int = 0  # of a search on the valid part for the hyperparameters
+    bank: str = ""  # in words, if it learned from the sounds of one
 
 
 def write_card(
@@ -79,6 +80,8 @@ def write_card(
     learned = f"{len(clips)} clips, the {parts} {noun} of the {facts.split} split: " + ", ".join(
         f"{label} {count}" for label, count in sorted(counts.items())
     )
+    if facts.bank:
+        learned += f".\n\nIt learned from the sounds of a bank: {facts.bank}"
     sections = [*facts.warnings, *([facts.kept] if facts.kept else [])]
     if "valid" in facts.learned:
         sections.append(REFITTED)

@@ -56,6 +56,13 @@ class BankIndex:
     clips: tuple[tuple[str, str], ...]  # label ("" if unlabelled) and name of each
     made_by: dict[str, Any]  # what decides the rows: seed and teacher
 
+    def words(self) -> str:
+        """What the sounds are, for people."""
+        unlabelled = sum(not label for label, _ in self.clips)
+        others = f" and of {unlabelled} without labels" if unlabelled else ""
+        teachers = " and ".join(self.made_by["teachers"])
+        return f"mixtures of these clips{others}, with the outputs of {teachers} for each"
+
     def dump(self, folder: Path) -> None:
         """Write it as JSON."""
         values = {name: getattr(self, name) for name in self.__slots__}

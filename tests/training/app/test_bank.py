@@ -114,6 +114,10 @@ def test_a_network_learns_from_a_bank_and_a_killed_run_could_resume(
     metrics = json.loads((out / "metrics.json").read_text())
     assert metrics["steps"] == 2
     assert "valid_accuracy" in metrics["history"][-1]
+    card = (out / "README.md").read_text()
+    assert (
+        "mixtures of these clips and of 1 without labels, with the outputs of musicnn.npz" in card
+    )
     assert metrics["valid"]["accuracy"] is not None
     # Rows with music of the valid part are not learned from.
     bank = Bank(folder / "out")
