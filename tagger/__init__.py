@@ -15,7 +15,8 @@ from tagger.version import __version__
 # thread they wait for: beside one with two threads, a training step took fourteen times as long.
 # With fewer turns it takes twice as long, and 6 % longer on an idle machine. libgomp reads this
 # when torch is loaded.
-os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+if "OMP_WAIT_POLICY" not in os.environ:
+    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 if TYPE_CHECKING:
     from tagger.app.predict import predict as predict

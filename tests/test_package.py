@@ -71,15 +71,17 @@ def test_a_source_archive_holds_what_a_build_needs_and_no_tests(checkout: Path) 
     assert names == package_files(checkout) | others | {"pyproject.toml", "setup.cfg", "setup.py"}
 
 
-@pytest.mark.parametrize("own", [None, "77"])
-def test_threads_wait_briefly_unless_the_user_has_decided(own: str | None) -> None:
-    environment = {name: of for name, of in os.environ.items() if name != "GOMP_SPINCOUNT"}
-    if own is not None:
-        environment["GOMP_SPINCOUNT"] = own
+@pytest.mark.parametrize(
+    ("own", "wanted"),
+    [({}, "10000"), ({"GOMP_SPINCOUNT": "77"}, "77"), ({"OMP_WAIT_POLICY": "passive"}, "None")],
+)
+def test_threads_wait_briefly_unless_the_user_has_decided(own: dict[str, str], wanted: str) -> None:
+    names = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
+    environment = {name: of for name, of in os.environ.items() if name not in names} | own
     # It counts only if it is set before torch is loaded.
     code = (
         "import os, sys, tagger; assert 'torch' not in sys.modules;"
-        "print(os.environ['GOMP_SPINCOUNT'])"
+        "print(os.environ.get('GOMP_SPINCOUNT'))"
     )
     shown = subprocess.check_output([sys.executable, "-c", code], env=environment, text=True)
-    assert shown.strip() == (own or "10000")
+    assert shown.strip() == wanted

@@ -41,7 +41,7 @@ DEFAULTS = BankOptions(data=Path(), out=Path(), teacher=())
     help="Network that will learn from the bank, which decides the length of the sounds.",
 )
 @click.option(
-    "--crops", type=click.IntRange(min=1), default=DEFAULTS.crops, help="Sounds to compute."
+    "--crops", type=click.IntRange(min=2), default=DEFAULTS.crops, help="Sounds to compute."
 )
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for the bank.")
 def main(

@@ -166,7 +166,7 @@ WHAT = "; ".join(f"{name}: {method.what}" for name, method in METHODS.items())
     "--shape",
     type=click.Choice(sorted(SHAPES)),
     default=DEFAULTS.shape,
-    help="Size of a network trained from scratch.",
+    help="Size and windows of a network trained from scratch, those of its --bank.",
 )
 @click.option(
     "--head",
@@ -177,7 +177,9 @@ WHAT = "; ".join(f"{name}: {method.what}" for name, method in METHODS.items())
 @click.option(
     "--new-head", is_flag=True, help="With --method full: train a new head, for other labels."
 )
-@click.option("--epochs", type=POSITIVE, show_default=OWN, help="Passes over the train part.")
+@click.option(
+    "--epochs", type=POSITIVE, show_default=OWN, help="Passes over the train part, or the bank."
+)
 @click.option("--steps", type=COUNT, help="Batches to train on, instead of --epochs.")
 @click.option("--batch-size", type=COUNT, show_default=OWN, help="Windows computed at once.")
 @click.option(

@@ -1,6 +1,6 @@
-"""The options of both commands, and the defaults of each training method.
+"""The options of all commands, and the defaults of each training method.
 
-Each command-line option is a field of `FinetuneOptions` or `EvaluateOptions`.
+Each command-line option is a field of `FinetuneOptions`, `EvaluateOptions` or `BankOptions`.
 """
 
 from __future__ import annotations

@@ -79,7 +79,7 @@ CASES: dict[str, dict[str, tuple[list[str], object]]] = {
     "bank": {
         **CLIPS,
         "out": (["--out", "elsewhere"], Path("elsewhere")),
-        "teacher": (["--teacher", "other.npz"], Path("other.npz")),
+        "teacher": (["--teacher", "other.npz"], (Path("soft.npz"), Path("other.npz"))),
         "unlabelled": (["--unlabelled", "music"], Path("music")),
         "shape": (["--shape", "tiny"], "tiny"),
         "crops": (["--crops", "7"], 7),

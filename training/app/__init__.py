@@ -1,4 +1,4 @@
-"""One module per command: `finetune.py` and `evaluate.py` combine the other packages.
+"""One module per command: `finetune.py`, `evaluate.py` and `bank.py` combine the other packages.
 
-Uses every other package of `training`; only the two scripts use it. Start reading in `finetune.py`.
+Uses every other package of `training`; only the scripts use it. Start reading in `finetune.py`.
 """

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from math import ceil
 from multiprocessing import get_context
+from multiprocessing.connection import wait
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tagger.audio.windows import WindowPlan
-from tagger.errors import AudioError
+from tagger.errors import AudioError, Crashed
 from tagger.models.device import count_cores
 from tagger.models.fbank import Fbank
 from tagger.types import FrontEnd
@@ -27,7 +29,7 @@ from training.clips.decode import DecodedClip, decode_clip
 from training.clips.split import Split
 from training.console import progress, say
 from training.errors import TrainingError
-from training.loop.bank import Bank, BankIndex, blocks, quantised
+from training.loop.bank import INDEX, Bank, BankIndex, blocks, identity, quantised
 from training.loop.projection import COMPONENTS, Projection
 from training.networks.methods import scratch_front_end, scratch_network
 from training.networks.musicnn import MusicnnTeacher
@@ -36,7 +38,7 @@ from training.networks.yamnet import Yamnet
 from training.options import BankOptions, ClipOptions, FinetuneOptions
 
 BLOCK = 8  # sounds computed at once: their intermediate results stay small
-STEP_FRAMES = 16  # of the features in a moment: a patch's
+SEGMENT_FRAMES = 16  # of the features, as many as in a patch
 SAMPLE_ROWS = 768  # from which the components of the targets are computed
 PROJECTION = "projection.npz"
 LABELLED = 0.4  # share of the clips in mixtures that have a label, if there are others
@@ -59,16 +61,21 @@ def make_bank(options: BankOptions) -> None:
             f"--shape {options.shape} has shorter windows than the {longest:.0f} s of the teacher: "
             "choose another one"
         )
-    names = [path.name for path in options.teacher]
+    digests = {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest()[:16] for path in options.teacher
+    }
     index = BankIndex(
         rows=options.crops,
         frames=front_end.frames,
         mel_bins=front_end.mel_bins,
-        steps=front_end.frames // STEP_FRAMES,
+        segments=front_end.frames // SEGMENT_FRAMES,
         width=COMPONENTS * len(teachers),
-        clips=tuple((clip.label, clip.name) for clip in clips),
-        made_by={"seed": options.seed, "teachers": names, "split": split.name},
+        clips=tuple(map(identity, clips)),
+        made_by={"seed": options.seed, "teachers": digests, "split": split.name},
     )
+    if not (options.out / INDEX).exists():  # what one that was deleted has left
+        for name in (PROJECTION, LENGTHS):
+            (options.out / name).unlink(missing_ok=True)
     bank = Bank.create(options.out, index)
     if not bank.done.all():
         store_waveforms(options.out, clips, front_end.rate)
@@ -77,6 +84,7 @@ def make_bank(options: BankOptions) -> None:
         if not (options.out / PROJECTION).exists():
             fit_projection(job, bank)
         compute_rows(job, bank)
+        bank.check_finished()  # a process may have been killed as the last one
     for name in (WAVEFORMS, LENGTHS):
         (options.out / name).unlink(missing_ok=True)
     say(f"{index.rows} sounds of {front_end.window_samples / front_end.rate:.1f} s: {options.out}")
@@ -111,7 +119,10 @@ def mixture_groups(split: Split, clips: Sequence[Clip]) -> list[tuple[float, lis
 
 
 def store_waveforms(folder: Path, clips: Sequence[Clip], rate: int) -> None:
-    """Decode all clips into one file, unless it is there; one that cannot be has length 0."""
+    """Decode all clips into one file, if it does not exist yet.
+
+    A clip that cannot be decoded is reported, and has length 0. Raises `TrainingError` if none can.
+    """
     if (folder / LENGTHS).exists():
         return
     plan = WindowPlan(rate, rate)  # one second: shorter clips are repeated
@@ -123,12 +134,14 @@ def store_waveforms(folder: Path, clips: Sequence[Clip], rate: int) -> None:
         for clip in clips:
             try:
                 waveform = joined(decode_clip(clip, plan))
-            except (AudioError, OSError) as error:
+            except (AudioError, Crashed, OSError) as error:
                 say(f"left out: {clip.path}: {error}")
                 waveform = np.zeros(0, np.int16)
             file.write(waveform.tobytes())
             lengths.append(len(waveform))
             shown.advance()
+    if not any(lengths):
+        raise TrainingError("no clip can be decoded")
     partial = folder / f"{LENGTHS}.partial.npy"
     np.save(partial, np.array(lengths))
     partial.replace(folder / LENGTHS)
@@ -176,8 +189,8 @@ class RowMaker:
     def outputs(self, mixtures: Sequence[Mixture]) -> tuple[Tensor, list[TeacherOutputs]]:
         """Waveforms `(rows, samples)`, and what each teacher makes of them."""
         waveforms = torch.from_numpy(np.stack([mixture.waveform for mixture in mixtures]))
-        steps = self.bank.index.steps
-        return waveforms, [teacher(waveforms, steps) for teacher in self.teachers]
+        segments = self.bank.index.segments
+        return waveforms, [teacher(waveforms, segments) for teacher in self.teachers]
 
     @torch.inference_mode()
     def write(self, block: range, projection: Projection) -> None:
@@ -186,10 +199,9 @@ class RowMaker:
         waveforms, outputs = self.outputs(mixtures)
         bank, rows = self.bank, slice(block.start, block.stop)
         bank.features[rows] = quantised(self.fbank(waveforms), self.fbank.front_end).numpy()
-        targets, moments = projection(outputs)
-        bank.targets[rows], bank.moments[rows] = targets.numpy(), moments.numpy()
+        targets, segments = projection(outputs)
+        bank.targets[rows], bank.segments[rows] = targets.numpy(), segments.numpy()
         bank.sources[rows] = [mixture.clips for mixture in mixtures]
-        bank.shares[rows] = [mixture.shares for mixture in mixtures]
         bank.done[rows] = 1
 
 
@@ -210,7 +222,7 @@ def fit_projection(job: Job, bank: Bank) -> None:
         [
             TeacherOutputs(
                 torch.cat([outputs.whole for outputs in of_one]),
-                torch.cat([outputs.moments for outputs in of_one]),
+                torch.cat([outputs.segments for outputs in of_one]),
             )
             for of_one in zip(*found, strict=True)
         ]
@@ -228,17 +240,21 @@ def compute_rows(job: Job, bank: Bank) -> None:
     context = get_context("spawn")
     # As daemons, they end with this process, however it ends.
     processes = [
-        context.Process(target=serve, args=(job, number, workers, os.getpid()), daemon=True)
+        context.Process(target=run_worker, args=(job, number, workers, os.getpid()), daemon=True)
         for number in range(workers)
     ]
     with progress(left, "teachers", "sounds") as shown:
         try:
             for process in processes:
                 process.start()
-            while any(process.is_alive() for process in processes):
-                processes[0].join(timeout=1.0)
+            while alive := [process.sentinel for process in processes if process.is_alive()]:
+                wait(alive, timeout=1.0)
                 if failed := [of.exitcode for of in processes if of.exitcode]:
-                    raise TrainingError(f"a process that computes rows ended with {failed[0]}")
+                    raise TrainingError(
+                        f"a process that computes rows failed with status {failed[0]}; what it "
+                        "said stands above, -9 is often too little memory: run the same command "
+                        "to go on"
+                    )
                 now = int((bank.done == 0).sum())
                 shown.advance(left - now)
                 left = now
@@ -247,20 +263,20 @@ def compute_rows(job: Job, bank: Bank) -> None:
                 process.terminate()
 
 
-def serve(job: Job, worker: int, workers: int, parent: int) -> None:
-    """A share of the rows, in a process of its own, as long as its parent lives."""
+def run_worker(job: Job, worker: int, workers: int, parent: int) -> None:
+    """Compute a share of the rows in a process of its own, as long as its parent lives."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which ends this
     compute_share(job, worker, workers, lambda: os.getppid() == parent)
 
 
 def compute_share(
-    job: Job, worker: int, workers: int, wanted: Callable[[], bool] = lambda: True
+    job: Job, worker: int, workers: int, is_wanted: Callable[[], bool] = lambda: True
 ) -> None:
-    """The rows of one of `workers` processes, as long as they are `wanted`."""
+    """The rows of one of `workers` processes, as long as they are wanted."""
     torch.set_num_threads(1)
     maker = RowMaker(job, Bank(job.folder, writable=True))
     projection = Projection.load(job.folder / PROJECTION)
     for block in blocks(maker.bank, BLOCK, worker, workers):
-        if not wanted():
+        if not is_wanted():
             return
         maker.write(block, projection)

@@ -132,7 +132,7 @@ def load_data(
 
     `known` says whether the initial model had learned from clips of the valid part.
     """
-    bank = read_bank(options, initial) if options.bank is not None else None
+    bank = read_bank(options, initial, split) if options.bank is not None else None
     clips = list(split.train)
     if options.unlabelled is not None:
         if not (options.soft_labels or options.embeddings):
@@ -168,15 +168,22 @@ def load_data(
     return TrainingData(initial.labels, train, valid, teachers, bank, known, more)
 
 
-def read_bank(options: FinetuneOptions, initial: InitialModel) -> Bank:
+def read_bank(options: FinetuneOptions, initial: InitialModel, split: Split) -> Bank:
     """The bank of the options. Raises `TrainingError` if the network cannot learn from it."""
     assert options.bank is not None
     if options.method not in ("scratch", "full"):
         raise TrainingError(f"--method {options.method} cannot learn from a --bank, scratch can")
     if options.soft_labels or options.embeddings:
-        raise TrainingError("--bank has its own targets: leave out --teacher")
+        raise TrainingError(
+            "--bank holds the teachers' outputs: leave out --teacher and --teacher-embedding"
+        )
     bank = Bank(options.bank)
     bank.check_finished()
+    held_out = {str(clip.path.resolve()) for clip in (*split.valid, *split.test)}
+    if both := held_out & {name for label, name in bank.index.clips if not label}:
+        raise TrainingError(
+            f"{options.bank} has a clip of the valid or test part as unlabelled music: {min(both)}"
+        )
     front_end, index = initial.front_end, bank.index
     if (front_end.frames, front_end.mel_bins) != (index.frames, index.mel_bins):
         raise TrainingError(

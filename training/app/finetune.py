@@ -26,7 +26,6 @@ from training.evaluation.card import CardFacts, write_card
 from training.evaluation.metrics import ACCURACY, REMEMBERED
 from training.evaluation.results import PartMetrics, measure_parts, write_results
 from training.initial import InitialModel, TrainingData, make_initial_model
-from training.loop.bank import Bank
 from training.loop.plan import ShouldStop, TrainingResult
 from training.loop.validation import ValidationClips
 from training.memory import naming_out_of_memory
@@ -48,6 +47,7 @@ class Outcome:
     metrics: PartMetrics
     training: TrainingResult  # of the weights that were measured
     search: SearchResult | None
+    bank: str  # in words, if it learned from the sounds of one
 
 
 def finetune(options: FinetuneOptions, command: str, *, resume: bool) -> None:
@@ -110,7 +110,8 @@ def run_training(
             write_stored(staged, split, learned, start)
     if is_first():
         said = tuple(dict.fromkeys(warnings.values()))
-        outcome = Outcome(command, learned, said, metrics, training, found)
+        words = data.bank.index.words() if data.bank is not None else ""
+        outcome = Outcome(command, learned, said, metrics, training, found, words)
         write_outcome(staged, options, split, initial, outcome)
         publish(staged, options.out)
         summarise(options, metrics, kept_words(options, training))
@@ -261,7 +262,7 @@ def write_outcome(
         kept=kept_words(options, training),
         chosen=options.keep == "best" and outcome.metrics.valid is not None,
         trials=outcome.search.trials if outcome.search is not None else 0,
-        bank=Bank(options.bank).index.words() if options.bank is not None else "",
+        bank=outcome.bank,
     )
     clips = [clip for part in outcome.learned for clip in split.part(part)]
     write_card(folder, facts, clips, outcome.metrics.valid, outcome.metrics.test)

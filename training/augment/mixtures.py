@@ -28,7 +28,7 @@ EQUALISER_POINTS, EQUALISER = 6, 4.0  # along the mel scale; dB, standard deviat
 LOW_PASS, LOW_PASS_SLOPE = (2000.0, 7000.0), (24.0, 96.0)  # Hz; dB an octave
 HIGH_PASS, HIGH_PASS_SLOPE = (60.0, 500.0), (12.0, 24.0)
 GAIN = 3.0  # dB, standard deviation
-RESPONSE_POINTS = 257  # at which the gains of a filter are computed, between them they are straight
+RESPONSE_POINTS = 257  # at which the gains of a filter are computed; linear between them
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +49,10 @@ class Pools:
 
     def __init__(self, groups: Sequence[tuple[float, Sequence[int]]], lengths: Sequence[int]):
         """`groups` holds the weight and the clips of each; `lengths` the samples of all clips."""
-        audible = [(weight, [of for of in clips if lengths[of]]) for weight, clips in groups]
-        weights = np.array([weight for weight, clips in audible if clips])
+        decoded = [(weight, [of for of in clips if lengths[of]]) for weight, clips in groups]
+        weights = np.array([weight for weight, clips in decoded if clips])
         self.weights = weights / weights.sum()
-        self.clips = [np.array(clips) for _, clips in audible if clips]
+        self.clips = [np.array(clips) for _, clips in decoded if clips]
         roots = [np.sqrt(np.array(lengths)[clips]) for clips in self.clips]
         self.shares = [root / root.sum() for root in roots]
 

@@ -81,7 +81,7 @@ def write_card(
         f"{label} {count}" for label, count in sorted(counts.items())
     )
     if facts.bank:
-        learned += f".\n\nIt learned from the sounds of a bank: {facts.bank}"
+        learned += f".\n\nIt learned from sounds that were {facts.bank}"
     sections = [*facts.warnings, *([facts.kept] if facts.kept else [])]
     if "valid" in facts.learned:
         sections.append(REFITTED)

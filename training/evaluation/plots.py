@@ -156,7 +156,7 @@ def _kept_words(row: Mapping[str, float]) -> str:
         )
     part, what = name.split("_")
     if what == "explained":
-        return f"{words}, which explains {row[name]:.3f} of the teachers' variance"
+        return f"{words}, which explains {row[name]:.3f} of the variance of the teachers' outputs"
     return f"{words}, {'validation' if part == 'valid' else 'training'} {what} {row[name]:.3f}"
 
 

@@ -22,13 +22,14 @@ from torch.utils.data import Dataset
 
 from tagger.types import FrontEnd
 from training.augment.mixtures import MOST
+from training.clips.clip import Clip
 from training.errors import TrainingError
 from training.loop.crops import Draws
 from training.networks.student import unexplained
 
 INDEX = "bank.json"
-VERSION = 2
-HELD_OUT, HELD_OUT_BATCH = 512, 32  # rows that are predicted, and how many of them at once
+VERSION = 3
+HELD_OUT, HELD_OUT_BATCH = 512, 32  # rows to validate on, at most, and in a batch
 LOWEST, RANGE = -16.0, 24.0  # natural logarithms of energies that eight bits stand for: 0.4 dB
 
 
@@ -51,17 +52,17 @@ class BankIndex:
     rows: int
     frames: int
     mel_bins: int
-    steps: int  # moments of which each has its own targets
-    width: int  # of the targets of a row, and of those of a moment
-    clips: tuple[tuple[str, str], ...]  # label ("" if unlabelled) and name of each
-    made_by: dict[str, Any]  # what decides the rows: seed and teacher
+    segments: int  # in a row, each with its own targets
+    width: int  # of the targets of a row, and of those of a segment
+    clips: tuple[tuple[str, str], ...]  # the `identity` of each
+    made_by: dict[str, Any]  # what decides the rows: seed, teachers and split
 
     def words(self) -> str:
         """What the sounds are, for people."""
         unlabelled = sum(not label for label, _ in self.clips)
-        others = f" and of {unlabelled} without labels" if unlabelled else ""
+        others = f" and {unlabelled} without a label" if unlabelled else ""
         teachers = " and ".join(self.made_by["teachers"])
-        return f"mixtures of these clips{others}, with the outputs of {teachers} for each"
+        return f"cut and mixed from these clips{others}; its targets are the outputs of {teachers}"
 
     def dump(self, folder: Path) -> None:
         """Write it as JSON."""
@@ -70,13 +71,18 @@ class BankIndex:
         (folder / INDEX).write_text(text + "\n", encoding="utf-8")
 
 
+def identity(clip: Clip) -> tuple[str, str]:
+    """Label and name of a clip; of one without a label "" and its path."""
+    return clip.label, clip.name if clip.label else str(clip.path.resolve())
+
+
 class Bank:
     """The arrays of a bank, memory-mapped.
 
-    `features` `(rows, frames, mel_bins)`, uint8; `targets` `(rows, width)` and `moments`
-    `(rows, steps, width)`, float16, components of the teachers' outputs; `sources` `(rows, MOST)`,
-    int32, indexes of the clips in a row; `shares` of the power, likewise; `done` `(rows,)`, whether
-    a row was computed. Raises `TrainingError` if there is no bank.
+    `features` `(rows, frames, mel_bins)`, uint8; `targets` `(rows, width)` and `segments`
+    `(rows, segments, width)`, float16, components of the teachers' outputs; `sources`
+    `(rows, MOST)`, int32, indexes of the clips in a row; `done` `(rows,)`, whether a row was
+    computed. Raises `TrainingError` if there is no bank.
     """
 
     def __init__(self, folder: Path, *, writable: bool = False) -> None:
@@ -84,16 +90,17 @@ class Bank:
         try:
             values = json.loads((folder / INDEX).read_text(encoding="utf-8"))
             if values.pop("version") != VERSION:
-                raise ValueError("it is of another version")
+                raise ValueError("another version of training/bank.py made it, make it again")
             clips = tuple((str(label), str(name)) for label, name in values.pop("clips"))
             self.index = BankIndex(**values, clips=clips)
             index = self.index
             mode = "r+" if writable else "r"
             self.features = self._open("features.u8", mode, np.uint8, index.frames, index.mel_bins)
             self.targets = self._open("targets.f16", mode, np.float16, index.width)
-            self.moments = self._open("moments.f16", mode, np.float16, index.steps, index.width)
+            self.segments = self._open(
+                "segments.f16", mode, np.float16, index.segments, index.width
+            )
             self.sources = self._open("sources.i32", mode, np.int32, MOST)
-            self.shares = self._open("shares.f32", mode, np.float32, MOST)
             self.done = self._open("done.u8", mode, np.uint8)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise TrainingError(f"{folder} holds no bank that can be read: {error}") from error
@@ -105,9 +112,8 @@ class Bank:
         sizes = {
             "features.u8": index.frames * index.mel_bins,
             "targets.f16": 2 * index.width,
-            "moments.f16": 2 * index.steps * index.width,
+            "segments.f16": 2 * index.segments * index.width,
             "sources.i32": 4 * MOST,
-            "shares.f32": 4 * MOST,
             "done.u8": 1,
         }
         if not (folder / INDEX).exists():
@@ -117,7 +123,9 @@ class Bank:
             index.dump(folder)
         bank = cls(folder, writable=True)
         if bank.index != index:
-            raise TrainingError(f"the bank in {folder} is of other sounds: choose another --out")
+            raise TrainingError(
+                f"{folder} holds a bank of other clips or options: choose another --out"
+            )
         return bank
 
     def _open(self, name: str, mode: Any, dtype: Any, *shape: int) -> NDArray[Any]:
@@ -137,8 +145,8 @@ class Bank:
         ready = np.asarray(self.done) > 0
         return np.flatnonzero(ready & of_clip[self.sources].all(axis=1))
 
-    def alone(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Those of some rows that have the music of a single labelled clip."""
+    def single_clip_rows(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The given rows that hold a single clip, a labelled one."""
         labelled = np.array([bool(label) for label, _ in self.index.clips])
         first, others = self.sources[rows, 0], self.sources[rows, 1:]
         return rows[np.flatnonzero(labelled[first] & (others < 0).all(axis=1))]
@@ -170,7 +178,7 @@ class BankDataset(Dataset[dict[str, Tensor]]):
     def __getitem__(self, number: int) -> dict[str, Tensor]:
         """Stored features `(frames, mel_bins)` as `inputs`, and the targets of the row.
 
-        `embeddings` `(width,)` and `moments` `(steps, width)`.
+        `embeddings` `(width,)` and `segments` `(segments, width)`.
         """
         drawn = self.draws[number]
         row = int(self.rows[drawn])
@@ -178,7 +186,7 @@ class BankDataset(Dataset[dict[str, Tensor]]):
             "inputs": torch.from_numpy(np.array(self.bank.features[row])),
             "labels": self.labels[drawn],
             "embeddings": torch.from_numpy(self.bank.targets[row].astype(np.float32)),
-            "moments": torch.from_numpy(self.bank.moments[row].astype(np.float32)),
+            "segments": torch.from_numpy(self.bank.segments[row].astype(np.float32)),
         }
 
     @property
@@ -187,12 +195,12 @@ class BankDataset(Dataset[dict[str, Tensor]]):
         index = self.bank.index
         return {
             "embeddings": torch.zeros(index.width),
-            "moments": torch.zeros(index.width),
+            "segments": torch.zeros(index.width),
         }
 
 
 class HeldOutRows:
-    """Rows with the music of held-out clips alone, whose targets a student predicts, or not."""
+    """Rows made only of held-out clips, to measure how well a student predicts their targets."""
 
     def __init__(self, bank: Bank, rows: NDArray[np.int64], front_end: FrontEnd) -> None:
         self.features = torch.from_numpy(bank.features[rows])

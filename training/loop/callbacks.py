@@ -15,7 +15,7 @@ from training.loop.plan import AVERAGE, LoopSettings, ShouldStop
 from training.networks.student import WeightAverage
 
 VALIDATIONS = 30  # in a run, at most
-LONGEST = 1000  # steps without one, in a run of up to 30,000: a killed run loses what came after it
+MOST_STEPS = 1000  # from one to the next, in runs of up to 30,000: each writes a checkpoint
 LOGS_PER_VALIDATION = 4
 
 
@@ -35,7 +35,7 @@ class RunCallback(TrainerCallback):
         self.should_stop = should_stop
         steps = settings.steps
         epochs = round(steps / settings.epoch_steps)
-        times = min(VALIDATIONS, max(1, epochs, steps // LONGEST), steps)
+        times = min(VALIDATIONS, max(1, epochs, steps // MOST_STEPS), steps)
         self.validated = _spread(steps, times)
         self.logged = _spread(steps, min(LOGS_PER_VALIDATION * times, steps))
         self.bar: Progress | None = None

@@ -27,9 +27,9 @@ def epoch_row(metrics: Mapping[str, float], step: int, settings: LoopSettings) -
       predicts it with the weights that would be saved now, at the temperature that would be fitted
       now (the loss: at temperature 1). If the initial network had learned from these clips, the
       latter two are called `valid_remembered` and `valid_balanced_remembered`.
-
-    - `valid_explained`: of a run on a bank, the share of the variance of the teachers' outputs for
-      sounds of the valid part that the network predicts.
+    - `valid_explained`: with a bank, how much of the variance of the teachers' outputs the network
+      predicts for sounds of the valid part (R2); its `train_accuracy` is how often network and
+      teachers agree on the label, since no one knows that of a mixture.
 
     A run of an earlier version, or one without a valid part, has only some of them.
     """
@@ -44,12 +44,15 @@ def epoch_row(metrics: Mapping[str, float], step: int, settings: LoopSettings) -
 def epoch_line(row: Mapping[str, float], settings: LoopSettings) -> str:
     """A row for the terminal."""
     last = settings.steps / settings.epoch_steps
+    left_out = {name for name in NAMES if "balanced" in name}
+    if "valid_explained" in row:
+        left_out.add("train_accuracy")  # there is no room for both
     parts = []
     for part in ("train", "valid"):
         shown = [
             f"{name.removeprefix(f'{part}_')} {row[name]:.3f}"
             for name in NAMES
-            if name in row and name.startswith(part) and "balanced" not in name
+            if name in row and name.startswith(part) and name not in left_out
         ]
         if shown:
             parts.append(" ".join([part, *shown]))

@@ -1,6 +1,6 @@
 """Principal components of teachers' outputs, which a student has to predict.
 
-An embedding, its deviation and hundreds of classes are many numbers that say much the same: few
+An embedding, its deviation and hundreds of classes are many numbers, highly correlated: few
 components hold nearly all of their variance.
 """
 
@@ -37,8 +37,8 @@ def components(outputs: Tensor, *, standardised: bool) -> Components:
     mean = outputs.mean(dim=0)
     deviation = torch.ones_like(mean)
     if standardised:
-        deviation = outputs.std(dim=0)
-        # A class that is rare in the sample must not rule the components elsewhere.
+        deviation = outputs.std(dim=0, unbiased=False)
+        # A class that is rare in the sample must not dominate the components elsewhere.
         deviation = deviation.clamp_min(0.2 * float(deviation.mean()))
     centred = ((outputs - mean) / deviation).double()
     variances, axes = torch.linalg.eigh(centred.T @ centred / len(centred))
@@ -46,7 +46,7 @@ def components(outputs: Tensor, *, standardised: bool) -> Components:
     # Divided by the root of their deviation, so that the strong components have most of the weight
     # in a squared error, but not all of it, and no output has to grow large.
     scale = variances.clamp_min(0).sqrt().mean().sqrt() * variances.clamp_min(1e-9) ** 0.25
-    scale[variances < 1e-6 * variances[0]] = torch.inf  # fewer rows than components have less
+    scale[variances < 1e-6 * variances[0]] = torch.inf  # of components beyond the number of rows
     matrix = axes / deviation[:, None] / scale
     return Components(mean, matrix.float())
 
@@ -55,7 +55,7 @@ class Projection:
     """The components of all teachers, side by side."""
 
     def __init__(self, parts: Sequence[tuple[Components, Components]]) -> None:
-        """For each teacher those of its outputs for whole sounds, and for moments."""
+        """For each teacher those of its outputs for whole sounds, and for segments."""
         self.parts = parts
 
     @classmethod
@@ -63,23 +63,23 @@ class Projection:
         """From a sample of each teacher's outputs."""
         parts = []
         for outputs in samples:
-            moments = outputs.moments.flatten(0, 1)
+            segments = outputs.segments.flatten(0, 1)
             whole = components(outputs.whole, standardised=True)
-            parts.append((whole, components(moments, standardised=False)))
+            parts.append((whole, components(segments, standardised=False)))
         return cls(parts)
 
     def __call__(self, outputs: Sequence[TeacherOutputs]) -> tuple[Tensor, Tensor]:
-        """Targets `(n, components)`, and those of moments `(n, steps, components)`."""
+        """Targets `(n, components)`, and those of segments `(n, steps, components)`."""
         pairs = list(zip(self.parts, outputs, strict=True))
         wholes = [whole(of.whole) for (whole, _), of in pairs]
-        moments = [moment(of.moments) for (_, moment), of in pairs]
-        return torch.cat(wholes, dim=-1), torch.cat(moments, dim=-1)
+        segments = [segment(of.segments) for (_, segment), of in pairs]
+        return torch.cat(wholes, dim=-1), torch.cat(segments, dim=-1)
 
     def save(self, path: Path) -> None:
         """Write it atomically."""
         arrays: dict[str, Any] = {}
         for number, part in enumerate(self.parts):
-            for kind, of in zip(("whole", "moments"), part, strict=True):
+            for kind, of in zip(("whole", "segments"), part, strict=True):
                 arrays[f"{number}.{kind}.mean"] = of.mean.numpy()
                 arrays[f"{number}.{kind}.matrix"] = of.matrix.numpy()
         partial = path.with_name(f"partial-{path.name}")
@@ -95,7 +95,7 @@ class Projection:
             [
                 (
                     Components(arrays[f"{n}.whole.mean"], arrays[f"{n}.whole.matrix"]),
-                    Components(arrays[f"{n}.moments.mean"], arrays[f"{n}.moments.matrix"]),
+                    Components(arrays[f"{n}.segments.mean"], arrays[f"{n}.segments.matrix"]),
                 )
                 for n in range(len(arrays) // 4)
             ]

@@ -42,8 +42,8 @@ def fit_head(network: ASTForAudioClassification, features: Tensor, labels: Tenso
 def balanced_regression(features: Tensor, labels: Tensor, strength: float) -> tuple[Tensor, Tensor]:
     """Weights `(labels, width)` and biases `(labels,)` for features `(rows, width)`.
 
-    `labels` `(rows,)` has every index from 0 up; all labels together have equal weight. `strength`
-    is the inverse of the L2 penalty, for each row.
+    `labels` `(rows,)` has every index from 0 up; each label has the same total weight. `strength`
+    is the weight of the mean loss against the L2 penalty: scikit-learn's `C` times the rows.
     """
     fitted = LogisticRegression(
         C=strength / len(features), class_weight="balanced", max_iter=2000

@@ -218,19 +218,19 @@ class MusicnnTeacher:
     def __init__(self, path: Path) -> None:
         self.network = Musicnn(path)
 
-    def __call__(self, waveforms: Tensor, steps: int) -> TeacherOutputs:
+    def __call__(self, waveforms: Tensor, segments: int) -> TeacherOutputs:
         """Waveforms `(n, samples)` at 16 kHz, at least 3 s long.
 
         `whole` is the mean and deviation of the embeddings over the patches, and the mean of the
-        probabilities of the tags; a moment is the mean of each channel over its frames, weighted
+        probabilities of the tags; a segment is the mean of each channel over its frames, weighted
         by how much the channel counts for the embedding.
         """
         embeddings, tags, channels = self.network(self._fbank(waveforms.shape[1])(waveforms))
         deviation = embeddings.std(dim=1, unbiased=False)
         whole = torch.cat([embeddings.mean(dim=1), deviation, tags.mean(dim=1)], dim=1)
         weighted = channels * self.network.weight_of_channels
-        moments = adaptive_avg_pool1d(weighted.transpose(1, 2), steps).transpose(1, 2)
-        return TeacherOutputs(whole, moments)
+        means = adaptive_avg_pool1d(weighted.transpose(1, 2), segments).transpose(1, 2)
+        return TeacherOutputs(whole, means)
 
     @cache  # noqa: B019 - a teacher lives as long as its process
     def _fbank(self, samples: int) -> Fbank:

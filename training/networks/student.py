@@ -14,7 +14,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, log_softmax
 
 from tagger.models.network import SPECIAL_TOKENS
 
-MOMENTS = "moments"  # targets of short parts of a window, for single patches
+SEGMENTS = "segments"  # targets of short parts of a window, for single patches
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class LossWeights:
     labels: float = 0.3  # with a teacher, which says more than labels of a few artists; else 1
     soft_labels: float = 0.1  # of the sum over the classes
     embeddings: float = 3.0  # of the squared error, as a share of the variance
-    moments: float = 3.0  # likewise
+    segments: float = 3.0  # likewise
     smoothing: float = 0.1  # share of a label's probability spread over all labels
 
 
@@ -67,7 +67,7 @@ class Student(nn.Module):
 
         Teachers' heads read the pooled output and the mean of the patches, `(batch, 2, width)`, so
         that their gradient reaches the patches directly, not only through the class token. That of
-        `moments` reads each patch, `(batch, patches, width)`; the middle of the patch along time,
+        `segments` reads each patch, `(batch, patches, width)`; the middle of the patch along time,
         `(batch, patches)`, from 0 to 1, comes as `places`.
         """
         transformer = self.network.audio_spectrogram_transformer
@@ -89,7 +89,7 @@ class Student(nn.Module):
         patches = encoded.last_hidden_state[:, SPECIAL_TOKENS:]  # (batch, patches, hidden)
         both = torch.stack([pooled, patches.mean(dim=1)], dim=1)  # (batch, 2, hidden)
         outputs = {
-            name: head(patches if name == MOMENTS else both).float()
+            name: head(patches if name == SEGMENTS else both).float()
             for name, head in self.heads.items()
         }
         return {"logits": self.network.classifier(pooled).float(), "places": places, **outputs}
@@ -146,12 +146,12 @@ def student_losses(
         wanted = targets["embeddings"][:, None]  # (batch, 1, width)
         error = unexplained(outputs["embeddings"], wanted, whole["embeddings"])
         losses["embeddings"] = share * weights.embeddings * error
-    if MOMENTS in targets:
-        wanted = targets[MOMENTS]  # (batch, steps, width)
+    if SEGMENTS in targets:
+        wanted = targets[SEGMENTS]  # (batch, steps, width)
         _, steps, width = wanted.shape
         nearest = (outputs["places"] * steps).long()[:, :, None].expand(-1, -1, width)
-        error = unexplained(outputs[MOMENTS], wanted.gather(1, nearest), whole[MOMENTS])
-        losses[MOMENTS] = share * weights.moments * error
+        error = unexplained(outputs[SEGMENTS], wanted.gather(1, nearest), whole[SEGMENTS])
+        losses[SEGMENTS] = share * weights.segments * error
     return losses
 
 

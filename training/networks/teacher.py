@@ -10,21 +10,20 @@ from torch import Tensor
 
 @dataclass(frozen=True, slots=True)
 class TeacherOutputs:
-    """`whole` `(n, width)` describes each sound, `moments` `(n, steps, width)` equal parts of it.
+    """`whole` `(n, width)` describes each sound, `segments` `(n, count, width)` equal parts of it.
 
-    A student that also learns the moments is told far more by each sound: what it could otherwise
-    only find out from the sum over all of them.
+    Targets for segments say more about each sound than a single one for all of it.
     """
 
     whole: Tensor
-    moments: Tensor
+    segments: Tensor
 
 
 class Teacher(Protocol):
     """A network that was trained on far more music than a student can be."""
 
-    seconds: float  # the least that it takes at once
+    seconds: float  # the shortest input that it takes
 
-    def __call__(self, waveforms: Tensor, steps: int) -> TeacherOutputs:
-        """Outputs for waveforms `(n, samples)` at 16 kHz, with `steps` moments."""
+    def __call__(self, waveforms: Tensor, segments: int) -> TeacherOutputs:
+        """Outputs for waveforms `(n, samples)` at 16 kHz, in `segments` parts."""
         ...

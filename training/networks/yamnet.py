@@ -46,11 +46,11 @@ class Yamnet:
         except (OSError, ValueError, RuntimeError) as error:
             raise TrainingError(f"{path} does not hold YAMNet: {error}") from error
 
-    def __call__(self, waveforms: Tensor, steps: int) -> TeacherOutputs:
+    def __call__(self, waveforms: Tensor, segments: int) -> TeacherOutputs:
         """Waveforms `(n, samples)` at 16 kHz, at least `PIECE` long.
 
         `whole` is the mean and deviation of the embeddings over `PIECES` pieces, and the root of
-        the mean probabilities; a moment is the embedding of the nearest piece.
+        the mean probabilities; the segments are divided evenly among the pieces.
         """
         starts = np.linspace(0, waveforms.shape[1] - PIECE, PIECES).astype(int)
         found = [
@@ -64,7 +64,7 @@ class Yamnet:
         deviation = embeddings.std(dim=1, unbiased=False)
         # Most classes are rare: the root gives them some weight.
         whole = torch.cat([embeddings.mean(dim=1), deviation, classes.mean(dim=1).sqrt()], dim=1)
-        nearest = torch.arange(steps) * PIECES // steps
+        nearest = torch.arange(segments) * PIECES // segments
         return TeacherOutputs(whole, embeddings[:, nearest])
 
     def _piece(self, samples: NDArray[np.float32]) -> tuple[NDArray[np.float32], ...]:

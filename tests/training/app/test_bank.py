@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,11 @@ from helpers.clips import write_clips, write_noise
 from helpers.runs import SMALL, run_finetune, trained
 from helpers.teachers import write_musicnn
 
+import training.train
 from training import bank as command
 from training.app import bank as app
 from training.errors import TrainingError
-from training.loop.bank import Bank, BankIndex
+from training.loop.bank import Bank, BankDataset, BankIndex
 from training.train import bank_labels
 
 ROWS = 48
@@ -37,11 +39,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("bank")
     write_clips(folder / "data", per_label=10, seconds=3.0)
     write_noise(folder / "music" / "free.wav", 1, seconds=12.0)
+    (folder / "music" / "broken.wav").write_bytes(b"RIFF")
     write_musicnn(folder / "musicnn.npz", seed=1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(app, "count_cores", lambda: 1)
         result = run(folder, folder / "out")
     assert result.exit_code == 0, result.output
+    assert "left out: " in result.output and "broken.wav" in result.output
     return folder
 
 
@@ -52,20 +56,21 @@ def test_a_bank_has_the_sounds_that_were_asked_for(folder: Path) -> None:
     assert np.isfinite(np.asarray(bank.targets, np.float32)).all()
     assert bank.features[:].std(axis=(1, 2)).min() > 1  # no row is empty
     assert np.asarray(bank.targets[:]).std(axis=0).max() > 0.01
-    moments = np.asarray(bank.moments[:], np.float32)
-    assert moments.shape == (ROWS, 64, 64)  # 10.24 s by 16 frames of 10 ms
-    assert np.isfinite(moments).all()
-    assert moments.std(axis=1).max() > 0.01
-    names = {clip for row in bank.sources for clip in row if clip >= 0}
-    assert len(names) > 8
+    segments = np.asarray(bank.segments[:], np.float32)
+    assert segments.shape == (ROWS, 64, 64)  # 10.24 s by 16 frames of 10 ms
+    assert np.isfinite(segments).all()
+    assert segments.std(axis=1).max() > 0.01
+    used = {clip for row in bank.sources for clip in row if clip >= 0}
+    assert len(used) > 8
+    assert not any("broken" in bank.index.clips[clip][1] for clip in used)
     # What was decoded is needed no longer.
     assert not list((folder / "out").glob("waveforms*"))
 
 
 def test_no_row_has_music_of_the_test_part(folder: Path) -> None:
     clips = json.loads((folder / "out" / "bank.json").read_text())["clips"]
-    assert len(clips) == 20 - 2 + 1  # a tenth of each label is the test part
-    assert ["", "free"] in clips
+    assert len(clips) == 20 - 2 + 2  # a tenth of each label is the test part
+    assert ["", str((folder / "music" / "free.wav").resolve())] in clips
 
 
 def test_a_stopped_bank_goes_on_to_the_same_rows(
@@ -89,23 +94,30 @@ def test_a_stopped_bank_goes_on_to_the_same_rows(
     assert 0 < Bank(tmp_path / "bank").done.sum() < ROWS
 
     assert run(folder, tmp_path / "bank").exit_code == 0
-    for name in ("features.u8", "targets.f16", "moments.f16", "sources.i32", "projection.npz"):
+    for name in ("features.u8", "targets.f16", "segments.f16", "sources.i32", "projection.npz"):
         assert (tmp_path / "bank" / name).read_bytes() == (folder / "out" / name).read_bytes()
 
 
-@pytest.mark.slow
 def test_two_processes_make_the_same_rows(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(app, "count_cores", lambda: 2)
     assert run(folder, tmp_path / "bank").exit_code == 0
-    for name in ("features.u8", "targets.f16", "moments.f16", "sources.i32"):
+    for name in ("features.u8", "targets.f16", "segments.f16", "sources.i32"):
         assert (tmp_path / "bank" / name).read_bytes() == (folder / "out" / name).read_bytes()
 
 
-def test_a_network_learns_from_a_bank_and_a_killed_run_could_resume(
-    folder: Path, tmp_path: Path
+def test_a_network_learns_from_a_bank_twice_the_same(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    learned: list[np.ndarray] = []
+
+    class Spy(BankDataset):
+        def __init__(self, bank: Bank, rows: Any, *rest: Any) -> None:
+            learned.append(rows)
+            super().__init__(bank, rows, *rest)
+
+    monkeypatch.setattr(training.train, "BankDataset", Spy)
     arguments = (
         "--data", folder / "data", *SMALL, "--method", "scratch", "--shape", "long",
         "--bank", folder / "out", "--steps", 2,
@@ -116,14 +128,20 @@ def test_a_network_learns_from_a_bank_and_a_killed_run_could_resume(
     assert "valid_accuracy" in metrics["history"][-1]
     card = (out / "README.md").read_text()
     assert (
-        "mixtures of these clips and of 1 without labels, with the outputs of musicnn.npz" in card
+        "cut and mixed from these clips and 2 without a label; its targets are the outputs of"
+        in card
     )
     assert metrics["valid"]["accuracy"] is not None
     # Rows with music of the valid part are not learned from.
     bank = Bank(folder / "out")
-    learned = json.loads((out / "clips.json").read_text())["parts"]["train"]
-    rows = bank.rows_of({(row["label"], row["name"]) for row in learned})
-    assert 0 < len(rows) < ROWS
+    parts = json.loads((out / "clips.json").read_text())["parts"]
+    names = {part: {(row["label"], row["name"]) for row in parts[part]} for part in parts}
+    music = [
+        {bank.index.clips[clip] for clip in bank.sources[row] if clip >= 0} for row in range(ROWS)
+    ]
+    assert list(learned[0]) == [row for row in range(ROWS) if not music[row] & names["valid"]]
+    assert 0 < len(learned[0]) < ROWS
+    assert not set().union(*music) & names["test"]
     again = trained(tmp_path / "again", *arguments)
     assert (again / "model.safetensors").read_bytes() == (out / "model.safetensors").read_bytes()
 
@@ -161,7 +179,10 @@ def test_mixtures_and_unlabelled_music_get_labels_from_what_the_teachers_make_of
     assert (
         bank_labels(bank, some, ("jazz", "rock")).argmax(dim=1) == torch.tensor([0, 0, 1, 1, 0])
     ).all()
-    with pytest.raises(TrainingError, match="too few sounds of 'rock': make more --crops"):
+    with pytest.raises(
+        TrainingError,
+        match="no sound with one clip of 'rock' alone: make a new bank from --data",
+    ):
         bank_labels(bank, some[:2], ("jazz", "rock"))
 
 
@@ -183,6 +204,72 @@ def test_a_bank_that_does_not_fit_the_network_is_refused(
     assert result.exit_code == 1
     assert message in result.output
     assert not (tmp_path / "out").exists()
+
+
+def test_a_process_that_fails_ends_the_others_and_nothing_is_lost(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app, "count_cores", lambda: 2)
+    bank = tmp_path / "bank"
+    real = app.fit_projection
+
+    def spoil(*arguments: Any) -> None:
+        real(*arguments)
+        (bank / app.PROJECTION).write_bytes(b"nothing")
+
+    monkeypatch.setattr(app, "fit_projection", spoil)
+    result = run(folder, bank)
+    assert result.exit_code == 1
+    assert "failed with status 1" in result.output
+    assert (bank / app.WAVEFORMS).exists()  # so that the same command goes on
+
+
+def test_rows_that_no_one_wants_any_more_are_not_computed(folder: Path, tmp_path: Path) -> None:
+    bank = tmp_path / "bank"
+    shutil.copytree(folder / "out", bank)
+    Bank(bank, writable=True).done[:] = 0
+    np.save(bank / app.LENGTHS, np.ones(20, int))
+    (bank / app.WAVEFORMS).write_bytes(bytes(40))
+    front_end = app.shape_front_end("long")
+    job = app.Job(bank, (folder / "musicnn.npz",), 0, [(1.0, range(20))], front_end)
+    app.compute_share(job, 0, 1, lambda: False)
+    assert not Bank(bank).done.any()
+
+
+def test_without_any_music_one_line_says_so(tmp_path: Path) -> None:
+    write_musicnn(tmp_path / "musicnn.npz", seed=1)
+    for label in ("jazz", "rock"):
+        for number in range(3):
+            (tmp_path / "data" / label).mkdir(parents=True, exist_ok=True)
+            (tmp_path / "data" / label / f"{number}.wav").write_bytes(b"RIFF")
+    (tmp_path / "music").mkdir()
+    (tmp_path / "music" / "free.wav").write_bytes(b"RIFF")
+    for _ in range(2):  # nothing is left that the second run would trust
+        result = run(tmp_path, tmp_path / "bank")
+        assert result.exit_code == 1
+        assert "no clip can be decoded" in result.output
+
+
+def test_held_out_clips_as_unlabelled_music_are_refused(folder: Path, tmp_path: Path) -> None:
+    """A bank that was made with other --data may have them."""
+    bank = tmp_path / "bank"
+    shutil.copytree(folder / "out", bank)
+    index = json.loads((bank / "bank.json").read_text())
+    clips = json.loads((folder / "out" / "bank.json").read_text())["clips"]
+    known = {(label, name) for label, name in clips}
+    held_out = next(
+        path
+        for path in sorted((folder / "data").rglob("*.wav"))
+        if (path.parent.name, path.stem) not in known
+    )
+    index["clips"] = [[label, name if label else str(held_out.resolve())] for label, name in clips]
+    (bank / "bank.json").write_text(json.dumps(index))
+    result = run_finetune(
+        "--data", folder / "data", "--out", tmp_path / "out", *SMALL, "--bank", bank,
+        "--method", "scratch", "--shape", "long",
+    )  # fmt: skip
+    assert result.exit_code == 1
+    assert "has a clip of the valid or test part as unlabelled music" in result.output
 
 
 def test_a_window_shorter_than_the_teachers_is_refused(folder: Path, tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ def bank(tmp_path: Path) -> Bank:
     draw = np.random.default_rng(0)
     bank.features[:] = draw.integers(0, 256, bank.features.shape)
     bank.targets[:] = draw.normal(0, 1, bank.targets.shape)
-    bank.moments[:] = draw.normal(0, 1, bank.moments.shape)
+    bank.segments[:] = draw.normal(0, 1, bank.segments.shape)
     bank.sources[:] = [[row % 4, -1, 3 if row % 2 else -1] for row in range(ROWS)]
     bank.done[:] = 1
     return Bank(tmp_path / "bank")
@@ -63,7 +63,7 @@ def test_rows_without_other_music_are_found(bank: Bank) -> None:
 
 def test_rows_of_a_single_labelled_clip_are_found(bank: Bank) -> None:
     # In odd rows there is a second clip; row 3, 7 ... have unlabelled music.
-    assert list(bank.alone(np.arange(1, ROWS))) == list(range(2, ROWS, 2))
+    assert list(bank.single_clip_rows(np.arange(1, ROWS))) == list(range(2, ROWS, 2))
 
 
 def test_the_explained_variance_is_one_for_a_student_that_knows_and_none_for_the_mean(
@@ -109,12 +109,12 @@ def test_an_item_is_a_row(bank: Bank) -> None:
         assert item["inputs"].dtype == torch.uint8
         np.testing.assert_array_equal(item["inputs"], bank.features[row])
         np.testing.assert_array_equal(item["embeddings"], np.float32(bank.targets[row]))
-        np.testing.assert_array_equal(item["moments"], np.float32(bank.moments[row]))
-        assert item["moments"].shape == (STEPS, WIDTH)
+        np.testing.assert_array_equal(item["segments"], np.float32(bank.segments[row]))
+        assert item["segments"].shape == (STEPS, WIDTH)
         assert torch.equal(item["labels"], labels[crops.draws[number]])
     assert {name: len(mean) for name, mean in crops.means.items()} == {
         "embeddings": WIDTH,
-        "moments": WIDTH,
+        "segments": WIDTH,
     }
 
 
@@ -142,7 +142,7 @@ def test_what_is_no_bank_is_refused(tmp_path: Path, harm: str) -> None:
     if harm == "no json":
         (folder / "bank.json").write_text("{")
     if harm == "another version":
-        text = (folder / "bank.json").read_text().replace('"version": 2', '"version": 9')
+        text = (folder / "bank.json").read_text().replace('"version": 3', '"version": 9')
         (folder / "bank.json").write_text(text)
     if harm == "short":
         (folder / "features.u8").write_bytes(b"abc")

@@ -87,7 +87,7 @@ def test_another_file_is_refused(tmp_path: Path) -> None:
         Musicnn(path)
 
 
-def test_moments_are_means_of_weighted_channels(tmp_path: Path) -> None:
+def test_segments_are_means_of_weighted_channels(tmp_path: Path) -> None:
     path = write_musicnn(tmp_path / "musicnn.npz", seed=1)
     teacher = MusicnnTeacher(path)
     teacher.network = Musicnn(path, torch.float32)
@@ -96,9 +96,9 @@ def test_moments_are_means_of_weighted_channels(tmp_path: Path) -> None:
     waveforms = torch.randn(2, round(seconds * 16_000), generator=draw) * 0.1
     outputs = teacher(waveforms, steps)
     assert outputs.whole.shape == (2, 450)
-    assert outputs.moments.shape == (2, steps, 753)
-    # 401 frames, 16 ms apart: the third of 20 moments has those from 40.1 to 60.15.
+    assert outputs.segments.shape == (2, steps, 753)
+    # 401 frames, 16 ms apart: the third of 20 segments has those from 40.1 to 60.15.
     _, _, channels = teacher.network(teacher._fbank(waveforms.shape[1])(waveforms))
     assert channels.shape[1] == 401
     wanted = channels[:, 40:61].mean(dim=1) * teacher.network.weight_of_channels
-    torch.testing.assert_close(outputs.moments[:, 2], wanted)
+    torch.testing.assert_close(outputs.segments[:, 2], wanted)

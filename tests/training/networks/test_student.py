@@ -19,7 +19,7 @@ def student(patch_drop: float = 0.0, stride: int = 16) -> Student:
         id2label={0: "a", 1: "b"}, label2id={"a": 0, "b": 1},
     )  # fmt: skip
     network = ASTForAudioClassification(config)
-    return Student(network, {"moments": torch.zeros(WIDTH)}, patch_drop)
+    return Student(network, {"segments": torch.zeros(WIDTH)}, patch_drop)
 
 
 @pytest.mark.parametrize(("stride", "across", "bands"), [(16, 4, 2), (10, 5, 2)])
@@ -27,7 +27,7 @@ def test_each_patch_knows_its_place_along_time(stride: int, across: int, bands: 
     outputs = student(stride=stride).eval()(torch.zeros(3, FRAMES, BINS))
     places = outputs["places"]
     assert places.shape == (3, across * bands)
-    assert outputs["moments"].shape == (3, across * bands, WIDTH)
+    assert outputs["segments"].shape == (3, across * bands, WIDTH)
     wanted = [(start * stride + 8) / FRAMES for start in range(across)] * bands
     assert places[0].tolist() == pytest.approx(wanted)
 
@@ -48,21 +48,21 @@ def test_kept_patches_keep_their_places() -> None:
     module = student(patch_drop=0.5).train()
     outputs = module(torch.zeros(6, FRAMES, BINS))
     assert outputs["places"].shape == (6, 4)
-    assert outputs["moments"].shape == (6, 4, WIDTH)
+    assert outputs["segments"].shape == (6, 4, WIDTH)
     assert len({tuple(row) for row in outputs["places"].tolist()}) > 1
     assert not module.network.audio_spectrogram_transformer.embeddings._forward_hooks
 
 
-def test_each_patch_is_compared_with_its_moment() -> None:
+def test_each_patch_is_compared_with_its_segment() -> None:
     wanted = torch.randn(2, 4, WIDTH)
     places = torch.tensor([[0.9, 0.1, 0.4], [0.6, 0.6, 0.2]])
     right = torch.stack([wanted[0, [3, 0, 1]], wanted[1, [2, 2, 0]]])
-    targets = {"labels": torch.zeros(2, 2), "moments": wanted}
-    weights = LossWeights(moments=2.0)
+    targets = {"labels": torch.zeros(2, 2), "segments": wanted}
+    weights = LossWeights(segments=2.0)
 
-    def loss(moments: torch.Tensor) -> float:
-        outputs = {"logits": torch.zeros(2, 2), "places": places, "moments": moments}
-        return float(student_losses(outputs, targets, weights)["moments"])
+    def loss(segments: torch.Tensor) -> float:
+        outputs = {"logits": torch.zeros(2, 2), "places": places, "segments": segments}
+        return float(student_losses(outputs, targets, weights)["segments"])
 
     assert loss(right) == 0
     mean = wanted.flatten(0, 1).mean(dim=0).expand(2, 3, -1)

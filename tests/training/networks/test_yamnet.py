@@ -1,4 +1,4 @@
-"""YAMNet's outputs for whole sounds and for moments."""
+"""YAMNet's outputs for whole sounds and for segments."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ needs_yamnet = pytest.mark.skipif(not YAMNET.exists(), reason="its weights are n
 
 
 @needs_yamnet
-def test_moments_are_the_embeddings_of_the_nearest_pieces() -> None:
+def test_segments_are_the_embeddings_of_the_nearest_pieces() -> None:
     samples, steps = 160_000, 16
     draw = torch.Generator().manual_seed(1)
     waveforms = torch.randn(2, samples, generator=draw) * 0.1
     waveforms[1, samples // 2 :] = 0
     outputs = Yamnet(YAMNET)(waveforms, steps)
     assert outputs.whole.shape == (2, 1024 + 1024 + 521)
-    assert outputs.moments.shape == (2, steps, 1024)
-    pieces = outputs.moments[:, :: steps // PIECES]
+    assert outputs.segments.shape == (2, steps, 1024)
+    pieces = outputs.segments[:, :: steps // PIECES]
     torch.testing.assert_close(outputs.whole[:, :1024], pieces.mean(dim=1))
     # A piece gives the same wherever it lies in a sound.
-    last = Yamnet(YAMNET)(waveforms[:1, -PIECE:], 1).moments[0, 0]
-    torch.testing.assert_close(outputs.moments[0, -1], last)
-    assert not torch.allclose(outputs.moments[1, 0], outputs.moments[1, -1])
+    last = Yamnet(YAMNET)(waveforms[:1, -PIECE:], 1).segments[0, 0]
+    torch.testing.assert_close(outputs.segments[0, -1], last)
+    assert not torch.allclose(outputs.segments[1, 0], outputs.segments[1, -1])
     roots = outputs.whole[:, 2048:]
     assert 0 <= float(roots.min()) < float(roots.max()) <= 1
 
 
 @needs_yamnet
-def test_it_knows_a_tone_from_silence() -> None:
+def test_silence_is_classified_as_silence() -> None:
     times = np.arange(32_000) / 16_000
     sounds = np.stack([np.sin(2 * np.pi * 440 * times), np.zeros(32_000)]).astype(np.float32)
     classes = Yamnet(YAMNET)(torch.from_numpy(sounds), 2).whole[:, 2048:]
