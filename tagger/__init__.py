@@ -13,8 +13,8 @@ from tagger.version import __version__
 
 # torch's threads wait for each other by spinning, which beside other programs takes the time of the
 # thread they wait for: beside one with two threads, a training step took fourteen times as long.
-# With fewer turns it takes twice as long, and 6 % longer on an idle machine. libgomp reads this
-# when torch is loaded.
+# With fewer turns it takes two and a half times as long, and 7 % longer on an idle machine. libgomp
+# reads this when torch is loaded.
 if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
