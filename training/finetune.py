@@ -228,6 +228,11 @@ WHAT = "; ".join(f"{name}: {method.what}" for name, method in METHODS.items())
     "of steps.",
 )
 @click.option(
+    "--refit-steps",
+    type=click.IntRange(min=1),
+    help="--refit for this many steps, starting from the trained weights.",
+)
+@click.option(
     "--search",
     type=click.IntRange(min=0),
     default=DEFAULTS.search,
@@ -246,8 +251,9 @@ def main(
     out: Path, method: str, shape: str, head: str | None, new_head: bool, epochs: float | None,
     steps: int | None, batch_size: int | None, accumulate: int, learning_rate: float | None,
     weight_decay: float | None, augment: tuple[str, ...] | None, keep: str, logistic_head: bool,
-    refit: bool, search: int, soft_labels: tuple[Path, ...], embeddings: tuple[Path, ...],
-    unlabelled: Path | None, bank: Path | None, resume: bool, overwrite: bool,
+    refit: bool, refit_steps: int | None, search: int, soft_labels: tuple[Path, ...],
+    embeddings: tuple[Path, ...], unlabelled: Path | None, bank: Path | None, resume: bool,
+    overwrite: bool,
 ) -> None:  # fmt: skip
     """Train an AST genre classifier on labelled music."""
     options = FinetuneOptions(
@@ -256,9 +262,9 @@ def main(
         model=model.model, labels=model.labels, shape=shape, head=head, new_head=new_head,
         epochs=epochs, steps=steps, batch_size=batch_size, accumulate=accumulate,
         learning_rate=learning_rate, weight_decay=weight_decay, augment=augment, keep=keep,
-        logistic_head=logistic_head, refit=refit, search=search, soft_labels=soft_labels,
-        embeddings=embeddings, unlabelled=unlabelled, bank=bank, device=model.device,
-        precision=model.precision,
+        logistic_head=logistic_head, refit=refit, refit_steps=refit_steps, search=search,
+        soft_labels=soft_labels, embeddings=embeddings, unlabelled=unlabelled, bank=bank,
+        device=model.device, precision=model.precision,
     )  # fmt: skip
     earlier = None if resume else when_started(options.out)
     with ending(lambda: how_to_go_on(options.out, earlier)):

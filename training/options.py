@@ -185,6 +185,7 @@ class FinetuneOptions(ClipOptions):
     keep: str = "best"
     logistic_head: bool = False
     refit: bool = False
+    refit_steps: int | None = None  # as `refit`, but from the trained weights
     search: int = 0  # trials for the options that are None, before the run itself
     soft_labels: tuple[Path, ...] = ()
     embeddings: tuple[Path, ...] = ()
@@ -213,6 +214,11 @@ class FinetuneOptions(ClipOptions):
         return self.trained_by.batch_size * self.accumulate
 
     @property
+    def refits(self) -> bool:
+        """Whether the network is trained again, on the train and valid parts."""
+        return self.refit or self.refit_steps is not None
+
+    @property
     def makes_new_head(self) -> bool:
         """Whether training starts with a newly drawn head."""
         return self.new_head or self.method not in ("full", "scratch")
@@ -231,7 +237,7 @@ def load_options(path: Path) -> FinetuneOptions:
     """Options as `FinetuneOptions.dump` wrote them. Raises `TrainingError`."""
     try:
         values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        for name in ("labels", "bank"):  # a version before these options
+        for name in ("labels", "bank", "refit_steps"):  # a version before these options
             values.setdefault(name, None)
         for name in ("data", "out", "artists", "unlabelled", "labels", "bank"):
             values[name] = Path(values[name]) if values[name] is not None else None

@@ -10,6 +10,7 @@ import json
 import os
 import re
 import shutil
+import subprocess
 import sys
 import warnings
 from collections.abc import Iterator
@@ -146,7 +147,7 @@ class PydubSource:
         if path.suffix.lower() in (".wav", ".raw", ".pcm"):
             # pydub parses these itself, holds them in memory, and reads floats as integers.
             raise AudioError(f"not used for {path.suffix}")
-        with _killed_programs():
+        with _failed_programs(path):
             info = _pydub().utils.mediainfo_json(self._path)
         streams = [s for s in info.get("streams", []) if s.get("codec_type") == "audio"]
         if not streams:
@@ -179,7 +180,7 @@ class PydubSource:
     def read(self, start: int, count: int) -> Samples:
         """Samples `(1 or 2, <= count)`."""
         # pydub cuts at whole milliseconds: ask for a few more.
-        with _killed_programs():
+        with _failed_programs(Path(self._path)):
             segment = _pydub().AudioSegment.from_file(
                 self._path, start_second=start / self.rate, duration=count / self.rate + 0.005
             )
@@ -192,20 +193,31 @@ class PydubSource:
 
 
 @contextmanager
-def _killed_programs() -> Iterator[None]:
-    """Around what runs FFmpeg's programs. Raises `AudioError` if ffmpeg cannot decode the file.
+def _failed_programs(path: Path) -> Iterator[None]:
+    """Around what runs FFmpeg's programs. Raises `AudioError` if they cannot read the file.
 
     Raises `Crashed` if the program was killed, which says nothing about the file.
     """
     try:
         yield
-    except json.JSONDecodeError:  # of any file ffprobe prints an object, though it may be empty
-        raise Crashed("ffprobe was killed while it read it", lasting=False) from None
+    except json.JSONDecodeError:  # ffprobe printed no object, or half of one
+        raise _failure_of_ffprobe(path) from None
     except _pydub().exceptions.CouldntDecodeError as error:
         if KILLED.search(str(error)):
             raise Crashed("ffmpeg was killed while it read it", lasting=False) from None
         # The error holds all of FFmpeg's output; the last line is the reason.
         raise AudioError(str(error).strip().rpartition("\n")[2]) from None
+
+
+def _failure_of_ffprobe(path: Path) -> AudioError | Crashed:
+    """Why ffprobe printed no JSON. pydub does not keep its exit status, so it runs once more."""
+    # After `file:` no name is taken for an option or a protocol.
+    command = ["ffprobe", "-v", "error", "-show_format", "-show_streams", f"file:{path}"]
+    ended = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    if ended.returncode <= 0:  # killed again, or only the first time
+        return Crashed("ffprobe was killed while it read it", lasting=False)
+    reason = ended.stderr.decode(errors="replace").strip().rpartition("\n")[2]
+    return AudioError(f"ffprobe cannot read it: {reason or f'status {ended.returncode}'}")
 
 
 def _check_structure(path: Path, name: str) -> None:

@@ -41,14 +41,37 @@ def test_a_vbri_header_is_not_taken_for_a_length_that_libsndfile_knows(tmp_path)
 @pytest.mark.parametrize("program", ["ffprobe", "ffmpeg"])
 def test_a_program_that_is_killed_says_nothing_about_the_file(program, tmp_path, monkeypatch):
     path = sounds.make("flac", tmp_path)
-    (fake := tmp_path / "bin" / program).parent.mkdir()
-    fake.write_text("#!/bin/sh\nkill -9 $$\n")
-    fake.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{fake.parent}{os.pathsep}{os.environ['PATH']}")
+    replace_program(program, "kill -9 $$", tmp_path, monkeypatch)
     monkeypatch.setattr(reader, "DECODERS", {"pydub": DECODERS["pydub"]})
     with pytest.raises(Crashed, match=program) as caught:
         read_windows(path, PLAN)
     assert not caught.value.lasting  # so that the next run tries again
+
+
+def replace_program(name, script, folder, monkeypatch):
+    """Put a shell script in the place of a program."""
+    (fake := folder / "bin" / name).parent.mkdir()
+    fake.write_text(f"#!/bin/sh\n{script}\n")
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{fake.parent}{os.pathsep}{os.environ['PATH']}")
+
+
+@pytest.mark.skipif(not shutil.which("ffprobe"), reason="pydub needs ffmpeg and ffprobe")
+@pytest.mark.parametrize(
+    ("output", "reason"),
+    [
+        ("echo '{'; echo 'first' >&2; echo 'no codec' >&2; exit 1", "no codec"),  # of FFmpeg 5.1
+        ("exit 1", "status 1"),
+        ("printf '{ \"streams\": ['; exit 187", "status 187"),
+    ],
+)
+def test_ffprobe_that_fails_says_that_the_file_cannot_be_read(
+    output, reason, tmp_path, monkeypatch
+):
+    path = sounds.make("flac", tmp_path)
+    replace_program("ffprobe", output, tmp_path, monkeypatch)
+    with pytest.raises(AudioError, match=reason):
+        PydubSource(path)
 
 
 @pytest.mark.skipif(not shutil.which("ffprobe"), reason="pydub needs ffmpeg and ffprobe")

@@ -61,6 +61,7 @@ CASES: dict[str, dict[str, tuple[list[str], object]]] = {
         "keep": (["--keep", "last"], "last"),
         "logistic_head": (["--logistic-head"], True),
         "refit": (["--refit"], True),
+        "refit_steps": (["--refit-steps", "9"], 9),
         "search": (["--search", "4"], 4),
         "device": (["--device", "cpu"], "cpu"),
         "precision": (["--precision", "bfloat16"], "bfloat16"),

@@ -141,7 +141,7 @@ def load_data(
                 "its own unlabelled music"
             )
         clips += unlabelled_clips(options.unlabelled, split)
-    taught = [*clips, *split.valid] if options.refit else clips
+    taught = [*clips, *split.valid] if options.refits else clips
     teachers = read_teachers(options, taught)
     reported: set[str] = set()
 

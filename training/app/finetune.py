@@ -35,6 +35,7 @@ from training.search import SearchResult, check_search, run_trials
 from training.train import RunControl, fit_logistic_head, train_network
 
 TWIN = Path(__file__).parents[1] / "checkpoints" / "gtzan-small-train"
+REFIT_RATE = 0.3  # of the learning rate, where a refit goes on: little is left to change
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +102,10 @@ def run_training(
         metrics = measure_parts(staged, split, options.device, warnings, say)
         describe_checkpoint(staged, learned, options, initial, metrics)
         write_stored(staged, split, learned, start)
-    if options.refit:
+    if options.refits:
+        trained = replace(initial, network=network)
+        network = refit(options, trained, data, training.steps)
         learned, staged = ("train", "valid"), run.folder / "refitted"
-        network = refit(options, data, training.steps)
         if is_first():
             save_checkpoint(network, initial.front_end, staged, initial.dtype)
             describe_checkpoint(staged, learned, options, initial, metrics)
@@ -147,13 +149,26 @@ def train_once(
     return network, training
 
 
-def refit(options: FinetuneOptions, data: TrainingData, steps: int) -> ASTForAudioClassification:
-    """A network trained from the start on the train and valid parts, without validation."""
-    say(f"training again on train and valid together, {steps} steps")
-    initial = make_initial_model(options, data.labels, say)
+def refit(
+    options: FinetuneOptions, trained: InitialModel, data: TrainingData, steps: int
+) -> ASTForAudioClassification:
+    """A network trained on the train and valid parts, without validation.
+
+    It starts where the first training started, and takes as many steps; or, with `--refit-steps`,
+    it starts from the `trained` network.
+    """
+    options = replace(options, keep="last")
+    if options.refit_steps is None:
+        say(f"training again on train and valid together, {steps} steps")
+        initial = make_initial_model(options, data.labels, say)
+    else:
+        steps, initial = options.refit_steps, trained
+        say(f"going on with train and valid together, {steps} steps")
+        rate = REFIT_RATE * options.trained_by.learning_rate
+        options = replace(options, learning_rate=rate)
     both = replace(data, train=[*data.train, *data.more], valid=ValidationClips())
     run = RunControl(options.out / RUN / "refit", say, steps)
-    network, _ = train_once(replace(options, keep="last"), initial, both, run)
+    network, _ = train_once(options, initial, both, run)
     return network
 
 

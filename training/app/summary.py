@@ -40,7 +40,7 @@ def _lines(options: FinetuneOptions, measured: PartMetrics, how: str, width: int
     known = {name: metrics for name, metrics in parts.items() if metrics is not None}
     if how:
         yield how
-    if options.refit:
+    if options.refits:
         yield (
             f"The figures are those of {_judged(options)}, before --refit: the saved model has "
             "learned from the valid part too."
@@ -56,7 +56,7 @@ def _lines(options: FinetuneOptions, measured: PartMetrics, how: str, width: int
     yield f"saved {options.out}:"
     for name, what in FILES.items():
         if (options.out / name).exists():
-            yield f"  {name}: {what}" + (TWIN if options.refit and name == f"{RUN}/" else "")
+            yield f"  {name}: {what}" + (TWIN if options.refits and name == f"{RUN}/" else "")
     yield "next:"
     for command in _next_commands(options, known):
         yield f"    {command}"
@@ -64,7 +64,7 @@ def _lines(options: FinetuneOptions, measured: PartMetrics, how: str, width: int
 
 def _judged(options: FinetuneOptions) -> Path:
     """The model that the figures are of."""
-    return options.out / RUN / "measured" if options.refit else options.out
+    return options.out / RUN / "measured" if options.refits else options.out
 
 
 def _next_commands(options: FinetuneOptions, known: dict[str, Metrics]) -> Iterator[str]:
@@ -72,7 +72,7 @@ def _next_commands(options: FinetuneOptions, known: dict[str, Metrics]) -> Itera
     if is_short_name(model):
         model = f"./{model}"  # else it is the model of that name
     if known:
-        judged = shell_path(_judged(options)) if options.refit else model
+        judged = shell_path(_judged(options)) if options.refits else model
         yield (
             f"{script('evaluate')} --data {shell_path(options.data)} --model {judged} "
             f"--part {list(known)[-1]}"

@@ -26,6 +26,7 @@ from helpers.runs import (
     trained,
     write_teacher,
 )
+from safetensors.torch import load_file
 
 from training import evaluate
 from training.app.run_folder import CHECKPOINT_FILES
@@ -65,7 +66,7 @@ def how(folder: Path, method: str) -> tuple[str, ...]:
         ),
         "linear": (
             *(*SMALL, "--method", "linear", "--model", folder / "ast"),
-            *("--epochs", 6, "--augment", "speed,echo"),
+            *("--epochs", 6, "--augment", "speed,echo", "--refit-steps", 2),
         ),
     }
     return tuple(map(str, ("--data", folder / "data", *arguments[method])))
@@ -228,6 +229,26 @@ def test_a_refit_states_what_it_learned_from_and_the_figures_of_its_twin(
         # The one divides by the temperature and takes it back, the other does neither.
         measured, stated = map(_rounded, (json.loads(figures.read_text()), metrics[part]))
         assert {key: measured[key] for key in stated} == stated
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [(("--refit-steps", 3), "going on with"), (("--refit",), "training again on")],
+)
+def test_a_refit_with_its_own_steps_starts_from_the_trained_weights(
+    folder: Path, tmp_path: Path, option: tuple[object, ...], said: str
+) -> None:
+    out = tmp_path / "out"
+    result = run_finetune("--data", folder / "data", *TINY, "--steps", 8, *option, "--out", out)
+    assert result.exit_code == 0
+    goes_on = option[0] == "--refit-steps"
+    assert f"{said} train and valid together, {3 if goes_on else 8} steps" in result.output
+    assert "before --refit" in result.output
+    made, twin = (load_file(at / "model.safetensors") for at in (out, out / RUN / "measured"))
+    change = max(float((made[name] - twin[name]).abs().max()) for name in made)
+    # Three steps at 0.3 times the learning rate of 0.002; eight from anew change more.
+    assert (0 < change < 0.002) == goes_on
+    assert json.loads((out / "metrics.json").read_text())["learned_from"] == ["train", "valid"]
 
 
 def _rounded(figures: dict[str, object]) -> dict[str, object]:
