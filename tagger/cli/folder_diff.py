@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from tagger.cli.fitting import Glyphs, cut_middle, glyphs_for, relative_name, roots_of
+from tagger.cli.fitting import width as columns_of
 from tagger.cli.terminal import width
 from tagger.genres.policy import NO_GENRE
 from tagger.types import Action, Outcome
@@ -106,23 +107,21 @@ class FolderDiff:
 
     def _track(self, name: str, parts: Parts, indent: str) -> list[str]:
         """The line for one track, or more where one is too short."""
-        from rich.cells import cell_len
-
         gap, plain = self.glyphs.gap, self.glyphs.plain
         shown = [(plain(text, LONGEST), color) for text, color in parts if text]
         name, columns = plain(name), self.width - len(indent)
-        room = columns - sum(2 + cell_len(text) for text, _ in shown)
-        if room >= min(cell_len(name), LEAST_NAME):
+        room = columns - sum(2 + columns_of(text) for text, _ in shown)
+        if room >= min(columns_of(name), LEAST_NAME):
             line = indent + cut_middle(name, room, gap)
             return [line + "".join(f"  {click.style(text, fg=color)}" for text, color in shown)]
         lines, line, left = [indent + cut_middle(name, columns, gap)], "", columns
         for text, color in shown:
             text = cut_middle(text, columns - 2, gap)
-            if cell_len(text) + 2 > left:
+            if columns_of(text) + 2 > left:
                 lines.append(indent + line)
                 line, left = "", columns
             line += f"  {click.style(text, fg=color)}"
-            left -= cell_len(text) + 2
+            left -= columns_of(text) + 2
         return [*lines, indent + line]
 
 

@@ -12,6 +12,7 @@ from tagger.app.doubts import LOW, Doubt, Ranking
 from tagger.app.failures import FailureGroup
 from tagger.cli import messages
 from tagger.cli.fitting import Glyphs, cut_middle, cut_path, glyphs_for, relative_name, roots_of
+from tagger.cli.fitting import width as columns_of
 from tagger.cli.genre_table import NARROW, confidence_line, genre_table
 from tagger.cli.terminal import rich_console
 from tagger.report.escape import printable
@@ -81,7 +82,7 @@ class Results:
         line = self.glyphs.plain(line)
         lead, _, last = line.partition(": ")
         is_whole = last.startswith("tag-genres ") or lead == "report"
-        if is_whole and Text(line).cell_len > self.width:
+        if is_whole and columns_of(line) > self.width:
             self.say(f"{lead}:", style)
             self.screen.print(Text(last), soft_wrap=True)
             return
@@ -141,21 +142,20 @@ class Results:
 
     def _rows(self, rows: Sequence[tuple[str, str]]) -> None:
         """Names with details behind them, or below them where a terminal is narrow."""
-        from rich.cells import cell_len
         from rich.text import Text
 
         width, gap = self.width, self.glyphs.gap
         details = [cut_middle(detail, width // 2, gap) for _, detail in rows]
-        room = width - 4 - max(map(cell_len, details))
+        room = width - 4 - max(map(columns_of, details))
         if width < NARROW or room < LEAST_NAME:
             for name, detail in rows:
                 self.say(cut_path(name, width - 2, gap), indent=2)
                 self.say(cut_middle(detail, width - 4, gap), "cyan", indent=4)
             return
         names = [cut_path(name, room, gap) for name, _ in rows]
-        longest = max(map(cell_len, names))  # some columns may be too few for a wide character
+        longest = max(map(columns_of, names))  # some columns may be too few for a wide character
         for name, detail in zip(names, details, strict=True):
-            pad = " " * (longest - cell_len(name) + 2)
+            pad = " " * (longest - columns_of(name) + 2)
             self.screen.print(Text.assemble("  ", name, pad, (detail, "cyan")), no_wrap=True)
 
     def _name(self, doubt: Doubt) -> str:

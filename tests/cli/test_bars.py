@@ -22,8 +22,11 @@ from helpers.terminal import Terminal, open_terminal, slow_model
 from wcwidth import wcswidth
 
 from tagger.cli import screen
+from tagger.models.presets import PRESETS
+from tagger.types import DEFAULT_MODEL
 
 Open = Callable[..., AbstractContextManager[Terminal]]
+LOADING = f"loading {DEFAULT_MODEL} ({PRESETS[DEFAULT_MODEL].megabytes} MB)"
 LONG = "日本語の長い名前" * 9
 # The line of a step: a count and a time, or a label that stands alone.
 BAR = re.compile(r"^\w+:? .*[/ ]\d+ \[|^(working|loading .*|scanning [\d,]+) ?(…|\[)")
@@ -57,7 +60,7 @@ def test_there_is_one_line_that_never_wraps_and_nothing_of_it_stays(
     frames = [rows for _, rows in terminal.frames()]
     assert all(len(bars(rows)) <= 1 for rows in frames)
     assert all(wcswidth(row) < columns for rows in frames for row in bars(rows))
-    for text in ("loading gtzan-small (7 MB)", "predicting", "/10 ["):
+    for text in (LOADING, "predicting", "/10 ["):
         assert terminal.index(text)
     assert any("日本" in row for rows in frames for row in bars(rows))
     assert not bars(terminal.lines)
@@ -112,7 +115,7 @@ def test_a_terminal_that_cannot_redraw_gets_plain_lines(session: Open) -> None:
     with session("Music", extra={"TERM": "dumb"}, prepare=slow_model(0)) as terminal:
         assert terminal.wait() == 0
     assert "\r" not in terminal.raw.replace("\r\n", "") and "\x1b" not in terminal.raw
-    for line in ("working …", "loading gtzan-small (7 MB) …", "predicting 10 tracks …"):
+    for line in ("working …", f"{LOADING} …", "predicting 10 tracks …"):
         assert terminal.lines.count(line) == 1
 
 

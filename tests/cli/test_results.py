@@ -342,6 +342,16 @@ def test_whatever_names_and_genres_are_no_line_is_wider_than_the_terminal(
 
 
 @pytest.mark.parametrize("width", WIDTHS)
+def test_a_list_fits_a_terminal_that_shows_joined_emoji_one_by_one(width: int) -> None:
+    family = "👩\u200d👩\u200d👧"
+    tracks = [(family, f"{'b' * length}{family * 9}", 0.3, [], "Jazz fusion") for length in (0, 60)]
+    summary = summary_of(tracks)
+    diff = diff_of(width, *(outcome_of(f"/m/{t[1]}", {"Polka": 0.3}) for t in tracks), verbose=True)
+    lines = [line for line in (*shown(summary, width), *diff) if family[0] in line]
+    assert lines and all(sum(map(cell_len, line)) < width for line in lines)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
 def test_every_genre_of_a_large_model_is_counted_and_few_are_named(width: int) -> None:
     outcomes = [
         outcome_of(f"/music/{n}.mp3", {f"Genre {n % 519}": 0.8, "Jazz": 0.1}) for n in range(1000)

@@ -23,7 +23,7 @@ from tagger.types import Action, Outcome
 
 STEPS = (
     ("Music", "--exclude", "left/out/", "--playlists", "lists", "--xlsx", "genres.xlsx"),
-    ("Music", "--write-tags", "--keep-mtime", "--csv", "genres.csv"),
+    ("Music", "--write-tags", "--min-confidence", "0", "--keep-mtime", "--csv", "genres.csv"),
     ("apply", "edited.csv"),
     ("undo", "--path", "Music"),
     ("undo", "--run", "1"),
