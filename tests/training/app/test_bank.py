@@ -120,12 +120,12 @@ def test_a_network_learns_from_a_bank_twice_the_same(
     monkeypatch.setattr(training.train, "BankDataset", Spy)
     arguments = (
         "--data", folder / "data", *SMALL, "--method", "scratch", "--shape", "long",
-        "--bank", folder / "out", "--steps", 2,
+        "--bank", folder / "out", "--steps", 2, "--refit-steps", 2,
     )  # fmt: skip
     out = trained(tmp_path / "model", *arguments)
     metrics = json.loads((out / "metrics.json").read_text())
     assert metrics["steps"] == 2
-    assert "valid_accuracy" in metrics["history"][-1]
+    assert {"valid_accuracy", "valid_explained"} <= metrics["history"][-1].keys()
     card = (out / "README.md").read_text()
     assert (
         "cut and mixed from these clips and 2 without a label; its targets are the outputs of"
@@ -141,6 +141,7 @@ def test_a_network_learns_from_a_bank_twice_the_same(
     ]
     assert list(learned[0]) == [row for row in range(ROWS) if not music[row] & names["valid"]]
     assert 0 < len(learned[0]) < ROWS
+    assert list(learned[1]) == list(range(ROWS))  # but the refit learns from them
     assert not set().union(*music) & names["test"]
     again = trained(tmp_path / "again", *arguments)
     assert (again / "model.safetensors").read_bytes() == (out / "model.safetensors").read_bytes()
