@@ -36,6 +36,7 @@ from training.options import (
     KEEP,
     METHODS,
     OPTIONS,
+    REFIT_RATE,
     RUN,
     SHAPES,
     ClipOptions,
@@ -229,8 +230,9 @@ WHAT = "; ".join(f"{name}: {method.what}" for name, method in METHODS.items())
 )
 @click.option(
     "--refit-steps",
-    type=click.IntRange(min=1),
-    help="--refit for this many steps, starting from the trained weights.",
+    type=click.IntRange(min=2),  # the first one only starts the warm-up
+    help="Train on the train and valid parts together as --refit does, but for this many steps "
+    f"and starting from the trained weights, at {REFIT_RATE} times the learning rate.",
 )
 @click.option(
     "--search",

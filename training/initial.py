@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from torch import nn
 from transformers import ASTForAudioClassification, set_seed
 
 from tagger.audio.windows import WindowPlan
@@ -36,7 +37,7 @@ FEATURES_ONLY = frozenset(FEATURE_AUGMENTATION) - {"speed"}
 
 @dataclass(frozen=True, slots=True)
 class InitialModel:
-    """The model that every training of one command starts from."""
+    """The model that a training starts from."""
 
     labels: tuple[str, ...]
     network: ASTForAudioClassification
@@ -44,6 +45,7 @@ class InitialModel:
     info: ModelInfo | None  # of the checkpoint; None from scratch
     learned_from: tuple[dict[str, Any], ...]  # see `training.clips.leakage`
     dtype: torch.dtype  # in which the weights are saved
+    heads: nn.ModuleDict | None = None  # for the teachers, of a training to go on from
 
     @property
     def plan(self) -> WindowPlan:

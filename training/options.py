@@ -19,6 +19,7 @@ T = TypeVar("T")
 SEED_AUGMENTATION = ("faster", "slower", "highpass", "lowpass", "echo", "mix")
 FEATURE_AUGMENTATION = ("speed", "colour", "specaugment", "mixup", "patchout")
 KEEP = ("best", "last")
+REFIT_RATE = 0.3  # of the learning rate, for --refit-steps: little is left to change
 HEADS = ("linear", "mlp")
 # A folder inside the checkpoint's: the files that the run resumes from, and TensorBoard's curves.
 RUN = "run"

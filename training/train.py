@@ -150,7 +150,7 @@ def whole_task(options: FinetuneOptions, initial: InitialModel, data: TrainingDa
     augmentation = augmentation_of(options.trained_by.augment)
     network = with_dora(initial.network) if options.method == "dora" else initial.network
     return Task(
-        Student(network, source.teachers.means, augmentation.patch_drop),
+        Student(network, source.teachers.means, augmentation.patch_drop, initial.heads),
         CropDataset(source, options.balance, options.seed, 0),
         source.windows,
         validation_set(data, data.valid.windows),
@@ -179,7 +179,7 @@ def bank_task(
         :HELD_OUT
     ]
     return Task(
-        Student(initial.network, crops.means, drop),
+        Student(initial.network, crops.means, drop, initial.heads),
         crops,
         len(crops),
         validation_set(data, data.valid.windows),

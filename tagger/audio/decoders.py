@@ -36,6 +36,7 @@ from tagger.errors import AudioError, Crashed
 READING = 2  # version of our own code that reads files; raise it if more files can be read
 FULL_OPUS = 48_000  # Hz
 KILLED = re.compile(r"error code: -(1|2|9|15)\b")  # of pydub: by SIGHUP, INT, KILL, TERM
+NOT_RUN = (-1, -2, -9, -15, 126, 127)  # killed by one of these, or a library of FFmpeg is missing
 SLACK = 0.05  # s between the length that FFmpeg states and the end of what it decodes
 
 
@@ -147,8 +148,7 @@ class PydubSource:
         if path.suffix.lower() in (".wav", ".raw", ".pcm"):
             # pydub parses these itself, holds them in memory, and reads floats as integers.
             raise AudioError(f"not used for {path.suffix}")
-        with _failed_programs(path):
-            info = _pydub().utils.mediainfo_json(self._path)
+        info = _probe(path)
         streams = [s for s in info.get("streams", []) if s.get("codec_type") == "audio"]
         if not streams:
             raise AudioError("FFmpeg finds no audio in it")
@@ -192,32 +192,39 @@ class PydubSource:
         """Do nothing: no file is open."""
 
 
+def _probe(path: Path) -> dict[str, Any]:
+    """What ffprobe says of the file. Raises `AudioError`, or `Crashed` if it was stopped.
+
+    pydub runs ffprobe too, but hides its exit status: where a codec cannot be opened, ffprobe 5.1
+    prints half an object.
+    """
+    # After `file:`, no name is taken for an option or a protocol.
+    command = ["ffprobe", "-v", "error", "-of", "json", "-show_format", "-show_streams"]
+    ended = subprocess.run(
+        [*command, f"file:{path}"], stdin=subprocess.DEVNULL, capture_output=True, check=False
+    )
+    if ended.returncode in NOT_RUN:
+        raise Crashed("ffprobe was killed while it read it", lasting=False)
+    if ended.returncode:
+        reason = ended.stderr.decode(errors="replace").strip().rpartition("\n")[2]
+        raise AudioError(f"ffprobe cannot read it: {reason or f'status {ended.returncode}'}")
+    info: dict[str, Any] = json.loads(ended.stdout.decode(errors="replace"))
+    return info
+
+
 @contextmanager
 def _failed_programs(path: Path) -> Iterator[None]:
-    """Around what runs FFmpeg's programs. Raises `AudioError` if they cannot read the file.
-
-    Raises `Crashed` if the program was killed, which says nothing about the file.
-    """
+    """Around what runs FFmpeg's programs by pydub. Raises as `_probe` does."""
     try:
         yield
-    except json.JSONDecodeError:  # ffprobe printed no object, or half of one
-        raise _failure_of_ffprobe(path) from None
+    except json.JSONDecodeError:  # pydub runs ffprobe, which could read the file before
+        _probe(path)
+        raise Crashed("ffprobe was killed while it read it", lasting=False) from None
     except _pydub().exceptions.CouldntDecodeError as error:
         if KILLED.search(str(error)):
             raise Crashed("ffmpeg was killed while it read it", lasting=False) from None
         # The error holds all of FFmpeg's output; the last line is the reason.
         raise AudioError(str(error).strip().rpartition("\n")[2]) from None
-
-
-def _failure_of_ffprobe(path: Path) -> AudioError | Crashed:
-    """Why ffprobe printed no JSON. pydub does not keep its exit status, so it runs once more."""
-    # After `file:` no name is taken for an option or a protocol.
-    command = ["ffprobe", "-v", "error", "-show_format", "-show_streams", f"file:{path}"]
-    ended = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
-    if ended.returncode <= 0:  # killed again, or only the first time
-        return Crashed("ffprobe was killed while it read it", lasting=False)
-    reason = ended.stderr.decode(errors="replace").strip().rpartition("\n")[2]
-    return AudioError(f"ffprobe cannot read it: {reason or f'status {ended.returncode}'}")
 
 
 def _check_structure(path: Path, name: str) -> None:

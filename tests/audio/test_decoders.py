@@ -38,10 +38,15 @@ def test_a_vbri_header_is_not_taken_for_a_length_that_libsndfile_knows(tmp_path)
 
 
 @pytest.mark.skipif(not shutil.which("ffprobe"), reason="pydub needs ffmpeg and ffprobe")
-@pytest.mark.parametrize("program", ["ffprobe", "ffmpeg"])
-def test_a_program_that_is_killed_says_nothing_about_the_file(program, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("program", "script"),
+    [("ffprobe", "kill -9 $$"), ("ffmpeg", "kill -9 $$"), ("ffprobe", "exit 127")],
+)
+def test_a_program_that_is_killed_says_nothing_about_the_file(
+    program, script, tmp_path, monkeypatch
+):
     path = sounds.make("flac", tmp_path)
-    replace_program(program, "kill -9 $$", tmp_path, monkeypatch)
+    replace_program(program, script, tmp_path, monkeypatch)
     monkeypatch.setattr(reader, "DECODERS", {"pydub": DECODERS["pydub"]})
     with pytest.raises(Crashed, match=program) as caught:
         read_windows(path, PLAN)
@@ -63,6 +68,7 @@ def replace_program(name, script, folder, monkeypatch):
         ("echo '{'; echo 'first' >&2; echo 'no codec' >&2; exit 1", "no codec"),  # of FFmpeg 5.1
         ("exit 1", "status 1"),
         ("printf '{ \"streams\": ['; exit 187", "status 187"),
+        ("kill -11 $$", "status -11"),  # as ffmpeg: a file that it crashes on is not tried again
     ],
 )
 def test_ffprobe_that_fails_says_that_the_file_cannot_be_read(

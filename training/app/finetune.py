@@ -30,12 +30,11 @@ from training.loop.plan import ShouldStop, TrainingResult
 from training.loop.validation import ValidationClips
 from training.memory import naming_out_of_memory
 from training.networks.methods import edit_config, save_checkpoint
-from training.options import RUN, FinetuneOptions
+from training.options import REFIT_RATE, RUN, FinetuneOptions
 from training.search import SearchResult, check_search, run_trials
 from training.train import RunControl, fit_logistic_head, train_network
 
 TWIN = Path(__file__).parents[1] / "checkpoints" / "gtzan-small-train"
-REFIT_RATE = 0.3  # of the learning rate, where a refit goes on: little is left to change
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +102,8 @@ def run_training(
         describe_checkpoint(staged, learned, options, initial, metrics)
         write_stored(staged, split, learned, start)
     if options.refits:
-        trained = replace(initial, network=network)
+        heads = getattr(training.module, "heads", None)  # a frozen network's student has none
+        trained = replace(initial, network=network, heads=heads)
         network = refit(options, trained, data, training.steps)
         learned, staged = ("train", "valid"), run.folder / "refitted"
         if is_first():
@@ -155,7 +155,7 @@ def refit(
     """A network trained on the train and valid parts, without validation.
 
     It starts where the first training started, and takes as many steps; or, with `--refit-steps`,
-    it starts from the `trained` network.
+    it starts from the `trained` network, at a lower learning rate.
     """
     options = replace(options, keep="last")
     if options.refit_steps is None:
@@ -260,7 +260,7 @@ def write_outcome(
     }
     if outcome.search is not None:
         values["search"] = outcome.search.as_json()
-    title = options.out.absolute().name
+    title, steps = options.out.absolute().name, options.refit_steps
     write_results(folder, title, outcome.metrics, training, values)
     facts = CardFacts(
         title=title,
@@ -275,6 +275,7 @@ def write_outcome(
         learned=outcome.learned,
         warnings=outcome.warnings,
         kept=kept_words(options, training),
+        went_on=f"{steps:,} steps at {REFIT_RATE} times its learning rate" if steps else "",
         chosen=options.keep == "best" and outcome.metrics.valid is not None,
         trials=outcome.search.trials if outcome.search is not None else 0,
         bank=outcome.bank,

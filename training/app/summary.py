@@ -23,7 +23,7 @@ FILES = {
     "clips.json": "the clips of each part, so that evaluate.py splits them alike",
     f"{RUN}/": "TensorBoard's curves",
 }
-TWIN = ", and the model that was measured, before --refit"
+TWIN = ", and the model that was measured, before the refit"
 
 
 def summarise(options: FinetuneOptions, measured: PartMetrics, how: str) -> None:
@@ -42,7 +42,7 @@ def _lines(options: FinetuneOptions, measured: PartMetrics, how: str, width: int
         yield how
     if options.refits:
         yield (
-            f"The figures are those of {_judged(options)}, before --refit: the saved model has "
+            f"The figures are those of {_judged(options)}, before the refit: the saved model has "
             "learned from the valid part too."
         )
     for name, metrics in known.items():

@@ -43,6 +43,11 @@ REFITTED = (
     "training on the train part alone, kept in run/measured. The weights here were then trained "
     "again, for the same number of steps, on train and valid together."
 )
+WENT_ON = (
+    "All figures are those of a twin that had not learned from the validation part, kept in "
+    "run/measured. The weights here went on from the twin's for {went_on}, on train and valid "
+    "together."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +68,7 @@ class CardFacts:
     kept: str  # which epoch, in words; empty without a history
     warnings: tuple[str, ...]  # that the network had learned from clips it is evaluated on
     trials: int = 0  # of a search on the valid part for the hyperparameters
+    went_on: str = ""  # for how many steps, in words, if a refit started from what was measured
     bank: str = ""  # in words, if it learned from the sounds of one
 
 
@@ -84,7 +90,7 @@ def write_card(
         learned += f".\n\nIt learned from sounds that were {facts.bank}"
     sections = [*facts.warnings, *([facts.kept] if facts.kept else [])]
     if "valid" in facts.learned:
-        sections.append(REFITTED)
+        sections.append(WENT_ON.format(went_on=facts.went_on) if facts.went_on else REFITTED)
     if valid is not None:
         notes = CHOSEN if facts.chosen else ""
         notes += SEARCHED.format(trials=facts.trials) if facts.trials else ""

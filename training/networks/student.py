@@ -47,20 +47,29 @@ class Student(nn.Module):
     """
 
     def __init__(
-        self, network: Any, means: dict[str, Tensor] | None = None, patch_drop: float = 0.0
+        self,
+        network: Any,
+        means: dict[str, Tensor] | None = None,
+        patch_drop: float = 0.0,
+        heads: nn.ModuleDict | None = None,
     ) -> None:
-        """`means` are the mean targets `(width,)` of the teachers, from which their heads start."""
+        """`heads` are those of an earlier training, for the same teachers.
+
+        New ones start from `means`, the teachers' mean targets `(width,)`.
+        """
         super().__init__()
         self.patch_drop = patch_drop
         self.network = network
-        hidden = network.config.hidden_size
-        means = means or {}
+        self.heads = self._new_heads(means or {}) if heads is None else heads
+
+    def _new_heads(self, means: dict[str, Tensor]) -> nn.ModuleDict:
+        hidden = self.network.config.hidden_size
         heads = {name: nn.Linear(hidden, len(mean)) for name, mean in means.items()}
         for name, mean in means.items():
             # Without this, the first hundreds of steps only learn that most classes are rare.
             bias = mean.logit(eps=1e-4) if name == "soft_labels" else mean
             heads[name].bias.data.copy_(bias)
-        self.heads = nn.ModuleDict(heads)
+        return nn.ModuleDict(heads)
 
     def forward(self, features: Tensor) -> dict[str, Tensor]:
         """Features `(batch, frames, mel_bins)` to `logits` and an output for each teacher.

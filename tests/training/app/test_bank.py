@@ -20,6 +20,7 @@ from training import bank as command
 from training.app import bank as app
 from training.errors import TrainingError
 from training.loop.bank import Bank, BankDataset, BankIndex
+from training.networks.student import Student
 from training.train import bank_labels
 
 ROWS = 48
@@ -117,7 +118,14 @@ def test_a_network_learns_from_a_bank_twice_the_same(
             learned.append(rows)
             super().__init__(bank, rows, *rest)
 
+    class SpyStudent(Student):
+        def __init__(self, network: Any, means: Any, drop: float, heads: Any) -> None:
+            super().__init__(network, means, drop, heads)
+            students.append((heads, self.heads))
+
+    students: list[tuple[Any, Any]] = []
     monkeypatch.setattr(training.train, "BankDataset", Spy)
+    monkeypatch.setattr(training.train, "Student", SpyStudent)
     arguments = (
         "--data", folder / "data", *SMALL, "--method", "scratch", "--shape", "long",
         "--bank", folder / "out", "--steps", 2, "--refit-steps", 2,
@@ -140,6 +148,9 @@ def test_a_network_learns_from_a_bank_twice_the_same(
         {bank.index.clips[clip] for clip in bank.sources[row] if clip >= 0} for row in range(ROWS)
     ]
     assert list(learned[0]) == [row for row in range(ROWS) if not music[row] & names["valid"]]
+    # It has the teachers' heads that were trained: new ones would undo what was learned.
+    (new, _), (trained_heads, used) = students
+    assert new is None and trained_heads is used is not None
     assert 0 < len(learned[0]) < ROWS
     assert list(learned[1]) == list(range(ROWS))  # but the refit learns from them
     assert not set().union(*music) & names["test"]

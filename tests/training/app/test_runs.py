@@ -61,12 +61,12 @@ def how(folder: Path, method: str) -> tuple[str, ...]:
     ]
     arguments = {
         "scratch": (
-            *(*TINY, "--steps", 14, "--refit", "--logistic-head"),
+            *(*TINY, "--steps", 14, "--refit-steps", 7, "--logistic-head"),
             *(*teachers, "--unlabelled", folder / "music"),
         ),
         "linear": (
             *(*SMALL, "--method", "linear", "--model", folder / "ast"),
-            *("--epochs", 6, "--augment", "speed,echo", "--refit-steps", 2),
+            *("--epochs", 6, "--augment", "speed,echo", "--refit"),
         ),
     }
     return tuple(map(str, ("--data", folder / "data", *arguments[method])))
@@ -243,11 +243,14 @@ def test_a_refit_with_its_own_steps_starts_from_the_trained_weights(
     assert result.exit_code == 0
     goes_on = option[0] == "--refit-steps"
     assert f"{said} train and valid together, {3 if goes_on else 8} steps" in result.output
-    assert "before --refit" in result.output
+    assert "before the refit" in result.output
+    card = " ".join((out / "README.md").read_text().split())
+    assert ("went on from the twin's for 3 steps at 0.3 times" in card) == goes_on
+    assert ("trained again, for the same number of steps" in card) != goes_on
     made, twin = (load_file(at / "model.safetensors") for at in (out, out / RUN / "measured"))
     change = max(float((made[name] - twin[name]).abs().max()) for name in made)
-    # Three steps at 0.3 times the learning rate of 0.002; eight from anew change more.
-    assert (0 < change < 0.002) == goes_on
+    # Three steps at 0.3 times the learning rate of 0.002; eight from the start change more.
+    assert change > 0 and (change < 0.002) == goes_on
     assert json.loads((out / "metrics.json").read_text())["learned_from"] == ["train", "valid"]
 
 
