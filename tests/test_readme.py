@@ -1,6 +1,6 @@
 """What the README and its pages show is what happens, and every link leads somewhere.
 
-Their command lines are run by `test_commands.py`.
+Their command lines are run by `test_readme_commands.py`.
 """
 
 from __future__ import annotations

@@ -128,7 +128,7 @@ def test_fewer_bits_give_the_same_genres(
     info, windows = windows_of_sound
     exact = load_model(info, CPU).probabilities(windows)
     rounded = load_model(info, replace(CPU, precision=precision)).probabilities(windows)
-    assert exact.max(axis=1).min() > 0.2
+    assert exact.max(axis=1).min() < 0.5 < exact.max()  # windows of both kinds: clear and doubtful
     np.testing.assert_allclose(rounded, exact, atol=0.02)
     first, second = np.sort(exact, axis=1)[:, :-3:-1].T
     clear = first - second > 0.02
