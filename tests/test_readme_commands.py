@@ -66,7 +66,9 @@ def template(tmp_path_factory: pytest.TempPathFactory, model: Path) -> tuple[Pat
     shutil.copytree(model.parent / "music-by-genre", home / "music-by-genre")
     (home / "tag-genres").mkdir()
     (home / "list.txt").write_text(f"{home}/Music/song.flac\n")
-    done = run_command("Music", "--write-tags", *SURE, cwd=home, env=environment(home))
+    done = run_command("Music/Miles", "--write-tags", *SURE, cwd=home, env=environment(home))
+    assert done.returncode == 0, done.stderr
+    done = run_command("Music", "--write-tags", cwd=home, env=environment(home))
     assert done.returncode == 0, done.stderr
     edit_report(home / REPORT)
     shutil.copytree(home, home.parent / "copy")

@@ -2,7 +2,8 @@
 
 `state-0.1.0.sql` is its dump; LIBRARY stands for the folder of four example tracks and a broken
 file. Three runs made it: one wrote three genres, `apply` wrote one of an edited report over the
-second of them, and `undo --path` took the first back. A new bundled model needs a new dump.
+second of them, and `undo --path` took the first back. Today's bundled model takes the place of the
+one that made it.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from tagger.tags.genre_tag import read_genres, write_genres
 from tagger.types import Action, Outcome, Prediction, Track
 
 DUMP = Path(__file__).with_name("state-0.1.0.sql")
+MODEL, WINDOW = "e42b7a02d30afdf9", "auto1x41200@16000"  # the fingerprint and windows in the dump
 MADE_WITH = "soundfile 0.14.0, av 18.1.0, /usr/bin/ffmpeg, 120 s"
 TABLES = ("failures", "journal", "predictions", "runs")
 MP3, FLAC = "01 Porch Shuffle.mp3", "02 Quiet Fugue.flac"
@@ -54,9 +56,12 @@ def library(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def file(tmp_path: Path, library: Path) -> Path:
-    """The state of version 0.1.0, moved to this library and to the decoders of this machine."""
+    """The state of version 0.1.0, moved to this library, model, and decoders of this machine."""
     with State(tmp_path / "other.sqlite3") as other:
         script = DUMP.read_text().replace(MADE_WITH, decoders(other))
+    model = bundled()
+    script = script.replace(MODEL, model.fingerprint)
+    script = script.replace(WINDOW, f"auto1x{model.front_end.window_samples}@16000")
     path = tmp_path / "state.sqlite3"
     with closing(sqlite3.connect(path)) as db:
         db.executescript(script.replace("LIBRARY", str(library)))
