@@ -116,12 +116,25 @@ def skip_metadata(file: IO[bytes], at: int) -> int:
 def _some_frames(file: IO[bytes], start: int, end: int, info: Info) -> Iterator[Frame]:
     """All frames but the first of a small file; of a large one, some in the middle and the last."""
     if end - start <= MOST_READ:
-        found = find_frames(read_at(file, start + 1, end - start - 1), start + 1, info.kind)
-        yield from found
+        data = read_at(file, start, end - start)
+        yield from _without_chance([*find_frames(data, start, info.kind)], data, info.kind)[1:]
         return
     for place in places(start, end, 4, 0)[:-1]:
         yield from _first_from(file, place, end, info)
     yield from _last_before(file, start, end, info)
+
+
+def _without_chance(frames: list[Frame], data: bytes, kind: Kind) -> list[Frame]:
+    """The frames in data, the first at its start, without those of another kind inside a frame.
+
+    Audio may look like a header; then the checksum of the frame around it is right.
+    """
+    start, kept = frames[0].offset, frames[:1]
+    ends = [frame.offset - start for frame in frames] + [len(data)]
+    for frame, end in zip(frames[1:], ends[2:], strict=True):
+        if frame.kind == kind or crc16(data[kept[-1].offset - start : end]):
+            kept.append(frame)
+    return kept
 
 
 def _first_from(file: IO[bytes], at: int, end: int, info: Info) -> Iterator[Frame]:
