@@ -92,17 +92,17 @@ def differences(
 ) -> list[str]:
     """How the windows differ from a decoding; nothing if they are the same music, in place.
 
-    At each joint, one piece may be less alike: decoders drop some samples there.
+    At each joint in a window, one piece may be less alike: decoders drop some samples there.
     """
     found, seconds = [], len(right) / RATE
     if abs(read.seconds - seconds) > 0.05:
         found.append(f"{read.seconds:.3f} s, not {seconds:.3f} s")
     for window, start in zip(read.windows, starts(read), strict=True):
-        length = min(len(window), len(right))
+        length, left = min(len(window), len(right)), joints
         for place in range(0, length - SLICE + 1, SLICE):
             late, likeness = find(window[place : place + SLICE], right, start + place)
-            if joints and 0.5 < likeness < 0.9 and abs(late) <= latest:
-                joints -= 1
+            if left and 0.5 < likeness < 0.9 and abs(late) <= latest:
+                left -= 1
             elif likeness < 0.9 or abs(late) > latest:
                 found.append(f"at {(start + place) / RATE:.1f} s: {likeness:.2f}, {late:+.3f} s")
     return found
