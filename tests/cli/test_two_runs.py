@@ -154,7 +154,7 @@ def test_a_run_that_waits_goes_on_where_a_killed_one_stopped(
         wait_until(Path(f"{place.state}-lock").exists, first)
         with place.started("second", tiny_model) as second:
             wait_until(lambda: WAITING in place.said("second"), first, second)
-            # The second run takes back a write that the first had only begun.
+            # The second run takes back a write that the first has not finished.
             wait_until(lambda: place.count(table) > 1, first, second)
             first.kill()
             assert first.wait(SECONDS) == -signal.SIGKILL
