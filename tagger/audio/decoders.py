@@ -204,7 +204,7 @@ def _probe(path: Path) -> dict[str, Any]:
         [*command, f"file:{path}"], stdin=subprocess.DEVNULL, capture_output=True, check=False
     )
     if ended.returncode in NOT_RUN:
-        raise Crashed("ffprobe was killed while it read it", lasting=False)
+        raise Crashed("ffprobe did not run to its end", lasting=False)
     if ended.returncode:
         reason = ended.stderr.decode(errors="replace").strip().rpartition("\n")[2]
         raise AudioError(f"ffprobe cannot read it: {reason or f'status {ended.returncode}'}")
@@ -219,7 +219,7 @@ def _failed_programs(path: Path) -> Iterator[None]:
         yield
     except json.JSONDecodeError:  # pydub runs ffprobe, which could read the file before
         _probe(path)
-        raise Crashed("ffprobe was killed while it read it", lasting=False) from None
+        raise Crashed("ffprobe did not run to its end", lasting=False) from None
     except _pydub().exceptions.CouldntDecodeError as error:
         if KILLED.search(str(error)):
             raise Crashed("ffmpeg was killed while it read it", lasting=False) from None

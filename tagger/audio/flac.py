@@ -127,12 +127,14 @@ def _some_frames(file: IO[bytes], start: int, end: int, info: Info) -> Iterator[
 def _without_chance(frames: list[Frame], data: bytes, kind: Kind) -> list[Frame]:
     """The frames in data, the first at its start, without those of another kind inside a frame.
 
-    Audio may look like a header; then the checksum of the frame around it is right.
+    Audio may look like a header; then the frame before it does not end there, but where the next
+    one starts. (The checksum of several whole frames is right, too.)
     """
     start, kept = frames[0].offset, frames[:1]
     ends = [frame.offset - start for frame in frames] + [len(data)]
     for frame, end in zip(frames[1:], ends[2:], strict=True):
-        if frame.kind == kind or crc16(data[kept[-1].offset - start : end]):
+        begin, at = kept[-1].offset - start, frame.offset - start
+        if frame.kind == kind or not crc16(data[begin:at]) or crc16(data[begin:end]):
             kept.append(frame)
     return kept
 

@@ -106,6 +106,22 @@ def test_joined_files_of_any_kind_are_a_fault(other, order, tmp_path, monkeypatc
     assert flac_structure(path).fault
 
 
+@pytest.mark.parametrize("rate", [8_000, 16_000])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_frames_of_another_kind_without_a_header_before_them_are_a_fault(rate, channels, tmp_path):
+    parts = []
+    for name, of in (("a", (8_000, 1)), ("b", (rate, channels))):
+        noise = np.random.default_rng(1).uniform(-0.5, 0.5, (12_000, of[1]))
+        soundfile.write(tmp_path / f"{name}.flac", noise, of[0])
+        data = (tmp_path / f"{name}.flac").read_bytes()
+        with (tmp_path / f"{name}.flac").open("rb") as file:
+            parts.append(data[flac.skip_metadata(file, 0) if name == "b" else 0 :])
+    path = tmp_path / "joined.flac"
+    path.write_bytes(b"".join(parts))
+    is_other = (rate, channels) != (8_000, 1)
+    assert ("channels change" in str(flac_structure(path).fault)) == is_other
+
+
 @pytest.mark.skipif(not shutil.which("flac"), reason="no flac to encode with")
 @pytest.mark.parametrize(
     "form", ["-0", "-8", "-b 192", "-b 65535 --lax", "--no-padding", "-8 -b 1000 --lax"]

@@ -128,7 +128,7 @@ def load_data(
 ) -> TrainingData:
     """Decode the clips of the train and valid part. Raises `TrainingError` for a lost label.
 
-    Those to learn from, before a refit of both parts, are stored in the folder of the run.
+    Those to learn from (for a refit, those of both parts) are stored in the folder of the run.
 
     `known` says whether the initial model had learned from clips of the valid part.
     """
